@@ -1,0 +1,7 @@
+import type { Migration } from "kysely";
+import * as usersAndOTPEmails from "./0001-users-and-otp-emails.ts";
+
+/** Every migration, by hand and in order. They only go forwards. */
+export const migrations: Record<string, Migration> = {
+  "0001-users-and-otp-emails": usersAndOTPEmails,
+};

@@ -1,0 +1,44 @@
+import { type Dialect, Kysely, sql } from "kysely";
+import { isMigrated, migrate } from "./migrate.ts";
+import type { DB } from "./schema.ts";
+import { openSqlite } from "./sqlite.ts";
+import { createWriter, type Write } from "./write.ts";
+
+/** The storage. Reads go through `db`, writes through `write` and nothing else. */
+export interface Store extends AsyncDisposable {
+  readonly db: Kysely<DB>;
+  readonly write: Write;
+  /** Runs the migrations that are missing and returns their names. */
+  migrate(): Promise<string[]>;
+  /** Whether the database answers and every migration has run. Never rejects. */
+  isReady(): Promise<boolean>;
+}
+
+/**
+ * Opens the database that a URL names.
+ *
+ * @param url `sqlite:PATH`
+ * @throws if the database is damaged or cannot be opened.
+ */
+export function openStore(url: string): Store {
+  const db = new Kysely<DB>({ dialect: dialectOf(url) });
+  return {
+    db,
+    write: createWriter(db),
+    migrate: () => migrate(db),
+    async isReady() {
+      try {
+        await sql`select 1`.execute(db);
+        return await isMigrated(db);
+      } catch {
+        return false;
+      }
+    },
+    [Symbol.asyncDispose]: () => db.destroy(),
+  };
+}
+
+function dialectOf(url: string): Dialect {
+  if (url.startsWith("sqlite:")) return openSqlite(url.slice("sqlite:".length));
+  throw new Error("the database URL must be sqlite:PATH");
+}

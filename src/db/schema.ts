@@ -1,0 +1,96 @@
+import type { ColumnType, Insertable, Selectable } from "kysely";
+
+/**
+ * The tables. Times are milliseconds since the Unix epoch. Ids made by this service are 63-bit,
+ * time-ordered integers (see id.ts), beyond what a number holds exactly, and so strings here.
+ */
+export interface DB {
+  users: UsersTable;
+  events: EventsTable;
+  otp_emails: OTPEmailsTable;
+  outbox: OutboxTable;
+}
+
+export type UserState = "active" | "inactive" | "locked";
+
+export interface UsersTable {
+  user_id: Fixed<string>;
+  org_id: Fixed<string>;
+  state: UserState;
+  preferred_language: string | null;
+  display_name: string | null;
+  /** How many events the user has: `details.sequence`. */
+  sequence: number;
+  create_time: Fixed<number>;
+  change_time: number;
+}
+
+/** What happened to a user, in order. Never a code, a token or an address. */
+export interface EventsTable {
+  user_id: Fixed<string>;
+  sequence: Fixed<number>;
+  type: Fixed<string>;
+  time: Fixed<number>;
+  /** The subject of the token that asked for it. */
+  actor: Fixed<string>;
+  /** A small JSON object. */
+  data: Fixed<string>;
+}
+
+export interface OTPEmailsTable {
+  otp_email_id: Fixed<string>;
+  user_id: Fixed<string>;
+  /** As given. It never changes: another address is another authenticator. */
+  address: Fixed<string>;
+  /** For uniqueness within the user. */
+  address_canonical: Fixed<string>;
+  verify_time: number | null;
+  /** The id of the key that derives the live code. The three code columns are null together: no code. */
+  code_key_id: string | null;
+  code_salt: Uint8Array | null;
+  code_expire_time: number | null;
+  /** Wrong or unfinished attempts at the live code. */
+  code_attempts: number;
+  /** How often this authenticator was locked since the last right code. */
+  lock_count: number;
+  locked_until: number | null;
+  create_time: Fixed<number>;
+  change_time: number;
+}
+
+export type MailState = "queued" | "sent" | "failed" | "dropped";
+
+/** Mails to be handed over to SMTP. No row holds a code: it is derived at that moment. */
+export interface OutboxTable {
+  mail_id: Fixed<string>;
+  purpose: Fixed<string>;
+  user_id: Fixed<string>;
+  otp_email_id: Fixed<string>;
+  /** The salt of the code that this mail is about. Once the authenticator has another, the mail is dead. */
+  code_salt: Fixed<Uint8Array>;
+  /** The template of the link, or null for the service's own page. */
+  url_template: Fixed<string | null>;
+  /** Made once, so that a second copy of a mail is recognised as such (RFC 5322 §3.6.4). */
+  message_id: Fixed<string>;
+  state: MailState;
+  /** How often the courier claimed it. */
+  attempts: number;
+  next_attempt_time: number;
+  /** Who holds the lease, and until when. Null: nobody. */
+  lease_id: string | null;
+  lease_until: number | null;
+  /** When the code dies, and the mail with it. */
+  expire_time: Fixed<number>;
+  create_time: Fixed<number>;
+  settle_time: number | null;
+  /** Why it is not sent (yet): reply code and enhanced status, never the server's words. */
+  reason: string | null;
+}
+
+export type UserRow = Selectable<UsersTable>;
+export type OTPEmailRow = Selectable<OTPEmailsTable>;
+export type OutboxRow = Selectable<OutboxTable>;
+export type NewOutboxRow = Insertable<OutboxTable>;
+
+/** Written once, never updated. */
+type Fixed<T> = ColumnType<T, T, never>;

@@ -1,0 +1,161 @@
+import { closeSync, existsSync, openSync, statSync } from "node:fs";
+import Database from "better-sqlite3";
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  SqliteAdapter,
+  type SqliteDatabase,
+  SqliteDialect,
+  SqliteDriver,
+  type SqliteStatement,
+} from "kysely";
+import { LRUCache } from "lru-cache";
+
+/** "CSGN": what `PRAGMA application_id` says in a file of ours. */
+const applicationId = 0x4353474e;
+
+/** WAL-reset corruption is fixed from here on (sqlite.org/wal.html#walresetbug). */
+const oldestSafeVersion = "3.51.3";
+
+/**
+ * Opens (or creates) a SQLite file for durable use: WAL, every commit synced (`synchronous=FULL`; better-sqlite3
+ * is compiled so that WAL alone would mean NORMAL), foreign keys on, 5 s of patience with another writer.
+ *
+ * @param path of the file. A new one is readable by its owner alone.
+ * @throws if the file is damaged, emptied, not a database of this program, or cannot be opened. It is never
+ *   replaced.
+ */
+export function openSqlite(path: string): Dialect {
+  const isNew = createIfMissing(path);
+  const database = new Database(path, { timeout: 5_000 });
+  try {
+    prepareFile(database, path, isNew);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  return createDialect(database);
+}
+
+function createIfMissing(path: string): boolean {
+  if (!existsSync(path)) {
+    // A log without its database means that the database was lost. SQLite would begin an empty one.
+    if (existsSync(`${path}-wal`)) {
+      throw new Error(`${path}-wal is there but ${path} is not: restore the database, or move the log away`);
+    }
+    closeSync(openSync(path, "wx", 0o600));
+    return true;
+  }
+  if (statSync(path).size === 0 && !existsSync(`${path}-wal`)) {
+    throw new Error(
+      `${path} is empty: it was cut off or never written. Restore a backup, or remove the file`,
+    );
+  }
+  return false;
+}
+
+function prepareFile(database: Database.Database, path: string, isNew: boolean): void {
+  const version = database.prepare("select sqlite_version()").pluck().get() as string;
+  if (isOlder(version, oldestSafeVersion)) {
+    throw new Error(
+      `SQLite ${version} can corrupt a database in WAL mode: ${oldestSafeVersion} or later is needed`,
+    );
+  }
+  if (isNew) {
+    database.pragma("journal_mode = WAL");
+    database.pragma(`application_id = ${applicationId}`);
+  } else {
+    refuseDamaged(database, path);
+  }
+  const mode = database.pragma("journal_mode = WAL", { simple: true });
+  if (mode !== "wal")
+    throw new Error(`${path}: the file system does not allow WAL (journal_mode is ${mode})`);
+  database.pragma("synchronous = FULL");
+  database.pragma("foreign_keys = ON");
+  database.pragma("trusted_schema = OFF");
+}
+
+function refuseDamaged(database: Database.Database, path: string): void {
+  let verdict: string;
+  let id: unknown;
+  try {
+    // Every page is read, indexes are not compared: seconds for a gigabyte, once, at start.
+    verdict = database.pragma("quick_check(1)", { simple: true }) as string;
+    id = database.pragma("application_id", { simple: true });
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError)) throw error;
+    verdict = error.message;
+  }
+  if (verdict !== "ok") {
+    throw new Error(`${path} is damaged (${verdict}). It was left as it is: restore a backup`);
+  }
+  if (id !== applicationId) throw new Error(`${path} is not a database of Countersign. It was left as it is`);
+}
+
+function isOlder(version: string, than: string): boolean {
+  return version.localeCompare(than, "en", { numeric: true }) < 0;
+}
+
+/** Statements are prepared once: preparing costs more than running them. */
+function createDialect(database: Database.Database): Dialect {
+  const statements = new LRUCache<string, SqliteStatement>({ max: 500 });
+  const cached: SqliteDatabase = {
+    close: () => void database.close(),
+    prepare(sql) {
+      let statement = statements.get(sql);
+      if (!statement) {
+        statement = exactIntegers(database.prepare(sql));
+        statements.set(sql, statement);
+      }
+      return statement;
+    },
+  };
+  const dialect = new SqliteDialect({ database: cached });
+  return {
+    createAdapter: () => new TransactionalDdlAdapter(),
+    createDriver: () => new ImmediateDriver({ database: cached }),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+  };
+}
+
+/** Integers beyond 2^53 come back as decimal strings, never rounded. */
+function exactIntegers(statement: Database.Statement): SqliteStatement {
+  statement.safeIntegers(true);
+  return {
+    reader: statement.reader,
+    all: (parameters) => (statement.all(...parameters) as Record<string, unknown>[]).map(exactRow),
+    run: (parameters) => statement.run(...parameters),
+    iterate: (parameters) =>
+      mapIterator(statement.iterate(...parameters) as IterableIterator<Record<string, unknown>>),
+  };
+}
+
+function* mapIterator(rows: IterableIterator<Record<string, unknown>>): IterableIterator<unknown> {
+  for (const row of rows) yield exactRow(row);
+}
+
+function exactRow(row: Record<string, unknown>): Record<string, unknown> {
+  for (const column in row) {
+    const value = row[column];
+    if (typeof value !== "bigint") continue;
+    const number = Number(value);
+    row[column] = Number.isSafeInteger(number) ? number : value.toString();
+  }
+  return row;
+}
+
+class ImmediateDriver extends SqliteDriver {
+  /** Takes the write lock at once: a read lock that is upgraded later fails without waiting when another process writes. */
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw("begin immediate"));
+  }
+}
+
+class TransactionalDdlAdapter extends SqliteAdapter {
+  /** Kysely leaves SQLite's migrations without a transaction; SQLite can roll back DDL. */
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
+}
