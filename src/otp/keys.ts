@@ -1,0 +1,28 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { readOrMakePrivateFile } from "../private-file.ts";
+
+/** The keys that codes are derived from. The first derives, all verify. */
+export interface KeyRing {
+  readonly current: CodeKey;
+  /** Undefined for a key that was retired: its codes are dead, and a new one can be asked for. */
+  get(keyId: string): CodeKey | undefined;
+}
+
+export interface CodeKey {
+  readonly id: string;
+  /** At least 32 bytes (RFC 2104 §3). */
+  readonly secret: Uint8Array;
+}
+
+export function createKeyRing(keys: readonly [CodeKey, ...CodeKey[]]): KeyRing {
+  const byId = new Map(keys.map((key) => [key.id, key]));
+  return { current: keys[0], get: (keyId) => byId.get(keyId) };
+}
+
+/** The key of a development server, made on its first start. */
+export function openDevelopmentKey(dataDir: string): CodeKey {
+  const path = join(dataDir, "code-key");
+  const secret = readOrMakePrivateFile(path, () => `${randomBytes(32).toString("base64")}\n`);
+  return { id: "dev", secret: Buffer.from(secret, "base64") };
+}

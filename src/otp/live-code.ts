@@ -1,0 +1,54 @@
+import type { OTPEmailRow } from "../db/schema.ts";
+import { deriveCode } from "./code.ts";
+import type { OTPContext } from "./context.ts";
+
+/** The columns of an authenticator that its code is derived from and lives by. */
+export type CodeColumns = Pick<
+  OTPEmailRow,
+  | "otp_email_id"
+  | "user_id"
+  | "address"
+  | "verify_time"
+  | "code_key_id"
+  | "code_salt"
+  | "code_expire_time"
+  | "code_attempts"
+>;
+
+/** The key and salt of a code that can still be verified. */
+export interface LiveCode {
+  readonly secret: Uint8Array;
+  readonly salt: Uint8Array;
+  readonly expireTime: number;
+}
+
+/** The live code of an authenticator, or undefined if it has none: used, expired, spent, or its key was retired. */
+export function liveCode(context: OTPContext, row: CodeColumns): LiveCode | undefined {
+  if (row.verify_time !== null || row.code_salt === null || row.code_key_id === null) return undefined;
+  if (row.code_expire_time === null || row.code_expire_time <= context.clock.now()) return undefined;
+  if (row.code_attempts >= context.policy.enrolment.attemptsMax) return undefined;
+  const key = context.keys.get(row.code_key_id);
+  return key && { secret: key.secret, salt: row.code_salt, expireTime: row.code_expire_time };
+}
+
+/** What the user of an authenticator has to type for it to be verified. */
+export function enrolmentCode(
+  context: OTPContext,
+  orgId: string,
+  row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address">,
+  code: Pick<LiveCode, "secret" | "salt">,
+): string {
+  return deriveCode(
+    code.secret,
+    {
+      purpose: "enrolment",
+      orgId,
+      userId: row.user_id,
+      otpEmailId: row.otp_email_id,
+      challengeId: "",
+      address: row.address,
+      salt: code.salt,
+    },
+    context.policy.enrolment.format,
+  );
+}

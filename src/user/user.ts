@@ -1,0 +1,78 @@
+import type { Kysely } from "kysely";
+import type { Clock } from "../clock.ts";
+import { makeId } from "../db/id.ts";
+import type { Store } from "../db/open.ts";
+import type { DB, UserRow } from "../db/schema.ts";
+import { alreadyExists, failedPrecondition, notFound } from "../errors.ts";
+import { appendEvent, type Details } from "./event.ts";
+
+export interface NewUser {
+  /** Made by the service if it is not given. */
+  readonly userId?: string | undefined;
+  readonly orgId: string;
+  readonly preferredLanguage?: string | undefined;
+  readonly displayName?: string | undefined;
+  readonly actor: string;
+}
+
+/**
+ * Creates an active user.
+ *
+ * @throws ALREADY_EXISTS if the id is taken, in whichever organization.
+ */
+export async function createUser(
+  store: Store,
+  clock: Clock,
+  user: NewUser,
+): Promise<{ userId: string; details: Details }> {
+  return store.write(async (trx) => {
+    const now = clock.now();
+    const userId = user.userId ?? makeId(now);
+    const created = await trx
+      .insertInto("users")
+      .values({
+        user_id: userId,
+        org_id: user.orgId,
+        state: "active",
+        preferred_language: user.preferredLanguage ?? null,
+        display_name: user.displayName ?? null,
+        sequence: 0,
+        create_time: now,
+        change_time: now,
+      })
+      .onConflict((conflict) => conflict.column("user_id").doNothing())
+      .returning("user_id")
+      .executeTakeFirst();
+    if (!created) {
+      throw alreadyExists(
+        "USER_ALREADY_EXISTS",
+        "the user_id is taken: choose another, or leave it out and one is made",
+      );
+    }
+    const details = await appendEvent(trx, clock, { userId, type: "user.created", actor: user.actor });
+    return { userId, details };
+  });
+}
+
+export async function findUser(db: Kysely<DB>, userId: string): Promise<UserRow | undefined> {
+  return db.selectFrom("users").selectAll().where("user_id", "=", userId).executeTakeFirst();
+}
+
+/** The user, who must be there and active. */
+export function requireActive(user: UserRow | undefined): UserRow {
+  if (!user) throw userNotFound();
+  if (user.state !== "active") {
+    const remedy = user.state === "locked" ? "unlock" : "reactivate";
+    throw failedPrecondition("USER_NOT_ACTIVE", `the user is ${user.state}: ${remedy} it first`);
+  }
+  return user;
+}
+
+export function userNotFound() {
+  return notFound("USER_NOT_FOUND", "there is no such user: create it first, or check the user_id");
+}
+
+/** The details of a user that nothing happened to. */
+export function detailsOf(user: UserRow): Details {
+  return { sequence: user.sequence, changeTime: user.change_time, orgId: user.org_id };
+}
