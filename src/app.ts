@@ -1,0 +1,189 @@
+import { UserService } from "../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { type LocalIssuer, openLocalIssuer } from "./auth/local-issuer.ts";
+import { rules } from "./auth/permissions.ts";
+import { createVerifier } from "./auth/verifier.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { composeMail } from "./compose-mail.ts";
+import type { Config } from "./config.ts";
+import { openStore, type Store } from "./db/open.ts";
+import { createCors } from "./http/cors.ts";
+import { createPages } from "./http/pages.ts";
+import { listen, type NodeHandler } from "./http/server.ts";
+import { createLog, type Log } from "./log.ts";
+import { startCourier } from "./mail/courier.ts";
+import { type CaughtMail, type DevMailbox, devMailboxPages, startDevMailbox } from "./mail/dev-mailbox.ts";
+import { createSmtpMailer } from "./mail/smtp.ts";
+import type { OTPContext } from "./otp/context.ts";
+import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
+import { makePrivateFolder } from "./private-file.ts";
+import type { Parser } from "./services/call.ts";
+import { createInterceptors } from "./services/interceptors.ts";
+import { createUserParsers } from "./services/user-requests.ts";
+import { createUserService } from "./services/user-service.ts";
+import { createWire, protocolOf } from "./wire/wire.ts";
+
+/** The running service. */
+export interface App extends AsyncDisposable {
+  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  readonly origin: string;
+  readonly store: Store;
+  readonly clock: Clock;
+  /** The issuer of `countersign token`, if its tokens are accepted. */
+  readonly localIssuer: LocalIssuer | undefined;
+}
+
+/** What a test or the `dev` command puts in the place of the usual. */
+export interface AppOverrides {
+  readonly clock?: Clock;
+  readonly log?: Log;
+  /** Called for each mail that the mailbox in the process catches. */
+  readonly onMail?: (mail: CaughtMail) => void;
+}
+
+/** How long requests in flight have to finish after the service is told to stop. */
+const drainMs = 25_000;
+
+/**
+ * Puts the service together and starts it: database (migrated), mail, listener.
+ *
+ * To dispose it: it is no longer ready and takes no new connections, requests in flight finish, the courier stops
+ * between mails, the database is closed.
+ *
+ * @throws if the database is damaged, the port is taken, or a file of secrets can be read by others.
+ */
+export async function createApp(config: Config, overrides: AppOverrides = {}): Promise<App> {
+  const clock = overrides.clock ?? systemClock;
+  const log = overrides.log ?? createLog(config.logLevel);
+  const cleanup = new CleanupStack();
+  try {
+    makePrivateFolder(config.dataDir);
+    const store = cleanup.add(openStore(config.databaseUrl));
+    await store.migrate();
+    const localIssuer = config.trustLocalIssuer ? await openLocalIssuer(config.dataDir) : undefined;
+    const mailbox =
+      config.smtpUrl === undefined
+        ? cleanup.add(await startDevMailbox({ clock, onMail: overrides.onMail }))
+        : undefined;
+    const mailer = cleanup.add(
+      createSmtpMailer({ url: config.smtpUrl ?? mailbox?.smtpUrl ?? "", from: config.mailFrom }),
+    );
+
+    let ready = true;
+    let handler: NodeHandler = () => {};
+    const server = await listen({
+      ...config.listen,
+      tls: config.tls,
+      handler: (request, response) => handler(request, response),
+      onError: (err, what) => log.debug({ err }, what),
+    });
+    // What follows is synchronous: no request comes before the handler is there.
+    const publicUrl = config.publicUrl ?? server.origin;
+    const otp: OTPContext = {
+      store,
+      clock,
+      keys: createKeyRing(config.keys ?? [openDevelopmentKey(config.dataDir)]),
+      policy: config.policy,
+      messageIdDomain: new URL(publicUrl).hostname,
+      mailQueued: () => courier.wake(),
+    };
+    const courier = cleanup.add(
+      startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, publicUrl, row) }),
+    );
+    cleanup.add({
+      async [Symbol.asyncDispose]() {
+        ready = false;
+        await server.close(drainMs);
+      },
+    });
+
+    const pages = createPages({
+      ready: async () => ready && (await store.isReady()),
+      extra: mailbox && devMailboxPages(mailbox),
+    });
+    const cors = createCors({ allowedOrigins: config.allowedOrigins });
+    const wire = createUserWire(config, {
+      log,
+      otp,
+      publicUrl,
+      verifier: verifierOf(config, clock, localIssuer),
+    });
+    handler = (request, response) => {
+      if (!cors(request, response) && !pages(request, response)) wire(request, response);
+    };
+    return {
+      origin: server.origin,
+      store,
+      clock,
+      localIssuer,
+      [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await cleanup[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function verifierOf(config: Config, clock: Clock, localIssuer: LocalIssuer | undefined) {
+  const { issuers, audience, rolesClaim } = config;
+  return createVerifier({
+    issuers: localIssuer ? [...issuers, localIssuer] : issuers,
+    audience,
+    rolesClaim,
+    clock,
+  });
+}
+
+interface UserWireParts {
+  log: Log;
+  otp: OTPContext;
+  publicUrl: string;
+  verifier: ReturnType<typeof createVerifier>;
+}
+
+function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserWireParts): NodeHandler {
+  const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
+  const parsers = createUserParsers(config.policy);
+  return createWire({
+    services: [{ service: UserService, implementation: createUserService({ otp, parsers, linkHosts }) }],
+    aliases: publishedPaths,
+    interceptors: createInterceptors({
+      log,
+      verifier,
+      db: otp.store.db,
+      rules,
+      parsers: parsersByMethod(parsers),
+      protocolOf,
+    }),
+  });
+}
+
+/** The paths of the published `zitadel.user.v3alpha` service whose messages have the same shape. */
+const publishedPaths = {
+  "/zitadel.user.v3alpha.UserService/AddOTPEmailAuthenticator": UserService.method.addOTPEmail,
+  "/zitadel.user.v3alpha.UserService/VerifyOTPEmailRegistration": UserService.method.verifyOTPEmail,
+};
+
+function parsersByMethod(parsers: ReturnType<typeof createUserParsers>): Record<string, Parser> {
+  return Object.fromEntries(
+    UserService.methods.map((method) => [
+      `${UserService.name}.${method.name}`,
+      parsers[method.localName as keyof typeof parsers],
+    ]),
+  );
+}
+
+/** Disposes in the reverse order. (AsyncDisposableStack begins with Node 24.) */
+class CleanupStack implements AsyncDisposable {
+  readonly #resources: AsyncDisposable[] = [];
+
+  add<T extends AsyncDisposable>(resource: T): T {
+    this.#resources.push(resource);
+    return resource;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (let resource = this.#resources.pop(); resource; resource = this.#resources.pop()) {
+      await resource[Symbol.asyncDispose]();
+    }
+  }
+}

@@ -1,0 +1,444 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import * as v from "valibot";
+import { logLevels } from "./log.ts";
+import { codeBits } from "./otp/code.ts";
+import type { CodeKey } from "./otp/keys.ts";
+import { defaultPolicy, guessProbabilityMax, guessProbabilityPerDay, type Policy } from "./otp/policy.ts";
+import { parseEmailAddress } from "./user/email-address.ts";
+
+/** Everything the service is told from outside: read once, checked, frozen. */
+export interface Config {
+  readonly mode: Mode;
+  readonly listen: { readonly host: string; readonly port: number };
+  /**
+   * Where people and mails reach the service: an origin, without a slash at the end. Undefined under `dev` if none is
+   * given: where the service listens.
+   */
+  readonly publicUrl: string | undefined;
+  readonly dataDir: string;
+  readonly databaseUrl: string;
+  /** Undefined under `dev` if none are given: one is made in the data folder. */
+  readonly keys: readonly [CodeKey, ...CodeKey[]] | undefined;
+  readonly issuers: readonly ConfiguredIssuer[];
+  /** Whether tokens of `countersign token` are accepted. */
+  readonly trustLocalIssuer: boolean;
+  readonly audience: string;
+  readonly rolesClaim: string;
+  /** Undefined under `dev` if none is given: the mailbox in the process. */
+  readonly smtpUrl: string | undefined;
+  readonly mailFrom: MailFrom;
+  /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
+  readonly linkHosts: readonly string[] | undefined;
+  readonly allowedOrigins: readonly string[];
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly logLevel: (typeof logLevels)[number];
+  readonly policy: Policy;
+}
+
+export type Mode = "dev" | "serve";
+
+export interface ConfiguredIssuer {
+  readonly issuer: string;
+  readonly jwksUri?: string;
+}
+
+export interface MailFrom {
+  readonly name: string;
+  readonly address: string;
+}
+
+/** What was wrong with the settings: each by its name, never by its value. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`the settings are not complete or not safe:\n${problems.map((p) => `  ${p}`).join("\n")}`);
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the settings of `dev` or `serve`.
+ *
+ * @throws ConfigError with all problems at once.
+ */
+export function readConfig(mode: Mode, environment: Environment = process.env): Config {
+  const { settings, problems } = parse(schemaOf(mode), environment);
+  problems.push(...missingIn(mode, settings));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return freeze(toConfig(mode, settings));
+}
+
+/** Where the data is: what `countersign token` and `countersign migrate` need. */
+export function readDataConfig(environment: Environment = process.env) {
+  const { settings, problems } = parse(v.object(dataEntries), environment);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return freeze(toDataConfig(settings));
+}
+
+// --- values -----------------------------------------------------------------------------------------------------
+
+const text = v.pipe(v.string(), v.trim(), v.nonEmpty("must not be empty"));
+
+const list = v.pipe(
+  v.string(),
+  v.transform((value) =>
+    value
+      .split(",")
+      .map((item) => item.trim())
+      .filter((item) => item !== ""),
+  ),
+);
+
+function integer(min: number, max: number) {
+  return v.pipe(
+    text,
+    v.regex(/^\d{1,9}$/, `must be a whole number from ${min} to ${max}`),
+    v.transform(Number),
+    v.minValue(min, `must be at least ${min}`),
+    v.maxValue(max, `must be at most ${max}`),
+  );
+}
+
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** "90s", "10m", "1h" or "1d" in milliseconds, or undefined. */
+export function parseDuration(value: string): number | undefined {
+  const match = /^(\d{1,6})([smhd])$/.exec(value);
+  return match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : undefined;
+}
+
+function duration(minMs: number, maxMs: number, range: string) {
+  return v.pipe(
+    text,
+    v.transform((value) => parseDuration(value) ?? Number.NaN),
+    v.check((ms) => ms >= minMs && ms <= maxMs, `must be a duration such as 90s, 10m or 1h, ${range}`),
+  );
+}
+
+const origin = v.pipe(
+  text,
+  v.check((value) => {
+    const url = parseUrl(value);
+    if (!url || url.pathname !== "/" || url.search || url.hash || url.username || url.password) return false;
+    return url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname));
+  }, "must be an https origin such as https://otp.example.com (http for loopback hosts only), without a path"),
+  v.transform((value) => new URL(value).origin),
+);
+
+const listen = v.pipe(
+  text,
+  v.regex(
+    /^(\[[0-9a-fA-F:.]+\]|[^:[\]\s]+):\d{1,5}$/,
+    "must be host:port, such as 127.0.0.1:8080 or [::]:8080",
+  ),
+  v.transform((value) => {
+    const colon = value.lastIndexOf(":");
+    return { host: value.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(value.slice(colon + 1)) };
+  }),
+  v.check(({ port }) => port <= 65_535, "must have a port from 0 to 65535"),
+);
+
+const keys = v.pipe(
+  list,
+  v.minLength(1, "must be id:base64, comma separated"),
+  v.transform((items) => items.map(parseKey)),
+  v.check(
+    (parsed) => parsed.every((key) => key !== undefined),
+    "must be id:base64, comma separated; ids are letters, digits, dots, dashes and underscores",
+  ),
+  v.transform((parsed) => parsed.filter((key) => key !== undefined)),
+  v.check(
+    (parsed) => parsed.every((key) => key.secret.length >= 32),
+    "must hold keys of at least 32 bytes: openssl rand -base64 32 makes one",
+  ),
+  v.check(
+    (parsed) => new Set(parsed.map((key) => key.id)).size === parsed.length,
+    "must not use a key id twice",
+  ),
+);
+
+function parseKey(item: string): CodeKey | undefined {
+  const match = /^([A-Za-z0-9._-]{1,64}):([A-Za-z0-9+/_-]+={0,2})$/.exec(item);
+  return match ? { id: match[1]!, secret: Buffer.from(match[2]!, "base64") } : undefined;
+}
+
+/** The name of the issuer that `countersign token` speaks for. */
+const localIssuer = "local";
+
+const issuers = v.pipe(
+  list,
+  v.minLength(1, "must name at least one issuer"),
+  v.check(
+    (items) => items.every((item) => item === localIssuer || item.split("|").every(isFetchable)),
+    'must be https URLs, comma separated, each alone (its keys are discovered) or as issuer|jwks_uri; or "local" for the tokens of countersign token',
+  ),
+);
+
+const smtpUrl = v.pipe(
+  text,
+  v.check((value) => {
+    const url = parseUrl(value);
+    return (
+      url !== undefined && (url.protocol === "smtp:" || url.protocol === "smtps:") && url.hostname !== ""
+    );
+  }, "must be smtp://user:password@host:port or smtps://…"),
+);
+
+const mailFrom = v.pipe(
+  text,
+  v.transform((value): MailFrom | undefined => {
+    const match = /^(?:([^<>"\r\n]*)<([^<>]+)>|([^<>\s]+))$/.exec(value);
+    const parsed = parseEmailAddress(match?.[2] ?? match?.[3] ?? "");
+    return parsed.ok ? { name: match?.[1]?.trim() ?? "", address: parsed.address.mailbox } : undefined;
+  }),
+  v.check(
+    (from) => from !== undefined,
+    "must be an address such as codes@example.com or Example <codes@example.com>",
+  ),
+);
+
+const hosts = v.pipe(
+  list,
+  v.check(
+    (items) => items.every((item) => parseUrl(`https://${item}/`)?.host === item.toLowerCase()),
+    "must be hosts, comma separated, such as app.example.com or localhost:3000",
+  ),
+  v.transform((items) => items.map((item) => item.toLowerCase())),
+);
+
+const origins = v.pipe(
+  list,
+  v.check(
+    (items) =>
+      (items.length === 1 && items[0] === "*") || items.every((item) => parseUrl(item)?.origin === item),
+    'must be origins, comma separated, such as https://app.example.com; or "*" alone',
+  ),
+);
+
+/** PEM text, or the path of a file that holds it. */
+const pem = v.pipe(
+  text,
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    if (dataset.value.startsWith("-----BEGIN ")) return dataset.value;
+    try {
+      return readFileSync(dataset.value, "utf8");
+    } catch {
+      addIssue({ message: "must be PEM text, or the path of a file that can be read" });
+      return NEVER;
+    }
+  }),
+);
+
+// --- settings ---------------------------------------------------------------------------------------------------
+
+const dataEntries = {
+  COUNTERSIGN_DATA_DIR: v.optional(text, "./data"),
+  COUNTERSIGN_DATABASE_URL: v.optional(v.pipe(text, v.regex(/^sqlite:./, "must be sqlite:PATH"))),
+  COUNTERSIGN_AUDIENCE: v.optional(text),
+};
+
+function schemaOf(mode: Mode) {
+  return v.object({
+    ...dataEntries,
+    COUNTERSIGN_LISTEN: v.optional(listen, "127.0.0.1:8080"),
+    COUNTERSIGN_PUBLIC_URL: v.optional(origin),
+    COUNTERSIGN_KEYS: v.optional(keys),
+    COUNTERSIGN_ISSUERS: v.optional(issuers),
+    COUNTERSIGN_ROLES_CLAIM: v.optional(text, "urn:zitadel:iam:org:project:roles"),
+    COUNTERSIGN_SMTP_URL: v.optional(smtpUrl),
+    COUNTERSIGN_MAIL_FROM: v.optional(mailFrom),
+    COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
+    COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins, mode === "dev" ? "*" : ""),
+    COUNTERSIGN_TLS_CERT: v.optional(pem),
+    COUNTERSIGN_TLS_KEY: v.optional(pem),
+    COUNTERSIGN_LOG_LEVEL: v.optional(
+      v.picklist(logLevels, `must be one of ${logLevels.join(", ")}`),
+      "info",
+    ),
+    COUNTERSIGN_CODE_ALPHABET: v.optional(
+      v.picklist(["crockford", "digits"], "must be crockford or digits"),
+      "crockford",
+    ),
+    COUNTERSIGN_CODE_LENGTH: v.optional(integer(4, 12), "8"),
+    COUNTERSIGN_CODE_TTL: v.optional(duration(30_000, 600_000, "30s to 10m (ASVS 6.5.5)"), "10m"),
+    COUNTERSIGN_CODE_ATTEMPTS_MAX: v.optional(integer(1, 20), "5"),
+    COUNTERSIGN_LOCK_MIN: v.optional(duration(1_000, 86_400_000, "1s to 1d"), "5m"),
+    COUNTERSIGN_LOCK_MAX: v.optional(duration(1_000, 7 * 86_400_000, "1s to 7d"), "1d"),
+  });
+}
+
+type DataSettings = v.InferOutput<v.ObjectSchema<typeof dataEntries, undefined>>;
+type Settings = v.InferOutput<ReturnType<typeof schemaOf>>;
+
+/** Settings that may come from a file: NAME_FILE holds its path. */
+const secrets = [
+  "COUNTERSIGN_KEYS",
+  "COUNTERSIGN_SMTP_URL",
+  "COUNTERSIGN_DATABASE_URL",
+  "COUNTERSIGN_TLS_KEY",
+  "COUNTERSIGN_TLS_CERT",
+];
+
+function parse<const S extends v.ObjectSchema<v.ObjectEntries, undefined>>(
+  schema: S,
+  environment: Environment,
+) {
+  const problems: string[] = [];
+  const input = withSecretFiles(environment, problems);
+  const result = v.safeParse(schema, input);
+  const settings = { ...(result.output as Partial<v.InferOutput<S>>) };
+  for (const issue of result.issues ?? []) {
+    const name = v.getDotPath(issue) as keyof typeof settings;
+    problems.push(`${String(name)} ${issue.message}`);
+    // What is not valid takes no part in what must go together.
+    delete settings[name];
+  }
+  return { settings, problems };
+}
+
+/** Empty variables count as unset: that is what `docker run -e NAME=` and compose files leave behind. */
+function withSecretFiles(environment: Environment, problems: string[]): Record<string, string> {
+  const input: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) if (value) input[name] = value;
+  for (const name of secrets) {
+    const path = input[`${name}_FILE`];
+    if (path === undefined) continue;
+    if (input[name] !== undefined) {
+      problems.push(`${name} and ${name}_FILE are both set: keep one`);
+      continue;
+    }
+    try {
+      input[name] = readFileSync(path, "utf8").trim();
+    } catch {
+      problems.push(`${name}_FILE names a file that cannot be read`);
+    }
+  }
+  return input;
+}
+
+/** What `serve` must be told, and what does not go together. */
+function missingIn(mode: Mode, settings: Partial<Settings>): string[] {
+  const problems: string[] = [];
+  if (mode === "serve") {
+    for (const [name, why] of Object.entries(neededToServe)) {
+      if (settings[name as keyof Settings] === undefined) problems.push(`${name} is missing: ${why}`);
+    }
+  }
+  if ((settings.COUNTERSIGN_TLS_CERT === undefined) !== (settings.COUNTERSIGN_TLS_KEY === undefined)) {
+    problems.push("COUNTERSIGN_TLS_CERT and COUNTERSIGN_TLS_KEY go together: set both or neither");
+  }
+  problems.push(...unsafePolicy(settings));
+  return problems;
+}
+
+const neededToServe = {
+  COUNTERSIGN_PUBLIC_URL: "the links in mails begin with it",
+  COUNTERSIGN_KEYS: "codes are derived from them; openssl rand -base64 32 makes one",
+  COUNTERSIGN_ISSUERS: "whose tokens are accepted",
+  COUNTERSIGN_AUDIENCE: "the aud that tokens for this service carry",
+  COUNTERSIGN_SMTP_URL: "mails leave through it",
+  COUNTERSIGN_MAIL_FROM: "mails come from it",
+} as const;
+
+function unsafePolicy(settings: Partial<Settings>): string[] {
+  const policy = toPolicy(settings);
+  const problems: string[] = [];
+  if (policy.lockMsMax < policy.lockMsMin) {
+    problems.push("COUNTERSIGN_LOCK_MAX must not be shorter than COUNTERSIGN_LOCK_MIN");
+  }
+  if (codeBits(policy.enrolment.format) < 19.9) {
+    problems.push(
+      "COUNTERSIGN_CODE_LENGTH is too short: at least 6 digits or 4 letters (20 bits, ASVS 6.5.4)",
+    );
+  }
+  if (guessProbabilityPerDay(policy) > guessProbabilityMax) {
+    problems.push(
+      "COUNTERSIGN_CODE_LENGTH, COUNTERSIGN_CODE_ATTEMPTS_MAX and COUNTERSIGN_LOCK_MIN together let one authenticator be " +
+        `guessed with a probability above ${guessProbabilityMax} in a day: lengthen the code or the lock, or allow fewer attempts`,
+    );
+  }
+  return problems;
+}
+
+function toPolicy(settings: Partial<Settings>): Policy {
+  const { enrolment, lockMsMin, lockMsMax } = defaultPolicy;
+  return {
+    enrolment: {
+      format: {
+        alphabet: settings.COUNTERSIGN_CODE_ALPHABET ?? enrolment.format.alphabet,
+        length: settings.COUNTERSIGN_CODE_LENGTH ?? enrolment.format.length,
+      },
+      codeTtlMs: settings.COUNTERSIGN_CODE_TTL ?? enrolment.codeTtlMs,
+      attemptsMax: settings.COUNTERSIGN_CODE_ATTEMPTS_MAX ?? enrolment.attemptsMax,
+    },
+    lockMsMin: settings.COUNTERSIGN_LOCK_MIN ?? lockMsMin,
+    lockMsMax: settings.COUNTERSIGN_LOCK_MAX ?? lockMsMax,
+  };
+}
+
+function toDataConfig(settings: Partial<DataSettings>) {
+  const dataDir = resolve(settings.COUNTERSIGN_DATA_DIR ?? "./data");
+  return {
+    dataDir,
+    databaseUrl: settings.COUNTERSIGN_DATABASE_URL ?? `sqlite:${dataDir}/countersign.db`,
+    audience: settings.COUNTERSIGN_AUDIENCE ?? "countersign",
+  };
+}
+
+function toConfig(mode: Mode, settings: Partial<Settings>): Config {
+  const tls = settings.COUNTERSIGN_TLS_CERT &&
+    settings.COUNTERSIGN_TLS_KEY && {
+      cert: settings.COUNTERSIGN_TLS_CERT,
+      key: settings.COUNTERSIGN_TLS_KEY,
+    };
+  const named = settings.COUNTERSIGN_ISSUERS ?? [];
+  const [firstKey, ...otherKeys] = settings.COUNTERSIGN_KEYS ?? [];
+  return {
+    ...toDataConfig(settings),
+    mode,
+    listen: settings.COUNTERSIGN_LISTEN ?? { host: "127.0.0.1", port: 8080 },
+    publicUrl: settings.COUNTERSIGN_PUBLIC_URL,
+    keys: firstKey && [firstKey, ...otherKeys],
+    issuers: named.filter((item) => item !== localIssuer).map(toIssuer),
+    trustLocalIssuer: mode === "dev" || named.includes(localIssuer),
+    rolesClaim: settings.COUNTERSIGN_ROLES_CLAIM ?? "",
+    smtpUrl: settings.COUNTERSIGN_SMTP_URL,
+    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
+    linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
+    allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? [],
+    tls: tls || undefined,
+    logLevel: settings.COUNTERSIGN_LOG_LEVEL ?? "info",
+    policy: toPolicy(settings),
+  };
+}
+
+function toIssuer(item: string): ConfiguredIssuer {
+  const [issuer = "", jwksUri] = item.split("|");
+  return jwksUri === undefined ? { issuer } : { issuer, jwksUri };
+}
+
+function parseUrl(value: string): URL | undefined {
+  return URL.canParse(value) ? new URL(value) : undefined;
+}
+
+function isFetchable(value: string): boolean {
+  const url = parseUrl(value);
+  return url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(url.hostname));
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null && !ArrayBuffer.isView(value)) {
+    for (const part of Object.values(value)) freeze(part);
+    Object.freeze(value);
+  }
+  return value;
+}

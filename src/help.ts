@@ -1,0 +1,43 @@
+/** What `countersign --help` prints. */
+export const help = `Countersign keeps email one-time-password authenticators for other people's users.
+
+Usage: countersign COMMAND [OPTIONS]
+
+  dev       Start for development: everything in one process, a mailbox that catches every mail, a user
+            to try it with. Prints a token and the commands to paste.
+  serve     Start for production. Refuses missing or unsafe settings, and names all of them at once.
+  migrate   Bring the database up to date and stop. (dev and serve do this when they start.)
+  token     Print an access token of the local issuer, and nothing else.
+              --subject S       whom it is for: the id of a user, or a name for a service (needed)
+              --permission P    user.read, user.write or otp.challenge; may be given several times
+              --org O           the permissions count in this organization only (otherwise in all)
+              --ttl T           how long it is valid, such as 90s, 10m or 1h (default 1h)
+  --help    Print this.
+
+Settings (environment):
+  COUNTERSIGN_LISTEN             host:port (127.0.0.1:8080)
+  COUNTERSIGN_PUBLIC_URL         the origin that links in mails begin with (serve: needed)
+  COUNTERSIGN_DATA_DIR           folder of the database and of local keys (./data)
+  COUNTERSIGN_DATABASE_URL *     sqlite:PATH (sqlite:DATA_DIR/countersign.db)
+  COUNTERSIGN_KEYS *             id:base64 of at least 32 bytes, comma separated; the first derives codes, all
+                                 verify them (serve: needed)
+  COUNTERSIGN_ISSUERS            issuers whose tokens are accepted, comma separated: an https URL, or
+                                 URL|JWKS_URL, or "local" (serve: needed)
+  COUNTERSIGN_AUDIENCE           the aud that tokens carry (serve: needed; dev: countersign)
+  COUNTERSIGN_ROLES_CLAIM        the claim {permission: {org: …}} (urn:zitadel:iam:org:project:roles)
+  COUNTERSIGN_SMTP_URL *         smtp://user:password@host:port or smtps://… (serve: needed)
+  COUNTERSIGN_MAIL_FROM          Name <address> (serve: needed)
+  COUNTERSIGN_LINK_HOSTS         hosts that users themselves may name in a url_template, comma separated
+                                 (the host of the public URL)
+  COUNTERSIGN_ALLOWED_ORIGINS    browser origins, comma separated, or * (serve: none; dev: *)
+  COUNTERSIGN_TLS_CERT *         PEM text, or the path of a PEM file
+  COUNTERSIGN_TLS_KEY *          PEM text, or the path of a PEM file
+  COUNTERSIGN_LOG_LEVEL          trace, debug, info, warn, error, fatal or silent (info)
+  COUNTERSIGN_CODE_ALPHABET      crockford or digits (crockford)
+  COUNTERSIGN_CODE_LENGTH        characters of a code (8)
+  COUNTERSIGN_CODE_TTL           how long a code lives, 30s to 10m (10m)
+  COUNTERSIGN_CODE_ATTEMPTS_MAX  wrong codes until the authenticator is locked (5)
+  COUNTERSIGN_LOCK_MIN           the first lock; each further one is twice as long (5m)
+  COUNTERSIGN_LOCK_MAX           the longest lock (1d)
+
+  * NAME_FILE holds the path of a file with the value instead.`;

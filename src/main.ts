@@ -1,0 +1,120 @@
+#!/usr/bin/env node
+import { parseArgs } from "node:util";
+import { createApp } from "./app.ts";
+import { openLocalIssuer } from "./auth/local-issuer.ts";
+import type { Permission } from "./auth/principal.ts";
+import { systemClock } from "./clock.ts";
+import { ConfigError, parseDuration, readConfig, readDataConfig } from "./config.ts";
+import { openStore } from "./db/open.ts";
+import { startDev } from "./dev.ts";
+import { help } from "./help.ts";
+import { makePrivateFolder } from "./private-file.ts";
+
+/** A command line that cannot be run. The message says how to mend it. */
+class UsageError extends Error {}
+
+const commands: Record<string, (args: string[]) => Promise<void>> = {
+  async dev(args) {
+    parse(args, {});
+    await runUntilSignal(await startDev(readConfig("dev")));
+  },
+
+  async serve(args) {
+    parse(args, {});
+    await runUntilSignal(await createApp(readConfig("serve")));
+  },
+
+  async migrate(args) {
+    parse(args, {});
+    const { dataDir, databaseUrl } = readDataConfig();
+    makePrivateFolder(dataDir);
+    await using store = openStore(databaseUrl);
+    const ran = await store.migrate();
+    console.log(ran.length === 0 ? "the database is up to date" : `ran ${ran.join(", ")}`);
+  },
+
+  async token(args) {
+    const { values } = parse(args, {
+      subject: { type: "string" },
+      org: { type: "string" },
+      permission: { type: "string", multiple: true },
+      ttl: { type: "string" },
+    });
+    const { dataDir, audience } = readDataConfig();
+    const issuer = await openLocalIssuer(dataDir);
+    const claims = {
+      subject: requireSubject(values.subject),
+      audience,
+      org: values.org,
+      permissions: (values.permission ?? []).map(requirePermission),
+      ttlMs: requireTtl(values.ttl ?? "1h"),
+    };
+    console.log(await issuer.issue(claims, systemClock));
+  },
+};
+
+function parse<const O extends NonNullable<Parameters<typeof parseArgs>[0]>["options"]>(
+  args: string[],
+  options: O,
+) {
+  try {
+    return parseArgs({ args, options, strict: true, allowPositionals: false });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function requireSubject(subject: string | undefined): string {
+  if (!subject)
+    throw new UsageError("--subject is missing: give the id of the user or service that the token is for");
+  return subject;
+}
+
+function requirePermission(permission: string): Permission {
+  if (permission === "user.read" || permission === "user.write" || permission === "otp.challenge")
+    return permission;
+  throw new UsageError("--permission must be user.read, user.write or otp.challenge");
+}
+
+function requireTtl(ttl: string): number {
+  const ms = parseDuration(ttl);
+  if (!ms) throw new UsageError("--ttl must be a duration such as 90s, 10m or 1h");
+  return ms;
+}
+
+/** Runs until SIGTERM or SIGINT, then drains. A second signal exits at once. */
+async function runUntilSignal(app: AsyncDisposable): Promise<void> {
+  await new Promise<void>((resolve) => {
+    let stopping = false;
+    const stop = () => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      resolve();
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  });
+  await app[Symbol.asyncDispose]();
+}
+
+async function main([name = "", ...args]: string[]): Promise<number> {
+  if (name === "" || name === "help" || name === "--help" || name === "-h" || args.includes("--help")) {
+    console.log(help);
+    return name === "" ? 2 : 0;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  try {
+    if (!command) throw new UsageError(`there is no command ${JSON.stringify(name)}`);
+    await command(args);
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) {
+      console.error(`${error.message}\nRun countersign --help for the commands.`);
+      return 2;
+    }
+    console.error(error instanceof ConfigError ? error.message : String(error));
+    return 1;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,45 @@
+import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { Access } from "../auth/permissions.ts";
+import type { Principal } from "../auth/principal.ts";
+import type { UserRow } from "../db/schema.ts";
+import { userNotFound } from "../user/user.ts";
+
+/** Who calls. Set by the interceptor `authenticate`. */
+export const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
+
+/** What the message asks for. Set by the interceptor `validate`, which calls the parser of the method. */
+export const inputKey = createContextKey<unknown>(undefined, { description: "input" });
+
+/** By what right the caller is let through. Set by the interceptor `authorize`. */
+export const accessKey = createContextKey<Access>("denied", { description: "access" });
+
+/** The user that the message names. Set by the interceptor `authorize`: one read a call. */
+export const userKey = createContextKey<UserRow | undefined>(undefined, { description: "user" });
+
+/** What a parser made of a message: at least what the call is about, so that it can be authorized. */
+export interface Input {
+  readonly userId?: string | undefined;
+  readonly orgId?: string;
+}
+
+/** Turns a message into what it asks for, or throws INVALID_ARGUMENT. Pure, so that it runs before the first read. */
+export type Parser = (message: never) => Input;
+
+/** What the parser of this very method made of the message. */
+export function inputOf<P extends Parser>(context: HandlerContext, _parser: P): ReturnType<P> {
+  return context.values.get(inputKey) as ReturnType<P>;
+}
+
+/** The subject of the caller, for the trail. */
+export function actorOf(context: HandlerContext): string {
+  const principal = context.values.get(principalKey);
+  if (!principal) throw new Error("a method ran without a principal");
+  return principal.subject;
+}
+
+/** The user that the message names, who must exist. */
+export function requireUser(context: HandlerContext): UserRow {
+  const user = context.values.get(userKey);
+  if (!user) throw userNotFound();
+  return user;
+}

@@ -1,0 +1,135 @@
+import { randomUUID } from "node:crypto";
+import {
+  Code,
+  ConnectError,
+  type Interceptor,
+  type StreamRequest,
+  type UnaryRequest,
+} from "@connectrpc/connect";
+import type { Kysely } from "kysely";
+import { bearerChallenge, bearerToken } from "../auth/bearer.ts";
+import { type Access, accessToOrganization, accessToUser, type Rule } from "../auth/permissions.ts";
+import type { Principal } from "../auth/principal.ts";
+import type { TokenVerifier } from "../auth/verifier.ts";
+import type { DB } from "../db/schema.ts";
+import { isStorageUnavailable } from "../db/write.ts";
+import { internal, permissionDenied, reasonOf, unavailable } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { findUser, userNotFound } from "../user/user.ts";
+import { accessKey, type Input, inputKey, type Parser, principalKey, userKey } from "./call.ts";
+
+export interface InterceptorOptions {
+  readonly log: Log;
+  readonly verifier: TokenVerifier;
+  readonly db: Kysely<DB>;
+  /** By `Service.Method`. A method without a rule or a parser is refused. */
+  readonly rules: Readonly<Record<string, Rule>>;
+  readonly parsers: Readonly<Record<string, Parser>>;
+  /** The protocol that a call came by, for the log. */
+  readonly protocolOf: (request: AnyRequest) => string;
+}
+
+type AnyRequest = UnaryRequest | StreamRequest;
+
+/** What every call passes, in this order: log, authenticate (401), validate (400), authorize (403, 404). */
+export function createInterceptors(options: InterceptorOptions): Interceptor[] {
+  return [logCalls(options), authenticate(options), validate(options), authorize(options)];
+}
+
+/** One line a call, and the last place where an unforeseen error becomes one that may be told (ASVS 16.5.4). */
+function logCalls({ log, protocolOf }: InterceptorOptions): Interceptor {
+  return (next) => async (request) => {
+    const start = performance.now();
+    const line = (code: string, reason?: string) => ({
+      method: methodName(request),
+      protocol: protocolOf(request),
+      code,
+      reason,
+      durationMs: Math.round((performance.now() - start) * 1000) / 1000,
+      subject: request.contextValues.get(principalKey)?.subject,
+    });
+    try {
+      const response = await next(request);
+      log.info(line("OK"), "call");
+      return response;
+    } catch (thrown) {
+      const error = toTellable(thrown, log);
+      log.info(line(Code[error.code], reasonOf(error)), "call");
+      throw error;
+    }
+  };
+}
+
+function authenticate({ verifier }: InterceptorOptions): Interceptor {
+  return (next) => async (request) => {
+    request.contextValues.set(principalKey, await requirePrincipal(request, verifier));
+    return next(request);
+  };
+}
+
+async function requirePrincipal(request: AnyRequest, verifier: TokenVerifier): Promise<Principal> {
+  try {
+    return await verifier.authenticate(bearerToken(request.header));
+  } catch (error) {
+    if (error instanceof ConnectError && error.code === Code.Unauthenticated) {
+      // RFC 6750 §3.1: no error code where the request had no credentials at all.
+      const code = reasonOf(error) === "TOKEN_MISSING" ? undefined : "invalid_token";
+      error.metadata.set("www-authenticate", bearerChallenge("countersign", code));
+    }
+    throw error;
+  }
+}
+
+function validate({ parsers }: InterceptorOptions): Interceptor {
+  return (next) => async (request) => {
+    const parser = parsers[methodName(request)];
+    if (!parser || request.stream) throw new Error(`${methodName(request)} has no parser`);
+    request.contextValues.set(inputKey, parser(request.message as never));
+    return next(request);
+  };
+}
+
+function authorize({ rules, db }: InterceptorOptions): Interceptor {
+  return (next) => async (request) => {
+    const rule = rules[methodName(request)];
+    if (!rule) throw new Error(`${methodName(request)} has no rule in auth/permissions.ts`);
+    const access = await findAccess(request, rule, db);
+    if (access === "hidden") throw userNotFound();
+    if (access === "denied") {
+      throw permissionDenied(
+        `the token does not allow this: it needs the permission ${rule.anyOf.join(" or ")} in the organization` +
+          (rule.self ? ", or the user_id as its subject" : ""),
+      );
+    }
+    request.contextValues.set(accessKey, access);
+    return next(request);
+  };
+}
+
+async function findAccess(request: AnyRequest, rule: Rule, db: Kysely<DB>): Promise<Access> {
+  const principal = request.contextValues.get(principalKey);
+  const input = request.contextValues.get(inputKey) as Input | undefined;
+  if (!principal || !input) throw new Error("authorize runs after authenticate and validate");
+  if (rule.target === "organization") return accessToOrganization(principal, rule, input.orgId ?? "");
+
+  const userId = input.userId ?? "";
+  const user = await findUser(db, userId);
+  request.contextValues.set(userKey, user);
+  return accessToUser(principal, rule, { userId, orgId: user?.org_id });
+}
+
+/** `Service.Method`: the same for every protocol and alias. */
+function methodName(request: AnyRequest): string {
+  return `${request.service.name}.${request.method.name}`;
+}
+
+function toTellable(thrown: unknown, log: Log): ConnectError {
+  if (thrown instanceof ConnectError) return thrown;
+  if (isStorageUnavailable(thrown)) {
+    log.error({ err: thrown }, "the database did not answer");
+    return unavailable("STORAGE_UNAVAILABLE", "the service cannot reach its storage: try again", 1_000);
+  }
+  const correlationId = randomUUID();
+  log.error({ err: thrown, correlationId }, "a call failed unexpectedly");
+  return internal(correlationId, thrown);
+}
