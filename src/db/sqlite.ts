@@ -33,7 +33,7 @@ export function openSqlite(path: string): Dialect {
     prepareFile(database, path, isNew);
   } catch (error) {
     database.close();
-    throw error;
+    throw isDamage(error) ? damaged(path, error.message) : error;
   }
   return createDialect(database);
 }
@@ -77,20 +77,20 @@ function prepareFile(database: Database.Database, path: string, isNew: boolean):
 }
 
 function refuseDamaged(database: Database.Database, path: string): void {
-  let verdict: string;
-  let id: unknown;
-  try {
-    // Every page is read, indexes are not compared: seconds for a gigabyte, once, at start.
-    verdict = database.pragma("quick_check(1)", { simple: true }) as string;
-    id = database.pragma("application_id", { simple: true });
-  } catch (error) {
-    if (!(error instanceof Database.SqliteError)) throw error;
-    verdict = error.message;
+  // Every page is read, indexes are not compared: seconds for a gigabyte, once, at start.
+  const verdict = database.pragma("quick_check(1)", { simple: true }) as string;
+  if (verdict !== "ok") throw damaged(path, verdict);
+  if (database.pragma("application_id", { simple: true }) !== applicationId) {
+    throw new Error(`${path} is not a database of Countersign. It was left as it is`);
   }
-  if (verdict !== "ok") {
-    throw new Error(`${path} is damaged (${verdict}). It was left as it is: restore a backup`);
-  }
-  if (id !== applicationId) throw new Error(`${path} is not a database of Countersign. It was left as it is`);
+}
+
+function isDamage(error: unknown): error is Error {
+  return error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+}
+
+function damaged(path: string, verdict: string): Error {
+  return new Error(`${path} is damaged (${verdict}). It was left as it is: restore a backup`);
 }
 
 function isOlder(version: string, than: string): boolean {
