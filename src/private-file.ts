@@ -20,7 +20,7 @@ export function readOrMakePrivateFile(path: string, make: () => string): string 
   if (!isThere(path)) {
     // Written beside and linked into place: a reader never sees half of it, and an existing file is never replaced.
     const draft = `${path}.${randomUUID()}.tmp`;
-    writeFileSync(draft, make(), { mode: 0o600, flag: "wx" });
+    writeFileSync(draft, make(), { mode: 0o600, flag: "wx", flush: true });
     try {
       chmodSync(draft, 0o600);
       linkSync(draft, path);
