@@ -1,4 +1,4 @@
-import type { OutboxRow } from "./db/schema.ts";
+import type { OTPEmailRow, OutboxRow } from "./db/schema.ts";
 import type { Composed } from "./mail/courier.ts";
 import { renderVerificationMail } from "./mail/templates/verification.ts";
 import type { OTPContext } from "./otp/context.ts";
@@ -31,12 +31,8 @@ export async function composeMail(
   const to = parseEmailAddress(row.address);
   if (!to.ok) throw new Error("a stored address is no address");
   const code = enrolmentCode(context, row.org_id, row, alive);
-  const link = renderLink(mail.url_template ?? `${publicUrl}${defaultPath}`, {
-    Code: code,
-    UserID: row.user_id,
-    OrgID: row.org_id,
-    OTPEmailID: row.otp_email_id,
-  });
+  const link =
+    mail.url_template === null ? ownLink(publicUrl, row) : renderLink(mail.url_template, row, code);
   return {
     kind: "mail",
     mail: {
@@ -48,18 +44,16 @@ export async function composeMail(
   };
 }
 
-/** The service's own page. Its link has no code: a link is logged by proxies and kept in histories (ASVS 14.2.1). */
-const defaultPath = "/verify?user_id={{.UserID}}&otp_email_id={{.OTPEmailID}}";
+type LinkRow = Pick<OTPEmailRow, "user_id" | "otp_email_id"> & { org_id: string };
 
-function renderLink(template: string, values: Parameters<typeof render>[1]): string {
-  return render(template, values);
+/** The service's own page. Its link has no code: a link is logged by proxies and kept in histories (ASVS 14.2.1). */
+function ownLink(publicUrl: string, row: LinkRow): string {
+  return `${publicUrl}/verify?${new URLSearchParams({ user_id: row.user_id, otp_email_id: row.otp_email_id })}`;
 }
 
-function render(
-  template: string,
-  values: { Code: string; UserID: string; OrgID: string; OTPEmailID: string },
-) {
-  const parsed = parseUrlTemplate(template);
+function renderLink(urlTemplate: string, row: LinkRow, code: string): string {
+  const parsed = parseUrlTemplate(urlTemplate);
   if (!parsed.ok) throw new Error("a stored url_template is none");
-  return parsed.template.render(values);
+  const { user_id: UserID, org_id: OrgID, otp_email_id: OTPEmailID } = row;
+  return parsed.template.render({ UserID, OrgID, OTPEmailID, Code: code });
 }

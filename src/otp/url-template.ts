@@ -1,7 +1,9 @@
 /** The variables of a link in a mail. */
 export const urlTemplateVariables = ["UserID", "Code", "OrgID", "OTPEmailID"] as const;
 
-export type UrlTemplateValues = Readonly<Record<(typeof urlTemplateVariables)[number], string>>;
+export type UrlTemplateVariable = (typeof urlTemplateVariables)[number];
+
+export type UrlTemplateValues = Readonly<Record<UrlTemplateVariable, string>>;
 
 /** A checked template of a link. */
 export interface UrlTemplate {
@@ -9,7 +11,9 @@ export interface UrlTemplate {
   readonly source: string;
   /** Host and port as a URL has them: lower-case, without a default port. */
   readonly host: string;
-  /** The link, with every value percent-encoded. */
+  /** Whether the host is this machine: localhost, 127.0.0.0/8 or [::1]. */
+  readonly loopback: boolean;
+  /** The link, with every value percent-encoded. A lone surrogate becomes U+FFFD, as it does in a URL. */
   render(values: UrlTemplateValues): string;
 }
 
@@ -18,22 +22,31 @@ export type ParsedUrlTemplate =
   | { readonly ok: false; readonly problem: string };
 
 /**
- * Parses a template such as `https://example.com/verify?code={{.Code}}`.
+ * Parses a template such as `https://example.com/verify?code={{.Code}}`, of 1 to 200 characters.
  *
  * Only `{{.Name}}` of the known names stands for something, and only behind the host: which host gets the code is
  * decided here and not by a value. What the URL parser would read differently than it is written (backslashes, tabs,
  * user names, other alphabets) is refused, because the mail holds what is written.
  *
  * The problem is a sentence for the caller, with the position (1 is the first character) where there is one.
+ *
+ * @param variables the names that this template may have.
  */
-export function parseUrlTemplate(source: string): ParsedUrlTemplate {
-  const scanned = scan(source);
+export function parseUrlTemplate(
+  source: string,
+  variables: readonly UrlTemplateVariable[] = urlTemplateVariables,
+): ParsedUrlTemplate {
+  if (source.length > charactersMax) {
+    return { ok: false, problem: `url_template is too long: give 1 to ${charactersMax} characters` };
+  }
+  const scanned = scan(source, variables);
   if (typeof scanned === "string") return { ok: false, problem: scanned };
   const wrong = urlProblem(source, scanned);
   if (wrong !== undefined) return { ok: false, problem: wrong };
   const render = (values: UrlTemplateValues) =>
     scanned.map((part) => (typeof part === "string" ? part : percentEncode(values[part.variable]))).join("");
-  return { ok: true, template: { source, host: urlOf(scanned).host, render } };
+  const { host, hostname } = urlOf(scanned);
+  return { ok: true, template: { source, host, loopback: isLoopback(hostname), render } };
 }
 
 /** Whether the link leads to one of these hosts (`host` or `host:port`, lower-case). */
@@ -41,10 +54,14 @@ export function hostAllowed(template: UrlTemplate, allowedHosts: readonly string
   return allowedHosts.includes(template.host);
 }
 
-type Part = string | { readonly variable: (typeof urlTemplateVariables)[number] };
+/** The limit of the contract. What is accepted is ASCII: a character is a UTF-16 unit. */
+const charactersMax = 200;
+
+type Part = string | { readonly variable: UrlTemplateVariable };
 
 /** Splits a template into text and variables, or says what is wrong and where. */
-function scan(source: string): Part[] | string {
+function scan(source: string, variables: readonly UrlTemplateVariable[]): Part[] | string {
+  const names = variables.map((name) => `{{.${name}}}`).join(", ");
   const parts: Part[] = [];
   let position = 0;
   while (position < source.length) {
@@ -52,19 +69,16 @@ function scan(source: string): Part[] | string {
     const text = source.slice(position, open === -1 ? undefined : open);
     const stray = text.indexOf("}}");
     if (stray !== -1)
-      return `url_template has }} without {{ at position ${characters(source, position + stray)}`;
+      return `url_template has }} without {{ at position ${characters(source, position + stray)}: use ${names}`;
     parts.push(text);
     if (open === -1) break;
 
     const close = source.indexOf("}}", open);
     const at = `at position ${characters(source, open)}`;
-    if (close === -1) return `url_template has {{ without }} ${at}`;
+    if (close === -1) return `url_template has {{ without }} ${at}: use ${names}`;
     const name = /^ *\.([A-Za-z]+) *$/.exec(source.slice(open + 2, close))?.[1];
-    const variable = urlTemplateVariables.find((known) => known === name);
-    if (variable === undefined) {
-      const known = urlTemplateVariables.map((known) => `{{.${known}}}`).join(", ");
-      return `url_template has an unknown variable ${at}: use ${known}`;
-    }
+    const variable = variables.find((known) => known === name);
+    if (variable === undefined) return `url_template has an unknown variable ${at}: use ${names}`;
     parts.push({ variable });
     position = close + 2;
   }
@@ -77,12 +91,14 @@ function characters(source: string, index: number): number {
 }
 
 function urlProblem(source: string, parts: readonly Part[]): string | undefined {
-  const strange = /[^\x21-\x7e]|["<>\\^`|]/.exec(
+  // An apostrophe could end an attribute in the mail. A percent sign alone would take the first characters of the
+  // value behind it for its own.
+  const strange = /[^\x21-\x7e]|["'<>\\^`|]|%(?![0-9A-Fa-f]{2})/.exec(
     source.replace(/\{\{[^}]*\}\}/g, (variable) => "_".repeat(variable.length)),
   );
   if (strange) {
     return (
-      `url_template has a character at position ${characters(source, strange.index)} that no URL has: ` +
+      `url_template has a character at position ${characters(source, strange.index)} that does not belong in a link: ` +
       "percent-encode it, and write hosts of other alphabets in A-labels"
     );
   }
@@ -97,9 +113,11 @@ function urlProblem(source: string, parts: readonly Part[]): string | undefined 
   }
   if (/[@%{}]/.test(origin) || !URL.canParse(origin))
     return "url_template must name a host, without a user name or percent-encoding";
-  const { protocol, hostname } = new URL(origin);
-  if (!origin.toLowerCase().startsWith(`${protocol}//${hostname}`))
-    return "url_template must name its host as it is: no other spelling of an IP address";
+  const { protocol, host, hostname } = new URL(origin);
+  const spelling = origin.slice(origin.indexOf("//") + 2).toLowerCase();
+  // A URL leaves its default port out; nothing else may be another spelling.
+  if (spelling !== host && spelling !== `${host}:${protocol === "https:" ? 443 : 80}`)
+    return "url_template must name its host and port as they are: no other spelling of an IP address, no empty port";
   if (protocol === "https:" || isLoopback(hostname)) return undefined;
   return "url_template must be https (http only for loopback hosts)";
 }
@@ -112,9 +130,12 @@ function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
-/** RFC 3986 §2.3: everything but the unreserved characters. encodeURIComponent leaves `!'()*` too. */
+/**
+ * RFC 3986 §2.3: everything but the unreserved characters. encodeURIComponent leaves `!'()*` too, and throws on lone
+ * surrogates.
+ */
 function percentEncode(value: string): string {
-  return encodeURIComponent(value).replace(
+  return encodeURIComponent(value.toWellFormed()).replace(
     /[!'()*]/g,
     (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`,
   );

@@ -102,6 +102,10 @@ function parseDomain(domain: string): ParsedDomain {
     );
   }
 
+  if (/\.[0-9]+$/.test(domain)) {
+    return refuse("the domain must not end in a number: give a domain name, not an IP address");
+  }
+
   const given = domain.normalize("NFC");
   const ascii = domainToASCII(given);
   const labels = ascii.split(".");
@@ -114,9 +118,6 @@ function parseDomain(domain: string): ParsedDomain {
     return refuse(
       "the domain is not a valid internationalized name in its normal spelling: write it in lower case, or as A-labels (xn--…)",
     );
-  }
-  if (/^[0-9]+$/.test(labels.at(-1)!)) {
-    return refuse("the domain must not end in a number: give a domain name, not an IP address");
   }
   return { ok: true, given, ascii };
 }
