@@ -1,0 +1,72 @@
+import { readOnly, refusalReply } from "./refusal.ts";
+import { type NodeHandler, type NodeRequest, type NodeResponse, type Reply, reply } from "./reply.ts";
+import { verifyPage } from "./verify-page.ts";
+
+export interface PagesOptions {
+  /** Whether calls can be served: asked for each `/readyz`. To fail, or to take over 2 seconds, means no. */
+  readonly ready: () => Promise<boolean>;
+  /** Further pages by their path. They come first. */
+  readonly extra?: ReadonlyMap<string, NodeHandler>;
+}
+
+const readyTimeoutMs = 2_000;
+
+const common = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+
+const healthy: Reply = {
+  status: 200,
+  headers: { "content-type": "text/plain; charset=utf-8", ...common },
+  body: "ok",
+};
+
+/** The pages beside the API. The function that is returned is true if there is one at the path of the request. */
+export function createPages({ ready, extra }: PagesOptions) {
+  const pages = new Map<string, NodeHandler>([
+    ["/healthz", page((request, response) => reply(request, response, healthy))],
+    [
+      "/readyz",
+      page((request, response) => {
+        isReady(ready).then((isReady) => reply(request, response, readiness(isReady)));
+      }),
+    ],
+    ["/verify", page((request, response) => reply(request, response, verifyPage))],
+  ]);
+
+  return (request: NodeRequest, response: NodeResponse): boolean => {
+    const target = request.url ?? "";
+    const query = target.indexOf("?");
+    const path = query < 0 ? target : target.slice(0, query);
+    const handler = extra?.get(path) ?? pages.get(path);
+    handler?.(request, response);
+    return handler !== undefined;
+  };
+}
+
+function page(handler: NodeHandler): NodeHandler {
+  return (request, response) => {
+    if (request.method === "GET" || request.method === "HEAD") return handler(request, response);
+    const refusal = refusalReply(readOnly);
+    reply(request, response, { ...refusal, headers: { ...refusal.headers, allow: "GET, HEAD" } });
+  };
+}
+
+function readiness(ready: boolean): Reply {
+  const headers = { "content-type": "application/json", ...common };
+  return { status: ready ? 200 : 503, headers, body: JSON.stringify({ ready }) };
+}
+
+/** Never rejects. */
+async function isReady(ready: () => Promise<boolean>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, readyTimeoutMs, false);
+  });
+  try {
+    return await Promise.race([ready(), late]);
+  } catch {
+    // Whoever was asked has logged why; who asks here learns only that it is so.
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,31 @@
+import type { Socket } from "node:net";
+
+/** What a client sends first on an HTTP/2 connection (RFC 9113 §3.4). No HTTP/1 request begins like that. */
+const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
+
+/**
+ * Reads from a fresh connection until it is clear which version of HTTP the client speaks. The bytes are put back.
+ *
+ * A connection that leaves it open is destroyed after `timeoutMs`, or when the client ends it. `decided` is called at
+ * most once, with the socket paused.
+ */
+export function readPreface(socket: Socket, timeoutMs: number, decided: (isHttp2: boolean) => void): void {
+  let head: Buffer = Buffer.alloc(0);
+  const timer = setTimeout(() => socket.destroy(), timeoutMs);
+  const stop = () => {
+    clearTimeout(timer);
+    socket.off("data", read).off("end", end).off("close", stop);
+  };
+  const end = () => socket.destroy();
+  const read = (chunk: Buffer) => {
+    head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
+    const length = Math.min(head.length, preface.length);
+    const isHttp2 = head.compare(preface, 0, length, 0, length) === 0;
+    if (isHttp2 && length < preface.length) return;
+    stop();
+    socket.pause();
+    socket.unshift(head);
+    decided(isHttp2);
+  };
+  socket.on("data", read).on("end", end).on("close", stop);
+}
