@@ -1,0 +1,190 @@
+import type { Clock } from "../clock.ts";
+import { makeRandomId } from "../db/id.ts";
+import type { Store } from "../db/open.ts";
+import type { MailState, OutboxRow } from "../db/schema.ts";
+import { isStorageUnavailable } from "../db/write.ts";
+import { claim, nextDueTime, type Outcome, release, settle } from "./outbox.ts";
+import type { Mailer, OutgoingMail } from "./smtp.ts";
+
+/** A mail ready to go, or why it must not go any more. */
+export type Composed =
+  | { readonly kind: "mail"; readonly mail: OutgoingMail }
+  | { readonly kind: "drop"; readonly reason: string };
+
+/** Hands the mails of the outbox over, from its start until it is disposed. */
+export interface Courier extends AsyncDisposable {
+  /** Looks for due mails now. To be called after a commit that queued one. */
+  wake(): void;
+}
+
+/** What is told and logged about each attempt. No address, no code. */
+export interface SettledMail {
+  readonly mailId: string;
+  readonly purpose: string;
+  /** `queued`: there will be another attempt. */
+  readonly state: MailState;
+  readonly attempts: number;
+  readonly reason: string | null;
+  readonly durationMs: number;
+}
+
+/** The part of pino that is used here. */
+export interface CourierLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface CourierOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly mailer: Mailer;
+  /** Makes the mail of a row, at the moment it is handed over. Called again for each attempt. */
+  readonly compose: (row: OutboxRow) => Promise<Composed>;
+  readonly log: CourierLog;
+  readonly onSettled?: (mail: SettledMail) => void;
+  /** How many mails are under way at a time. */
+  readonly concurrency?: number;
+}
+
+/** Longer than the mailer works on one mail, so that only the mails of a dead courier are taken over. */
+const leaseMs = 100_000;
+
+/** How long a mail that another process has queued, or left behind, may go unseen. */
+const pollMs = 5_000;
+
+/** How long mails under way have to finish when the courier is disposed. */
+const graceMs = 10_000;
+
+/** Starts a courier. Several may work on one database, in one process or in many. */
+export function startCourier(options: CourierOptions): Courier {
+  const { store, clock, mailer, compose, log, onSettled, concurrency = 4 } = options;
+  const stopping = new AbortController();
+  const aborting = new AbortController();
+  const underWay = new Set<Promise<void>>();
+  let alarm = new AbortController();
+  const wake = () => alarm.abort();
+
+  async function run(): Promise<void> {
+    let failures = 0;
+    while (!stopping.signal.aborted) {
+      // Made before the outbox is looked at: whoever wakes us meanwhile is not overheard.
+      alarm = new AbortController();
+      try {
+        await takeDue(alarm.signal);
+        failures = 0;
+      } catch (error) {
+        log.error(describe(error), "the outbox cannot be reached");
+        await clock.wait(backoffMs(failures++), stopping.signal);
+      }
+    }
+  }
+
+  /** Starts what is due as far as there is room. If there is nothing to do, waits until there may be. */
+  async function takeDue(woken: AbortSignal): Promise<void> {
+    const room = concurrency - underWay.size;
+    if (room === 0) return clock.wait(pollMs, woken);
+    const due = await nextDueTime(store.db, clock.now());
+    const now = clock.now();
+    if (due === undefined || due > now) return clock.wait(Math.min(pollMs, (due ?? Infinity) - now), woken);
+    const onExpired = (rows: OutboxRow[]) => {
+      for (const row of rows) report(row, "dropped", "expired", now);
+    };
+    const rows = await claim(store, now, { leaseMs, most: room, leaseId: makeRandomId(), onExpired });
+    for (const row of rows) start(row);
+  }
+
+  function start(row: OutboxRow): void {
+    const task = deliver(row)
+      .catch((error: unknown) => {
+        // The row is left alone: when its lease is over, it is taken again.
+        log.error({ mailId: row.mail_id, ...describe(error) }, "a mail was left behind");
+      })
+      .finally(() => {
+        underWay.delete(task);
+        wake();
+      });
+    underWay.add(task);
+  }
+
+  async function deliver(row: OutboxRow): Promise<void> {
+    const startTime = clock.now();
+    const outcome = await handOver(row);
+    if (aborting.signal.aborted && outcome.kind === "retry") return release(store, row);
+    const settled = await record(row, outcome);
+    if (settled) return report(row, settled.state, settled.reason, startTime);
+    log.warn({ mailId: row.mail_id, outcome: outcome.kind }, "a mail was taken over while it was under way");
+  }
+
+  async function handOver(row: OutboxRow): Promise<Outcome> {
+    let composed: Composed;
+    try {
+      composed = await compose(row);
+    } catch (error) {
+      return toFailure(row, error);
+    }
+    if (composed.kind === "drop") return composed;
+    const now = clock.now();
+    if (now >= row.expire_time) return { kind: "drop", reason: "expired" };
+    // The process was suspended in between, say: another courier may have the mail by now.
+    if (now >= (row.lease_until ?? 0)) return { kind: "retry", reason: "lease" };
+    return mailer.send(composed.mail, aborting.signal);
+  }
+
+  /** A mail that cannot be made gets a second chance, and no third (F19). The text of the error may quote anything. */
+  function toFailure(row: OutboxRow, error: unknown): Outcome {
+    log.error({ mailId: row.mail_id, error: nameOf(error) }, "a mail cannot be composed");
+    if (isStorageUnavailable(error)) return { kind: "retry", reason: "storage" };
+    return { kind: row.reason === "compose" ? "reject" : "retry", reason: "compose" };
+  }
+
+  /** Tries for as long as the lease holds: a mail that was sent and is not recorded as such is sent again. */
+  async function record(row: OutboxRow, outcome: Outcome) {
+    for (let failures = 0; ; failures++) {
+      try {
+        return await settle(store, clock.now(), row, outcome);
+      } catch (error) {
+        if (stopping.signal.aborted || clock.now() >= (row.lease_until ?? 0)) throw error;
+        log.error({ mailId: row.mail_id, ...describe(error) }, "an outcome cannot be recorded yet");
+        await clock.wait(backoffMs(failures), stopping.signal);
+      }
+    }
+  }
+
+  function report(row: OutboxRow, state: MailState, reason: string | null, startTime: number): void {
+    const { mail_id: mailId, purpose, attempts } = row;
+    const settled = { mailId, purpose, state, attempts, reason, durationMs: clock.now() - startTime };
+    if (state === "sent" || state === "dropped") log.info(settled, "mail");
+    else log.warn(settled, "mail");
+    onSettled?.(settled);
+  }
+
+  const running = run();
+  return {
+    wake,
+    async [Symbol.asyncDispose]() {
+      stopping.abort();
+      wake();
+      await running;
+      const finished = new AbortController();
+      const finishing = Promise.all(underWay).then(() => finished.abort());
+      await clock.wait(graceMs, finished.signal);
+      aborting.abort();
+      await finishing;
+    },
+  };
+}
+
+/** 1 s, doubled with each failure in a row, up to 30 s. */
+function backoffMs(failures: number): number {
+  return Math.min(1_000 * 2 ** failures, 30_000);
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : typeof error;
+}
+
+function describe(error: unknown): { error: string; code?: unknown } {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return { error: nameOf(error), code };
+}

@@ -1,0 +1,234 @@
+import type { ExpressionBuilder, Kysely, Transaction } from "kysely";
+import { makeId, makeRandomId } from "../db/id.ts";
+import type { Store } from "../db/open.ts";
+import type { DB, MailState, OutboxRow } from "../db/schema.ts";
+
+export interface NewMail {
+  readonly purpose: string;
+  readonly userId: string;
+  readonly otpEmailId: string;
+  /** The salt of the code that the mail is about. */
+  readonly codeSalt: Uint8Array;
+  /** Null: the service's own page. */
+  readonly urlTemplate: string | null;
+  /** When the code dies, in milliseconds since the epoch. */
+  readonly expireTime: number;
+  readonly messageIdDomain: string;
+}
+
+export interface Claim {
+  /** For how long nobody else may claim the rows, in milliseconds. */
+  readonly leaseMs: number;
+  /** How many rows at most. */
+  readonly most: number;
+  readonly leaseId: string;
+  /** Told after the commit which mails were dropped because their code had died. */
+  readonly onExpired?: (rows: OutboxRow[]) => void;
+}
+
+/** What came of a claimed mail. `drop`: it was not handed over. `reason` never has the relay's own words. */
+export type Outcome =
+  | { readonly kind: "sent" }
+  | { readonly kind: "retry" | "reject" | "drop"; readonly reason: string };
+
+/** Milliseconds before the second attempt, the third, and so on. The first is at once, later ones wait the longest. */
+const retryDelays = [2_000, 5_000, 15_000, 30_000, 60_000, 120_000];
+const longestDelay = 240_000;
+
+/** Up to a tenth on top, so that mails that failed together do not come back together. */
+const jitter = 0.1;
+
+/** How many due rows are looked at in one go, however long the queue is (F20). */
+const windowSize = 500;
+
+/**
+ * Queues a mail, in the transaction that makes its code.
+ *
+ * Only the newest code of an authenticator is worth mailing: mails about another one are dropped. A mail about the same
+ * code that still waits is the same mail and stands; with another link it is another mail, hence with another Message-ID
+ * (RFC 5322 §3.6.4), and takes the place of the first.
+ */
+export async function enqueue(trx: Transaction<DB>, now: number, mail: NewMail): Promise<void> {
+  await dropSuperseded(trx, now, mail);
+  const waiting = await trx
+    .selectFrom("outbox")
+    .select(["mail_id", "url_template"])
+    .where("otp_email_id", "=", mail.otpEmailId)
+    .where("purpose", "=", mail.purpose)
+    .where((eb) => isWaiting(eb, now))
+    .executeTakeFirst();
+  if (waiting?.url_template === mail.urlTemplate) return;
+  if (waiting) await trx.deleteFrom("outbox").where("mail_id", "=", waiting.mail_id).execute();
+  await trx
+    .insertInto("outbox")
+    .values({
+      mail_id: makeId(now),
+      purpose: mail.purpose,
+      user_id: mail.userId,
+      otp_email_id: mail.otpEmailId,
+      code_salt: mail.codeSalt,
+      url_template: mail.urlTemplate,
+      message_id: `<${makeRandomId()}@${mail.messageIdDomain}>`,
+      state: "queued",
+      attempts: 0,
+      next_attempt_time: now,
+      expire_time: mail.expireTime,
+      create_time: now,
+    })
+    .execute();
+}
+
+async function dropSuperseded(trx: Transaction<DB>, now: number, mail: NewMail): Promise<void> {
+  await trx
+    .updateTable("outbox")
+    .set(settled("dropped", now, "superseded"))
+    .where("otp_email_id", "=", mail.otpEmailId)
+    .where("purpose", "=", mail.purpose)
+    .where("state", "=", "queued")
+    .where("code_salt", "!=", mail.codeSalt)
+    .execute();
+}
+
+/**
+ * Takes mails that are due, those that have waited longest first. Nobody else gets them until `leaseMs` have passed: by
+ * then the courier that took them is dead, and its mails are taken over. Mails whose code has died are dropped instead.
+ */
+export async function claim(store: Store, now: number, claim: Claim): Promise<OutboxRow[]> {
+  const { expired, claimed } = await store.write(async (trx) => ({
+    expired: await dropExpired(trx, now),
+    claimed: await lease(trx, now, claim),
+  }));
+  if (expired.length > 0) claim.onExpired?.(expired);
+  // RETURNING has no order of its own.
+  return claimed.sort((a, b) => a.next_attempt_time - b.next_attempt_time);
+}
+
+function dropExpired(trx: Transaction<DB>, now: number): Promise<OutboxRow[]> {
+  return trx
+    .updateTable("outbox")
+    .set(settled("dropped", now, "expired"))
+    .where((eb) => isWaiting(eb, now))
+    .where("mail_id", "in", (eb) =>
+      eb.selectFrom(dueWindow(trx, now).as("due")).select("mail_id").where("expire_time", "<=", now),
+    )
+    .returningAll()
+    .execute();
+}
+
+function lease(trx: Transaction<DB>, now: number, claim: Claim): Promise<OutboxRow[]> {
+  return trx
+    .updateTable("outbox")
+    .set((eb) => ({
+      lease_id: claim.leaseId,
+      lease_until: now + claim.leaseMs,
+      attempts: eb("attempts", "+", 1),
+    }))
+    .where((eb) => isWaiting(eb, now))
+    .where("mail_id", "in", (eb) =>
+      eb
+        .selectFrom(dueWindow(trx, now).as("due"))
+        .select("mail_id")
+        .where("expire_time", ">", now)
+        .orderBy("next_attempt_time")
+        .orderBy("mail_id")
+        .limit(claim.most),
+    )
+    .returningAll()
+    .execute();
+}
+
+function dueWindow(db: Kysely<DB>, now: number) {
+  return db
+    .selectFrom("outbox")
+    .select(["mail_id", "next_attempt_time", "expire_time"])
+    .where((eb) => isWaiting(eb, now))
+    .where("next_attempt_time", "<=", now)
+    .orderBy("next_attempt_time")
+    .orderBy("mail_id")
+    .limit(windowSize);
+}
+
+/** Queued, and in nobody's hands. */
+function isWaiting(eb: ExpressionBuilder<DB, "outbox">, now: number) {
+  return eb.and([
+    eb("state", "=", "queued"),
+    eb.or([eb("lease_until", "is", null), eb("lease_until", "<=", now)]),
+  ]);
+}
+
+/** When the next mail that nobody holds is due, perhaps in the past. Undefined if there is none. */
+export async function nextDueTime(db: Kysely<DB>, now: number): Promise<number | undefined> {
+  const row = await db
+    .selectFrom("outbox")
+    .select("next_attempt_time")
+    .where((eb) => isWaiting(eb, now))
+    .orderBy("next_attempt_time")
+    .limit(1)
+    .executeTakeFirst();
+  return row?.next_attempt_time;
+}
+
+/** What a mail has become. */
+export interface Settled {
+  /** Still `queued` if there will be another attempt. */
+  readonly state: MailState;
+  readonly reason: string | null;
+}
+
+/**
+ * Records what came of a claimed mail. After a `retry` it is queued again, or has failed if its code dies before the next
+ * attempt.
+ *
+ * @returns undefined, and nothing is changed, if the lease is no longer the one of `row`: the mail is in other hands.
+ */
+export async function settle(
+  store: Store,
+  now: number,
+  row: OutboxRow,
+  outcome: Outcome,
+): Promise<Settled | undefined> {
+  const change = changeOf(now, row, outcome);
+  const updated = await store.write((trx) =>
+    trx
+      .updateTable("outbox")
+      .set(change)
+      .where((eb) => isHeld(eb, row))
+      .executeTakeFirst(),
+  );
+  return updated.numUpdatedRows === 1n ? { state: change.state, reason: change.reason } : undefined;
+}
+
+/** Gives a claimed mail back as it was, for anyone to claim at once. */
+export async function release(store: Store, row: OutboxRow): Promise<void> {
+  await store.write((trx) =>
+    trx
+      .updateTable("outbox")
+      .set(noLease)
+      .where((eb) => isHeld(eb, row))
+      .execute(),
+  );
+}
+
+function isHeld(eb: ExpressionBuilder<DB, "outbox">, row: OutboxRow) {
+  return eb.and({ mail_id: row.mail_id, lease_id: row.lease_id, state: "queued" });
+}
+
+const noLease = { lease_id: null, lease_until: null };
+
+function settled(state: MailState, now: number, reason: string | null) {
+  return { state, reason, settle_time: now, ...noLease };
+}
+
+function changeOf(now: number, row: OutboxRow, outcome: Outcome) {
+  if (outcome.kind === "sent") return settled("sent", now, null);
+  if (outcome.kind === "drop") return settled("dropped", now, outcome.reason);
+  if (outcome.kind === "reject") return settled("failed", now, outcome.reason);
+  const next = now + delayAfter(row.attempts);
+  if (next >= row.expire_time) return settled("failed", now, outcome.reason);
+  return { state: "queued" as const, reason: outcome.reason, next_attempt_time: next, ...noLease };
+}
+
+function delayAfter(attempts: number): number {
+  const delay = retryDelays[attempts - 1] ?? longestDelay;
+  return Math.round(delay * (1 + Math.random() * jitter));
+}

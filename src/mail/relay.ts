@@ -1,0 +1,47 @@
+/** The SMTP server that mails are handed over to. */
+export interface Relay {
+  readonly host: string;
+  readonly port: number;
+  /** TLS from the first byte (RFC 8314 §3.3). Otherwise STARTTLS. */
+  readonly implicitTls: boolean;
+  readonly credentials: { readonly user: string; readonly pass: string } | undefined;
+}
+
+/**
+ * Reads `smtp://user:password@host:port` (STARTTLS, port 587 by default) or `smtps://…` (port 465). User and password
+ * are percent-encoded.
+ *
+ * @throws if it is none. The message never quotes it: it holds a password.
+ */
+export function parseRelay(text: string): Relay {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const implicitTls = url?.protocol === "smtps:";
+  if (!url || (url.protocol !== "smtp:" && !implicitTls) || !isBare(url)) {
+    throw new Error("the SMTP URL must be smtp://user:password@host:port or smtps://…, and nothing more");
+  }
+  return {
+    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: Number(url.port || (implicitTls ? 465 : 587)),
+    implicitTls,
+    credentials: url.username === "" ? undefined : parseCredentials(url),
+  };
+}
+
+/** Whether a host is this very machine. What is sent there in clear text leaves no wire to listen on. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function isBare(url: URL): boolean {
+  return (
+    /^[\w.-]+$|^\[[\da-f:.]+\]$/i.test(url.hostname) && /^\/?$/.test(url.pathname + url.search + url.hash)
+  );
+}
+
+function parseCredentials(url: URL): Relay["credentials"] {
+  try {
+    return { user: decodeURIComponent(url.username), pass: decodeURIComponent(url.password) };
+  } catch {
+    throw new Error("user and password of the SMTP URL must be percent-encoded");
+  }
+}

@@ -1,0 +1,595 @@
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { TLSSocket } from "node:tls";
+import { Worker } from "node:worker_threads";
+import { simpleParser } from "mailparser";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { isLoopback, parseRelay } from "../../src/mail/relay.ts";
+import { createSmtpMailer, type OutgoingMail, type SmtpMailerOptions } from "../../src/mail/smtp.ts";
+import {
+  certificate,
+  listen,
+  type ReceivedMail,
+  refusal,
+  type Script,
+  startRelay,
+  startScriptedRelay,
+  startTap,
+} from "./relay.ts";
+import { waitFor } from "./wait-for.ts";
+
+const code = "ABCD2345";
+
+const mail: OutgoingMail = {
+  to: "mini@mouse.com",
+  subject: "Your code",
+  text: `Your code:\n\n${code}\n`,
+  html: `<p>${code}</p>`,
+  messageId: "<abc@id.example>",
+  date: new Date("2026-11-23T09:00:00Z"),
+};
+
+const never = new AbortController().signal;
+
+function createMailer(url: string, options: Partial<SmtpMailerOptions> = {}) {
+  const from = { name: "Countersign", address: "codes@example.com" };
+  const mailer = createSmtpMailer({ url, from, ...options });
+  onTestFinished(() => mailer[Symbol.asyncDispose]());
+  return mailer;
+}
+
+const clearText = (port: number) => `smtp://127.0.0.1:${port}`;
+
+/** Sends one mail to a relay that only listens, and returns what it got. */
+async function received(changes: Partial<OutgoingMail> = {}, options?: Partial<SmtpMailerOptions>) {
+  const relay = await startRelay();
+  const mailer = createMailer(clearText(relay.port), options);
+  expect(await mailer.send({ ...mail, ...changes }, never)).toEqual({ kind: "sent" });
+  expect(relay.received).toHaveLength(1);
+  return relay.received[0]!;
+}
+
+/** The header fields by lower-case name, unfolded. */
+function headersOf({ raw }: ReceivedMail): Map<string, string[]> {
+  const head = raw.slice(0, raw.indexOf("\r\n\r\n")).replace(/\r\n[ \t]+/g, " ");
+  const fields = new Map<string, string[]>();
+  for (const line of head.split("\r\n")) {
+    const [name = "", ...rest] = line.split(": ");
+    const values = fields.get(name.toLowerCase()) ?? [];
+    fields.set(name.toLowerCase(), [...values, rest.join(": ")]);
+  }
+  return fields;
+}
+
+/** A port that takes no connection: it listens, never accepts, and its queue is full. */
+async function startDeafListener(): Promise<number> {
+  const listener = new Worker(
+    `const { parentPort } = require("node:worker_threads");
+    const server = require("node:net").createServer();
+    server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+      parentPort.postMessage(server.address().port);
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
+    });`,
+    { eval: true },
+  );
+  onTestFinished(() => void listener.terminate());
+  const port = await new Promise<number>((resolve) => listener.once("message", resolve));
+  for (let i = 0; i < 4; i++) {
+    const waiting = connect(port, "127.0.0.1").on("error", () => {});
+    onTestFinished(() => void waiting.destroy());
+  }
+  await sleep(50);
+  return port;
+}
+
+describe("a mail on the wire", () => {
+  it("has each header field once, and no others (RFC 5322 §3.6, RFC 3834 §5)", async () => {
+    const headers = headersOf(await received());
+    expect(Object.fromEntries(headers)).toEqual({
+      from: ["Countersign <codes@example.com>"],
+      to: ["mini@mouse.com"],
+      subject: ["Your code"],
+      "message-id": ["<abc@id.example>"],
+      date: ["Mon, 23 Nov 2026 09:00:00 +0000"],
+      "mime-version": ["1.0"],
+      "auto-submitted": ["auto-generated"],
+      "content-type": [expect.stringMatching(/^multipart\/alternative; boundary="[^"]+"$/)],
+    });
+  });
+
+  it("goes from the sender to the one recipient", async () => {
+    expect(await received()).toMatchObject({ from: "codes@example.com", to: ["mini@mouse.com"] });
+  });
+
+  it("has a text and an HTML part in UTF-8", async () => {
+    const { raw } = await received({ text: "Füße: ✓\n", html: "<p>Füße: ✓</p>" });
+    const types = raw.match(/^Content-Type: text\/.*$/gim);
+    expect(types).toEqual([
+      "Content-Type: text/plain; charset=utf-8",
+      "Content-Type: text/html; charset=utf-8",
+    ]);
+    expect(await simpleParser(raw)).toMatchObject({ text: "Füße: ✓\n", html: "<p>Füße: ✓</p>" });
+  });
+
+  it.each<[string, string]>([
+    ["a line that is a dot", "before\n.\nafter\n"],
+    ["lines that begin with dots", "..\n.a\n"],
+    ["a line of 2000 characters", `${"x".repeat(2000)}\n`],
+    ["a line of 2000 characters beyond ASCII", `${"ü".repeat(2000)}\n`],
+    ["an end of data and a command", "a\r\n.\r\nMAIL FROM:<e@evil.example>\r\n"],
+    ["lone line breaks", "a\rb\nc\r\nd\n"],
+    ["blanks at the end of lines", "a  \nb\t\n"],
+    ["what looks like a boundary", "--\n----_NmP\n"],
+  ])("arrives whole, in short lines of CRLF: %s", async (_name, text) => {
+    const { raw } = await received({ text });
+    expect(raw.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
+    expect(Math.max(...raw.split("\r\n").map((line) => line.length))).toBeLessThanOrEqual(998);
+    const parsed = await simpleParser(raw);
+    expect(parsed.text?.trimEnd()).toBe(text.replace(/\r\n?/g, "\n").trimEnd());
+  });
+
+  it.each([
+    ["a\r\nBcc: e@evil.example"],
+    ["a\nX-Evil: 1"],
+    ["a\u0000b"],
+    ["\u202eabc"],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what an attacker writes.
+    ["<a href=//evil>x</a> {{7*7}} ${7*7} <%=7%>"],
+    ["Schlüssel für Ünïcödé"],
+    ["x".repeat(10_000)],
+  ])("T23 keeps a subject in its header field: %j", async (subject) => {
+    const headers = headersOf(await received({ subject }));
+    expect([...headers.keys()].sort()).toEqual([
+      "auto-submitted",
+      "content-type",
+      "date",
+      "from",
+      "message-id",
+      "mime-version",
+      "subject",
+      "to",
+    ]);
+    expect(headers.get("to")).toEqual(["mini@mouse.com"]);
+  });
+
+  it("T26 keeps a Message-ID in its header field", async () => {
+    const headers = headersOf(await received({ messageId: "<a@id.example>\r\nBcc: <e@evil.example>" }));
+    expect(headers.has("bcc")).toBe(false);
+    expect(headers.get("message-id")).toHaveLength(1);
+  });
+
+  it("carries a sender's name beyond ASCII", async () => {
+    const from = { name: "Zürich, Codes", address: "codes@example.com" };
+    const parsed = await simpleParser((await received({}, { from })).raw);
+    expect(parsed.from?.value).toEqual([from]);
+  });
+
+  it("never reads files or URLs that a mail names", async () => {
+    const text = "file:///etc/passwd";
+    expect((await simpleParser((await received({ text, html: "http://127.0.0.1/" })).raw)).text).toBe(text);
+  });
+});
+
+describe("a recipient", () => {
+  it.each([
+    ["a@x.io"],
+    ["A.b+tag@example.org"],
+    ["o'hara@x.io"],
+    ["a_b-c@sub.x.io"],
+    ["a@xn--bcher-kva.example"],
+    ["a!b%c{d}@x.io"],
+  ])("T21 is the one RCPT TO, as it is: %s", async (to) => {
+    const relay = await startScriptedRelay({});
+    expect(await createMailer(clearText(relay.port)).send({ ...mail, to }, never)).toEqual({ kind: "sent" });
+    expect(relay.bytes().match(/^RCPT TO:.*$/gim)).toEqual([`RCPT TO:<${to}>\r`].map((line) => line.trim()));
+  });
+
+  it.each([
+    [""],
+    ["a"],
+    ["@x.io"],
+    ["a@"],
+    ["attacker@attacker.com,victim@victim.com"],
+    ['"e@attacker.com"@victim.com'],
+    ['"xclow3n@gmail.com x"@internal.domain'],
+    ["user@example.com(x)evil.com"],
+    ["group: a@x.io, b@y.io;"],
+    ["a@x.io;b@y.io"],
+    ["a@x.io b@y.io"],
+    ["Name <a@x.io>"],
+    ["a@x.io>\r\nRCPT TO:<b@y.io"],
+    ["a@x.io\r\nBcc: b@y.io"],
+    ["a@x.io\n"],
+    ["a@x.io\u0000.evil.com"],
+    ["a＠x.io"],
+    ["a@x。io"],
+    ["ü@x.io"],
+    ["a@[127.0.0.1]"],
+    [`${"a".repeat(250)}@x.io`],
+  ])("T21, T26 is refused without a connection: %j", async (to) => {
+    const relay = await startScriptedRelay({});
+    const result = await createMailer(clearText(relay.port)).send({ ...mail, to }, never);
+    expect(result).toEqual({ kind: "reject", reason: "address" });
+    expect(relay.connections).toBe(0);
+  });
+
+  it("T26 costs exactly EHLO, MAIL, RCPT, DATA and the message", async () => {
+    const relay = await startScriptedRelay({});
+    const mailer = createMailer(clearText(relay.port), { name: "mail.example.com" });
+    await mailer.send(mail, never);
+    const [dialogue = "", message = ""] = relay.bytes().split("DATA\r\n");
+    expect(dialogue).toBe(
+      "EHLO mail.example.com\r\nMAIL FROM:<codes@example.com>\r\nRCPT TO:<mini@mouse.com>\r\n",
+    );
+    expect(message.indexOf("\r\n.\r\n")).toBe(message.length - 5);
+  });
+});
+
+describe("the reply of the relay", () => {
+  const secret = `${code} mini@mouse.com`;
+
+  it.each<[string, Script, { kind: string; reason: string }]>([
+    ["greeting 4yz", { greeting: `421 4.3.2 ${secret}` }, { kind: "retry", reason: "421 4.3.2 greeting" }],
+    ["greeting 5yz", { greeting: `554 5.7.1 ${secret}` }, { kind: "retry", reason: "554 5.7.1 greeting" }],
+    ["no SMTP", { greeting: "SSH-2.0-x" }, { kind: "retry", reason: "connection" }],
+    ["EHLO and HELO 5yz", { EHLO: "554 no", HELO: "550 no" }, { kind: "retry", reason: "550 greeting" }],
+    ["EHLO 421", { EHLO: "421 4.7.0 later" }, { kind: "retry", reason: "421 4.7.0 greeting" }],
+    ["MAIL 4yz", { MAIL: `451 4.7.1 ${secret}` }, { kind: "retry", reason: "451 4.7.1 mail" }],
+    ["MAIL 530", { MAIL: "530 5.7.0 authenticate" }, { kind: "retry", reason: "530 5.7.0 mail" }],
+    ["MAIL 5yz", { MAIL: "550 5.7.1 not you" }, { kind: "reject", reason: "550 5.7.1 mail" }],
+    ["MAIL 503", { MAIL: "503 5.5.1 sequence" }, { kind: "retry", reason: "503 5.5.1 mail" }],
+    ["RCPT 450", { RCPT: `450 4.2.0 ${secret}` }, { kind: "retry", reason: "450 4.2.0 rcpt" }],
+    ["RCPT 451", { RCPT: "451 greylisted" }, { kind: "retry", reason: "451 rcpt" }],
+    ["RCPT 452", { RCPT: "452 4.2.2 full" }, { kind: "retry", reason: "452 4.2.2 rcpt" }],
+    ["RCPT 421", { RCPT: "421 4.3.2 going" }, { kind: "retry", reason: "421 4.3.2 rcpt" }],
+    ["RCPT 550", { RCPT: `550 5.1.1 <${secret}>` }, { kind: "reject", reason: "550 5.1.1 rcpt" }],
+    [
+      "RCPT 550 in lines",
+      { RCPT: `550-5.1.1 ${secret}\n550 5.1.1 no` },
+      { kind: "reject", reason: "550 5.1.1 rcpt" },
+    ],
+    ["RCPT 551", { RCPT: "551 5.1.6 moved" }, { kind: "reject", reason: "551 5.1.6 rcpt" }],
+    ["RCPT 552", { RCPT: "552 5.2.2 full" }, { kind: "reject", reason: "552 5.2.2 rcpt" }],
+    ["RCPT 553", { RCPT: "553 odd" }, { kind: "reject", reason: "553 rcpt" }],
+    ["DATA 4yz", { DATA: "451 4.3.0 later" }, { kind: "retry", reason: "451 4.3.0 data" }],
+    ["DATA 5yz", { DATA: "554 5.5.1 no" }, { kind: "reject", reason: "554 5.5.1 data" }],
+    ["dot 4yz", { dot: `451 4.7.0 ${secret}` }, { kind: "retry", reason: "451 4.7.0 data" }],
+    ["dot 5yz", { dot: `554 5.7.1 spam: ${secret}` }, { kind: "reject", reason: "554 5.7.1 data" }],
+    ["a status that is none", { RCPT: `550 5.1.1${code}` }, { kind: "reject", reason: "550 rcpt" }],
+  ])("%s", async (_name, script, expected) => {
+    const relay = await startScriptedRelay(script);
+    const result = await createMailer(clearText(relay.port)).send(mail, never);
+    expect(result).toEqual(expected);
+    expect(JSON.stringify(result)).not.toContain(code);
+  });
+
+  it("is judged the same when commands are pipelined (RFC 2920)", async () => {
+    const relay = await startScriptedRelay({
+      EHLO: "250-relay.test\n250 PIPELINING",
+      RCPT: "550 5.1.1 no",
+      DATA: "503 5.5.1 no recipients",
+    });
+    const result = await createMailer(clearText(relay.port)).send(mail, never);
+    expect(result).toEqual({ kind: "reject", reason: "550 5.1.1 rcpt" });
+  });
+});
+
+describe("a connection that breaks", () => {
+  it.each<[keyof Script]>([["greeting"], ["EHLO"], ["MAIL"], ["RCPT"], ["DATA"], ["body"], ["dot"]])(
+    "F16 means another attempt: at %s",
+    async (point) => {
+      const relay = await startScriptedRelay({ [point]: "(reset)" });
+      const result = await createMailer(clearText(relay.port)).send(mail, never);
+      expect(result).toEqual({ kind: "retry", reason: "connection" });
+    },
+  );
+
+  it("F12 means another attempt when nobody listens, and heals by itself", async () => {
+    const relay = await startRelay();
+    await relay.stop();
+    const mailer = createMailer(clearText(relay.port));
+    expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "connection" });
+    const back = await startRelay({ port: relay.port });
+    expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
+    expect(back.received).toHaveLength(1);
+  });
+
+  it("F12 means another attempt when the name does not resolve", async () => {
+    const mailer = createMailer("smtp://relay.invalid:25");
+    expect(await mailer.send(mail, never)).toMatchObject({ kind: "retry" });
+  });
+});
+
+describe("a relay that is too slow", () => {
+  const timeouts = {
+    connectMs: 5_000,
+    greetingMs: 5_000,
+    commandMs: 5_000,
+    messageMs: 5_000,
+    sendMs: 20_000,
+  };
+
+  it.each<[string, Script, Partial<typeof timeouts>]>([
+    ["no greeting", { greeting: "(silence)" }, { greetingMs: 50 }],
+    ["no reply to EHLO", { EHLO: "(silence)" }, { commandMs: 50 }],
+    ["no reply to MAIL", { MAIL: "(silence)" }, { commandMs: 50 }],
+    ["no reply to RCPT", { RCPT: "(silence)" }, { commandMs: 50 }],
+    ["no reply to DATA", { DATA: "(silence)" }, { commandMs: 50 }],
+    ["no reply to the message", { dot: "(silence)" }, { messageMs: 50 }],
+    ["no end in sight", { dot: "(silence)" }, { sendMs: 300 }],
+  ])("F13 is given up: %s", async (_name, script, limit) => {
+    const relay = await startScriptedRelay(script);
+    const mailer = createMailer(clearText(relay.port), { timeouts: { ...timeouts, ...limit } });
+    expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "timeout" });
+  });
+
+  it("F13 is given up: no connection", async () => {
+    const mailer = createMailer(clearText(await startDeafListener()), {
+      timeouts: { ...timeouts, connectMs: 200 },
+    });
+    expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "timeout" });
+  });
+
+  it("F13 is given up: one byte at a time", async () => {
+    const port = await listen((socket) => {
+      const timer = setInterval(() => socket.write("2"), 20);
+      socket.on("close", () => clearInterval(timer));
+    });
+    const mailer = createMailer(clearText(port), { timeouts: { ...timeouts, sendMs: 400 } });
+    expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "timeout" });
+  });
+
+  it("F13 is given up over TLS, too: no reply to RCPT", async () => {
+    const relay = await startRelay({ ...certificate("relay"), secure: true, onRcptTo: () => {} });
+    const mailer = createMailer(`smtps://localhost:${relay.port}`, {
+      ca: certificate("relay").cert,
+      timeouts: { ...timeouts, commandMs: 100 },
+    });
+    expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "timeout" });
+  });
+
+  it("may take longer over the message than over a command", async () => {
+    const relay = await startRelay({
+      onMail: () => new Promise((resolve) => setTimeout(resolve, 400)),
+    });
+    const mailer = createMailer(clearText(relay.port), { timeouts: { ...timeouts, commandMs: 200 } });
+    expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
+  });
+
+  it("does not hold up another mail", async () => {
+    const slow = await startScriptedRelay({ RCPT: "(silence)" });
+    const mailer = createMailer(clearText(slow.port), { timeouts });
+    const abort = new AbortController();
+    const first = mailer.send(mail, abort.signal);
+    await waitFor("the first mail is under way", () => slow.bytes().includes("RCPT"));
+    slow.script = {};
+    expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
+    abort.abort();
+    expect(await first).toEqual({ kind: "retry", reason: "aborted" });
+  });
+});
+
+describe("abort and disposal", () => {
+  it("gives up a mail whose signal was aborted before", async () => {
+    const relay = await startScriptedRelay({});
+    const result = await createMailer(clearText(relay.port)).send(mail, AbortSignal.abort());
+    expect(result).toEqual({ kind: "retry", reason: "aborted" });
+  });
+
+  it("gives up the mails under way when the mailer is disposed, and sends no more", async () => {
+    const relay = await startScriptedRelay({ RCPT: "(silence)" });
+    const mailer = createMailer(clearText(relay.port));
+    const sending = mailer.send(mail, never);
+    await waitFor("the mail is under way", () => relay.bytes().includes("RCPT"));
+    await mailer[Symbol.asyncDispose]();
+    expect(await sending).toEqual({ kind: "retry", reason: "connection" });
+    expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "connection" });
+  });
+});
+
+describe("kept connections", () => {
+  it("carry one mail after the other", async () => {
+    const relay = await startRelay();
+    const mailer = createMailer(clearText(relay.port));
+    for (let i = 0; i < 3; i++) expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
+    expect(relay.received).toHaveLength(3);
+    expect(relay.connections).toBe(1);
+  });
+
+  it("survive a refused mail", async () => {
+    const relay = await startRelay({
+      onRcptTo: ({ address }, _session, callback) =>
+        callback(address.startsWith("no") ? refusal(550, "no") : null),
+    });
+    const mailer = createMailer(clearText(relay.port));
+    expect(await mailer.send({ ...mail, to: "no@x.io" }, never)).toEqual({
+      kind: "reject",
+      reason: "550 rcpt",
+    });
+    expect(await mailer.send({ ...mail, to: "yes@x.io" }, never)).toEqual({ kind: "sent" });
+    expect(relay.received.map((m) => m.to)).toEqual([["yes@x.io"]]);
+  });
+
+  it("are replaced when the relay was restarted meanwhile", async () => {
+    const relay = await startRelay();
+    const mailer = createMailer(clearText(relay.port));
+    await mailer.send(mail, never);
+    await relay.stop();
+    const back = await startRelay({ port: relay.port });
+    expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
+    expect(back.received).toHaveLength(1);
+  });
+});
+
+describe("T27 TLS", () => {
+  const content = [code, "Subject:", "mini@mouse.com", "codes@example.com", "AUTH"];
+
+  it.each<[string, Script]>([
+    ["the relay offers no STARTTLS and knows none", {}],
+    ["the relay refuses STARTTLS", { EHLO: "250-r\n250 STARTTLS", STARTTLS: "454 4.7.0 not now" }],
+    ["the relay knows no EHLO", { EHLO: "502 no" }],
+    ["the connection breaks at STARTTLS", { EHLO: "250-r\n250 STARTTLS", STARTTLS: "(reset)" }],
+    ["the relay goes on in clear text", { EHLO: "250-r\n250 STARTTLS", STARTTLS: "220 go\n250 r" }],
+  ])("sends nothing in clear: %s", async (_name, script) => {
+    const relay = await startScriptedRelay(script);
+    const mailer = createMailer(`smtp://user:password@127.0.0.1:${relay.port}`, {
+      requireTls: true,
+      timeouts: { greetingMs: 300 },
+    });
+    expect(await mailer.send(mail, never)).toMatchObject({ kind: "retry" });
+    for (const secret of [...content, "password"]) expect(relay.bytes()).not.toContain(secret);
+  });
+
+  it("is required by default of a relay that is not on this machine by name", async () => {
+    const relay = await startScriptedRelay({});
+    // A connection to "any address" ends up here, but the name does not say so.
+    const mailer = createMailer(`smtp://0.0.0.0:${relay.port}`);
+    expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "tls" });
+    for (const secret of content) expect(relay.bytes()).not.toContain(secret);
+  });
+
+  it.each<[string, "relay" | "other-name" | "expired", boolean]>([
+    ["self-signed", "relay", false],
+    ["of another name", "other-name", true],
+    ["expired", "expired", true],
+  ])("does not talk to a relay whose certificate is %s", async (_name, name, trusted) => {
+    const ca = trusted ? certificate(name).cert : undefined;
+    const schemes: Record<string, boolean> = { smtp: false, smtps: true };
+    for (const [scheme, secure] of Object.entries(schemes)) {
+      const relay = await startRelay({ ...certificate(name), secure });
+      const tap = await startTap(relay.port);
+      const mailer = createMailer(`${scheme}://user:password@localhost:${tap.port}`, {
+        requireTls: true,
+        ca,
+      });
+      expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "tls" });
+      for (const secret of content) expect(tap.bytes()).not.toContain(secret);
+      expect(relay.received).toEqual([]);
+    }
+  });
+
+  it.each([
+    ["smtp", false],
+    ["smtps", true],
+  ])("hides the mail and the password: %s", async (scheme, secure) => {
+    const relay = await startRelay({
+      ...certificate("relay"),
+      secure,
+      authOptional: false,
+      onAuth: ({ username, password }, _session, callback) =>
+        callback(null, username === "us:er" && password === "p@ss/word" ? { user: username } : undefined),
+    });
+    const tap = await startTap(relay.port);
+    const url = `${scheme}://us%3Aer:p%40ss%2Fword@localhost:${tap.port}`;
+    const mailer = createMailer(url, { requireTls: true, ca: certificate("relay").cert });
+    expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
+    expect(relay.received).toHaveLength(1);
+    expect(tap.bytes()).not.toBe("");
+    for (const secret of content) expect(tap.bytes()).not.toContain(secret);
+  });
+
+  it("ignores what was slipped in before TLS stood", async () => {
+    const { cert, key } = certificate("relay");
+    let clear = "";
+    const port = await listen((socket) => {
+      socket.write("220 relay\r\n");
+      socket.on("data", function read(chunk: Buffer) {
+        clear += chunk.toString("latin1");
+        if (clear.includes("STARTTLS\r\n")) {
+          socket.off("data", read);
+          // The second reply would pass for the one to the EHLO under TLS.
+          socket.write("220 go\r\n250-relay\r\n250 AUTH PLAIN\r\n");
+          const secured = new TLSSocket(socket, { isServer: true, cert, key });
+          secured.on("error", () => {});
+          secured.on("data", () => secured.write("554 5.7.1 the relay itself\r\n"));
+        } else if (clear.includes("EHLO")) {
+          socket.write("250-relay\r\n250 STARTTLS\r\n");
+        }
+      });
+    });
+    const mailer = createMailer(`smtp://user:password@localhost:${port}`, { requireTls: true, ca: cert });
+    expect(await mailer.send(mail, never)).toMatchObject({ kind: "retry" });
+    expect(clear).toMatch(/^EHLO \S+\r\nSTARTTLS\r\n$/);
+  });
+
+  it("is 1.2 or later", async () => {
+    const relay = await startRelay({
+      ...certificate("relay"),
+      secure: true,
+      minVersion: "TLSv1",
+      maxVersion: "TLSv1.1",
+      ciphers: "DEFAULT@SECLEVEL=0",
+    });
+    const mailer = createMailer(`smtps://localhost:${relay.port}`, { ca: certificate("relay").cert });
+    expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "tls" });
+  });
+});
+
+describe("authentication", () => {
+  it.each<[string, string, { kind: string; reason: string }]>([
+    ["535", "535 5.7.8 bad credentials", { kind: "retry", reason: "535 5.7.8 auth" }],
+    ["534", "534 5.7.9 too weak", { kind: "retry", reason: "534 5.7.9 auth" }],
+    ["454", "454 4.7.0 later", { kind: "retry", reason: "454 4.7.0 auth" }],
+  ])("that fails is about us and not the mail: %s", async (_name, reply, expected) => {
+    const relay = await startScriptedRelay({ EHLO: "250-r\n250 AUTH PLAIN", AUTH: reply });
+    const mailer = createMailer(`smtp://user:password@127.0.0.1:${relay.port}`);
+    expect(await mailer.send(mail, never)).toEqual(expected);
+    expect(relay.bytes()).not.toContain("MAIL");
+  });
+});
+
+describe("the settings", () => {
+  it.each<[string, object]>([
+    ["smtp://mail.example.com", { host: "mail.example.com", port: 587, implicitTls: false }],
+    ["smtp://mail.example.com:25/", { host: "mail.example.com", port: 25, implicitTls: false }],
+    ["smtps://mail.example.com", { host: "mail.example.com", port: 465, implicitTls: true }],
+    ["smtp://[::1]:2525", { host: "::1", port: 2525 }],
+    ["smtp://u:p@x.io", { credentials: { user: "u", pass: "p" } }],
+    ["smtp://u%40x.io:p%3A%2F@x.io", { credentials: { user: "u@x.io", pass: "p:/" } }],
+    ["smtp://x.io", { credentials: undefined }],
+  ])("are read from %s", (url, expected) => {
+    expect(parseRelay(url)).toMatchObject(expected);
+  });
+
+  it.each([
+    [""],
+    ["mail.example.com"],
+    ["http://u:hidden@x.io"],
+    ["smtp://"],
+    ["smtp:x.io"],
+    ["smtp://u:hidden@x.io/path"],
+    ["smtp://u:hidden@x.io?tls.rejectUnauthorized=false"],
+    ["smtp://u:hidden@x.io#x"],
+    ["smtp://u:hidden%@x.io"],
+    ["smtp://u:hidden@x%0d%0a.io"],
+    ["smtp://u:hidden@x.io:99999"],
+  ])("are refused without being quoted: %j", (url) => {
+    expect(() => parseRelay(url)).toThrow(/SMTP URL/);
+    expect(() => parseRelay(url)).not.toThrow(/hidden/);
+  });
+
+  it.each([
+    ["localhost", true],
+    ["127.0.0.1", true],
+    ["127.0.0.2", true],
+    ["::1", true],
+    ["mail.example.com", false],
+    ["localhost.example.com", false],
+    ["127.0.0.1.example.com", false],
+    ["10.0.0.1", false],
+    ["::", false],
+  ])("need no TLS on this machine alone: %s %s", (host, expected) => {
+    expect(isLoopback(host)).toBe(expected);
+  });
+
+  const from = { name: "Countersign", address: "codes@example.com" };
+  it.each<[string, Partial<SmtpMailerOptions>]>([
+    ["a name for EHLO with a command", { name: "x\r\nMAIL FROM:<e@evil.example>" }],
+    ["a name for EHLO with a blank", { name: "a b" }],
+    ["a sender with a command", { from: { ...from, address: "a@x.io>\r\nRCPT TO:<b@y.io" } }],
+    ["a sender with two addresses", { from: { ...from, address: "a@x.io,b@y.io" } }],
+    ["a sender's name with a header field", { from: { ...from, name: "a\r\nBcc: e@evil.example" } }],
+  ])("T26 are refused: %s", (_name, options) => {
+    expect(() => createSmtpMailer({ url: "smtp://127.0.0.1", from, ...options })).toThrow(/must/);
+  });
+});
