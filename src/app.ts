@@ -1,3 +1,4 @@
+import { Code } from "@connectrpc/connect";
 import { UserService } from "../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { type LocalIssuer, openLocalIssuer } from "./auth/local-issuer.ts";
 import { rules } from "./auth/permissions.ts";
@@ -6,12 +7,13 @@ import { type Clock, systemClock } from "./clock.ts";
 import { composeMail } from "./compose-mail.ts";
 import type { Config } from "./config.ts";
 import { openStore, type Store } from "./db/open.ts";
+import { reasonOf } from "./errors.ts";
 import { createCors } from "./http/cors.ts";
 import { createPages } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
 import { createLog, type Log } from "./log.ts";
 import { startCourier } from "./mail/courier.ts";
-import { type CaughtMail, type DevMailbox, devMailboxPages, startDevMailbox } from "./mail/dev-mailbox.ts";
+import { type CaughtMail, devMailboxPages, startDevMailbox } from "./mail/dev-mailbox.ts";
 import { createSmtpMailer } from "./mail/smtp.ts";
 import type { OTPContext } from "./otp/context.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
@@ -20,7 +22,7 @@ import type { Parser } from "./services/call.ts";
 import { createInterceptors } from "./services/interceptors.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
-import { createWire, protocolOf } from "./wire/wire.ts";
+import { bind, createWire, protocolOf } from "./wire/wire.ts";
 
 /** The running service. */
 export interface App extends AsyncDisposable {
@@ -105,11 +107,12 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       log,
       otp,
       publicUrl,
-      verifier: verifierOf(config, clock, localIssuer),
+      verifier: verifierOf(config, clock, localIssuer, log),
     });
     handler = (request, response) => {
       if (!cors(request, response) && !pages(request, response)) wire(request, response);
     };
+    log.info({ origin: server.origin, mode: config.mode }, "listening");
     return {
       origin: server.origin,
       store,
@@ -123,13 +126,14 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   }
 }
 
-function verifierOf(config: Config, clock: Clock, localIssuer: LocalIssuer | undefined) {
+function verifierOf(config: Config, clock: Clock, localIssuer: LocalIssuer | undefined, log: Log) {
   const { issuers, audience, rolesClaim } = config;
   return createVerifier({
     issuers: localIssuer ? [...issuers, localIssuer] : issuers,
     audience,
     rolesClaim,
     clock,
+    onIssuerFailure: (issuer, err) => log.warn({ issuer, err }, "the keys of an issuer cannot be fetched"),
   });
 }
 
@@ -144,7 +148,7 @@ function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserW
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
   const parsers = createUserParsers(config.policy);
   return createWire({
-    services: [{ service: UserService, implementation: createUserService({ otp, parsers, linkHosts }) }],
+    services: [bind(UserService, createUserService({ otp, parsers, linkHosts }))],
     aliases: publishedPaths,
     interceptors: createInterceptors({
       log,
@@ -154,6 +158,17 @@ function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserW
       parsers: parsersByMethod(parsers),
       protocolOf,
     }),
+    // The same line as of a call, for what never became one.
+    onRefused: ({ method, protocol, error }) =>
+      log.info(
+        {
+          method: method && `${method.parent.name}.${method.name}`,
+          protocol,
+          code: Code[error.code],
+          reason: reasonOf(error),
+        },
+        "call",
+      ),
   });
 }
 

@@ -22,7 +22,7 @@ export async function composeMail(
     .select(["users.org_id", "users.state"])
     .where("otp_email_id", "=", mail.otp_email_id)
     .executeTakeFirst();
-  if (!row || row.state !== "active") return { kind: "drop", reason: "user not active" };
+  if (row?.state !== "active") return { kind: "drop", reason: "user not active" };
 
   const alive = liveCode(context, row);
   if (!alive || !Buffer.from(alive.salt).equals(mail.code_salt))

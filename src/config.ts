@@ -124,7 +124,7 @@ const origin = v.pipe(
   text,
   v.check((value) => {
     const url = parseUrl(value);
-    if (!url || url.pathname !== "/" || url.search || url.hash || url.username || url.password) return false;
+    if (url?.pathname !== "/" || url.search || url.hash || url.username || url.password) return false;
     return url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname));
   }, "must be an https origin such as https://otp.example.com (http for loopback hosts only), without a path"),
   v.transform((value) => new URL(value).origin),
