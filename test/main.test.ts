@@ -1,0 +1,295 @@
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { request as httpRequest } from "node:http";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { describe, expect, it } from "vitest";
+import { UserService } from "../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { codeIn, type Mail, wrongCode } from "./support/app.ts";
+import { outcomeOf } from "./support/errors.ts";
+import { temporaryFolder } from "./support/folder.ts";
+import { type Running, runCommand, startCommand } from "./support/process.ts";
+
+const sh = promisify(execFile);
+
+const dataFolder = () => ({ COUNTERSIGN_DATA_DIR: join(temporaryFolder(), "data") });
+
+const serveSettings = () => ({
+  ...dataFolder(),
+  COUNTERSIGN_PUBLIC_URL: "https://otp.example.com",
+  COUNTERSIGN_KEYS: `k1:${Buffer.alloc(32, 7).toString("base64")}`,
+  COUNTERSIGN_ISSUERS: "local",
+  COUNTERSIGN_AUDIENCE: "countersign",
+  COUNTERSIGN_SMTP_URL: "smtp://127.0.0.1:1",
+  COUNTERSIGN_MAIL_FROM: "codes@example.com",
+});
+
+describe("countersign --help", () => {
+  it("names every command and every setting", async () => {
+    const { code, stdout } = await runCommand(["--help"]);
+    expect(code).toBe(0);
+    for (const command of ["dev", "serve", "migrate", "token"])
+      expect(stdout).toMatch(new RegExp(`^ {2}${command} `, "m"));
+    const config = readFileSync(new URL("../src/config.ts", import.meta.url), "utf8");
+    const settings = new Set(config.match(/COUNTERSIGN_[A-Z]+(?:_[A-Z]+)*/g));
+    expect(settings.size).toBeGreaterThan(20);
+    for (const setting of settings) expect(stdout).toMatch(new RegExp(`^ {2}${setting} `, "m"));
+  });
+
+  it.each([
+    [["explode"], /no command "explode"/],
+    [["serve", "--port", "1"], /Unknown option '--port'/],
+    [["token"], /--subject is missing/],
+    [["token", "--subject", "a", "--permission", "root"], /--permission must be/],
+    [["token", "--subject", "a", "--ttl", "soon"], /--ttl must be/],
+  ])("a command line that cannot be run says how to mend it: %j", async (args, message) => {
+    const { code, stdout, stderr } = await runCommand(args, dataFolder());
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(message);
+  });
+});
+
+describe("countersign dev", () => {
+  it("prints lines that work as they are pasted, from the address to the verified authenticator", async () => {
+    const dev = await startCommand(["dev"], dataFolder());
+    const lines = await welcomeOf(dev);
+    const token = /^TOKEN=.+$/m.exec(lines)![0];
+    const [add, read, verify, get] = lines.match(/^curl (?:.*\\\n)*.*$/gm)!;
+    const paste = async (command: string) => (await sh("bash", ["-c", `${token}\n${command}`])).stdout;
+
+    const added = JSON.parse(await paste(add!)) as { otpEmailId: string };
+    expect(added).toMatchObject({
+      details: { sequence: "2", resourceOwner: "demo" },
+      otpEmailId: expect.any(String),
+    });
+    let mails: Mail[] = [];
+    for (let tries = 0; mails.length === 0 && tries < 200; tries++) {
+      mails = JSON.parse(await paste(read!)) as Mail[];
+      await sleep(25);
+    }
+    const filled = verify!.replace("OTP_EMAIL_ID", added.otpEmailId).replace("CODE", codeIn(mails[0]!));
+    expect(JSON.parse(await paste(filled))).toMatchObject({ details: { sequence: "3" } });
+    expect(JSON.parse(await paste(get!))).toMatchObject({
+      user: {
+        userId: "demo-user",
+        state: "USER_STATE_ACTIVE",
+        authenticators: {
+          otpEmail: [{ otpEmailId: added.otpEmailId, address: "mini@mouse.com", isVerified: true }],
+        },
+      },
+    });
+    expect(dev.stdout()).toMatch(/^mail to mini@mouse.com: /m);
+  });
+
+  it("keeps its data: a second start finds the user, and the token of before", async () => {
+    const data = dataFolder();
+    const first = await startCommand(["dev"], data);
+    const token = /^TOKEN=(.+)$/m.exec(await welcomeOf(first))![1];
+    first.child.kill("SIGTERM");
+    expect((await first.finished()).code).toBe(0);
+    const second = await startCommand(["dev"], data);
+    const reply = await fetch(`${second.origin}/v3alpha/users/demo-user`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(reply.status).toBe(200);
+  });
+});
+
+describe("countersign token", () => {
+  it("prints a token and nothing else, which the server of the same folder accepts", async () => {
+    const data = dataFolder();
+    const dev = await startCommand(["dev"], data);
+    const call = async (...args: string[]) => {
+      const { code, stdout, stderr } = await runCommand(["token", ...args], data);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+      const headers = { authorization: `Bearer ${stdout.trim()}` };
+      return (await fetch(`${dev.origin}/v3alpha/users/demo-user`, { headers })).status;
+    };
+    expect(await call("--subject", "s", "--permission", "user.read", "--permission", "otp.challenge")).toBe(
+      200,
+    );
+    expect(await call("--subject", "s", "--org", "demo", "--permission", "user.write", "--ttl", "10m")).toBe(
+      200,
+    );
+    expect(await call("--subject", "s", "--org", "other", "--permission", "user.write")).toBe(404);
+    expect(await call("--subject", "demo-user")).toBe(200);
+    expect(await call("--subject", "s")).toBe(403);
+  });
+});
+
+describe("countersign serve", () => {
+  it("F35 refuses to start without its settings, and names all of them at once", async () => {
+    const { code, stderr } = await runCommand(["serve"], {
+      ...dataFolder(),
+      COUNTERSIGN_KEYS: "k1:c2VjcmV0",
+    });
+    expect(code).toBe(1);
+    for (const name of ["PUBLIC_URL", "KEYS", "ISSUERS", "AUDIENCE", "SMTP_URL", "MAIL_FROM"]) {
+      expect(stderr).toContain(`COUNTERSIGN_${name} `);
+    }
+    expect(stderr).not.toContain("c2VjcmV0");
+  });
+
+  it("has nothing of the development server", async () => {
+    const serve = await startCommand(["serve"], serveSettings());
+    for (const path of ["/dev/mailbox", "/dev/mailbox/messages"]) {
+      expect((await fetch(serve.origin + path)).status).toBe(404);
+    }
+    expect((await fetch(`${serve.origin}/readyz`)).status).toBe(200);
+    expect(serve.stdout()).toBe("");
+  });
+
+  it("does not trust the local issuer unless it is told to", async () => {
+    const settings = { ...serveSettings(), COUNTERSIGN_ISSUERS: "https://id.example.com" };
+    const serve = await startCommand(["serve"], settings);
+    const { stdout } = await runCommand(["token", "--subject", "s", "--permission", "user.write"], settings);
+    const headers = { authorization: `Bearer ${stdout.trim()}` };
+    const reply = await fetch(`${serve.origin}/v3alpha/users/u`, { headers });
+    expect(reply.status).toBe(401);
+  });
+
+  it("refuses a damaged database and leaves it as it is", async () => {
+    const settings = serveSettings();
+    expect((await runCommand(["migrate"], settings)).code).toBe(0);
+    const path = join(settings.COUNTERSIGN_DATA_DIR, "countersign.db");
+    const bytes = readFileSync(path).fill(0xa5, 4096, 8192);
+    writeFileSync(path, bytes);
+    const { code, stderr } = await runCommand(["serve"], settings);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/is damaged/);
+    expect(readFileSync(path).equals(bytes)).toBe(true);
+  });
+});
+
+describe("countersign migrate", () => {
+  it("says what it ran, and then that there is nothing to do", async () => {
+    const data = dataFolder();
+    expect((await runCommand(["migrate"], data)).stdout).toBe("ran 0001-users-and-otp-emails\n");
+    expect((await runCommand(["migrate"], data)).stdout).toBe("the database is up to date\n");
+  });
+});
+
+describe("F33 SIGTERM", () => {
+  it("lets the request in flight finish, takes no new ones, and exits with 0", async () => {
+    const serve = await startCommand(["serve"], serveSettings());
+    const { port } = new URL(serve.origin);
+    const path = "/countersign.user.v3alpha.UserService/GetUserByID";
+    const headers = { "content-type": "application/json", "content-length": 14 };
+    const slow = httpRequest({ port, host: "127.0.0.1", path, method: "POST", headers });
+    const replied = new Promise<number | undefined>((resolve, reject) => {
+      slow.on("response", (response) => resolve(response.resume().statusCode));
+      slow.on("error", reject);
+    });
+    slow.write('{"userId"');
+    await sleep(200);
+    serve.child.kill("SIGTERM");
+    await expect
+      .poll(() =>
+        fetch(`${serve.origin}/readyz`).then(
+          () => "open",
+          () => "closed",
+        ),
+      )
+      .toBe("closed");
+    slow.end(':"u"}');
+    expect(await replied).toBe(401);
+    expect((await serve.finished()).code).toBe(0);
+  });
+
+  it("a second one exits at once", async () => {
+    const serve = await startCommand(["serve"], serveSettings());
+    const { port } = new URL(serve.origin);
+    const hanging = httpRequest({ port, host: "127.0.0.1", path: "/v3alpha/users", method: "POST" });
+    hanging.on("error", () => {});
+    hanging.write("{");
+    await sleep(200);
+    serve.child.kill("SIGTERM");
+    await expect
+      .poll(() =>
+        fetch(`${serve.origin}/readyz`).then(
+          () => "open",
+          () => "closed",
+        ),
+      )
+      .toBe("closed");
+    serve.child.kill("SIGTERM");
+    expect((await serve.finished()).code).toBe(1);
+  });
+});
+
+describe("two processes on one database", () => {
+  async function startTwo() {
+    const data = dataFolder();
+    const first = await startCommand(["dev"], data);
+    const second = await startCommand(["dev"], data);
+    const token = (
+      await runCommand(["token", "--subject", "admin", "--permission", "user.write"], data)
+    ).stdout.trim();
+    const clients = [first, second].map(({ origin }) =>
+      createClient(
+        UserService,
+        createGrpcTransport({
+          baseUrl: origin,
+          interceptors: [
+            (next) => (request) => {
+              request.header.set("authorization", `Bearer ${token}`);
+              return next(request);
+            },
+          ],
+        }),
+      ),
+    );
+    return clients as [(typeof clients)[0], (typeof clients)[0]];
+  }
+
+  it("T02 compare at most five of 200 simultaneous codes", async () => {
+    const [a, b] = await startTwo();
+    const email = { address: "mini@mouse.com", verification: { case: "returnCode", value: {} } } as const;
+    const { otpEmailId, verificationCode = "" } = await a.addOTPEmail({ userId: "demo-user", email });
+    const outcomes = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => {
+        const code = i === 199 ? verificationCode : wrongCode(verificationCode, 1 + (i % 31));
+        return outcomeOf((i % 2 ? a : b).verifyOTPEmail({ userId: "demo-user", otpEmailId, code }));
+      }),
+    );
+    const compared = outcomes.filter((o) => o === "CODE_INVALID" || o === "OK");
+    expect(compared).toHaveLength(5);
+    expect(outcomes.filter((o) => o === "ATTEMPTS_EXHAUSTED")).toHaveLength(195);
+  });
+
+  it("T03 T04 let exactly one of 50 simultaneous right codes win", async () => {
+    const [a, b] = await startTwo();
+    for (let round = 0; round < 20; round++) {
+      const email = {
+        address: `mini-${round}@mouse.com`,
+        verification: { case: "returnCode", value: {} },
+      } as const;
+      const { otpEmailId, verificationCode = "" } = await a.addOTPEmail({ userId: "demo-user", email });
+      const verify = (client: typeof a) =>
+        client.verifyOTPEmail({ userId: "demo-user", otpEmailId, code: verificationCode });
+      const outcomes = await Promise.all(
+        Array.from({ length: 50 }, (_, i) => outcomeOf(verify(i % 2 ? a : b))),
+      );
+      expect(outcomes.filter((o) => o === "OK")).toHaveLength(1);
+      expect(await outcomeOf(verify(b))).toBe("CODE_USED");
+    }
+  });
+
+  it("add one authenticator for one address", async () => {
+    const [a, b] = await startTwo();
+    const email = { address: "mini@mouse.com", verification: { case: "returnCode", value: {} } } as const;
+    const add = (client: typeof a) => client.addOTPEmail({ userId: "demo-user", email });
+    const replies = await Promise.all(Array.from({ length: 40 }, (_, i) => add(i % 2 ? a : b)));
+    expect(new Set(replies.map((r) => `${r.otpEmailId} ${r.verificationCode}`)).size).toBe(1);
+    expect(new Set(replies.map((r) => r.details?.sequence)).size).toBe(40);
+  });
+});
+
+async function welcomeOf(dev: Running): Promise<string> {
+  await expect.poll(() => dev.stdout()).toMatch(/^curl .*demo-user$/m);
+  return dev.stdout();
+}

@@ -1,0 +1,200 @@
+import { describe, expect, it } from "vitest";
+import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { accessToOrganization, accessToUser, type Rule, rules } from "../../src/auth/permissions.ts";
+import type { Permission, Principal } from "../../src/auth/principal.ts";
+import { protocols, startTestApp, type TestApp, type UserClient } from "../support/app.ts";
+import { outcomeOf, refusalOf } from "../support/errors.ts";
+
+function principal(subject: string, grants: Partial<Record<Permission, "all" | string[]>>): Principal {
+  const entries = Object.entries(grants).map(([permission, orgs]) => [
+    permission,
+    orgs === "all" ? orgs : new Set(orgs),
+  ]);
+  return { subject, issuer: "urn:test", grants: new Map(entries as [Permission, "all" | Set<string>][]) };
+}
+
+describe("the rules", () => {
+  it("name every method, and no method that is not there", () => {
+    const methods = UserService.methods.map((method) => `UserService.${method.name}`);
+    expect(Object.keys(rules).sort()).toEqual(methods.sort());
+  });
+
+  const rule: Rule = { anyOf: ["user.write"], target: "user", self: true };
+  it.each([
+    ["user.write everywhere", principal("s", { "user.write": "all" }), "u", "o", "granted"],
+    ["user.write in the organization", principal("s", { "user.write": ["o"] }), "u", "o", "granted"],
+    ["user.write elsewhere", principal("s", { "user.write": ["p"] }), "u", "o", "hidden"],
+    ["user.write, and no such user", principal("s", { "user.write": "all" }), "u", undefined, "hidden"],
+    ["another permission", principal("s", { "user.read": "all" }), "u", "o", "denied"],
+    [
+      "another permission, and no such user",
+      principal("s", { "user.read": "all" }),
+      "u",
+      undefined,
+      "denied",
+    ],
+    ["nothing", principal("s", {}), "u", "o", "denied"],
+    ["nothing, and no such user", principal("s", {}), "u", undefined, "denied"],
+    ["the user itself", principal("u", {}), "u", "o", "self"],
+    ["the user itself with user.write elsewhere", principal("u", { "user.write": ["p"] }), "u", "o", "self"],
+    ["the user itself with user.write", principal("u", { "user.write": ["o"] }), "u", "o", "granted"],
+  ] as const)("decide for %s", (_name, who, userId, orgId, access) => {
+    expect(accessToUser(who, rule, { userId, orgId })).toBe(access);
+  });
+
+  it("let nobody create users in another organization", () => {
+    const create = rules["UserService.CreateUser"]!;
+    expect(accessToOrganization(principal("s", { "user.write": ["o"] }), create, "o")).toBe("granted");
+    expect(accessToOrganization(principal("s", { "user.write": ["o"] }), create, "p")).toBe("denied");
+    expect(accessToOrganization(principal("o", {}), create, "o")).toBe("denied");
+  });
+});
+
+/** Every method, called for a user. */
+const calls: Record<string, (client: UserClient, userId: string) => Promise<unknown>> = {
+  addOTPEmail: (client, userId) => client.addOTPEmail({ userId, email: { address: "a@x.io" } }),
+  verifyOTPEmail: (client, userId) => client.verifyOTPEmail({ userId, otpEmailId: "1", code: "00000000" }),
+  createUser: (client, userId) =>
+    client.createUser({ userId, organization: { org: { case: "orgId", value: "o" } } }),
+  getUserByID: (client, userId) => client.getUserByID({ userId }),
+};
+
+async function startWithUsers(): Promise<TestApp> {
+  const test = await startTestApp();
+  const admin = await test.admin();
+  await admin.createUser({ userId: "a", organization: { org: { case: "orgId", value: "o" } } });
+  await admin.createUser({ userId: "b", organization: { org: { case: "orgId", value: "p" } } });
+  return test;
+}
+
+describe.each(protocols)("over %s", (protocol) => {
+  it("T16 a stranger learns nothing: the refusal is the same for a user that exists and one that does not", async () => {
+    const test = await startWithUsers();
+    expect(Object.keys(calls).sort()).toEqual(UserService.methods.map((m) => m.localName).sort());
+    const stranger = test.client(await test.token("b"), protocol);
+    for (const [name, call] of Object.entries(calls)) {
+      const existing = await refusalOf(call(stranger, "a"));
+      const absent = await refusalOf(call(stranger, "absent"));
+      expect(existing, name).toMatchObject({ code: "PermissionDenied", reason: "PERMISSION_MISSING" });
+      expect({ ...absent, headers: undefined }, name).toEqual({ ...existing, headers: undefined });
+    }
+  });
+
+  it("T12 a caller of another organization sees what it sees of an absent user", async () => {
+    const test = await startWithUsers();
+    const token = await test.token("service", { org: "p", permissions: ["user.write", "user.read"] });
+    const other = test.client(token, protocol);
+    for (const name of ["addOTPEmail", "verifyOTPEmail", "getUserByID"]) {
+      const foreign = await refusalOf(calls[name]!(other, "a"));
+      const absent = await refusalOf(calls[name]!(other, "absent"));
+      expect(foreign, name).toMatchObject({ code: "NotFound", reason: "USER_NOT_FOUND" });
+      expect({ ...absent, headers: undefined }, name).toEqual({ ...foreign, headers: undefined });
+    }
+    expect(await outcomeOf(calls.createUser!(other, "c"))).toBe("PERMISSION_MISSING");
+  });
+
+  it("T16 without a valid token nothing is done, and the challenge says why", async () => {
+    const test = await startWithUsers();
+    const expired = await test.token("admin", { permissions: ["user.write"] });
+    test.clock.move(2 * 3_600_000);
+    for (const [token, reason, challenge] of [
+      [undefined, "TOKEN_MISSING", /^Bearer realm="countersign"$/],
+      ["not.a.token", "TOKEN_INVALID", /^Bearer realm="countersign", error="invalid_token"/],
+      [expired, "TOKEN_EXPIRED", /^Bearer realm="countersign", error="invalid_token"/],
+    ] as const) {
+      for (const call of Object.values(calls)) {
+        const refusal = await refusalOf(call(test.client(token, protocol), "a"));
+        expect(refusal).toMatchObject({ code: "Unauthenticated", reason, domain: "countersign" });
+        expect(refusal.headers.get("www-authenticate")).toMatch(challenge);
+      }
+    }
+    const events = await test.app.store.db.selectFrom("events").select("user_id").execute();
+    expect(events).toHaveLength(2);
+  });
+
+  it("T48 a user cannot vouch for itself, nor have its code returned", async () => {
+    const test = await startWithUsers();
+    const self = test.client(await test.token("a"), protocol);
+    const verifications = [
+      { case: "isVerified", value: true } as const,
+      { case: "returnCode", value: {} } as const,
+    ];
+    for (const verification of verifications) {
+      const refusal = await refusalOf(
+        self.addOTPEmail({ userId: "a", email: { address: "a@x.io", verification } }),
+      );
+      expect(refusal).toMatchObject({ code: "PermissionDenied", reason: "PERMISSION_MISSING" });
+    }
+    const { user } = await self.getUserByID({ userId: "a" });
+    expect(user?.authenticators?.otpEmail).toEqual([]);
+    expect(await outcomeOf(calls.addOTPEmail!(self, "a"))).toBe("OK");
+  });
+
+  it("user.read reads and does not write", async () => {
+    const test = await startWithUsers();
+    const reader = test.client(
+      await test.token("reader", { org: "o", permissions: ["user.read"] }),
+      protocol,
+    );
+    expect(await outcomeOf(calls.getUserByID!(reader, "a"))).toBe("OK");
+    expect(await outcomeOf(calls.getUserByID!(reader, "b"))).toBe("USER_NOT_FOUND");
+    expect(await outcomeOf(calls.addOTPEmail!(reader, "a"))).toBe("PERMISSION_MISSING");
+  });
+
+  it("checks the token first, then the message, then the permission", async () => {
+    const test = await startWithUsers();
+    const invalid = (client: UserClient) =>
+      client.addOTPEmail({ userId: "a", email: { address: "no address" } });
+    expect(await outcomeOf(invalid(test.client(undefined, protocol)))).toBe("TOKEN_MISSING");
+    expect(await outcomeOf(invalid(test.client(await test.token("b"), protocol)))).toBe("EMAIL_INVALID");
+    expect(await outcomeOf(calls.addOTPEmail!(test.client(await test.token("b"), protocol), "a"))).toBe(
+      "PERMISSION_MISSING",
+    );
+  });
+});
+
+describe("T15 fields that are not the caller's to set", () => {
+  it("have no effect", async () => {
+    const test = await startWithUsers();
+    const post = async (path: string, body: unknown) => {
+      const response = await fetch(test.origin + path, {
+        method: "POST",
+        headers: { authorization: `Bearer ${await test.token("a")}`, "content-type": "application/json" },
+        body: JSON.stringify(body),
+      });
+      return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+    };
+    const extras = {
+      isVerified: true,
+      is_verified: true,
+      verified: true,
+      state: "READY",
+      bypass_otp: 1,
+      code_hash: "x",
+      attempts: 0,
+    };
+    const added = await post("/v3alpha/users/a/otp_email", {
+      ...extras,
+      email: { address: "a@x.io", verified: true, state: "READY", bypass_otp: 1 },
+    });
+    expect(added.status).toBe(200);
+    const verified = await post(`/v3alpha/users/a/otp_email/${added.body.otpEmailId}/verify`, {
+      ...extras,
+      code: "00000000",
+    });
+    expect(verified.status).toBe(400);
+    const rows = await test.app.store.db
+      .selectFrom("otp_emails")
+      .select(["user_id", "verify_time"])
+      .execute();
+    expect(rows).toEqual([{ user_id: "a", verify_time: null }]);
+
+    for (const userId of ["userId", "user_id"]) {
+      const conflict = await post("/v3alpha/users/a/otp_email", {
+        [userId]: "b",
+        email: { address: "b@x.io" },
+      });
+      expect(conflict.status).toBe(400);
+    }
+  });
+});

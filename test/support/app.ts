@@ -1,0 +1,141 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
+import { expect, onTestFinished } from "vitest";
+import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { type App, createApp } from "../../src/app.ts";
+import type { Permission } from "../../src/auth/principal.ts";
+import { readConfig } from "../../src/config.ts";
+import { createLog } from "../../src/log.ts";
+import { MovableClock } from "./clock.ts";
+import { temporaryFolder } from "./folder.ts";
+import { createRestTransport } from "./rest-transport.ts";
+
+export type UserClient = Client<typeof UserService>;
+
+/** The ways to spell a call. */
+export const protocols = ["Connect JSON", "Connect proto", "gRPC", "gRPC-Web", "REST"] as const;
+export type Protocol = (typeof protocols)[number];
+
+export interface Mail {
+  readonly id: string;
+  readonly to: string;
+  readonly from: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string;
+}
+
+export interface TestApp {
+  readonly app: App;
+  readonly origin: string;
+  readonly clock: MovableClock;
+  readonly dataDir: string;
+  /** Every line that was logged, as text. */
+  readonly logLines: string[];
+  /** A token that is valid for an hour of the clock. Without `org` the permissions count everywhere. */
+  token(subject: string, options?: { org?: string; permissions?: Permission[] }): Promise<string>;
+  /** A client that sends the token; without one, none. */
+  client(token: string | undefined, protocol?: Protocol): UserClient;
+  /** A client with `user.write` everywhere. */
+  admin(protocol?: Protocol): Promise<UserClient>;
+  /** Waits for as many mails to the address and returns them, newest first. */
+  mails(to: string, count?: number): Promise<Mail[]>;
+}
+
+/** Starts the whole service on a free port, with a real database, SMTP socket and listener. The test moves the clock. */
+export async function startTestApp(
+  options: { environment?: Record<string, string>; dataDir?: string; clock?: MovableClock } = {},
+): Promise<TestApp> {
+  const dataDir = options.dataDir ?? join(temporaryFolder(), "data");
+  const clock = options.clock ?? new MovableClock();
+  const logLines: string[] = [];
+  const log = createLog("trace", { write: (line) => void logLines.push(line) });
+  const environment = {
+    COUNTERSIGN_LISTEN: "127.0.0.1:0",
+    COUNTERSIGN_DATA_DIR: dataDir,
+    ...options.environment,
+  };
+  const app = await createApp(readConfig("dev", environment), { clock, log });
+  onTestFinished(() => app[Symbol.asyncDispose]());
+
+  const test: TestApp = {
+    app,
+    origin: app.origin,
+    clock,
+    dataDir,
+    logLines,
+    token(subject, { org, permissions = [] } = {}) {
+      if (!app.localIssuer) throw new Error("the app does not trust the local issuer");
+      const claims = { subject, org, permissions, audience: "countersign", ttlMs: 3_600_000 };
+      return app.localIssuer.issue(claims, clock);
+    },
+    client: (token, protocol = "Connect JSON") =>
+      createClient(UserService, withToken(transport(app.origin, protocol), token)),
+    async admin(protocol) {
+      return test.client(await test.token("admin", { permissions: ["user.write"] }), protocol);
+    },
+    mails: (to, count = 1) => waitForMails(app.origin, to, count),
+  };
+  return test;
+}
+
+/** A transport of the protocol. Connect proto and gRPC go over HTTP/2, the others over HTTP/1.1. */
+export function transport(baseUrl: string, protocol: Protocol): Transport {
+  switch (protocol) {
+    case "Connect JSON":
+      return createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false });
+    case "Connect proto":
+      return createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: true });
+    case "gRPC":
+      return createGrpcTransport({ baseUrl });
+    case "gRPC-Web":
+      return createGrpcWebTransport({ baseUrl, httpVersion: "1.1" });
+    case "REST":
+      return createRestTransport({ baseUrl });
+  }
+}
+
+function withToken(transport: Transport, token: string | undefined): Transport {
+  if (token === undefined) return transport;
+  const signed = (header: ConstructorParameters<typeof Headers>[0]) => {
+    const headers = new Headers(header);
+    headers.set("authorization", `Bearer ${token}`);
+    return headers;
+  };
+  return {
+    unary: (method, signal, timeoutMs, header, input, values) =>
+      transport.unary(method, signal, timeoutMs, signed(header), input, values),
+    stream: (method, signal, timeoutMs, header, input, values) =>
+      transport.stream(method, signal, timeoutMs, signed(header), input, values),
+  };
+}
+
+async function waitForMails(origin: string, to: string, count: number): Promise<Mail[]> {
+  const url = `${origin}/dev/mailbox/messages?to=${encodeURIComponent(to)}`;
+  for (let tries = 0; tries < 500; tries++) {
+    const mails = (await (await fetch(url)).json()) as Mail[];
+    if (mails.length >= count) return mails;
+    await sleep(20);
+  }
+  throw new Error(`no ${count} mails came to the mailbox`);
+}
+
+/** The code of a mail: it stands on a line of its own. */
+export function codeIn(mail: Mail): string {
+  const code = /^[0-9A-HJKMNP-TV-Z]{8}$/m.exec(mail.text)?.[0];
+  expect(code, mail.text).toBeDefined();
+  return code ?? "";
+}
+
+/** A code of the right form that is not this one. */
+export function wrongCode(code: string, number = 1): string {
+  const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  const last = alphabet.indexOf(code.at(-1) ?? "");
+  return code.slice(0, -1) + alphabet[(last + number) % alphabet.length];
+}
