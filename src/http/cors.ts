@@ -31,12 +31,14 @@ const maxAgeSeconds = "7200";
  *
  * @throws if `"*"` is not alone.
  */
-export function createCors({ allowedOrigins }: CorsOptions) {
+export function createCors({
+  allowedOrigins,
+}: CorsOptions): (request: NodeRequest, response: NodeResponse) => boolean {
   const any = allowedOrigins.includes("*");
   if (any && allowedOrigins.length > 1) throw new Error('allowed origins: "*" must be alone');
   const origins = new Set(allowedOrigins);
 
-  return (request: NodeRequest, response: NodeResponse): boolean => {
+  return (request, response) => {
     if (!canReply(response)) return false;
     const { origin } = request.headers;
     // On every response, or a cache would give one origin what was meant for another.

@@ -11,22 +11,20 @@ import {
   unexpected,
 } from "./refusal.ts";
 import { canReply, type NodeHandler, type NodeRequest, type NodeResponse, reply } from "./reply.ts";
-
-/** `what` is one of few fixed texts. The error never holds anything that a client sent. */
-export type Report = (error: unknown, what: string) => void;
+import type { OnError } from "./report.ts";
 
 /** Calls the handler. `expectsContinue`: the client waits for 100 (Continue) before it sends the body. */
 export type Guarded = (request: NodeRequest, response: NodeResponse, expectsContinue: boolean) => void;
 
 /** Puts a handler behind the checks that hold for every request, and answers for it if it throws or rejects. */
-export function guard(handler: NodeHandler, limits: HttpLimits, report: Report): Guarded {
+export function guard(handler: NodeHandler, limits: HttpLimits, onError: OnError): Guarded {
   return (request, response, expectsContinue) => {
     // A stream that fails while nobody listens ends the process. Whoever reads or writes notices by itself.
     request.on("error", ignore);
     response.on("error", ignore);
     const fail = (error: unknown) => {
       const correlationId = randomUUID();
-      report(error, `the handler of a request failed, answered as ${correlationId}`);
+      onError(error, `the handler of a request failed, answered as ${correlationId}`);
       if (canReply(response)) return refuse(request, response, unexpected(correlationId));
       // Half a reply must not look like a whole one.
       if (!response.writableEnded) response.destroy(new Error("the handler failed", { cause: error }));
@@ -47,7 +45,10 @@ export function guard(handler: NodeHandler, limits: HttpLimits, report: Report):
 /** Answers in place of a handler. An HTTP/1 connection ends with it: what follows may not be what it seems. */
 export function refuse(request: NodeRequest, response: NodeResponse, refusal: Refusal): void {
   if (!canReply(response)) return;
-  for (const name of response.getHeaderNames()) response.removeHeader(name);
+  // What a handler has prepared belongs to another reply. A browser still has to be let in to see this one.
+  for (const name of response.getHeaderNames()) {
+    if (name !== "vary" && !name.startsWith("access-control-")) response.removeHeader(name);
+  }
   if (!("stream" in response)) response.setHeader("connection", "close");
   reply(request, response, refusalReply(refusal));
 }

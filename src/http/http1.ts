@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Engine } from "./engine.ts";
-import { type Guarded, type Report, refuse } from "./guard.ts";
+import { type Guarded, refuse } from "./guard.ts";
 import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
 import {
   chunksTooLarge,
@@ -13,6 +13,7 @@ import {
   refusalBytes,
   tooSlow,
 } from "./refusal.ts";
+import type { Report } from "./report.ts";
 
 interface Connection {
   /** Responses that are not finished yet, in the order of their requests; more than one if they are pipelined. */
@@ -70,8 +71,7 @@ export function createHttp1(serve: Guarded, limits: HttpLimits, report: Report):
     if (connection === undefined || refusal === undefined) return socket.destroy();
     // A connection that was opened ahead and never used is closed without an unasked-for 408.
     if (refusal === tooSlow && isAtRest(socket, connection)) return socket.destroy();
-    // The code alone: the error itself carries the bytes that were received, and with them tokens.
-    report(new Error(error.code), "a client sent an invalid HTTP/1 request");
+    report(error, "a client sent an invalid HTTP/1 request");
     endWith(socket, refusal);
   });
 

@@ -7,15 +7,26 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import type { Engine } from "./engine.ts";
-import { type Guarded, type Report, refuse } from "./guard.ts";
+import { type Guarded, refuse } from "./guard.ts";
 import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
 import { expectationUnknown, methodUnsupported, tooSlow } from "./refusal.ts";
+import type { Report } from "./report.ts";
 
 interface Session {
   readonly socket: Socket;
-  streams: number;
+  readonly exchanges: Set<Exchange>;
   /** Set when a check has found the session gone and its socket still open. */
   leftOpen: boolean;
+}
+
+/** A request and its response, until the stream of both is closed. */
+interface Exchange {
+  readonly request: Http2ServerRequest;
+  readonly response: Http2ServerResponse;
+  readonly beginTime: number;
+  /** Bytes of the response that wait for the client, and since when it has been so many. */
+  unsent: number;
+  unsentTime: number;
 }
 
 /** HTTP/2 (RFC 9113), over TLS or with prior knowledge. */
@@ -40,51 +51,34 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
     session.setTimeout(limits.sessionIdleMs);
     session.on("timeout", () => {
       session.setTimeout(limits.sessionIdleMs);
-      if (sessions.get(session)?.streams === 0) {
+      if (sessions.get(session)?.exchanges.size === 0) {
         end(session);
       } else {
         probe(session);
       }
     });
   });
-  server.on("sessionError", (error: NodeJS.ErrnoException) => {
-    report(new Error(error.code ?? error.message), "an HTTP/2 connection failed");
-  });
+  server.on("sessionError", (error) => report(error, "an HTTP/2 connection failed"));
   const answer = (request: Http2ServerRequest, response: Http2ServerResponse, expectsContinue: boolean) => {
-    if (watch(request, response)) serve(request, response, expectsContinue);
+    if (begin(request, response)) serve(request, response, expectsContinue);
   };
   server.on("request", (request, response) => answer(request, response, false));
   server.on("checkContinue", (request, response) => answer(request, response, true));
   server.on("checkExpectation", (request, response) => {
-    if (watch(request, response)) refuse(request, response, expectationUnknown);
+    if (begin(request, response)) refuse(request, response, expectationUnknown);
   });
   server.on("connect", (request: Http2ServerRequest, response: Http2ServerResponse) => {
-    if (watch(request, response)) refuse(request, response, methodUnsupported);
+    if (begin(request, response)) refuse(request, response, methodUnsupported);
   });
 
-  /**
-   * Counts a stream in, and closes it if the client does not end the request in time or does not take the reply.
-   * False if the connection is gone.
-   */
-  function watch(request: Http2ServerRequest, response: Http2ServerResponse): boolean {
-    const { stream } = request;
-    const session = sessions.get(stream.session as ServerHttp2Session);
+  /** Counts a stream in. False if the connection is gone. */
+  function begin(request: Http2ServerRequest, response: Http2ServerResponse): boolean {
+    const session = sessions.get(request.stream.session as ServerHttp2Session);
     if (session === undefined) return false;
-    session.streams += 1;
-    let unsent = 0;
-    const timer = setInterval(() => {
-      if (!stream.endAfterHeaders && !stream.readableEnded) {
-        refuse(request, response, tooSlow);
-        stream.close(response.writableEnded ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL);
-      } else if (unsent > 0 && stream.writableLength === unsent) {
-        stream.close(constants.NGHTTP2_CANCEL);
-      }
-      unsent = stream.writableLength;
-    }, limits.requestTimeoutMs);
-    stream.once("close", () => {
-      session.streams -= 1;
-      clearInterval(timer);
-    });
+    const now = performance.now();
+    const exchange = { request, response, beginTime: now, unsent: 0, unsentTime: now };
+    session.exchanges.add(exchange);
+    request.stream.once("close", () => session.exchanges.delete(exchange));
     return true;
   }
 
@@ -100,22 +94,41 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
     session.ping(() => clearTimeout(timer));
   }
 
-  // A session that failed or was closed ends its socket, but waits for a client that reads nothing or never ends its
-  // own side, and emits nothing meanwhile.
+  /** Closes a stream whose client does not end the request in time or does not take the reply. */
+  function check(exchange: Exchange, now: number): void {
+    const { request, response } = exchange;
+    const { stream } = request;
+    if (!stream.endAfterHeaders && !stream.readableEnded) {
+      if (now - exchange.beginTime < limits.requestTimeoutMs) return;
+      refuse(request, response, tooSlow);
+      stream.close(response.writableEnded ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL);
+    } else if (stream.writableLength === 0 || stream.writableLength !== exchange.unsent) {
+      exchange.unsent = stream.writableLength;
+      exchange.unsentTime = now;
+    } else if (now - exchange.unsentTime >= limits.idleTimeoutMs) {
+      stream.close(constants.NGHTTP2_CANCEL);
+    }
+  }
+
+  // One timer for all: one for each stream costs 3 to 5 us of CPU a request, of 25 for a small one.
   const sweep = setInterval(() => {
+    const now = performance.now();
     for (const [session, entry] of sessions) {
+      // A session that failed or was closed ends its socket, but waits for a client that reads nothing or never ends
+      // its own side, and emits nothing meanwhile.
       if (entry.leftOpen) entry.socket.destroy();
       entry.leftOpen = session.destroyed;
+      for (const exchange of entry.exchanges) check(exchange, now);
     }
   }, checkIntervalMs(limits));
   sweep.unref();
 
   return {
     accept(socket) {
-      // RFC 9113 §5.4 knows no half-open connection; HTTP/1 does.
+      // A connection of which one side has ended is of use to HTTP/1 alone.
       socket.allowHalfOpen = false;
       server.once("session", (session) => {
-        sessions.set(session, { socket, streams: 0, leftOpen: false });
+        sessions.set(session, { socket, exchanges: new Set(), leftOpen: false });
         socket.once("close", () => sessions.delete(session));
       });
       server.emit("connection", socket);

@@ -20,7 +20,10 @@ const healthy: Reply = {
 };
 
 /** The pages beside the API. The function that is returned is true if there is one at the path of the request. */
-export function createPages({ ready, extra }: PagesOptions) {
+export function createPages({
+  ready,
+  extra,
+}: PagesOptions): (request: NodeRequest, response: NodeResponse) => boolean {
   const pages = new Map<string, NodeHandler>([
     ["/healthz", page((request, response) => reply(request, response, healthy))],
     [
@@ -32,7 +35,7 @@ export function createPages({ ready, extra }: PagesOptions) {
     ["/verify", page((request, response) => reply(request, response, verifyPage))],
   ]);
 
-  return (request: NodeRequest, response: NodeResponse): boolean => {
+  return (request, response) => {
     const target = request.url ?? "";
     const query = target.indexOf("?");
     const path = query < 0 ? target : target.slice(0, query);

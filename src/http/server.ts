@@ -1,12 +1,13 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, isIP, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { guard, type Report } from "./guard.ts";
+import { guard } from "./guard.ts";
 import { createHttp1 } from "./http1.ts";
 import { createHttp2 } from "./http2.ts";
 import { defaultLimits, type HttpLimits } from "./limits.ts";
 import { readPreface } from "./preface.ts";
 import type { NodeHandler } from "./reply.ts";
+import { type OnError, reportFaults } from "./report.ts";
 
 export type { HttpLimits } from "./limits.ts";
 export type { NodeHandler } from "./reply.ts";
@@ -20,10 +21,10 @@ export interface HttpServerOptions {
   /** Called for requests that passed the checks. What it throws is answered with 500 and reported. */
   readonly handler: NodeHandler;
   /**
-   * Told of errors, for the log: those of the handler all, those that clients cause once in 10 seconds a `what`, so
-   * that they cannot flood it. Nothing that a client sent is in either.
+   * Told of errors, for the log: of each one of the handler, and once in 10 seconds of each kind that clients can cause.
+   * The server itself puts nothing into them that a client sent.
    */
-  readonly onError?: Report;
+  readonly onError?: OnError;
   readonly limits?: Partial<HttpLimits>;
 }
 
@@ -43,16 +44,17 @@ export interface HttpServer {
  *
  * Nothing that a client sends ends the process.
  *
- * @throws if the address cannot be listened on or the certificate and key are not valid.
+ * @throws if the address cannot be listened on, the certificate and key are not valid, or a header may take longer than
+ * the whole request.
  */
 export async function listen(options: HttpServerOptions): Promise<HttpServer> {
   const limits = { ...defaultLimits, ...options.limits };
   const { onError = () => {} } = options;
-  const report = atMostEvery(10_000, onError);
+  const report = reportFaults(onError, 10_000);
   const serve = guard(options.handler, limits, onError);
   const sockets = new Set<Socket>();
   const undecided = new Set<Socket>();
-  let closed: Promise<unknown> | undefined;
+  let closed: Promise<void> | undefined;
 
   const accept = (socket: Socket, isHttp2: boolean) => {
     if (closed !== undefined) return socket.destroy();
@@ -65,15 +67,11 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
     socket.once("close", () => sockets.delete(socket));
   };
 
-  const front = options.tls ? createTlsFront(options.tls) : createPlainFront();
-  const http1 = createHttp1(serve, limits, report);
-  const http2 = createHttp2(serve, limits, report);
-  front.maxConnections = limits.connectionsMax;
-  front.on("drop", () => report(new Error("too many connections"), "a connection was refused"));
+  const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: limits.idleTimeoutMs };
 
   function createPlainFront(): Server {
     // Half-open as the server of node:http has it: a client that ends too early is told so.
-    const server = createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true });
+    const server = createServer({ ...tcp, allowHalfOpen: true });
     return server.on("connection", (socket) => {
       track(socket);
       undecided.add(socket);
@@ -87,12 +85,11 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
 
   function createTlsFront(tls: NonNullable<HttpServerOptions["tls"]>): Server {
     const server = createTlsServer({
+      ...tcp,
       ...tls,
       minVersion: "TLSv1.2",
       ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: limits.headersTimeoutMs,
-      noDelay: true,
-      keepAlive: true,
     });
     server.on("connection", track);
     server.on("secureConnection", (socket: TLSSocket) => {
@@ -102,12 +99,18 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
       socket.pause();
       accept(socket, socket.alpnProtocol === "h2");
     });
-    server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
-      report(new Error(error.code ?? error.message), "a TLS handshake failed");
+    server.on("tlsClientError", (error, socket) => {
+      report(error, "a TLS handshake failed");
       socket.destroy();
     });
     return server;
   }
+
+  const front = options.tls ? createTlsFront(options.tls) : createPlainFront();
+  const http1 = createHttp1(serve, limits, report);
+  const http2 = createHttp2(serve, limits, report);
+  front.maxConnections = limits.connectionsMax;
+  front.on("drop", () => report(new Error("too many connections"), "a connection was refused"));
 
   try {
     front.listen({ host: options.host, port: options.port });
@@ -126,8 +129,9 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
     origin: `${options.tls ? "https" : "http"}://${hostOf(options.host)}:${port}`,
     async close(graceMs) {
       if (closed === undefined) {
-        closed = once(front, "close");
-        front.close();
+        closed = new Promise((resolve) => {
+          front.close(() => resolve());
+        });
         for (const socket of undecided) socket.destroy();
         http1.drain();
         http2.drain();
@@ -147,15 +151,4 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
 function hostOf(host: string): string {
   if (host === "" || host === "0.0.0.0" || host === "::") return "localhost";
   return isIP(host) === 6 ? `[${host}]` : host;
-}
-
-/** Passes on one report of each kind in `ms` milliseconds. */
-function atMostEvery(ms: number, onError: Report): Report {
-  const reported = new Map<string, number>();
-  return (error, what) => {
-    const now = performance.now();
-    if (now - (reported.get(what) ?? -ms) < ms) return;
-    reported.set(what, now);
-    onError(error, what);
-  };
 }

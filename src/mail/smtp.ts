@@ -145,8 +145,6 @@ function toMessage(from: MailAddress, mail: OutgoingMail): SendMailOptions {
     date: mail.date,
     headers: { "Auto-Submitted": "auto-generated" },
     xMailer: false,
-    // Also what is plain ASCII: short lines, and no relay on the way has a reason to touch them.
-    encoding: "quoted-printable",
   };
 }
 

@@ -1,5 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import {
+  constants,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { DescMethodUnary, DescService, Message } from "@bufbuild/protobuf";
 import {
   Code,
@@ -225,6 +230,16 @@ export function send(request: NodeRequest, response: NodeResponse, reply: Reply)
   if (request.method !== "HEAD" && reply.body.length > 0) (response as ServerResponse).write(reply.body);
   if (trailer) (response as ServerResponse).addTrailers(trailer);
   response.end();
-  // What the client still sends is not wanted: RFC 9113 §8.1 has NO_ERROR for that.
-  if (unread && "stream" in response) response.stream.close(constants.NGHTTP2_NO_ERROR);
+  if (unread && "stream" in response) stopReading(response.stream, trailer !== undefined);
+}
+
+/**
+ * What the client still sends is not wanted: RFC 9113 §8.1 has RST_STREAM with NO_ERROR for that, behind a whole reply.
+ * To close a stream whose trailers are still to be sent would lose them, and on Node 20 can end the process: nghttp2
+ * then asks for them without end.
+ */
+function stopReading(stream: ServerHttp2Stream, hasTrailers: boolean): void {
+  const close = () => stream.close(constants.NGHTTP2_NO_ERROR);
+  if (hasTrailers) stream.once("wantTrailers", () => setImmediate(close));
+  else close();
 }

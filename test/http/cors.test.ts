@@ -90,6 +90,22 @@ describe.each(transports)("$name", (transport) => {
     expect(answer.headers["access-control-allow-origin"]).toBeUndefined();
   });
 
+  test("lets an allowed origin see that the handler failed", async () => {
+    const cors = createCors({ allowedOrigins: [app] });
+    const server = await start({
+      ...(transport.isTls ? { tls } : {}),
+      handler: (request, response) => {
+        cors(request, response);
+        response.setHeader("content-encoding", "gzip");
+        throw new Error("secret");
+      },
+    });
+    const answer = await send(server, transport, { method: "POST", path, headers: { origin: app } });
+    expect(answer.status).toBe(500);
+    expect(answer.headers).toMatchObject({ "access-control-allow-origin": app, vary: "Origin" });
+    expect(answer.headers["content-encoding"]).toBeUndefined();
+  });
+
   test("allows any origin", async () => {
     const server = await startWith(["*"], transport);
     for (const method of ["OPTIONS", "POST"]) {

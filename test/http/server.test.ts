@@ -294,6 +294,20 @@ describe("TLS", () => {
     expect(JSON.stringify(reports)).not.toContain("secret");
   });
 
+  test("reports handshakes that fail, but not clients that only look whether the port is open", async () => {
+    const reports: unknown[] = [];
+    const server = await start({ tls, onError: (error, what) => reports.push([what, error]) });
+    for (const bytes of ["", "", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"]) {
+      const socket = connectTcp(server.port, "127.0.0.1");
+      socket.on("error", () => {});
+      const closed = untilClosed(socket);
+      if (bytes === "") socket.end();
+      else socket.write(bytes);
+      await closed;
+    }
+    expect(reports).toEqual([["a TLS handshake failed", new Error("ERR_SSL_HTTP_REQUEST")]]);
+  });
+
   test.each(["TLSv1", "TLSv1.1"] as const)("refuses %s", async (version) => {
     const server = await start({ tls });
     const socket = connectTls({

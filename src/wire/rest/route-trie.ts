@@ -34,8 +34,9 @@ export class RouteTrie<R> {
     if (!path.startsWith("/")) return { kind: "not_found" };
     const segments = path.slice(1).split("/");
     const allow = new Set<string>();
+    // A colon begins a verb only where a route has that verb; elsewhere it is part of the segment.
     const found =
-      search(this.#root, segments, httpMethod, allow) ?? this.#withVerb(segments, httpMethod, allow);
+      this.#withVerb(segments, httpMethod, allow) ?? search(this.#root, segments, httpMethod, allow);
     if (found) return found;
     return allow.size > 0 ? { kind: "method_not_allowed", allow: [...allow] } : { kind: "not_found" };
   }

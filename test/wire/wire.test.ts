@@ -1,0 +1,544 @@
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { connect as http2Connect } from "node:http2";
+import { connect, type Socket } from "node:net";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, type HandlerContext, type Interceptor } from "@connectrpc/connect";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { AddOTPEmailRequestSchema, UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { listen } from "../../src/http/server.ts";
+import { bind, createWire, protocolOf } from "../../src/wire/wire.ts";
+import { transport } from "../support/app.ts";
+import { outcomeOf, refusalOf } from "../support/errors.ts";
+
+const rpc = "/countersign.user.v3alpha.UserService";
+
+interface Options {
+  readonly interceptors?: Interceptor[];
+  /** What AddOTPEmail does, before it replies with the user id as the id of the authenticator. */
+  readonly work?: (context: HandlerContext) => Promise<void> | void;
+}
+
+/** A wire with a service that echoes, on a real port. */
+async function serve({ interceptors = [], work }: Options = {}): Promise<{ origin: string; port: number }> {
+  const handler = createWire({
+    interceptors,
+    aliases: { "/other.Service/Add": UserService.method.addOTPEmail },
+    services: [
+      bind(UserService, {
+        async addOTPEmail({ userId, email }, context) {
+          await work?.(context);
+          return { otpEmailId: userId, verificationCode: email?.address };
+        },
+        verifyOTPEmail: () => ({}),
+        createUser: ({ displayName }) => ({ userId: displayName }),
+        getUserByID: ({ userId }) => ({ user: { userId } }),
+      }),
+    ],
+  });
+  const server = await listen({ host: "127.0.0.1", port: 0, handler });
+  onTestFinished(() => server.close(0));
+  return server;
+}
+
+const message = create(AddOTPEmailRequestSchema, { userId: "u", email: { address: "a@x.io" } });
+
+function frameOf(data: Uint8Array, flags = 0): Uint8Array {
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt8(flags);
+  prefix.writeUInt32BE(data.length, 1);
+  return Buffer.concat([prefix, data]);
+}
+
+async function post(
+  url: string,
+  contentType: string,
+  body: Uint8Array | string,
+  headers: Record<string, string> = {},
+) {
+  const response = await fetch(url, {
+    method: "POST",
+    body,
+    headers: { "content-type": contentType, ...headers },
+  });
+  const bytes = Buffer.from(await response.arrayBuffer());
+  return { status: response.status, headers: response.headers, bytes, text: bytes.toString() };
+}
+
+describe("npx buf curl", () => {
+  it.each(["grpc", "grpcweb", "connect"])(
+    "calls over %s, and reads errors",
+    { timeout: 60_000 },
+    async (protocol) => {
+      const { origin } = await serve({
+        work: ({ requestHeader }) => {
+          if (requestHeader.get("x-fail")) throw new ConnectError("as asked for", Code.AlreadyExists);
+        },
+      });
+      const call = (...more: string[]) =>
+        promisify(execFile)(
+          "npx",
+          [
+            "--no-install",
+            "buf",
+            "curl",
+            "--schema",
+            ".",
+            "--protocol",
+            protocol,
+            "--http2-prior-knowledge",
+            ...more,
+            "-d",
+            '{"userId":"u"}',
+            `${origin}${rpc}/AddOTPEmail`,
+          ],
+          { cwd: fileURLToPath(new URL("../..", import.meta.url)) },
+        );
+      expect(JSON.parse((await call()).stdout)).toEqual({ otpEmailId: "u" });
+      const failed = await call("-H", "x-fail: yes").catch((error: { stderr: string }) => error);
+      expect(failed.stderr).toContain("as asked for");
+      expect(failed.stderr).toContain("already_exists");
+    },
+  );
+});
+
+describe("every protocol", () => {
+  it.each([
+    ["gRPC-Web over HTTP/2", (baseUrl: string) => createGrpcWebTransport({ baseUrl, httpVersion: "2" })],
+    [
+      "gRPC-Web JSON",
+      (baseUrl: string) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false }),
+    ],
+    ["gRPC JSON", (baseUrl: string) => createGrpcTransport({ baseUrl, useBinaryFormat: false })],
+    ["Connect JSON over HTTP/2", (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: "2" })],
+    [
+      "Connect proto over HTTP/1.1",
+      (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: true }),
+    ],
+  ])("%s carries messages, metadata, trailers and errors", async (_name, make) => {
+    const { origin } = await serve({
+      work: ({ requestHeader, responseHeader, responseTrailer }) => {
+        responseHeader.set("x-header", requestHeader.get("x-asked") ?? "");
+        responseHeader.set("x-bytes-bin", requestHeader.get("x-bytes-bin") ?? "");
+        responseTrailer.set("x-trailer", "at the end");
+        if (requestHeader.get("x-asked") === "fail") {
+          throw new ConnectError("no", Code.Aborted, { "x-meta": "data" });
+        }
+      },
+    });
+    const client = createClient(UserService, make(origin));
+    let header = new Headers();
+    let trailer = new Headers();
+    const headers = { "x-asked": "yes", "x-bytes-bin": "AAEC" };
+    const options = {
+      headers,
+      onHeader: (h: Headers) => {
+        header = h;
+      },
+      onTrailer: (t: Headers) => {
+        trailer = t;
+      },
+    };
+    const reply = await client.addOTPEmail({ userId: "ü", email: { address: "a@x.io" } }, options);
+    expect(reply).toMatchObject({ otpEmailId: "ü", verificationCode: "a@x.io" });
+    expect([header.get("x-header"), header.get("x-bytes-bin"), trailer.get("x-trailer")]).toEqual([
+      "yes",
+      "AAEC",
+      "at the end",
+    ]);
+    const refusal = await refusalOf(client.addOTPEmail({ userId: "u" }, { headers: { "x-asked": "fail" } }));
+    expect(refusal).toMatchObject({
+      code: "Aborted",
+      message: "no",
+      reason: "ABORTED",
+      domain: "countersign",
+    });
+    expect(refusal.headers.get("x-meta")).toBe("data");
+  });
+
+  it("gRPC goes over HTTP/1.1 too, with chunked trailers", async () => {
+    const { port } = await serve();
+    const headers = { "content-type": "application/grpc", te: "trailers" };
+    const request = httpRequest({
+      port,
+      host: "127.0.0.1",
+      method: "POST",
+      path: `${rpc}/AddOTPEmail`,
+      headers,
+    });
+    request.end(frameOf(toBinary(AddOTPEmailRequestSchema, message)));
+    const [response] = (await once(request, "response")) as [IncomingMessage];
+    const body = Buffer.concat(await response.toArray());
+    expect(body.readUInt32BE(1)).toBe(body.length - 5);
+    expect(response.trailers).toEqual({ "grpc-status": "0" });
+  });
+
+  it("tells interceptors which it is", async () => {
+    const seen: string[] = [];
+    const { origin } = await serve({
+      interceptors: [
+        (next) => (request) => {
+          seen.push(protocolOf(request));
+          return next(request);
+        },
+      ],
+    });
+    for (const protocol of ["Connect JSON", "Connect proto", "gRPC", "gRPC-Web", "REST"] as const) {
+      await createClient(UserService, transport(origin, protocol)).getUserByID({ userId: "u" });
+    }
+    expect(seen).toEqual(["connect", "connect", "grpc", "grpc-web", "rest"]);
+  });
+
+  it.each(["Connect JSON", "Connect proto", "gRPC", "gRPC-Web", "REST"] as const)(
+    "T49 tells nothing of an error that was not made to be told: %s",
+    async (protocol) => {
+      const { origin } = await serve({
+        work: () => {
+          throw new Error("select * from secrets");
+        },
+      });
+      const client = createClient(UserService, transport(origin, protocol));
+      const refusal = await refusalOf(client.addOTPEmail({ userId: "u" }));
+      expect(refusal).toMatchObject({ code: "Internal", message: "internal error", reason: "INTERNAL" });
+    },
+  );
+
+  it.each(["Connect JSON", "gRPC", "gRPC-Web"] as const)(
+    "ends a call at its deadline, also if the method does not notice: %s",
+    async (protocol) => {
+      const { origin } = await serve({ work: () => new Promise(() => {}) });
+      const { pathname } = new URL(`${origin}${rpc}/AddOTPEmail`);
+      const binary = frameOf(toBinary(AddOTPEmailRequestSchema, message));
+      if (protocol === "Connect JSON") {
+        const reply = await post(origin + pathname, "application/json", "{}", { "connect-timeout-ms": "50" });
+        expect([reply.status, JSON.parse(reply.text).code]).toEqual([504, "deadline_exceeded"]);
+      } else if (protocol === "gRPC-Web") {
+        const reply = await post(origin + pathname, "application/grpc-web", binary, {
+          "grpc-timeout": "50m",
+        });
+        expect(reply.text).toContain("grpc-status: 4");
+      } else {
+        const call = createClient(UserService, transport(origin, protocol)).addOTPEmail(
+          {},
+          { timeoutMs: 50 },
+        );
+        expect((await refusalOf(call)).code).toBe("DeadlineExceeded");
+      }
+    },
+  );
+
+  it.each([
+    ["application/json", "connect-timeout-ms", "soon"],
+    ["application/json", "connect-timeout-ms", "12345678901"],
+    ["application/json", "connect-protocol-version", "2"],
+    ["application/grpc-web", "grpc-timeout", "1"],
+    ["application/grpc-web", "grpc-timeout", "123456789m"],
+  ])("refuses %s with %s: %s", async (contentType, name, value) => {
+    const { origin } = await serve();
+    const body = contentType === "application/json" ? "{}" : frameOf(new Uint8Array());
+    const reply = await post(`${origin}${rpc}/AddOTPEmail`, contentType, body, { [name]: value });
+    if (contentType === "application/json") expect(reply.status).toBe(400);
+    else expect(reply.text).toContain("grpc-status: 3");
+  });
+
+  it("an alias answers as its method over the three RPC protocols", async () => {
+    const { origin } = await serve();
+    const data = toBinary(AddOTPEmailRequestSchema, message);
+    const url = `${origin}/other.Service/Add`;
+    expect(
+      JSON.parse((await post(url, "application/json", toJsonString(AddOTPEmailRequestSchema, message))).text),
+    ).toEqual({
+      otpEmailId: "u",
+      verificationCode: "a@x.io",
+    });
+    expect((await post(url, "application/proto", data)).status).toBe(200);
+    expect((await post(url, "application/grpc-web+proto", frameOf(data))).text).toContain("grpc-status: 0");
+    expect((await post(url, "application/grpc", frameOf(data))).status).toBe(200);
+  });
+});
+
+describe("compression", () => {
+  const json = toJsonString(AddOTPEmailRequestSchema, message);
+
+  it.each([
+    ["gzip", gzipSync(json)],
+    ["br", brotliCompressSync(json)],
+    ["identity", Buffer.from(json)],
+  ])("%s is read", async (encoding, body) => {
+    const { origin } = await serve();
+    const headers = { "content-encoding": encoding };
+    expect((await post(`${origin}${rpc}/AddOTPEmail`, "application/json", body, headers)).status).toBe(200);
+    expect(
+      (await post(`${origin}/v3alpha/users/u/otp_email`, "application/json", Buffer.from("{}"))).status,
+    ).toBe(200);
+  });
+
+  it("another is refused, with those that are read", async () => {
+    const { origin } = await serve();
+    const reply = await post(`${origin}${rpc}/AddOTPEmail`, "application/json", json, {
+      "content-encoding": "zstd",
+    });
+    expect([reply.status, JSON.parse(reply.text).code]).toEqual([501, "unimplemented"]);
+    expect(reply.headers.get("accept-encoding")).toBe("gzip, br");
+  });
+
+  it("T33 a bomb is refused when it has inflated to the limit, and damage is the caller's fault", async () => {
+    const { origin } = await serve();
+    const url = `${origin}${rpc}/AddOTPEmail`;
+    const headers = { "content-encoding": "gzip" };
+    const bomb = gzipSync(Buffer.alloc(50 << 20, "a"));
+    expect(bomb.length).toBeLessThan(64 * 1024);
+    const refused = await post(url, "application/json", bomb, headers);
+    expect([refused.status, JSON.parse(refused.text).code]).toEqual([429, "resource_exhausted"]);
+    expect((await post(url, "application/json", "no gzip", headers)).status).toBe(400);
+    const framed = await post(url, "application/grpc-web", frameOf(bomb, 1), { "grpc-encoding": "gzip" });
+    expect(framed.text).toContain("grpc-status: 8");
+  });
+
+  it("of a reply above 1 KiB is used if it is asked for", async () => {
+    const { origin } = await serve();
+    const displayName = "x".repeat(5_000);
+    const reply = await post(
+      `${origin}${rpc}/CreateUser`,
+      "application/json",
+      JSON.stringify({ displayName }),
+      {
+        "accept-encoding": "gzip",
+      },
+    );
+    expect(reply.headers.get("content-encoding")).toBe("gzip");
+    expect(JSON.parse(reply.text)).toEqual({ userId: displayName });
+    const client = createClient(UserService, transport(origin, "gRPC"));
+    expect((await client.createUser({ displayName })).userId).toBe(displayName);
+  });
+});
+
+describe("gRPC frames that are none", () => {
+  const data = toBinary(AddOTPEmailRequestSchema, message);
+  it.each([
+    ["nothing", new Uint8Array(), 3],
+    ["half a prefix", new Uint8Array(3), 3],
+    ["a length beyond the end", frameOf(data).subarray(0, -1), 3],
+    ["two messages", Buffer.concat([frameOf(data), frameOf(data)]), 12],
+    ["T33 a length of 4 GiB", Buffer.from([0, 255, 255, 255, 255, 1]), 8],
+    ["T33 compressed without an encoding", frameOf(data, 1), 3],
+    ["no protobuf", frameOf(Buffer.from([255, 255, 255])), 3],
+    ["a string that is not UTF-8", frameOf(Buffer.from([0x0a, 2, 0xc3, 0x28])), 3],
+    ["T34 nested 10,000 deep", frameOf(nested(10_000)), 3],
+  ])("%s", async (_name, body, status) => {
+    const { origin } = await serve();
+    const reply = await post(`${origin}${rpc}/AddOTPEmail`, "application/grpc-web", body);
+    expect(reply.text).toContain(`grpc-status: ${status}\r\n`);
+    expect(reply.text).toContain("grpc-status-details-bin: ");
+  });
+
+  function nested(depth: number): Buffer {
+    // Start of the unknown group 15, as often as the depth, and its ends.
+    return Buffer.concat([Buffer.alloc(depth, 0x7b), Buffer.alloc(depth, 0x7c)]);
+  }
+});
+
+describe("JSON", () => {
+  it.each([
+    ["half a surrogate pair", '{"userId":"\\ud800"}', "user_id"],
+    ["a number for a string", '{"userId":1}', "user_id"],
+    ["a list for a string", '{"userId":["u"]}', "user_id"],
+    ["both spellings", '{"userId":"a","user_id":"b"}', "user_id"],
+    ["a string for a message", '{"email":"a@x.io"}', "email"],
+    ["a wrong field of a message", '{"email":{"address":{}}}', "email.address"],
+    ["a wrong member of a oneof", '{"email":{"isVerified":1}}', "email.is_verified"],
+    ["a wrong field of a member", '{"email":{"sendCode":{"urlTemplate":7}}}', "email.send_code.url_template"],
+  ])("with %s names the field", async (_name, body, field) => {
+    const { origin } = await serve();
+    const reply = await post(
+      `${origin}/v3alpha/users/u/otp_email`,
+      "application/json",
+      body.replace(/"userId":("a",)?/, ""),
+    );
+    const connect = await post(`${origin}${rpc}/AddOTPEmail`, "application/json", body);
+    expect(connect.status).toBe(400);
+    const fields = (
+      JSON.parse(connect.text).details as { debug: { fieldViolations?: { field: string }[] } }[]
+    ).flatMap(({ debug }) => debug.fieldViolations ?? []);
+    expect(fields.map((violation) => violation.field)).toEqual([field]);
+    expect(reply.status).toBe(400);
+  });
+
+  it.each([
+    ["T34 10,000 lists in each other", `{"x":${"[".repeat(10_000)}${"]".repeat(10_000)}}`, 200],
+    [
+      "T34 10,000 objects in a message",
+      `{"email":${'{"sendCode":'.repeat(5_000)}{}${"}".repeat(5_000)}}`,
+      200,
+    ],
+    ["a byte order mark", "\ufeff{}", 200],
+    ["U+0000 behind it", "{}\0", 400],
+    ["two values", "{}{}", 400],
+    ["a comment", "{/* */}", 400],
+    ["T34 a key __proto__", '{"__proto__":{"polluted":true}}', 200],
+  ])("%s is answered", async (_name, body, status) => {
+    const { origin } = await serve();
+    const reply = await post(`${origin}${rpc}/AddOTPEmail`, "application/json", body);
+    expect([200, 400]).toContain(reply.status);
+    if (!_name.startsWith("T34 10,000 objects")) expect(reply.status).toBe(status);
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+  });
+
+  it("that is not UTF-8 is refused", async () => {
+    const { origin } = await serve();
+    const body = Buffer.from([0x7b, 0x22, 0xc3, 0x28, 0x22, 0x3a, 0x31, 0x7d]);
+    expect((await post(`${origin}${rpc}/AddOTPEmail`, "application/json", body)).status).toBe(400);
+  });
+});
+
+describe("paths and methods", () => {
+  it.each([
+    ["GET", `${rpc}/AddOTPEmail`, undefined, 405],
+    ["PUT", `${rpc}/AddOTPEmail`, "application/json", 405],
+    ["POST", `${rpc}/AddOTPEmail`, "text/plain", 415],
+    ["POST", `${rpc}/AddOTPEmail`, "application/connect+json", 415],
+    ["POST", `${rpc}/Nothing`, "application/json", 404],
+    ["POST", `/${rpc}/AddOTPEmail`, "application/json", 404],
+    ["POST", "/other.Service/Nothing", "application/json", 404],
+    ["GET", "/v3alpha/users/%zz", undefined, 400],
+    ["GET", "/v3alpha/users/%c3%28", undefined, 400],
+    ["GET", "/v3alpha/users/..%2fadmin", undefined, 200],
+    ["GET", "/v3alpha/users/a%252Fb", undefined, 200],
+    ["HEAD", "/v3alpha/users/u", undefined, 200],
+  ])("%s %s (%s) is %i", async (method, path, contentType, status) => {
+    const { port } = await serve();
+    const headers = contentType ? { "content-type": contentType } : {};
+    const request = httpRequest({ port, host: "127.0.0.1", method, path, headers });
+    request.end(contentType ? "{}" : undefined);
+    const [response] = (await once(request, "response")) as [IncomingMessage];
+    const body = (await response.toArray()).join("");
+    expect(response.statusCode).toBe(status);
+    expect(response.headers["content-type"]).toBe("application/json");
+    if (status === 405) expect(response.headers.allow).toBe("POST");
+    if (status === 415) expect(response.headers["accept-post"]).toContain("application/grpc");
+    if (method === "HEAD") expect(body).toBe("");
+    else if (status >= 400) {
+      expect(JSON.parse(body).details[0]).toMatchObject({
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        domain: "countersign",
+      });
+    } else if (path.includes("%252F")) expect(JSON.parse(body).user.userId).toBe("a%2Fb");
+  });
+
+  it("an unknown method is UNIMPLEMENTED to a gRPC client", async () => {
+    const { origin } = await serve();
+    const session = http2Connect(origin);
+    onTestFinished(() => session.destroy());
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/no.Such/Method",
+      "content-type": "application/grpc",
+    });
+    stream.end();
+    const trailers = once(stream, "trailers");
+    stream.resume();
+    expect((await trailers)[0]).toMatchObject({ "grpc-status": "12" });
+    // Closed while the reply ends, such a stream made Node 20 ask for its trailers without end.
+    await once(stream, "close");
+    expect(stream.rstCode).toBe(0);
+  });
+});
+
+describe("clients that go away", () => {
+  async function hangsUp(abandon: (port: number, started: Promise<void>) => Promise<void>): Promise<void> {
+    let start = () => {};
+    const started = new Promise<void>((resolve) => {
+      start = resolve;
+    });
+    let aborted = () => {};
+    const noticed = new Promise<void>((resolve) => {
+      aborted = resolve;
+    });
+    const { origin, port } = await serve({
+      work: async ({ signal, requestHeader }) => {
+        if (!requestHeader.has("x-slow")) return;
+        start();
+        signal.addEventListener("abort", aborted);
+        await noticed;
+      },
+    });
+    await abandon(port, started);
+    await noticed;
+    const client = createClient(UserService, transport(origin, "gRPC"));
+    expect(await outcomeOf(client.addOTPEmail({ userId: "u" }))).toBe("OK");
+  }
+
+  it("on HTTP/1.1 are noticed, and others are served", async () => {
+    await hangsUp(async (port, started) => {
+      const socket: Socket = connect(port, "127.0.0.1");
+      socket.on("error", () => {});
+      socket.write(
+        `POST ${rpc}/AddOTPEmail HTTP/1.1\r\nhost: x\r\nx-slow: 1\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}`,
+      );
+      await started;
+      socket.resetAndDestroy();
+    });
+  });
+
+  it("on HTTP/2 are noticed, and others are served", async () => {
+    await hangsUp(async (port, started) => {
+      const session = http2Connect(`http://127.0.0.1:${port}`);
+      session.on("error", () => {});
+      const headers = {
+        ":method": "POST",
+        ":path": `${rpc}/AddOTPEmail`,
+        "content-type": "application/json",
+        "x-slow": "1",
+      };
+      const stream = session.request(headers);
+      stream.on("error", () => {});
+      stream.end("{}");
+      await started;
+      stream.close(8);
+      await once(stream, "close");
+      session.destroy();
+    });
+  });
+
+  it("T33 while they still send too much are answered and not waited for", async () => {
+    const { port } = await serve();
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(
+      `POST ${rpc}/AddOTPEmail HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10737418240\r\n\r\n{`,
+    );
+    let said = "";
+    socket.on("data", (chunk) => {
+      said += chunk;
+    });
+    await once(socket, "close");
+    expect(said).toMatch(/^HTTP\/1\.1 429 /);
+    expect(said).toMatch(/connection: close/i);
+  });
+
+  it("T33 with chunks without end are answered when the limit is passed", async () => {
+    const { port } = await serve();
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(
+      `POST /v3alpha/users/u/otp_email HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`,
+    );
+    const timer = setInterval(() => socket.write(`2000\r\n${"x".repeat(0x2000)}\r\n`), 1);
+    let said = "";
+    socket.on("data", (chunk) => {
+      said += chunk;
+    });
+    await once(socket, "close");
+    clearInterval(timer);
+    expect(said).toMatch(/^HTTP\/1\.1 413 /);
+  });
+});
