@@ -7,13 +7,14 @@ import { type Clock, systemClock } from "./clock.ts";
 import { composeMail } from "./compose-mail.ts";
 import type { Config } from "./config.ts";
 import { openStore, type Store } from "./db/open.ts";
+import { isStorageUnavailable } from "./db/write.ts";
 import { reasonOf } from "./errors.ts";
 import { createCors } from "./http/cors.ts";
 import { createPages } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
 import { createLog, type Log } from "./log.ts";
 import { startCourier } from "./mail/courier.ts";
-import { type CaughtMail, devMailboxPages, startDevMailbox } from "./mail/dev-mailbox.ts";
+import type { CaughtMail } from "./mail/dev-mailbox.ts";
 import { createSmtpMailer } from "./mail/smtp.ts";
 import type { OTPContext } from "./otp/context.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
@@ -22,6 +23,7 @@ import type { Parser } from "./services/call.ts";
 import { createInterceptors } from "./services/interceptors.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
+import { findUser } from "./user/user.ts";
 import { bind, createWire, protocolOf } from "./wire/wire.ts";
 
 /** The running service. */
@@ -62,10 +64,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const store = cleanup.add(openStore(config.databaseUrl));
     await store.migrate();
     const localIssuer = config.trustLocalIssuer ? await openLocalIssuer(config.dataDir) : undefined;
-    const mailbox =
-      config.smtpUrl === undefined
-        ? cleanup.add(await startDevMailbox({ clock, onMail: overrides.onMail }))
-        : undefined;
+    const mailbox = config.smtpUrl === undefined ? await openMailbox(clock, overrides.onMail) : undefined;
+    if (mailbox) cleanup.add(mailbox);
     const mailer = cleanup.add(
       createSmtpMailer({ url: config.smtpUrl ?? mailbox?.smtpUrl ?? "", from: config.mailFrom }),
     );
@@ -100,7 +100,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
 
     const pages = createPages({
       ready: async () => ready && (await store.isReady()),
-      extra: mailbox && devMailboxPages(mailbox),
+      extra: mailbox?.pages,
     });
     const cors = createCors({ allowedOrigins: config.allowedOrigins });
     const wire = createUserWire(config, {
@@ -124,6 +124,17 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     await cleanup[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Loaded only where it is used: under `serve` there is neither the mailbox nor its code. */
+async function openMailbox(clock: Clock, onMail: AppOverrides["onMail"]) {
+  const { devMailboxPages, startDevMailbox } = await import("./mail/dev-mailbox.ts");
+  const mailbox = await startDevMailbox({ clock, onMail });
+  return {
+    smtpUrl: mailbox.smtpUrl,
+    pages: devMailboxPages(mailbox),
+    [Symbol.asyncDispose]: () => mailbox[Symbol.asyncDispose](),
+  };
 }
 
 function verifierOf(config: Config, clock: Clock, localIssuer: LocalIssuer | undefined, log: Log) {
@@ -153,7 +164,8 @@ function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserW
     interceptors: createInterceptors({
       log,
       verifier,
-      db: otp.store.db,
+      findUser: (userId) => findUser(otp.store.db, userId),
+      isStorageUnavailable,
       rules,
       parsers: parsersByMethod(parsers),
       protocolOf,

@@ -41,7 +41,7 @@ async function welcome(app: App, config: Config): Promise<string> {
   const users = `${app.origin}/v3alpha/users`;
   return `
 Countersign listens at ${app.origin}
-Mails are caught at    ${app.origin}/dev/mailbox
+${config.smtpUrl === undefined ? `Mails are caught at    ${app.origin}/dev/mailbox` : "Mails leave by COUNTERSIGN_SMTP_URL"}
 
 Paste this to add an address to the user ${userId}, read the code in the mail, and verify the address.
 (The token is valid for 12 hours, in the organization ${orgId}. Never use this server in production.)

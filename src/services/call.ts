@@ -1,8 +1,7 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Access } from "../auth/permissions.ts";
 import type { Principal } from "../auth/principal.ts";
-import type { UserRow } from "../db/schema.ts";
-import { userNotFound } from "../user/user.ts";
+import { type User, userNotFound } from "../user/user.ts";
 
 /** Who calls. Set by the interceptor `authenticate`. */
 export const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
@@ -14,7 +13,7 @@ export const inputKey = createContextKey<unknown>(undefined, { description: "inp
 export const accessKey = createContextKey<Access>("denied", { description: "access" });
 
 /** The user that the message names. Set by the interceptor `authorize`: one read a call. */
-export const userKey = createContextKey<UserRow | undefined>(undefined, { description: "user" });
+export const userKey = createContextKey<User | undefined>(undefined, { description: "user" });
 
 /** What a parser made of a message: at least what the call is about, so that it can be authorized. */
 export interface Input {
@@ -38,7 +37,7 @@ export function actorOf(context: HandlerContext): string {
 }
 
 /** The user that the message names, who must exist. */
-export function requireUser(context: HandlerContext): UserRow {
+export function requireUser(context: HandlerContext): User {
   const user = context.values.get(userKey);
   if (!user) throw userNotFound();
   return user;

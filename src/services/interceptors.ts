@@ -6,22 +6,21 @@ import {
   type StreamRequest,
   type UnaryRequest,
 } from "@connectrpc/connect";
-import type { Kysely } from "kysely";
 import { bearerChallenge, bearerToken } from "../auth/bearer.ts";
 import { type Access, accessToOrganization, accessToUser, type Rule } from "../auth/permissions.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { TokenVerifier } from "../auth/verifier.ts";
-import type { DB } from "../db/schema.ts";
-import { isStorageUnavailable } from "../db/write.ts";
 import { internal, permissionDenied, reasonOf, unavailable } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { findUser, userNotFound } from "../user/user.ts";
+import { type User, userNotFound } from "../user/user.ts";
 import { accessKey, type Input, inputKey, type Parser, principalKey, userKey } from "./call.ts";
 
 export interface InterceptorOptions {
   readonly log: Log;
   readonly verifier: TokenVerifier;
-  readonly db: Kysely<DB>;
+  readonly findUser: (userId: string) => Promise<User | undefined>;
+  /** Whether an error says that the storage could not be reached, or was busy for too long. */
+  readonly isStorageUnavailable: (error: unknown) => boolean;
   /** By `Service.Method`. A method without a rule or a parser is refused. */
   readonly rules: Readonly<Record<string, Rule>>;
   readonly parsers: Readonly<Record<string, Parser>>;
@@ -37,7 +36,7 @@ export function createInterceptors(options: InterceptorOptions): Interceptor[] {
 }
 
 /** One line a call, and the last place where an unforeseen error becomes one that may be told (ASVS 16.5.4). */
-function logCalls({ log, protocolOf }: InterceptorOptions): Interceptor {
+function logCalls({ log, protocolOf, isStorageUnavailable }: InterceptorOptions): Interceptor {
   return (next) => async (request) => {
     const start = performance.now();
     const line = (code: string, reason?: string) => ({
@@ -53,7 +52,7 @@ function logCalls({ log, protocolOf }: InterceptorOptions): Interceptor {
       log.info(line("OK"), "call");
       return response;
     } catch (thrown) {
-      const error = toTellable(thrown, log);
+      const error = toTellable(thrown, log, isStorageUnavailable);
       log.info(line(Code[error.code], reasonOf(error)), "call");
       throw error;
     }
@@ -89,11 +88,11 @@ function validate({ parsers }: InterceptorOptions): Interceptor {
   };
 }
 
-function authorize({ rules, db }: InterceptorOptions): Interceptor {
+function authorize({ rules, findUser }: InterceptorOptions): Interceptor {
   return (next) => async (request) => {
     const rule = rules[methodName(request)];
     if (!rule) throw new Error(`${methodName(request)} has no rule in auth/permissions.ts`);
-    const access = await findAccess(request, rule, db);
+    const access = await findAccess(request, rule, findUser);
     if (access === "hidden") throw userNotFound();
     if (access === "denied") {
       throw permissionDenied(
@@ -106,14 +105,18 @@ function authorize({ rules, db }: InterceptorOptions): Interceptor {
   };
 }
 
-async function findAccess(request: AnyRequest, rule: Rule, db: Kysely<DB>): Promise<Access> {
+async function findAccess(
+  request: AnyRequest,
+  rule: Rule,
+  findUser: InterceptorOptions["findUser"],
+): Promise<Access> {
   const principal = request.contextValues.get(principalKey);
   const input = request.contextValues.get(inputKey) as Input | undefined;
   if (!principal || !input) throw new Error("authorize runs after authenticate and validate");
   if (rule.target === "organization") return accessToOrganization(principal, rule, input.orgId ?? "");
 
   const userId = input.userId ?? "";
-  const user = await findUser(db, userId);
+  const user = await findUser(userId);
   request.contextValues.set(userKey, user);
   return accessToUser(principal, rule, { userId, orgId: user?.org_id });
 }
@@ -123,7 +126,11 @@ function methodName(request: AnyRequest): string {
   return `${request.service.name}.${request.method.name}`;
 }
 
-function toTellable(thrown: unknown, log: Log): ConnectError {
+function toTellable(
+  thrown: unknown,
+  log: Log,
+  isStorageUnavailable: InterceptorOptions["isStorageUnavailable"],
+): ConnectError {
   if (thrown instanceof ConnectError) return thrown;
   if (isStorageUnavailable(thrown)) {
     log.error({ err: thrown }, "the database did not answer");

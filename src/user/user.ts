@@ -6,6 +6,9 @@ import type { DB, UserRow } from "../db/schema.ts";
 import { alreadyExists, failedPrecondition, notFound } from "../errors.ts";
 import { appendEvent, type Details } from "./event.ts";
 
+/** A user as it is stored. */
+export type User = UserRow;
+
 export interface NewUser {
   /** Made by the service if it is not given. */
   readonly userId?: string | undefined;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { codeIn, protocols, startTestApp, type TestApp, type UserClient, wrongCode } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
+import { rounds } from "../support/soak.ts";
 
 const second = 1_000;
 const minute = 60 * second;
@@ -143,8 +144,8 @@ describe("attempts", () => {
     expect(await rowOf(p)).toMatchObject({ code_attempts: 5, verify_time: null, lock_count: 1 });
   });
 
-  it("T03 lets exactly one of 50 simultaneous right codes win", async () => {
-    for (let round = 0; round < 10; round++) {
+  it("T03 lets exactly one of 50 simultaneous right codes win", { timeout: 600_000 }, async () => {
+    for (let round = 0; round < rounds(10, 200); round++) {
       const p = await pending();
       const client = await p.test.admin("gRPC");
       const outcomes = await Promise.all(
@@ -244,10 +245,12 @@ describe("one code", () => {
     expect(await outcomeOf(b.verify(b.code))).toBe("OK");
   });
 
-  it("T13 of one address never verifies another that was added at the same time", async () => {
+  it("T13 of one address never verifies another that was added at the same time", {
+    timeout: 600_000,
+  }, async () => {
     const test = await startTestApp();
     const client = await test.admin("gRPC");
-    for (let round = 0; round < 50; round++) {
+    for (let round = 0; round < rounds(50, 1_000); round++) {
       const userId = `user-${round}`;
       await client.createUser({ userId, organization: { org: { case: "orgId", value: "o" } } });
       const add = (to: string) =>

@@ -1,0 +1,63 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const src = fileURLToPath(new URL("../src", import.meta.url));
+
+/** What a folder may import from beside itself: folders, single files, and modules at the root of src. */
+const allowed: Record<string, readonly string[]> = {
+  db: [],
+  http: ["errors"],
+  wire: [],
+  mail: ["db", "clock"],
+  user: ["db", "errors", "clock"],
+  auth: ["errors", "clock", "private-file"],
+  otp: ["user", "mail/outbox", "db", "errors", "clock", "private-file"],
+  services: ["otp", "user", "auth", "errors", "log"],
+};
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+
+const imports: Import[] = files.flatMap((from) => {
+  const text = readFileSync(join(src, from), "utf8");
+  return [...text.matchAll(/(?:from|import\() ?"(\.[^"]+)"/g)].map(([, path = ""]) => ({
+    from,
+    to: relative(src, join(src, dirname(from), path)).replace(/\.ts$/, ""),
+  }));
+});
+
+const topOf = (path: string) => path.split("/", 1)[0] ?? "";
+
+describe("who imports whom", () => {
+  it.each(Object.entries(allowed))("%s", (folder, others) => {
+    const outside = imports.filter(
+      ({ from, to }) => topOf(from) === folder && topOf(to) !== folder && !to.startsWith(".."),
+    );
+    const wrong = outside.filter(
+      ({ to }) => !others.some((other) => to === other || to.startsWith(`${other}/`)),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it("every folder has its rule, and nobody imports app but the commands", () => {
+    const folders = new Set(files.filter((file) => file.includes("/")).map(topOf));
+    expect([...folders].sort()).toEqual(Object.keys(allowed).sort());
+    const importers = imports.filter(({ to }) => to === "app").map(({ from }) => from);
+    expect(importers.sort()).toEqual(["dev.ts", "main.ts"]);
+  });
+
+  it("only services read product messages, only app binds them, and only config reads the environment", () => {
+    const products = imports.filter(({ to }) => to.startsWith("../gen/countersign/"));
+    expect(products.filter(({ from }) => topOf(from) !== "services").map(({ from }) => from)).toEqual([
+      "app.ts",
+    ]);
+    const readers = files.filter((file) => /process\.env\b/.test(readFileSync(join(src, file), "utf8")));
+    expect(readers).toEqual(["config.ts"]);
+  });
+});
