@@ -88,8 +88,9 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       messageIdDomain: new URL(publicUrl).hostname,
       mailQueued: () => courier.wake(),
     };
+    const identity = { publicUrl, serviceName: config.mailFrom.name || new URL(publicUrl).hostname };
     const courier = cleanup.add(
-      startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, publicUrl, row) }),
+      startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, identity, row) }),
     );
     cleanup.add({
       async [Symbol.asyncDispose]() {

@@ -6,13 +6,20 @@ import { enrolmentCode, liveCode } from "./otp/live-code.ts";
 import { parseUrlTemplate } from "./otp/url-template.ts";
 import { parseEmailAddress } from "./user/email-address.ts";
 
+/** As whom the service speaks in mails. */
+export interface MailIdentity {
+  /** The origin of its own links. */
+  readonly publicUrl: string;
+  readonly serviceName: string;
+}
+
 /**
  * Writes a mail at the moment it is handed over: only now is its code derived. A mail whose code is no longer alive is
  * dropped.
  */
 export async function composeMail(
   context: OTPContext,
-  publicUrl: string,
+  { publicUrl, serviceName }: MailIdentity,
   mail: OutboxRow,
 ): Promise<Composed> {
   const row = await context.store.db
@@ -39,7 +46,7 @@ export async function composeMail(
       to: to.address.mailbox,
       messageId: mail.message_id,
       date: new Date(mail.create_time),
-      ...renderVerificationMail({ code, link, ttlMs: context.policy.enrolment.codeTtlMs }),
+      ...renderVerificationMail({ code, link, ttlMs: context.policy.enrolment.codeTtlMs, serviceName }),
     },
   };
 }

@@ -223,8 +223,24 @@ describe("url_template", () => {
   });
 });
 
-describe("what the database holds", () => {
-  it("T14 T24 links only to the public URL, whatever Host the request names", async () => {
+describe("a mail", () => {
+  it("names the sender, not this program", async () => {
+    const test = await startTestApp({
+      environment: { COUNTERSIGN_MAIL_FROM: "Clubhouse <codes@mouse.com>" },
+    });
+    const client = await test.admin();
+    await client.createUser({ userId: "u", organization: { org: { case: "orgId", value: "o" } } });
+    await client.addOTPEmail({ userId: "u", email: { address } });
+    const [mail] = await test.mails(address);
+    expect(mail).toMatchObject({
+      to: address,
+      subject: "Your code to verify this email address for Clubhouse",
+    });
+    expect(mail!.from).toContain("codes@mouse.com");
+    expect(mail!.text + mail!.html).not.toContain("Countersign");
+  });
+
+  it("T24 links only to the public URL, whatever Host the request names", async () => {
     const test = await startTestApp({ environment: { COUNTERSIGN_PUBLIC_URL: "https://otp.example.com" } });
     await (await test.admin()).createUser({
       userId: "u",
