@@ -121,7 +121,7 @@ export function startCourier(options: CourierOptions): Courier {
     try {
       composed = await compose(row);
     } catch (error) {
-      return toFailure(row, error);
+      return composeFailure(row, error);
     }
     if (composed.kind === "drop") return composed;
     const now = clock.now();
@@ -132,7 +132,7 @@ export function startCourier(options: CourierOptions): Courier {
   }
 
   /** A mail that cannot be made gets a second chance, and no third (F19). The text of the error may quote anything. */
-  function toFailure(row: OutboxRow, error: unknown): Outcome {
+  function composeFailure(row: OutboxRow, error: unknown): Outcome {
     log.error({ mailId: row.mail_id, error: nameOf(error) }, "a mail cannot be composed");
     if (isStorageUnavailable(error)) return { kind: "retry", reason: "storage" };
     return { kind: row.reason === "compose" ? "reject" : "retry", reason: "compose" };

@@ -13,6 +13,8 @@ type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
 export function devMailboxPages(mailbox: Pick<DevMailbox, "messages">): ReadonlyMap<string, NodeHandler> {
   const show = (type: string, render: (mails: CaughtMail[]) => string): NodeHandler => {
     return (request, response) => {
+      // On an HTTP/2 stream that the client has reset, setting a header throws.
+      if ("stream" in response && response.stream.destroyed) return;
       if (request.method !== "GET" && request.method !== "HEAD") {
         response.setHeader("allow", "GET, HEAD");
         return answer(request, response, 405, "text/plain; charset=utf-8", "use GET\n");
@@ -47,8 +49,6 @@ function answer(
   type: string,
   body: string,
 ): void {
-  // On an HTTP/2 stream that the client has reset, setting a header throws.
-  if ("stream" in response && response.stream.destroyed) return;
   response.statusCode = status;
   response.setHeader("content-type", type);
   response.setHeader("content-length", Buffer.byteLength(body));

@@ -93,21 +93,23 @@ async function dropSuperseded(trx: Transaction<DB>, now: number, mail: NewMail):
  * Takes mails that are due, those that have waited longest first. Nobody else gets them until `leaseMs` have passed: by
  * then the courier that took them is dead, and its mails are taken over. Mails whose code has died are dropped instead.
  */
-export async function claim(store: Store, now: number, claim: Claim): Promise<OutboxRow[]> {
+export async function claim(store: Store, now: number, wanted: Claim): Promise<OutboxRow[]> {
   const { expired, claimed } = await store.write(async (trx) => ({
     expired: await dropExpired(trx, now),
-    claimed: await lease(trx, now, claim),
+    claimed: await lease(trx, now, wanted),
   }));
-  if (expired.length > 0) claim.onExpired?.(expired);
+  if (expired.length > 0) wanted.onExpired?.(expired);
   // RETURNING has no order of its own.
   return claimed.sort((a, b) => a.next_attempt_time - b.next_attempt_time);
 }
+
+// Whether a row is free is asked in the window alone, under the lock of the transaction. Asked once more outside, SQLite
+// walks the whole queue: 100 ms instead of 1.5 ms with 500,000 rows waiting.
 
 function dropExpired(trx: Transaction<DB>, now: number): Promise<OutboxRow[]> {
   return trx
     .updateTable("outbox")
     .set(settled("dropped", now, "expired"))
-    .where((eb) => isWaiting(eb, now))
     .where("mail_id", "in", (eb) =>
       eb.selectFrom(dueWindow(trx, now).as("due")).select("mail_id").where("expire_time", "<=", now),
     )
@@ -115,15 +117,14 @@ function dropExpired(trx: Transaction<DB>, now: number): Promise<OutboxRow[]> {
     .execute();
 }
 
-function lease(trx: Transaction<DB>, now: number, claim: Claim): Promise<OutboxRow[]> {
+function lease(trx: Transaction<DB>, now: number, wanted: Claim): Promise<OutboxRow[]> {
   return trx
     .updateTable("outbox")
     .set((eb) => ({
-      lease_id: claim.leaseId,
-      lease_until: now + claim.leaseMs,
+      lease_id: wanted.leaseId,
+      lease_until: now + wanted.leaseMs,
       attempts: eb("attempts", "+", 1),
     }))
-    .where((eb) => isWaiting(eb, now))
     .where("mail_id", "in", (eb) =>
       eb
         .selectFrom(dueWindow(trx, now).as("due"))
@@ -131,7 +132,7 @@ function lease(trx: Transaction<DB>, now: number, claim: Claim): Promise<OutboxR
         .where("expire_time", ">", now)
         .orderBy("next_attempt_time")
         .orderBy("mail_id")
-        .limit(claim.most),
+        .limit(wanted.most),
     )
     .returningAll()
     .execute();

@@ -17,22 +17,23 @@ type SocketProvider = NonNullable<SMTPPoolOptions["getSocket"]>;
  */
 export function createSocketProvider(relay: Relay, timeouts: SocketTimeouts): SocketProvider {
   return (_options, callback) => {
-    const socket = connect({ host: relay.host, port: relay.port, keepAlive: true, noDelay: true });
+    const socket = connect({ host: relay.host, port: relay.port });
     const timer = setTimeout(() => socket.destroy(timedOut()), timeouts.connectMs);
-    const failed = (error: Error) => {
-      clearTimeout(timer);
-      callback(error);
-    };
-    socket.once("error", failed);
+    let connected = false;
     socket.once("connect", () => {
       clearTimeout(timer);
-      socket.off("error", failed);
+      connected = true;
       // What stands beside `connection` becomes an option of this connection alone.
       callback(null, {
         connection: socket,
         logger: createReplyWatch(socket, timeouts.commandMs),
         transactionLog: true,
       });
+    });
+    // It stays after the connection stands: nodemailer takes its own listeners off a socket that TLS is put on.
+    socket.on("error", (error) => {
+      clearTimeout(timer);
+      if (!connected) callback(error);
     });
   };
 }

@@ -18,7 +18,7 @@ export function toFailure(error: unknown): Exclude<SendResult, { kind: "sent" }>
 
 type SmtpError = NodemailerError & { originalCode?: string };
 
-type Phase = "connect" | "greeting" | "tls" | "auth" | "mail" | "rcpt" | "data";
+type Phase = "greeting" | "tls" | "auth" | "mail" | "rcpt" | "data";
 
 const phases: Readonly<Record<string, Phase>> = {
   EHLO: "greeting",
