@@ -1,4 +1,3 @@
-import { Code } from "@connectrpc/connect";
 import { UserService } from "../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { type LocalIssuer, openLocalIssuer } from "./auth/local-issuer.ts";
 import { rules } from "./auth/permissions.ts";
@@ -8,7 +7,6 @@ import { composeMail } from "./compose-mail.ts";
 import type { Config } from "./config.ts";
 import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/write.ts";
-import { reasonOf } from "./errors.ts";
 import { createCors } from "./http/cors.ts";
 import { createPages } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
@@ -20,7 +18,7 @@ import type { OTPContext } from "./otp/context.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
 import { makePrivateFolder } from "./private-file.ts";
 import type { Parser } from "./services/call.ts";
-import { createInterceptors } from "./services/interceptors.ts";
+import { createInterceptors, logCall } from "./services/interceptors.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
 import { findUser } from "./user/user.ts";
@@ -111,7 +109,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       verifier: verifierOf(config, clock, localIssuer, log),
     });
     handler = (request, response) => {
-      if (!cors(request, response) && !pages(request, response)) wire(request, response);
+      // Pages before CORS: no other origin may read them, least of all the mailbox.
+      if (!pages(request, response) && !cors(request, response)) wire(request, response);
     };
     log.info({ origin: server.origin, mode: config.mode }, "listening");
     return {
@@ -171,17 +170,8 @@ function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserW
       parsers: parsersByMethod(parsers),
       protocolOf,
     }),
-    // The same line as of a call, for what never became one.
-    onRefused: ({ method, protocol, error }) =>
-      log.info(
-        {
-          method: method && `${method.parent.name}.${method.name}`,
-          protocol,
-          code: Code[error.code],
-          reason: reasonOf(error),
-        },
-        "call",
-      ),
+    onRefused: ({ method, ...refused }) =>
+      logCall(log, { method: method && `${method.parent.name}.${method.name}`, ...refused }),
   });
 }
 

@@ -103,6 +103,25 @@ describe("Connect-web in Chromium, from another origin", () => {
     }
   });
 
+  it("cannot read the pages of the service, whatever origins are allowed", async () => {
+    const pageOrigin = await servePage();
+    const test = await startTestApp();
+    const browser = await startChromium();
+    const tab = await browser.newPage();
+    await tab.goto(pageOrigin);
+    const read = (path: string) =>
+      tab.evaluate(
+        (url) =>
+          fetch(url).then(
+            () => "read",
+            () => "kept out",
+          ),
+        test.origin + path,
+      );
+    expect(await read("/dev/mailbox/messages")).toBe("kept out");
+    expect(await read("/v3alpha/users/u")).toBe("read");
+  });
+
   it("is kept out where its origin is not allowed", async () => {
     const pageOrigin = await servePage();
     const test = await startTestApp({

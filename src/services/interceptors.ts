@@ -35,25 +35,47 @@ export function createInterceptors(options: InterceptorOptions): Interceptor[] {
   return [logCalls(options), authenticate(options), validate(options), authorize(options)];
 }
 
-/** One line a call, and the last place where an unforeseen error becomes one that may be told (ASVS 16.5.4). */
+/** What is logged of a call. No address, code, token or key. */
+export interface CallLine {
+  /** `Service.Method`, or undefined where none was found. */
+  readonly method: string | undefined;
+  readonly protocol: string;
+  /** Undefined: it went well. */
+  readonly error?: ConnectError;
+  readonly durationMs: number;
+  /** The subject of the token. */
+  readonly subject?: string | undefined;
+}
+
+/** The one line of a call: also of one that was refused before it came to the interceptors. */
+export function logCall(log: Log, { method, protocol, error, durationMs, subject }: CallLine): void {
+  const code = error ? Code[error.code] : "OK";
+  const reason = error && reasonOf(error);
+  log.info(
+    { method, protocol, code, reason, durationMs: Math.round(durationMs * 1000) / 1000, subject },
+    "call",
+  );
+}
+
+/** Logs each call, and is the last place where an unforeseen error becomes one that may be told (ASVS 16.5.4). */
 function logCalls({ log, protocolOf, isStorageUnavailable }: InterceptorOptions): Interceptor {
   return (next) => async (request) => {
     const start = performance.now();
-    const line = (code: string, reason?: string) => ({
-      method: methodName(request),
-      protocol: protocolOf(request),
-      code,
-      reason,
-      durationMs: Math.round((performance.now() - start) * 1000) / 1000,
-      subject: request.contextValues.get(principalKey)?.subject,
-    });
+    const logEnd = (error?: ConnectError) =>
+      logCall(log, {
+        method: methodName(request),
+        protocol: protocolOf(request),
+        error,
+        durationMs: performance.now() - start,
+        subject: request.contextValues.get(principalKey)?.subject,
+      });
     try {
       const response = await next(request);
-      log.info(line("OK"), "call");
+      logEnd();
       return response;
     } catch (thrown) {
       const error = toTellable(thrown, log, isStorageUnavailable);
-      log.info(line(Code[error.code], reasonOf(error)), "call");
+      logEnd(error);
       throw error;
     }
   };

@@ -68,6 +68,7 @@ export interface RefusedRequest {
   readonly method: DescMethodUnary | undefined;
   readonly protocol: string;
   readonly error: ConnectError;
+  readonly durationMs: number;
 }
 
 /** Decodes, calls and answers one unary request. It rejects only if not even an error can be sent. */
@@ -78,6 +79,7 @@ export async function serveUnary(
   codec: Codec,
   options: LaneOptions,
 ): Promise<void> {
+  const start = performance.now();
   const header = headersOf(request);
   const gone = abortWhenGone(request, response);
   let context: ReturnType<typeof createHandlerContext> | undefined;
@@ -102,7 +104,10 @@ export async function serveUnary(
     reply = await codec.reply(context, await call(endpoint, context, message, options));
   } catch (thrown) {
     const error = withErrorInfo(thrown);
-    if (!context) options.onRefused?.({ method: endpoint.method, protocol: codec.protocol, error });
+    if (!context) {
+      const durationMs = performance.now() - start;
+      options.onRefused?.({ method: endpoint.method, protocol: codec.protocol, error, durationMs });
+    }
     reply = codec.error(
       error,
       context?.responseHeader ?? new Headers(),

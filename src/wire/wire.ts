@@ -70,7 +70,7 @@ export function createWire(options: WireOptions): NodeHandler {
       serveUnary(request, response, endpoint, codec, lane).catch(() => response.destroy());
     };
     const refuse = (error: ConnectError, header = new Headers()) => {
-      onRefused?.({ method: undefined, protocol: "rest", error });
+      onRefused?.({ method: undefined, protocol: "rest", error, durationMs: 0 });
       send(request, response, restError(error, header));
     };
 
@@ -88,7 +88,7 @@ export function createWire(options: WireOptions): NodeHandler {
       refuse(...methodNotAllowed(found.allow));
     } else if (/^application\/grpc($|[;+])/.test(contentType)) {
       const error = wireError(Code.Unimplemented, "UNIMPLEMENTED", "there is no such method");
-      onRefused?.({ method: undefined, protocol: "grpc", error });
+      onRefused?.({ method: undefined, protocol: "grpc", error, durationMs: 0 });
       send(request, response, grpcError("application/grpc", error, new Headers(), new Headers()));
     } else {
       refuse(
