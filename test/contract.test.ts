@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { fromBinary, getOption, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { file_countersign_user_v3alpha_details as details } from "../gen/countersign/user/v3alpha/details_pb.ts";
@@ -133,5 +134,23 @@ describe("the messages are wire-compatible with the published ones", () => {
       ["CreateUser", "post", "/v3alpha/users", "*"],
       ["GetUserByID", "get", "/v3alpha/users/{user_id}", ""],
     ]);
+  });
+});
+
+describe("the comments are the reference", () => {
+  it("every field says what it is and shows an example", () => {
+    const folder = new URL("../proto/countersign/user/v3alpha/", import.meta.url);
+    const fields = readdirSync(folder).flatMap((name) => {
+      const text = readFileSync(new URL(name, folder), "utf8");
+      return [
+        ...text.matchAll(/((?: *\/\/.*\n)*) *(?:optional |repeated )?[\w.]+ (\w+) = \d+(?: \[|;)/g),
+      ].map(([, comment = "", field = ""]) => ({ field, comment }));
+    });
+    const values = /^USER_STATE_/;
+    expect(fields.length).toBeGreaterThan(30);
+    for (const { field, comment } of fields.filter(({ field }) => !values.test(field))) {
+      expect(comment, field).toMatch(/^ *\/\/ \w/);
+      expect(comment, field).toMatch(/\/\/ Example: \S/);
+    }
   });
 });

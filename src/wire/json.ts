@@ -75,9 +75,16 @@ function refuseHazards(desc: DescMessage, json: JsonValue, prefix: string, depth
         if (item === undefined) continue;
         if (field.message) refuseHazards(field.message, item, `${path}.`, depth + 1);
         else if (field.scalar !== undefined) refuseScalar(field.scalar, item, path);
+        else if (field.enum) refuseUnknownName(field.enum, item, path);
       }
     }
   }
+}
+
+/** fromJson, told to ignore unknown fields, ignores unknown names of enum values too. */
+function refuseUnknownName(desc: DescEnum, value: JsonValue, path: string): void {
+  if (typeof value !== "string" || desc.values.some(({ name }) => name === value)) return;
+  throw malformed(`${path} is not valid: one of ${namesOf(desc)} is expected`, path);
 }
 
 function refuseScalar(scalar: ScalarType, value: JsonValue, path: string): void {

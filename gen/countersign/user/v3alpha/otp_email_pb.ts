@@ -42,6 +42,8 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
    * Whether the user has proved to read this address. Only a verified
    * authenticator counts.
    *
+   * Example: true
+   *
    * @generated from field: bool is_verified = 3;
    */
   isVerified: boolean;
@@ -82,6 +84,8 @@ export type SetEmail = Message<"countersign.user.v3alpha.SetEmail"> & {
     /**
      * Mail the code to the address.
      *
+     * Example: {"urlTemplate": "https://example.com/email/verify?code={{.Code}}"}
+     *
      * @generated from field: countersign.user.v3alpha.SendEmailVerificationCode send_code = 2;
      */
     value: SendEmailVerificationCode;
@@ -92,6 +96,8 @@ export type SetEmail = Message<"countersign.user.v3alpha.SetEmail"> & {
      * `user.write` in the user's organization: whoever sees the code can verify
      * the address without reading it.
      *
+     * Example: {}
+     *
      * @generated from field: countersign.user.v3alpha.ReturnEmailVerificationCode return_code = 3;
      */
     value: ReturnEmailVerificationCode;
@@ -101,6 +107,8 @@ export type SetEmail = Message<"countersign.user.v3alpha.SetEmail"> & {
      * The caller vouches for the address: it is verified at once, without a
      * code. Must be `true` if it is given. Only for callers with `user.write` in
      * the user's organization.
+     *
+     * Example: true
      *
      * @generated from field: bool is_verified = 4;
      */

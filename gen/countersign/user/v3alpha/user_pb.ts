@@ -35,6 +35,8 @@ export type User = Message<"countersign.user.v3alpha.User"> & {
   /**
    * The user's event count, last change and organization.
    *
+   * Example: {"sequence": "2", "changeDate": "2026-11-23T09:30:00.125Z", "resourceOwner": "demo"}
+   *
    * @generated from field: countersign.user.v3alpha.Details details = 2;
    */
   details?: Details | undefined;
@@ -42,12 +44,16 @@ export type User = Message<"countersign.user.v3alpha.User"> & {
   /**
    * The authenticators of the user.
    *
+   * Example: {"otpEmail": [{"otpEmailId": "163840776835432705", "address": "mini@mouse.com", "isVerified": true}]}
+   *
    * @generated from field: countersign.user.v3alpha.Authenticators authenticators = 3;
    */
   authenticators?: Authenticators | undefined;
 
   /**
    * Whether the user may use its authenticators.
+   *
+   * Example: "USER_STATE_ACTIVE"
    *
    * @generated from field: countersign.user.v3alpha.UserState state = 5;
    */
@@ -89,6 +95,8 @@ export type Authenticators = Message<"countersign.user.v3alpha.Authenticators"> 
    * The email one-time-password authenticators, in the order in which they were
    * added.
    *
+   * Example: [{"otpEmailId": "163840776835432705", "address": "mini@mouse.com", "isVerified": true}]
+   *
    * @generated from field: repeated countersign.user.v3alpha.OTPEmail otp_email = 6;
    */
   otpEmail: OTPEmail[];
@@ -126,6 +134,8 @@ export type Organization = Message<"countersign.user.v3alpha.Organization"> & {
     /**
      * The domain of the organization. Not supported: a call that gives it is
      * refused with INVALID_ARGUMENT.
+     *
+     * Example: "example.com"
      *
      * @generated from field: string org_domain = 2;
      */

@@ -38,6 +38,8 @@ export type AddOTPEmailRequest = Message<"countersign.user.v3alpha.AddOTPEmailRe
   /**
    * The address and how it is verified.
    *
+   * Example: {"address": "mini@mouse.com", "sendCode": {}}
+   *
    * @generated from field: countersign.user.v3alpha.SetEmail email = 2;
    */
   email?: SetEmail | undefined;
@@ -58,6 +60,8 @@ export const AddOTPEmailRequestSchema: GenMessage<AddOTPEmailRequest> = /*@__PUR
 export type AddOTPEmailResponse = Message<"countersign.user.v3alpha.AddOTPEmailResponse"> & {
   /**
    * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "2", "changeDate": "2026-11-23T09:30:00.125Z", "resourceOwner": "demo"}
    *
    * @generated from field: countersign.user.v3alpha.Details details = 1;
    */
@@ -140,6 +144,8 @@ export type VerifyOTPEmailResponse = Message<"countersign.user.v3alpha.VerifyOTP
   /**
    * The user's event count, last change and organization.
    *
+   * Example: {"sequence": "2", "changeDate": "2026-11-23T09:30:00.125Z", "resourceOwner": "demo"}
+   *
    * @generated from field: countersign.user.v3alpha.Details details = 1;
    */
   details?: Details | undefined;
@@ -169,6 +175,8 @@ export type CreateUserRequest = Message<"countersign.user.v3alpha.CreateUserRequ
 
   /**
    * The organization that the user will belong to.
+   *
+   * Example: {"orgId": "demo"}
    *
    * @generated from field: countersign.user.v3alpha.Organization organization = 2;
    */
@@ -218,6 +226,8 @@ export type CreateUserResponse = Message<"countersign.user.v3alpha.CreateUserRes
   /**
    * The user's event count, last change and organization.
    *
+   * Example: {"sequence": "2", "changeDate": "2026-11-23T09:30:00.125Z", "resourceOwner": "demo"}
+   *
    * @generated from field: countersign.user.v3alpha.Details details = 2;
    */
   details?: Details | undefined;
@@ -261,6 +271,8 @@ export const GetUserByIDRequestSchema: GenMessage<GetUserByIDRequest> = /*@__PUR
 export type GetUserByIDResponse = Message<"countersign.user.v3alpha.GetUserByIDResponse"> & {
   /**
    * The user with its authenticators.
+   *
+   * Example: {"userId": "demo-user", "state": "USER_STATE_ACTIVE", "details": {"sequence": "1"}}
    *
    * @generated from field: countersign.user.v3alpha.User user = 1;
    */
