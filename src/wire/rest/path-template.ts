@@ -1,8 +1,11 @@
 /** A path template of `google/api/http.proto`, such as `/v1/{name=shelves/*}/books:search`. */
 export interface PathTemplate {
-  /** Literals (percent-decoded), `*` and `**`. */
+  /**
+   * Literals, `*` and `**`. A literal is percent-decoded but for `%` and `*`, which stay `%25` and `%2A`: so no literal
+   * is taken for a wildcard.
+   */
   readonly segments: readonly string[];
-  /** What follows the last colon, or "". */
+  /** What follows the colon, percent-decoded, or "". */
   readonly verb: string;
   readonly variables: readonly PathVariable[];
 }
@@ -12,18 +15,23 @@ export interface PathVariable {
   readonly path: string;
   /** The first segment that it takes. */
   readonly start: number;
-  /** The segment behind the last; negative: counted from the end of the request, -1 is behind its last. */
+  /** The segment behind the last; -1 for a variable that ends in `**`, which takes all that are left. */
   readonly end: number;
 }
 
-/** @throws Error that names the template and the column (1 is the first). */
+/**
+ * Parses a template by the grammar of `google/api/http.proto`: no variable in another, and nothing behind `**` but the
+ * verb. In a LITERAL all but the unreserved characters (RFC 3986 §2.3) must be percent-encoded.
+ *
+ * @throws Error that names the template and the column (1 is the first).
+ */
 export function parsePathTemplate(template: string): PathTemplate {
   const segments: string[] = [];
   const variables: PathVariable[] = [];
   let position = 0;
 
-  function fail(what: string): never {
-    throw new Error(`path template ${JSON.stringify(template)}: ${what} at column ${position + 1}`);
+  function fail(what: string, at = position): never {
+    throw new Error(`path template ${JSON.stringify(template)}: ${what} at column ${at + 1}`);
   }
   function take(pattern: RegExp): string | undefined {
     pattern.lastIndex = position;
@@ -31,28 +39,30 @@ export function parsePathTemplate(template: string): PathTemplate {
     if (match !== undefined) position += match.length;
     return match;
   }
-  function addSegment(): void {
-    if (segments.at(-1) === "**") fail('nothing may follow "**"');
-    const wildcard = take(/\*\*?/y);
-    if (wildcard !== undefined) {
-      segments.push(wildcard);
-      return;
-    }
-    const literal = take(/(?:[A-Za-z0-9\-_.~!$&'()+,;@]|%[0-9A-Fa-f]{2})+/y);
-    if (literal === undefined) fail("a literal, * or ** is expected");
-    segments.push(decodeURIComponent(literal));
+  function takeLiteral(): string | undefined {
+    const start = position;
+    const literal = take(/(?:[A-Za-z0-9\-_.~]|%[0-9A-Fa-f]{2})+/y);
+    return literal && (percentDecode(literal) ?? fail("the percent-encoding is not text in UTF-8", start));
   }
-  function addVariable(): void {
+  function expectNoRest(): void {
+    if (segments.at(-1) === "**") fail('nothing may follow "**"');
+  }
+  function takeSegment(): void {
+    expectNoRest();
+    const wildcard = take(/\*\*?/y);
+    const literal = wildcard === undefined ? takeLiteral() : undefined;
+    segments.push(wildcard ?? (literal && escapeLiteral(literal)) ?? fail("a literal, * or ** is expected"));
+  }
+  function takeVariable(): void {
     const path =
-      take(/[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*/y) ?? fail("a field path is expected");
+      take(/[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*/y) ?? fail("a field path is expected");
     if (variables.some((variable) => variable.path === path)) fail(`the field ${path} is bound twice`);
+    expectNoRest();
     const start = segments.length;
-    if (take(/=/y) !== undefined) {
-      do addSegment();
+    if (take(/=/y) === undefined) segments.push("*");
+    else {
+      do takeSegment();
       while (take(/\//y) !== undefined);
-    } else {
-      if (segments.at(-1) === "**") fail('nothing may follow "**"');
-      segments.push("*");
     }
     if (take(/\}/y) === undefined) fail('"}" is expected');
     variables.push({ path, start, end: segments.at(-1) === "**" ? -1 : segments.length });
@@ -60,10 +70,43 @@ export function parsePathTemplate(template: string): PathTemplate {
 
   if (take(/\//y) === undefined) fail('"/" is expected');
   do {
-    if (take(/\{/y) !== undefined) addVariable();
-    else addSegment();
+    if (take(/\{/y) === undefined) takeSegment();
+    else takeVariable();
   } while (take(/\//y) !== undefined);
-  const verb = take(/:/y) === undefined ? "" : (take(/[A-Za-z0-9\-_.~]+/y) ?? fail("a verb is expected"));
+  const verb = take(/:/y) === undefined ? "" : (takeLiteral() ?? fail("a verb is expected"));
   if (position < template.length) fail("the end is expected");
   return { segments, verb, variables };
+}
+
+/** The text that a literal of a template stands for. */
+export function literalText(literal: string): string {
+  return literal.replaceAll("%2A", "*").replaceAll("%25", "%");
+}
+
+function escapeLiteral(text: string): string {
+  return text.replaceAll("%", "%25").replaceAll("*", "%2A");
+}
+
+/**
+ * What a variable captures of the raw segments of a request, decoded once. A variable of one segment is decoded fully;
+ * any other keeps `%2F` and `%2f` as they are, which are not the slashes between segments (`google/api/http.proto`,
+ * "Path template syntax"). Undefined if that is not text in UTF-8, or if it holds U+0000, which no name has.
+ */
+export function captureOf(variable: PathVariable, segments: readonly string[]): string | undefined {
+  const { start, end } = variable;
+  if (end - start === 1) return percentDecode(segments[start] ?? "");
+  const raw = segments.slice(start, end === -1 ? undefined : end).join("/");
+  return percentDecode(raw.replace(/%(2f)/gi, "%25$1"));
+}
+
+/** Decodes a part of a path, once. Undefined if it is not the percent-encoding of text in UTF-8, or holds U+0000. */
+export function percentDecode(raw: string): string | undefined {
+  // RFC 3986 §3.3: what is not ASCII comes percent-encoded. Node hands such bytes over as Latin-1.
+  if (!/^[!-~]*$/.test(raw)) return undefined;
+  try {
+    const text = decodeURIComponent(raw);
+    return text.includes("\0") ? undefined : text;
+  } catch {
+    return undefined;
+  }
 }

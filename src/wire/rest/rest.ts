@@ -1,7 +1,7 @@
 import {
   create,
   createRegistry,
-  type DescMessage,
+  type DescField,
   type DescMethod,
   type DescMethodUnary,
   getOption,
@@ -10,163 +10,260 @@ import {
   type JsonValue,
   type Message,
   toJson,
-  toJsonString,
 } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
+import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
-import {
-  BadRequestSchema,
-  ErrorInfoSchema,
-  RetryInfoSchema,
-} from "../../../gen/google/rpc/error_details_pb.ts";
-import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
-import { decompress } from "../compression.ts";
+import { ErrorInfoSchema, file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
+import { compressIfAccepted, decompress } from "../compression.ts";
 import { messageFromJson, parseJson } from "../json.ts";
 import { retryAfter } from "../retry-after.ts";
 import type { Codec, Reply } from "../unary.ts";
 import { malformed, wireError } from "../wire-error.ts";
-import { type PathTemplate, parsePathTemplate } from "./path-template.ts";
+import { type FieldPath, findField, isGiven, setParameter, setQuery, spell } from "./params.ts";
+import { captureOf, type PathTemplate, parsePathTemplate } from "./path-template.ts";
 import { type Found, RouteTrie } from "./route-trie.ts";
 
 /** A `google.api.http` rule of a method, read. */
 export interface RestRoute {
   readonly method: DescMethodUnary;
   readonly template: PathTemplate;
-  /** "*", the name of a field, or "". */
-  readonly body: string;
+  /** The field of each variable of the template. */
+  readonly variables: readonly FieldPath[];
+  /** The field that the body is for, "*" for every field, or undefined if there is no body. */
+  readonly body: DescField | "*" | undefined;
+  /** The paths of fields that come from the path or the body, and so from no query. */
+  readonly taken: readonly string[];
+  /** The field of the response that is sent, and what is sent while it is not set. Undefined for the whole response. */
+  readonly responseBody: { readonly field: DescField; readonly unset: JsonValue } | undefined;
 }
 
-/** @throws Error at start on a rule that is not valid, or two of the same shape. */
+export type RestMatch = Extract<Found<RestRoute>, { kind: "match" }>;
+
+/**
+ * Reads the rules of the unary methods that have one.
+ *
+ * @throws Error at start on a rule that is not valid, or two of the same shape.
+ */
 export function createRestRouter(methods: readonly DescMethod[]): RouteTrie<RestRoute> {
   const trie = new RouteTrie<RestRoute>();
   for (const method of methods) {
-    if (method.methodKind !== "unary" || !hasOption(method, http)) continue;
+    if (!isUnary(method) || !hasOption(method, http)) continue;
     const rule = getOption(method, http);
-    for (const binding of [rule, ...rule.additionalBindings])
-      addRule(trie, method as DescMethodUnary, binding);
+    for (const binding of [rule, ...rule.additionalBindings]) {
+      if (binding !== rule && binding.additionalBindings.length > 0)
+        throw new Error(`${method} has additional bindings in an additional binding`);
+      addRule(trie, method, binding);
+    }
   }
   return trie;
 }
 
-function addRule(trie: RouteTrie<RestRoute>, method: DescMethodUnary, rule: HttpRule): void {
-  const { pattern, body } = rule;
-  if (pattern.case === undefined) throw new Error(`${method} has a rule without a path`);
-  const custom = pattern.case === "custom";
-  const path = custom ? pattern.value.path : pattern.value;
-  const template = parsePathTemplate(path);
-  for (const variable of template.variables) {
-    if (!method.input.fields.some((field) => field.name === variable.path && field.fieldKind === "scalar")) {
-      throw new Error(
-        `${method}: ${path} binds ${variable.path}, which is no scalar field of ${method.input.typeName}`,
-      );
-    }
-  }
-  trie.add(
-    (custom ? pattern.value.kind : pattern.case).toUpperCase(),
-    template,
-    { method, template, body },
-    (route) => String(route.method),
-  );
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === "unary";
 }
 
-type Match = Extract<Found<RestRoute>, { kind: "match" }>;
+function addRule(trie: RouteTrie<RestRoute>, method: DescMethodUnary, rule: HttpRule): void {
+  const { pattern } = rule;
+  if (pattern.case === undefined) throw new Error(`${method} has a rule without a path`);
+  const custom = pattern.case === "custom" ? pattern.value : undefined;
+  const httpMethod = custom ? custom.kind : pattern.case.toUpperCase();
+  const path = custom ? custom.path : String(pattern.value);
+  if (!/^(?:\*|[A-Za-z-]+)$/.test(httpMethod)) throw new Error(`${method}: ${path} has no HTTP method`);
+
+  const template = parsePathTemplate(path);
+  const variables = template.variables.map((variable) => variableField(method, path, variable.path));
+  const body = bodyOf(method, path, rule.body);
+  const bound = template.variables.map((variable) => variable.path);
+  if (typeof body === "object" && bound.includes(body.name))
+    throw new Error(`${method}: ${path} binds ${body.name}, which is the body`);
+  const fromBody = body === "*" ? method.input.fields : body ? [body] : [];
+  const taken = [...bound, ...fromBody.map((field) => field.name)];
+  const responseBody = responseBodyOf(method, path, rule.responseBody);
+  const route: RestRoute = { method, template, variables, body, taken, responseBody };
+  trie.add(httpMethod, template, route, ({ method }) => String(method));
+}
+
+/** `google/api/http.proto`: a field of a primitive type that is not repeated, by its proto name. */
+function variableField(method: DescMethodUnary, template: string, name: string): FieldPath {
+  const path = findField(method.input, name);
+  const kind = path?.at(-1)?.fieldKind;
+  if (!path || spell(path) !== name || (kind !== "scalar" && kind !== "enum")) {
+    throw new Error(
+      `${method}: ${template} binds ${name}, which is no single value in ${method.input.typeName}`,
+    );
+  }
+  return path;
+}
+
+function bodyOf(method: DescMethodUnary, template: string, name: string): RestRoute["body"] {
+  if (name === "" || name === "*") return name === "*" ? "*" : undefined;
+  const field = method.input.fields.find((candidate) => candidate.name === name);
+  if (!field)
+    throw new Error(
+      `${method}: ${template} has the body ${name}, which is no field of ${method.input.typeName}`,
+    );
+  return field;
+}
+
+function responseBodyOf(method: DescMethodUnary, template: string, name: string): RestRoute["responseBody"] {
+  if (name === "") return undefined;
+  const { output } = method;
+  const field = output.fields.find((candidate) => candidate.name === name);
+  if (!field)
+    throw new Error(
+      `${method}: ${template} has the response body ${name}, which is no field of ${output.typeName}`,
+    );
+  const empty = toJson(output, create(output), { alwaysEmitImplicit: true }) as JsonObject;
+  return { field, unset: empty[field.jsonName] ?? null };
+}
 
 /** JSON over HTTP by the rule: the fourth protocol. */
-export function restCodec(match: Match, query: string, messageBytesMax: number): Codec {
-  const { method } = match.route;
+export function restCodec(match: RestMatch, query: string, messageBytesMax: number): Codec {
   return {
     protocol: "rest",
     timeoutMs: () => undefined,
     async decode(header, body) {
       const bytes = await decompress(header.get("content-encoding"), body, messageBytesMax);
-      return bind(match, query, header.get("content-type") ?? "", bytes);
+      return bindRequest(match, query, header.get("content-type"), bytes);
     },
-    reply(context, message) {
+    async reply(context, message) {
       const header = new Headers(context.responseHeader);
-      header.set("content-type", "application/json");
-      return { status: 200, header, body: Buffer.from(toJsonString(method.output, message)) };
+      const { contentType, body } = encodeResponse(match.route, message);
+      header.set("content-type", contentType);
+      const compressed = await compressIfAccepted(context.requestHeader.get("accept-encoding"), body);
+      if (compressed) header.set("content-encoding", "gzip");
+      return { status: 200, header, body: compressed ?? body };
     },
     error: restError,
   };
 }
 
-function bind({ route, segments }: Match, query: string, contentType: string, body: Uint8Array): Message {
-  const { method, template } = route;
-  const json = route.body === "*" ? jsonBody(contentType, body) : {};
-  if (route.body !== "*" && body.length > 0) throw malformed("this method takes no body");
-  for (const name of new URLSearchParams(query).keys()) {
-    throw malformed("this method has no query parameter of that name", name.slice(0, 50).toWellFormed());
-  }
-  for (const { path, start, end } of template.variables) {
-    const field = method.input.fields.find((f) => f.name === path);
-    for (const key of [path, field?.jsonName ?? path]) {
-      if (Object.hasOwn(json, key))
-        throw malformed(`${path} is bound by the path: leave it out of the body`, path);
+/**
+ * Makes the message of a request. A field has one source: the path before the body before the query.
+ *
+ * @param query what follows the question mark, or "".
+ * @param contentType null if the request has none.
+ * @throws INVALID_ARGUMENT, with the reason MEDIA_TYPE_UNSUPPORTED for a body that is not JSON.
+ */
+export function bindRequest(
+  { route, segments }: RestMatch,
+  query: string,
+  contentType: string | null,
+  body: Uint8Array,
+): Message {
+  const json = bodyJson(route, contentType, body);
+  for (const [i, variable] of route.template.variables.entries()) {
+    const path = route.variables[i] ?? [];
+    const text = captureOf(variable, segments);
+    if (text === undefined) {
+      throw malformed(
+        `${variable.path} in the path is not the percent-encoding of text in UTF-8 without U+0000`,
+        variable.path,
+      );
     }
-    json[path] = decodeSegments(segments.slice(start, end === -1 ? undefined : end), path);
+    // CVE-2026-48599: what is authorized must be what is called, so nothing stands in for the path.
+    if (isGiven(json, path))
+      throw malformed(`${variable.path} comes from the path: leave it out of the body`, variable.path);
+    setParameter(json, path, text);
   }
-  return messageFromJson(method.input, json);
+  setQuery(json, route.method.input, query, route.taken);
+  return messageFromJson(route.method.input, json);
 }
 
-function jsonBody(contentType: string, body: Uint8Array): JsonObject {
-  if (!/^application\/json *(;|$)/i.test(contentType)) {
+/** The proto JSON of the message as far as it comes from the body. */
+function bodyJson({ body }: RestRoute, contentType: string | null, bytes: Uint8Array): JsonObject {
+  if (body === undefined) {
+    if (bytes.length > 0) throw malformed("this method takes no body: leave it out");
+    return {};
+  }
+  // RFC 9110 §8.3: who sends content says of what type. Neither is a request that leaves the fields unset.
+  if (bytes.length === 0 && contentType === null) return {};
+  if (!isJson(contentType ?? ""))
     throw wireError(Code.InvalidArgument, "MEDIA_TYPE_UNSUPPORTED", "send the body as application/json");
-  }
-  const json: JsonValue = parseJson(body);
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+  const json = parseJson(bytes);
+  if (body !== "*") return { [body.jsonName]: json };
+  if (typeof json !== "object" || json === null || Array.isArray(json))
     throw malformed("a JSON object is expected ({} for an empty message)");
-  }
   return json;
 }
 
-/** One segment is decoded fully. Several keep an encoded slash, which is not one between them. */
-function decodeSegments(segments: readonly string[], field: string): string {
-  try {
-    if (segments.length === 1) return decodeURIComponent(segments[0] ?? "");
-    return segments.map((segment) => segment.split(/(%2f)/i).map(decodeUnlessSlash).join("")).join("/");
-  } catch {
-    throw malformed(`${field} is not valid percent-encoding of UTF-8 in the path`, field);
-  }
+/** `application/json`, in UTF-8 (RFC 8259 §8.1). */
+function isJson(contentType: string): boolean {
+  const [type, ...parameters] = contentType
+    .toLowerCase()
+    .split(";")
+    .map((part) => part.trim());
+  return (
+    type === "application/json" && parameters.every((parameter) => /^(charset=("?)utf-8\2)?$/.test(parameter))
+  );
 }
 
-function decodeUnlessSlash(text: string): string {
-  return /^%2f$/i.test(text) ? text : decodeURIComponent(text);
+/** The body of a reply, as the rule has it: the message, or one field of it. */
+export function encodeResponse(
+  { method, responseBody }: RestRoute,
+  message: Message,
+): { contentType: string; body: Uint8Array } {
+  const whole = toJson(method.output, message);
+  const json = responseBody
+    ? ((whole as JsonObject)[responseBody.field.jsonName] ?? responseBody.unset)
+    : whole;
+  return { contentType: "application/json", body: Buffer.from(JSON.stringify(json)) };
 }
 
-const registry = createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema);
-
-/** `google.rpc.Status` as JSON (AIP-193). */
+/** `google.rpc.Status` as JSON (AIP-193), with the HTTP status of its code. */
 export function restError(error: ConnectError, responseHeader: Headers = new Headers()): Reply {
   const header = new Headers(responseHeader);
   for (const [name, value] of error.metadata) header.append(name, value);
+  // An error that another server sent may bring the headers of that message along.
+  for (const name of framing) header.delete(name);
   header.set("content-type", "application/json");
   const seconds = retryAfter(error);
   if (seconds !== undefined) header.set("retry-after", String(seconds));
-  const status = create(StatusSchema, {
-    code: error.code,
-    message: error.rawMessage,
-    details: error.details.map((detail) =>
-      "desc" in detail
-        ? anyPack(detail.desc, create(detail.desc as DescMessage, detail.value))
-        : { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value },
-    ),
-  });
   const reason = error.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
+  const details = error.details.map(detailToJson);
+  const status = { code: error.code, message: error.rawMessage, ...(details.length > 0 && { details }) };
   return {
-    status: statusByReason[reason] ?? statusByCode[error.code],
+    status: statusByReason.get(reason) ?? statusByCode[error.code],
     header,
-    body: Buffer.from(JSON.stringify(toJson(StatusSchema, status, { registry }))),
+    body: Buffer.from(JSON.stringify(status)),
   };
 }
 
-const statusByReason: Record<string, number> = {
-  REQUEST_TOO_LARGE: 413,
-  ROUTE_NOT_FOUND: 404,
-  METHOD_NOT_ALLOWED: 405,
-  MEDIA_TYPE_UNSUPPORTED: 415,
-};
+/** What belongs to one message on one connection (RFC 9110 §7.6.1, §8). */
+const framing = [
+  "connection",
+  "content-encoding",
+  "content-length",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+];
+
+const standardDetails = createRegistry(file_google_rpc_error_details);
+
+/** A `google.protobuf.Any` as JSON. Of a type that is not known here it is the bytes, in base64. */
+function detailToJson(detail: ConnectError["details"][number]): JsonValue {
+  const own = "desc" in detail;
+  const typeName = own ? detail.desc.typeName : detail.type;
+  const any = own
+    ? anyPack(detail.desc, create(detail.desc, detail.value))
+    : create(AnySchema, { typeUrl: `type.googleapis.com/${typeName}`, value: detail.value });
+  if (standardDetails.getMessage(typeName)) return toJson(AnySchema, any, { registry: standardDetails });
+  if (own) return toJson(AnySchema, any, { registry: createRegistry(detail.desc) });
+  return { "@type": any.typeUrl, value: Buffer.from(any.value).toString("base64") };
+}
+
+const statusByReason: ReadonlyMap<string, number> = new Map([
+  ["REQUEST_TOO_LARGE", 413],
+  ["ROUTE_NOT_FOUND", 404],
+  ["METHOD_NOT_ALLOWED", 405],
+  ["NOT_ACCEPTABLE", 406],
+  ["MEDIA_TYPE_UNSUPPORTED", 415],
+]);
 
 /** The HTTP status of each code, as google/rpc/code.proto has it. */
 const statusByCode: Record<Code, number> = {

@@ -1,4 +1,4 @@
-import type { PathTemplate } from "./path-template.ts";
+import { literalText, type PathTemplate, percentDecode } from "./path-template.ts";
 
 /** What is found for a request. `segments` are those of the raw path, still encoded, without the verb. */
 export type Found<R> =
@@ -14,11 +14,14 @@ interface Node<R> {
   readonly routes: Map<string, Map<string, R>>;
 }
 
-/** Routes by path: a literal before `*` before `**`, segment by segment. */
+/** Routes by path: a literal before `*` before `**`, segment by segment, among those of the method. */
 export class RouteTrie<R> {
   readonly #root: Node<R> = createNode();
 
-  /** @throws Error if a route of the same method and shape is there. */
+  /**
+   * @param httpMethod "*" for every method that has no route of its own there.
+   * @throws Error if a route of the same method and shape is there.
+   */
   add(httpMethod: string, template: PathTemplate, route: R, describe: (route: R) => string): void {
     let node = this.#root;
     for (const segment of template.segments) node = childFor(node, segment);
@@ -29,24 +32,27 @@ export class RouteTrie<R> {
     byMethod.set(httpMethod, route);
   }
 
-  /** @param path the raw path of the request: it is split before anything in it is decoded. */
+  /**
+   * Finds the route of a request. `allow` is sorted, and is there only if the path has no route of the method.
+   *
+   * @param path the raw path of the request, without the query: it is split before anything in it is decoded.
+   */
   find(httpMethod: string, path: string): Found<R> {
     if (!path.startsWith("/")) return { kind: "not_found" };
-    const segments = path.slice(1).split("/");
-    const allow = new Set<string>();
-    // A colon begins a verb only where a route has that verb; elsewhere it is part of the segment.
-    const found =
-      this.#withVerb(segments, httpMethod, allow) ?? search(this.#root, segments, httpMethod, allow);
-    if (found) return found;
-    return allow.size > 0 ? { kind: "method_not_allowed", allow: [...allow] } : { kind: "not_found" };
-  }
-
-  #withVerb(segments: string[], httpMethod: string, allow: Set<string>): Found<R> | undefined {
-    const last = segments.at(-1) ?? "";
-    const colon = last.lastIndexOf(":");
-    if (colon === -1) return undefined;
-    const bare = [...segments.slice(0, -1), last.slice(0, colon)];
-    return search(this.#root, bare, httpMethod, allow, last.slice(colon + 1));
+    const whole = path.slice(1).split("/");
+    for (const { segments, verb } of [...withVerb(whole), { segments: whole, verb: "" }]) {
+      const candidates = nodesFor(this.#root, segments).flatMap((node) => node.routes.get(verb) ?? []);
+      for (const byMethod of candidates) {
+        const route = byMethod.get(httpMethod) ?? byMethod.get("*");
+        if (route !== undefined) return { kind: "match", route, segments };
+      }
+      // Where a verb is known, for whatever method, it is no part of the segment: the method cannot change what is meant.
+      if (candidates.length > 0) {
+        const allow = new Set(candidates.flatMap((byMethod) => [...byMethod.keys()]));
+        return { kind: "method_not_allowed", allow: [...allow].sort() };
+      }
+    }
+    return { kind: "not_found" };
   }
 }
 
@@ -64,41 +70,39 @@ function childFor<R>(node: Node<R>, segment: string): Node<R> {
     node.rest ??= createNode();
     return node.rest;
   }
-  const child = node.literals.get(segment) ?? createNode<R>();
-  node.literals.set(segment, child);
+  const text = literalText(segment);
+  const child = node.literals.get(text) ?? createNode<R>();
+  node.literals.set(text, child);
   return child;
 }
 
-function search<R>(
-  root: Node<R>,
-  segments: readonly string[],
-  httpMethod: string,
-  allow: Set<string>,
-  verb = "",
-): Found<R> | undefined {
-  const at = (node: Node<R>, index: number): R | undefined => {
-    if (index === segments.length) return routeOf(node) ?? (node.rest && routeOf(node.rest));
-    const segment = segments[index] ?? "";
-    const literal = node.literals.get(decoded(segment));
-    const route = literal && at(literal, index + 1);
-    if (route !== undefined) return route;
-    const any = segment !== "" && node.any ? at(node.any, index + 1) : undefined;
-    return any ?? (node.rest && routeOf(node.rest));
-  };
-  const routeOf = (node: Node<R>): R | undefined => {
-    const byMethod = node.routes.get(verb);
-    for (const method of byMethod?.keys() ?? []) allow.add(method);
-    return byMethod?.get(httpMethod);
-  };
-  const route = at(root, 0);
-  return route === undefined ? undefined : { kind: "match", route, segments };
+/** The path read with a verb: what follows the last colon of the last segment. Nothing if there is none. */
+function withVerb(segments: readonly string[]): { segments: readonly string[]; verb: string }[] {
+  const last = segments.at(-1) ?? "";
+  const colon = last.lastIndexOf(":");
+  const verb = percentDecode(last.slice(colon + 1));
+  if (colon === -1 || !verb) return [];
+  return [{ segments: [...segments.slice(0, -1), last.slice(0, colon)], verb }];
 }
 
-function decoded(segment: string): string {
-  if (!segment.includes("%")) return segment;
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
+/** The nodes that the segments lead to, the most literal first. A node is visited once at most: the trie bounds the work. */
+function nodesFor<R>(root: Node<R>, segments: readonly string[]): Node<R>[] {
+  // What cannot be decoded equals no literal. A wildcard takes it, and the one who binds it can say what is wrong.
+  const texts = segments.map(percentDecode);
+  // Clients and proxies remove dot segments (RFC 3986 §5.2.4): here they are neither removed nor data.
+  if (texts.some((text) => text === "." || text === "..")) return [];
+  const nodes: Node<R>[] = [];
+  const visit = (node: Node<R>, index: number): void => {
+    if (index === segments.length) nodes.push(node);
+    else {
+      const text = texts[index];
+      const literal = text === undefined ? undefined : node.literals.get(text);
+      if (literal) visit(literal, index + 1);
+      if (node.any && text !== "") visit(node.any, index + 1);
+    }
+    // An empty segment is nothing that can be named. As the only one it is what `**` makes of a slash at the end.
+    if (node.rest && (index === segments.length - 1 || !texts.includes("", index))) nodes.push(node.rest);
+  };
+  visit(root, 0);
+  return nodes;
 }
