@@ -8,6 +8,7 @@ import {
   type MessageShape,
   ScalarType,
 } from "@bufbuild/protobuf";
+import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
 import { malformed } from "./wire-error.ts";
 
@@ -65,19 +66,70 @@ export function messageFromJson<D extends DescMessage>(
 /** What a JSON parser loses or takes too kindly: large and oddly spelled numbers, halves of characters, depth. */
 function refuseHazards(desc: DescMessage, json: JsonValue, prefix: string, depth: number): void {
   if (depth > depthMax) throw malformed("the message is nested too deeply");
-  if (typeof json !== "object" || json === null || Array.isArray(json)) return;
+  if (!isObject(json)) return;
   for (const field of desc.fields) {
     for (const key of keysOf(field, json)) {
-      const path = prefix + field.name;
       const value = json[key];
-      const items = field.fieldKind === "list" && Array.isArray(value) ? value : [value];
-      for (const item of items) {
-        if (item === undefined) continue;
-        if (field.message) refuseHazards(field.message, item, `${path}.`, depth + 1);
-        else if (field.scalar !== undefined) refuseScalar(field.scalar, item, path);
-        else if (field.enum) refuseUnknownName(field.enum, item, path);
-      }
+      if (value === undefined) continue;
+      for (const item of itemsOf(field, value)) refuseItem(field, item, prefix + field.name, depth);
     }
+  }
+}
+
+function itemsOf(field: DescField, value: JsonValue): JsonValue[] {
+  if (field.fieldKind === "list" && Array.isArray(value)) return value;
+  if (field.fieldKind === "map" && isObject(value)) return Object.values(value);
+  return [value];
+}
+
+function refuseItem(field: DescField, value: JsonValue, path: string, depth: number): void {
+  const { message } = field;
+  if (field.enum) refuseUnknownName(field.enum, value, path);
+  else if (!message) refuseScalar(valueTypeOf(field), value, path);
+  // Messages with a JSON of their own.
+  else if (isWrapperDesc(message)) refuseScalar(message.fields[0].scalar, value, path);
+  else if (wellKnownForms.has(message.typeName))
+    wellKnownForms.get(message.typeName)?.(value, path, depth + 1);
+  else refuseHazards(message, value, `${path}.`, depth + 1);
+}
+
+function valueTypeOf(field: DescField): ScalarType {
+  return field.scalar ?? ScalarType.STRING;
+}
+
+const wellKnownForms = new Map<string, (value: JsonValue, path: string, depth: number) => void>([
+  ["google.protobuf.Struct", refuseHalves],
+  ["google.protobuf.Value", refuseHalves],
+  ["google.protobuf.ListValue", refuseHalves],
+  // fromJson reads "3sxyz" as 3 seconds, and the 31st of February as the 3rd of March.
+  [
+    "google.protobuf.Duration",
+    refuseUnless("a duration such as 3.5s", (text) => /^-?[0-9]{1,12}(\.[0-9]{1,9})?s$/.test(text)),
+  ],
+  ["google.protobuf.Timestamp", refuseUnless("a time such as 2026-01-31T12:00:00Z", isDate)],
+]);
+
+function refuseUnless(expected: string, isValid: (text: string) => boolean) {
+  return (value: JsonValue, path: string) => {
+    if (typeof value === "string" && !isValid(value))
+      throw malformed(`${path} is not valid: ${expected} is expected`, path);
+  };
+}
+
+function isDate(text: string): boolean {
+  const [, year, month, day] = /^([0-9]{4})-([0-9]{2})-([0-9]{2})T/.exec(text) ?? [];
+  const date = new Date(`${year}-${month}-${day}T00:00:00Z`);
+  return !Number.isNaN(date.getTime()) && date.getUTCDate() === Number(day);
+}
+
+/** Free JSON: every string in it, at any depth. */
+function refuseHalves(value: JsonValue, path: string, depth: number): void {
+  if (depth > depthMax) throw malformed("the message is nested too deeply");
+  if (typeof value === "string") refuseScalar(ScalarType.STRING, value, path);
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, inner] of Object.entries(value)) {
+    refuseScalar(ScalarType.STRING, key, path);
+    refuseHalves(inner, path, depth + 1);
   }
 }
 

@@ -86,7 +86,7 @@ export async function serveUnary(
   let reply: Reply;
   try {
     const timeoutMs = codec.timeoutMs(header);
-    const body = await readBody(request, bodyBytesMax(options, codec));
+    const body = await readBody(request, bodyBytesMax(options, codec), options.messageBytesMax);
     const message = await codec.decode(header, body);
     context = createHandlerContext({
       service: endpoint.service,
@@ -150,13 +150,15 @@ function canceled(): ConnectError {
   return wireError(Code.Canceled, "CANCELED", "the client went away");
 }
 
-/** Frames and base64 add to the message. */
-function bodyBytesMax({ messageBytesMax }: LaneOptions, codec: Codec): number {
-  return codec.protocol === "grpc-web" ? Math.ceil((messageBytesMax + 5) * (4 / 3)) + 4 : messageBytesMax + 5;
+/** How long a body can be whose message is not too large: frames and base64 add to it. */
+function bodyBytesMax({ messageBytesMax }: LaneOptions, { protocol }: Codec): number {
+  if (protocol === "grpc") return messageBytesMax + 5;
+  if (protocol === "grpc-web") return Math.ceil((messageBytesMax + 5) / 3) * 4;
+  return messageBytesMax;
 }
 
 /** The headers of a request, without those of HTTP/2 itself. Repeated ones are joined. */
-export function headersOf(request: NodeRequest): Headers {
+function headersOf(request: NodeRequest): Headers {
   const headers = new Headers();
   const { rawHeaders } = request;
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -167,12 +169,16 @@ export function headersOf(request: NodeRequest): Headers {
 }
 
 /**
- * Reads a body of at most so many bytes.
+ * Reads a body of at most `bytesMax`, which is what a message of `messageBytesMax` comes to.
  *
  * @throws RESOURCE_EXHAUSTED as soon as it is longer, or says that it will be.
  */
-export async function readBody(request: NodeRequest, bytesMax: number): Promise<Uint8Array> {
-  if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw tooLarge(bytesMax);
+async function readBody(
+  request: NodeRequest,
+  bytesMax: number,
+  messageBytesMax: number,
+): Promise<Uint8Array> {
+  if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw tooLarge(messageBytesMax);
   return await new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -182,7 +188,7 @@ export async function readBody(request: NodeRequest, bytesMax: number): Promise<
       if (length <= bytesMax) return;
       request.off("data", read);
       request.pause();
-      reject(tooLarge(bytesMax));
+      reject(tooLarge(messageBytesMax));
     };
     request.on("data", read);
     request.once("end", () =>
@@ -230,7 +236,8 @@ export function send(request: NodeRequest, response: NodeResponse, reply: Reply)
   response.setHeader("cache-control", "no-store");
   if (!("stream" in response) && unread) response.setHeader("connection", "close");
   const trailer = reply.trailer && Object.fromEntries(reply.trailer);
-  if (!trailer) response.setHeader("content-length", reply.body.length);
+  // RFC 9110 §8.6: no length where there can be no content.
+  if (!trailer && reply.status !== 204) response.setHeader("content-length", reply.body.length);
   response.writeHead(reply.status);
   if (request.method !== "HEAD" && reply.body.length > 0) (response as ServerResponse).write(reply.body);
   if (trailer) (response as ServerResponse).addTrailers(trailer);

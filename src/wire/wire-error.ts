@@ -9,37 +9,60 @@ export type WireReason =
   | "ROUTE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
   | "MEDIA_TYPE_UNSUPPORTED"
-  | "UNIMPLEMENTED"
+  | "NOT_ACCEPTABLE"
   | "DEADLINE_EXCEEDED"
   | "CANCELED"
+  | "UNIMPLEMENTED"
+  | "UNAVAILABLE"
   | "INTERNAL";
 
-const domain = "countersign";
+export interface WireErrorOptions {
+  /** The fields to blame, by their paths in proto spelling. */
+  readonly field?: string | readonly string[];
+  readonly domain?: string;
+}
 
-/** An error of the wire, with ErrorInfo, and BadRequest where fields are to blame. */
+const wireDomain = "countersign";
+
+/** An error of the wire: always with ErrorInfo, and with BadRequest where fields are to blame. */
 export function wireError(
   code: Code,
   reason: WireReason,
   message: string,
-  ...fields: string[]
+  { field = [], domain = wireDomain }: WireErrorOptions = {},
 ): ConnectError {
   const error = new ConnectError(message, code);
   error.details.push({ desc: ErrorInfoSchema, value: { reason, domain } });
+  const fields = typeof field === "string" ? [field] : field;
   if (fields.length > 0) {
-    const fieldViolations = fields.map((field) => ({ field, description: message, reason }));
+    const fieldViolations = fields.map((path) => ({ field: path, description: message, reason }));
     error.details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
   }
   return error;
 }
 
 /** INVALID_ARGUMENT: the request is not what its protocol says it must be. */
-export function malformed(message: string, ...fields: string[]): ConnectError {
-  return wireError(Code.InvalidArgument, "REQUEST_MALFORMED", message, ...fields);
+export function malformed(message: string, ...field: string[]): ConnectError {
+  return wireError(Code.InvalidArgument, "REQUEST_MALFORMED", message, { field });
+}
+
+/** RESOURCE_EXHAUSTED: the request is longer than the service reads. */
+export function tooLarge(bytesMax: number): ConnectError {
+  return wireError(
+    Code.ResourceExhausted,
+    "REQUEST_TOO_LARGE",
+    `the message is too large: send at most ${bytesMax} bytes`,
+  );
+}
+
+/** CANCELED: nobody waits for the answer any more. */
+export function canceled(): ConnectError {
+  return wireError(Code.Canceled, "CANCELED", "the client went away");
 }
 
 /**
- * Gives anything that was thrown the shape in which every error leaves: a ConnectError with ErrorInfo. What was not
- * thrown to be told becomes INTERNAL, without its words.
+ * Gives anything that was thrown the shape in which every error leaves: a ConnectError with ErrorInfo, whose reason is
+ * the name of the code if it has none. What was not thrown to be told becomes INTERNAL, without its words.
  */
 export function withErrorInfo(thrown: unknown): ConnectError {
   if (!(thrown instanceof ConnectError)) {
@@ -48,14 +71,15 @@ export function withErrorInfo(thrown: unknown): ConnectError {
     return error;
   }
   if (thrown.findDetails(ErrorInfoSchema).length === 0) {
-    const reason =
-      reasons[thrown.code] ?? Code[thrown.code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
-    thrown.details.push({ desc: ErrorInfoSchema, value: { reason, domain } });
+    thrown.details.push({
+      desc: ErrorInfoSchema,
+      value: { reason: upperSnake(Code[thrown.code]), domain: wireDomain },
+    });
   }
   return thrown;
 }
 
-const reasons: Partial<Record<Code, WireReason>> = {
-  [Code.InvalidArgument]: "REQUEST_MALFORMED",
-  [Code.ResourceExhausted]: "REQUEST_TOO_LARGE",
-};
+/** `FailedPrecondition` as `FAILED_PRECONDITION`. */
+function upperSnake(name: string): string {
+  return name.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+}

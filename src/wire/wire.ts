@@ -61,6 +61,9 @@ export function createWire(options: WireOptions): NodeHandler {
   const routes = createRestRouter([...endpoints.keys()]);
 
   return (request, response) => {
+    // An error that nobody listens to ends the process. Whoever reads or writes notices by itself.
+    request.on("error", ignore);
+    response.on("error", ignore);
     const { url = "", method = "" } = request;
     const mark = url.indexOf("?");
     const path = mark === -1 ? url : url.slice(0, mark);
@@ -74,18 +77,27 @@ export function createWire(options: WireOptions): NodeHandler {
       send(request, response, restError(error, header));
     };
 
+    const sendOptions = (allow: readonly string[]) => {
+      send(request, response, { status: 204, header: allowed(allow), body: new Uint8Array() });
+    };
+
     const endpoint = byPath.get(path);
     if (endpoint) {
+      if (method === "OPTIONS") return sendOptions(["POST"]);
       if (method !== "POST") return refuse(...methodNotAllowed(["POST"]));
       const codec = codecOf(endpoint.method, contentType, messageBytesMax);
       return codec ? serve(endpoint, codec) : refuse(...mediaTypeUnsupported());
     }
-    const found = routes.find(method === "HEAD" ? "GET" : method, path);
+    let found = routes.find(method, path);
+    // HEAD is GET without the body (RFC 9110 §9.3.2), unless a rule has a HEAD of its own.
+    if (method === "HEAD" && found.kind !== "match") found = routes.find("GET", path);
     if (found.kind === "match") {
       const query = mark === -1 ? "" : url.slice(mark + 1);
       serve(endpoints.get(found.route.method), restCodec(found, query, messageBytesMax));
     } else if (found.kind === "method_not_allowed") {
-      refuse(...methodNotAllowed(found.allow));
+      const allow = found.allow.includes("GET") ? [...found.allow, "HEAD"] : found.allow;
+      if (method === "OPTIONS") sendOptions(allow);
+      else refuse(...methodNotAllowed(allow));
     } else if (/^application\/grpc($|[;+])/.test(contentType)) {
       const error = wireError(Code.Unimplemented, "UNIMPLEMENTED", "there is no such method");
       onRefused?.({ method: undefined, protocol: "grpc", error, durationMs: 0 });
@@ -148,7 +160,12 @@ function methodNotAllowed(allow: readonly string[]): [ConnectError, Headers] {
     "METHOD_NOT_ALLOWED",
     `call this path with ${allow.join(" or ")}`,
   );
-  return [error, new Headers({ allow: allow.join(", ") })];
+  return [error, allowed(allow)];
+}
+
+/** RFC 9110 §10.2.1: every path that is there can be asked for its OPTIONS. */
+function allowed(methods: readonly string[]): Headers {
+  return new Headers({ allow: [...methods, "OPTIONS"].join(", ") });
 }
 
 function mediaTypeUnsupported(): [ConnectError, Headers] {
@@ -161,3 +178,5 @@ function mediaTypeUnsupported(): [ConnectError, Headers] {
   );
   return [error, new Headers({ "accept-post": types })];
 }
+
+function ignore(): void {}

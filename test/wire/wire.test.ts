@@ -423,7 +423,7 @@ describe("paths and methods", () => {
     const body = (await response.toArray()).join("");
     expect(response.statusCode).toBe(status);
     expect(response.headers["content-type"]).toBe("application/json");
-    if (status === 405) expect(response.headers.allow).toBe("POST");
+    if (status === 405) expect(response.headers.allow).toBe("POST, OPTIONS");
     if (status === 415) expect(response.headers["accept-post"]).toContain("application/grpc");
     if (method === "HEAD") expect(body).toBe("");
     else if (status >= 400) {
@@ -432,6 +432,16 @@ describe("paths and methods", () => {
         domain: "countersign",
       });
     } else if (path.includes("%252F")) expect(JSON.parse(body).user.userId).toBe("a%2Fb");
+  });
+
+  it.each([
+    [`${rpc}/AddOTPEmail`, "POST, OPTIONS"],
+    ["/v3alpha/users/u", "GET, HEAD, OPTIONS"],
+    ["/v3alpha/users", "POST, OPTIONS"],
+  ])("OPTIONS %s says %s", async (path, allow) => {
+    const { origin } = await serve();
+    const response = await fetch(origin + path, { method: "OPTIONS" });
+    expect([response.status, response.headers.get("allow"), await response.text()]).toEqual([204, allow, ""]);
   });
 
   it("an unknown method is UNIMPLEMENTED to a gRPC client", async () => {
