@@ -161,6 +161,7 @@ function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserW
   return createWire({
     services: [bind(UserService, createUserService({ otp, parsers, linkHosts }))],
     aliases: publishedPaths,
+    rpcOnRestPaths: true,
     interceptors: createInterceptors({
       log,
       verifier,

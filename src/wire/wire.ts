@@ -9,6 +9,7 @@ import {
 import { connectCodec } from "./connect.ts";
 import { grpcCodec, grpcError } from "./grpc.ts";
 import { grpcWebCodec } from "./grpc-web.ts";
+import { bindPath } from "./rest/bind-path.ts";
 import { createRestRouter, restCodec, restError } from "./rest/rest.ts";
 import {
   type Codec,
@@ -29,6 +30,11 @@ export interface WireOptions {
   readonly interceptors?: readonly Interceptor[];
   /** Of a message, also after decompression. 64 KiB unless given. */
   readonly messageBytesMax?: number;
+  /**
+   * Whether a POST to a REST path may also have a body of gRPC, gRPC-Web or `application/proto`, with the variables of
+   * the path bound into the message. Otherwise it is refused with 415, as the strict profile has it.
+   */
+  readonly rpcOnRestPaths?: boolean;
   /** Told of requests that are answered with an error before any interceptor sees them. It must not throw. */
   readonly onRefused?: (refused: RefusedRequest) => void;
 }
@@ -54,7 +60,7 @@ export function protocolOf(request: { readonly contextValues: ContextValues }): 
  * @throws at once on a rule that is not valid, or two of the same shape.
  */
 export function createWire(options: WireOptions): NodeHandler {
-  const { interceptors = [], messageBytesMax = 64 * 1024, onRefused } = options;
+  const { interceptors = [], messageBytesMax = 64 * 1024, rpcOnRestPaths = false, onRefused } = options;
   const lane: LaneOptions = { interceptors: [...interceptors], messageBytesMax, onRefused };
   const endpoints = endpointsOf(options.services);
   const byPath = pathsOf(endpoints, options.aliases ?? {});
@@ -93,7 +99,13 @@ export function createWire(options: WireOptions): NodeHandler {
     if (method === "HEAD" && found.kind !== "match") found = routes.find("GET", path);
     if (found.kind === "match") {
       const query = mark === -1 ? "" : url.slice(mark + 1);
-      serve(endpoints.get(found.route.method), restCodec(found, query, messageBytesMax));
+      const rpc =
+        rpcOnRestPaths && method === "POST" && codecOf(found.route.method, contentType, messageBytesMax);
+      const codec =
+        rpc && !contentType.startsWith("application/json")
+          ? bindPath(rpc, found, query)
+          : restCodec(found, query, messageBytesMax);
+      serve(endpoints.get(found.route.method), codec);
     } else if (found.kind === "method_not_allowed") {
       const allow = found.allow.includes("GET") ? [...found.allow, "HEAD"] : found.allow;
       if (method === "OPTIONS") sendOptions(allow);

@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import {
   createConnectTransport,
@@ -14,7 +14,11 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { AddOTPEmailRequestSchema, UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import {
+  AddOTPEmailRequestSchema,
+  AddOTPEmailResponseSchema,
+  UserService,
+} from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { listen } from "../../src/http/server.ts";
 import { bind, createWire, protocolOf } from "../../src/wire/wire.ts";
 import { transport } from "../support/app.ts";
@@ -24,14 +28,20 @@ const rpc = "/countersign.user.v3alpha.UserService";
 
 interface Options {
   readonly interceptors?: Interceptor[];
+  readonly rpcOnRestPaths?: boolean;
   /** What AddOTPEmail does, before it replies with the user id as the id of the authenticator. */
   readonly work?: (context: HandlerContext) => Promise<void> | void;
 }
 
 /** A wire with a service that echoes, on a real port. */
-async function serve({ interceptors = [], work }: Options = {}): Promise<{ origin: string; port: number }> {
+async function serve({
+  interceptors = [],
+  work,
+  rpcOnRestPaths = false,
+}: Options = {}): Promise<{ origin: string; port: number }> {
   const handler = createWire({
     interceptors,
+    rpcOnRestPaths,
     aliases: { "/other.Service/Add": UserService.method.addOTPEmail },
     services: [
       bind(UserService, {
@@ -461,6 +471,60 @@ describe("paths and methods", () => {
     await once(stream, "close");
     expect(stream.rstCode).toBe(0);
   });
+});
+
+describe("an RPC body on a REST path", () => {
+  const path = "/v3alpha/users/u/otp_email";
+  const bodyOf = (userId: string) =>
+    toBinary(
+      AddOTPEmailRequestSchema,
+      create(AddOTPEmailRequestSchema, { userId, email: { address: "a@x.io" } }),
+    );
+
+  it.each([
+    ["left out", ""],
+    ["the same", "u"],
+  ])("is called with what the path says, where the message has it %s", async (_name, userId) => {
+    const { origin } = await serve({ rpcOnRestPaths: true });
+    const proto = await post(origin + path, "application/proto", bodyOf(userId));
+    expect(fromBinary(AddOTPEmailResponseSchema, proto.bytes)).toMatchObject({
+      otpEmailId: "u",
+      verificationCode: "a@x.io",
+    });
+    const web = await post(origin + path, "application/grpc-web+proto", frameOf(bodyOf(userId)));
+    expect(web.text).toContain("grpc-status: 0");
+    expect(
+      fromBinary(AddOTPEmailResponseSchema, web.bytes.subarray(5, 5 + web.bytes.readUInt32BE(1))).otpEmailId,
+    ).toBe("u");
+    const grpc = await post(origin + path, "application/grpc", frameOf(bodyOf(userId)));
+    expect(grpc.headers.get("content-type")).toBe("application/grpc");
+    expect(grpc.bytes.length).toBeGreaterThan(5);
+  });
+
+  it("T35 is refused where the message says something else than the path", async () => {
+    let called = false;
+    const { origin } = await serve({
+      rpcOnRestPaths: true,
+      work: () => {
+        called = true;
+      },
+    });
+    const proto = await post(origin + path, "application/proto", bodyOf("v"));
+    expect([proto.status, JSON.parse(proto.text).code]).toEqual([400, "invalid_argument"]);
+    const web = await post(origin + path, "application/grpc-web", frameOf(bodyOf("v")));
+    expect(web.text).toContain("grpc-status: 3");
+    const query = await post(`${origin}${path}?user_id=v`, "application/proto", bodyOf(""));
+    expect(query.status).toBe(400);
+    expect(called).toBe(false);
+  });
+
+  it.each(["application/proto", "application/grpc", "application/grpc-web+proto"])(
+    "is refused unless the service wants it: %s",
+    async (contentType) => {
+      const { origin } = await serve();
+      expect((await post(origin + path, contentType, frameOf(bodyOf("u")))).status).toBe(415);
+    },
+  );
 });
 
 describe("clients that go away", () => {
