@@ -49,8 +49,8 @@ export interface OTPEmailsTable {
   code_key_id: string | null;
   code_salt: Uint8Array | null;
   code_expire_time: number | null;
-  /** Wrong or unfinished attempts at the live code. */
-  code_attempts: number;
+  /** Wrong or unfinished attempts since the last right code or lock, over all codes: a new code does not refill them. */
+  attempts: number;
   /** How often this authenticator was locked since the last right code. */
   lock_count: number;
   locked_until: number | null;

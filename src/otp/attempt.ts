@@ -7,7 +7,7 @@ import { findUser, requireActive } from "../user/user.ts";
 import { codesEqual, normalizeCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { enrolmentCode, type LiveCode } from "./live-code.ts";
-import { attemptsExhausted, noLock } from "./otp-email.ts";
+import { attemptsExhausted, noFailures } from "./otp-email.ts";
 import type { Policy } from "./policy.ts";
 
 export interface VerifyOTPEmail {
@@ -55,7 +55,7 @@ export async function verifyOTPEmail(
   if (!key) throw codeExpired();
   const code = { secret: key.secret, salt: attempt.code_salt };
   if (!codesEqual(enrolmentCode(context, user.org_id, attempt, code), input.code)) {
-    await recordFailure(context, user.user_id, input, attempt.code_attempts);
+    await recordFailure(context, user.user_id, input, attempt.attempts);
     throw invalidArgument("CODE_INVALID", "code", "this is not the code of the mail: check it and try again");
   }
   return useCode(context, user.user_id, input, code.salt);
@@ -77,16 +77,16 @@ async function countAttempt(context: OTPContext, userId: string, otpEmailId: str
     trx
       .updateTable("otp_emails")
       .set((eb) => ({
-        code_attempts: eb("code_attempts", "+", 1),
+        attempts: eb("attempts", "+", 1),
         locked_until: eb
           .case()
-          .when("code_attempts", ">=", attemptsMax - 1)
+          .when("attempts", ">=", attemptsMax - 1)
           .then(lockedUntil)
           .else(eb.ref("locked_until"))
           .end(),
         lock_count: eb
           .case()
-          .when("code_attempts", ">=", attemptsMax - 1)
+          .when("attempts", ">=", attemptsMax - 1)
           .then(eb("lock_count", "+", 1))
           .else(eb.ref("lock_count"))
           .end(),
@@ -96,14 +96,14 @@ async function countAttempt(context: OTPContext, userId: string, otpEmailId: str
       .where("verify_time", "is", null)
       .where("code_salt", "is not", null)
       .where("code_expire_time", ">", now)
-      .where("code_attempts", "<", attemptsMax)
+      .where("attempts", "<", attemptsMax)
       .where((eb) => eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]))
       .where(({ exists, selectFrom }) =>
         exists(
           selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"),
         ),
       )
-      .returning(["otp_email_id", "user_id", "address", "code_attempts", "code_key_id", "code_salt"])
+      .returning(["otp_email_id", "user_id", "address", "attempts", "code_key_id", "code_salt"])
       .executeTakeFirst(),
   );
   if (counted?.code_key_id == null || counted.code_salt === null) return undefined;
@@ -126,8 +126,7 @@ async function useCode(
         code_key_id: null,
         code_salt: null,
         code_expire_time: null,
-        code_attempts: 0,
-        ...noLock,
+        ...noFailures,
         change_time: now,
       })
       .where("otp_email_id", "=", input.otpEmailId)

@@ -12,7 +12,7 @@ export type CodeColumns = Pick<
   | "code_key_id"
   | "code_salt"
   | "code_expire_time"
-  | "code_attempts"
+  | "attempts"
 >;
 
 /** The key and salt of a code that can still be verified. */
@@ -26,7 +26,7 @@ export interface LiveCode {
 export function liveCode(context: OTPContext, row: CodeColumns): LiveCode | undefined {
   if (row.verify_time !== null || row.code_salt === null || row.code_key_id === null) return undefined;
   if (row.code_expire_time === null || row.code_expire_time <= context.clock.now()) return undefined;
-  if (row.code_attempts >= context.policy.enrolment.attemptsMax) return undefined;
+  if (row.attempts >= context.policy.enrolment.attemptsMax) return undefined;
   const key = context.keys.get(row.code_key_id);
   return key && { secret: key.secret, salt: row.code_salt, expireTime: row.code_expire_time };
 }

@@ -89,6 +89,7 @@ async function insertNew(
       address_canonical: input.address.canonical,
       verify_time: verified ? now : null,
       ...codeColumns(context, code),
+      attempts: 0,
       lock_count: 0,
       locked_until: null,
       create_time: now,
@@ -135,7 +136,17 @@ async function renewPending(trx: Transaction<DB>, context: OTPContext, input: Ad
   if (!alive) {
     await trx
       .updateTable("otp_emails")
-      .set({ ...codeColumns(context, code), change_time: now })
+      .set((eb) => ({
+        ...codeColumns(context, code),
+        // Not refilled by a new code, or each would be worth a few more guesses. Only a lock that was served does it.
+        attempts: eb
+          .case()
+          .when("attempts", ">=", context.policy.enrolment.attemptsMax)
+          .then(0)
+          .else(eb.ref("attempts"))
+          .end(),
+        change_time: now,
+      }))
       .where("otp_email_id", "=", row.otp_email_id)
       .execute();
   }
@@ -153,12 +164,13 @@ async function setVerified(trx: Transaction<DB>, context: OTPContext, otpEmailId
   const now = context.clock.now();
   await trx
     .updateTable("otp_emails")
-    .set({ verify_time: now, ...codeColumns(context, undefined), ...noLock, change_time: now })
+    .set({ verify_time: now, ...codeColumns(context, undefined), ...noFailures, change_time: now })
     .where("otp_email_id", "=", otpEmailId)
     .execute();
 }
 
-export const noLock = { lock_count: 0, locked_until: null };
+/** What a right code sets back. */
+export const noFailures = { attempts: 0, lock_count: 0, locked_until: null };
 
 /** RESOURCE_EXHAUSTED until the lock of the authenticator ends. */
 export function attemptsExhausted(lockedForMs: number) {
@@ -182,7 +194,6 @@ function codeColumns(context: OTPContext, code: LiveCode | undefined) {
     code_key_id: code ? context.keys.current.id : null,
     code_salt: code?.salt ?? null,
     code_expire_time: code?.expireTime ?? null,
-    code_attempts: 0,
   };
 }
 

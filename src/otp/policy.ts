@@ -13,7 +13,10 @@ export interface CodePolicy {
   readonly format: CodeFormat;
   /** How long a code lives. At most 10 minutes (ASVS 6.5.5). */
   readonly codeTtlMs: number;
-  /** Attempts at one code. The last of them locks the authenticator. */
+  /**
+   * Wrong attempts, over all codes of an authenticator since the last right one or lock. The last of them locks it, and
+   * its code dies.
+   */
   readonly attemptsMax: number;
 }
 
@@ -30,7 +33,7 @@ const dayMs = 86_400_000;
 
 /**
  * How likely one authenticator is to be guessed in a day, at most: by someone who asks for new codes, spends every
- * attempt at once and waits only for the locks.
+ * attempt at once and waits only for the locks. (A new code alone does not bring new attempts.)
  *
  * @returns a probability, 0 to 1.
  */

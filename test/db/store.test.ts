@@ -64,7 +64,7 @@ describe("a SQLite store", () => {
           user_id: "u",
           address: "a@x.io",
           address_canonical: "a@x.io",
-          code_attempts: 0,
+          attempts: 0,
           lock_count: 0,
           create_time: 1_795_000_000_000,
           change_time: 1,

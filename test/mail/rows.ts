@@ -28,7 +28,7 @@ export async function addAuthenticators(store: Store, now: number, count: number
           user_id: "u",
           address: `a${id}@x.io`,
           address_canonical: `a${id}@x.io`,
-          code_attempts: 0,
+          attempts: 0,
           lock_count: 0,
           ...times,
         })

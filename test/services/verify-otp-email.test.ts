@@ -141,7 +141,7 @@ describe("attempts", () => {
     const compared = count("CODE_INVALID") + count("OK");
     expect(compared).toBe(5);
     expect(count("ATTEMPTS_EXHAUSTED")).toBe(195);
-    expect(await rowOf(p)).toMatchObject({ code_attempts: 5, verify_time: null, lock_count: 1 });
+    expect(await rowOf(p)).toMatchObject({ attempts: 5, verify_time: null, lock_count: 1 });
   });
 
   it("T03 lets exactly one of 50 simultaneous right codes win", { timeout: 600_000 }, async () => {
@@ -182,6 +182,20 @@ describe("attempts", () => {
     const { verificationCode = "" } = await add();
     expect(await outcomeOf(p.verify(verificationCode))).toBe("OK");
     expect(await rowOf(p)).toMatchObject({ lock_count: 0 });
+  });
+
+  it("are not refilled by a new code for one that expired", async () => {
+    const p = await pending();
+    for (let i = 1; i <= 4; i++) expect(await outcomeOf(p.verify(wrongCode(p.code, i)))).toBe("CODE_INVALID");
+    p.test.clock.move(10 * minute);
+    const email = { address, verification: { case: "returnCode", value: {} } } as const;
+    const { verificationCode = "" } = await p.client.addOTPEmail({ userId: "u", email });
+    expect(await outcomeOf(p.verify(wrongCode(verificationCode)))).toBe("CODE_INVALID");
+    expect(await refusalOf(p.verify(verificationCode))).toMatchObject({
+      reason: "ATTEMPTS_EXHAUSTED",
+      retryAfter: 300,
+    });
+    expect(await rowOf(p)).toMatchObject({ lock_count: 1, verify_time: null });
   });
 
   it("survive a restart", async () => {
@@ -233,7 +247,7 @@ describe("one code", () => {
     ];
     for (const stranger of strangers) expect(await outcomeOf(p.verify(stranger))).toBe("CODE_INVALID");
     // None of them even looks like a code, and so none was counted.
-    expect(await rowOf(p)).toMatchObject({ code_attempts: 0 });
+    expect(await rowOf(p)).toMatchObject({ attempts: 0 });
   });
 
   it("T11 of one user is none of another, for the same address", async () => {
@@ -284,7 +298,7 @@ describe("one code", () => {
       code: "FailedPrecondition",
       reason: "USER_NOT_ACTIVE",
     });
-    expect(await rowOf(p)).toMatchObject({ code_attempts: 0 });
+    expect(await rowOf(p)).toMatchObject({ attempts: 0 });
   });
 
   it("F36 is refused when its key is gone; a new one can be asked for, and attempts are kept", async () => {

@@ -35,7 +35,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn("code_key_id", "text")
     .addColumn("code_salt", "blob")
     .addColumn("code_expire_time", "integer")
-    .addColumn("code_attempts", "integer", (c) => c.notNull())
+    .addColumn("attempts", "integer", (c) => c.notNull())
     .addColumn("lock_count", "integer", (c) => c.notNull())
     .addColumn("locked_until", "integer")
     .addColumn("create_time", "integer", (c) => c.notNull())
