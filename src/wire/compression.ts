@@ -1,8 +1,7 @@
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip, gzip } from "node:zlib";
 import { Code } from "@connectrpc/connect";
-import { tooLarge } from "./unary.ts";
-import { malformed, wireError } from "./wire-error.ts";
+import { malformed, tooLarge, wireError } from "./wire-error.ts";
 
 const decoders = { gzip: promisify(gunzip), br: promisify(brotliDecompress) };
 const encode = promisify(gzip);
@@ -10,31 +9,38 @@ const encode = promisify(gzip);
 /** Smaller messages are not worth the work. */
 const compressFromBytes = 1024;
 
-/** What can be read, for `accept-encoding` and `grpc-accept-encoding`. */
-export const acceptedEncodings = "gzip, br";
+/** What can be read. */
+const acceptedEncodings = "gzip,br";
 
 /**
  * Reads bytes in a content coding; the limit is that of the result.
  *
+ * @param acceptHeader the header that tells the client, with the error, what it can use instead.
  * @throws RESOURCE_EXHAUSTED if there is more, UNIMPLEMENTED for another coding, INVALID_ARGUMENT for damage.
  */
 export async function decompress(
   encoding: string | null,
   bytes: Uint8Array,
   bytesMax: number,
+  acceptHeader = "accept-encoding",
 ): Promise<Uint8Array> {
   if (encoding === null || encoding === "" || encoding === "identity") return bytes;
   if (encoding !== "gzip" && encoding !== "br") {
-    throw wireError(
+    const error = wireError(
       Code.Unimplemented,
       "UNIMPLEMENTED",
       `this compression is not supported: use ${acceptedEncodings}`,
     );
+    error.metadata.set(acceptHeader, acceptedEncodings);
+    throw error;
   }
+  // An empty message stays empty, as with connect-node.
+  if (bytes.length === 0) return bytes;
   try {
     return await decoders[encoding](bytes, { maxOutputLength: bytesMax });
   } catch (error) {
     if (error instanceof RangeError) throw tooLarge(bytesMax);
+    // connect-node calls a stream that breaks off INTERNAL. It is the caller that sent it.
     throw malformed(`the message is not valid ${encoding}`);
   }
 }
@@ -47,6 +53,6 @@ export async function compressIfAccepted(
   if (bytes.length <= compressFromBytes) return undefined;
   const accepts = (accepted ?? "")
     .split(",")
-    .some((encoding) => /^ *gzip *(;(?! *q=0(\.0*)? *$)|$)/.test(encoding));
+    .some((encoding) => /^ *gzip *(;(?! *q=0(\.0*)? *$)|$)/i.test(encoding));
   return accepts ? encode(bytes) : undefined;
 }

@@ -1,7 +1,6 @@
 import { type DescMethodUnary, fromBinary, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
-import { Code } from "@connectrpc/connect";
 import { codeToHttpStatus, errorToJsonBytes, parseTimeout } from "@connectrpc/connect/protocol-connect";
-import { acceptedEncodings, compressIfAccepted, decompress } from "./compression.ts";
+import { compressIfAccepted, decompress } from "./compression.ts";
 import { messageFromJson, parseJson } from "./json.ts";
 import { retryAfter } from "./retry-after.ts";
 import type { Codec } from "./unary.ts";
@@ -18,6 +17,7 @@ export function connectCodec(
     protocol: "connect",
 
     timeoutMs(header) {
+      // connect-node ignores a version that it does not know. Here nothing is taken for what it may not be.
       const version = header.get("connect-protocol-version");
       if (version !== null && version !== "1") throw malformed('connect-protocol-version must be "1"');
       const { timeoutMs, error } = parseTimeout(header.get("connect-timeout-ms"), Number.POSITIVE_INFINITY);
@@ -46,10 +46,13 @@ export function connectCodec(
 
     error(error, responseHeader, trailer) {
       const header = new Headers(responseHeader);
+      // What the error says of a header stands above what the method said.
+      for (const name of error.metadata.keys()) header.delete(name);
       for (const [name, value] of error.metadata) header.append(name, value);
       for (const [name, value] of trailer) header.append(`trailer-${name}`, value);
+      // Of another server's reply, if the error came from one.
+      header.delete("content-encoding");
       header.set("content-type", "application/json");
-      if (error.code === Code.Unimplemented) header.set("accept-encoding", acceptedEncodings);
       const seconds = retryAfter(error);
       if (seconds !== undefined) header.set("retry-after", String(seconds));
       return { status: codeToHttpStatus(error.code), header, body: errorToJsonBytes(error, undefined) };
@@ -62,7 +65,7 @@ export function messageFromBinary(method: DescMethodUnary, bytes: Uint8Array): M
   try {
     return fromBinary(method.input, bytes);
   } catch {
-    // Its error may quote the input.
+    // Its error may quote the input. connect-node calls this INTERNAL; it is the caller that sent it.
     throw malformed("the body is not a valid protobuf message");
   }
 }

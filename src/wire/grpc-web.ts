@@ -1,7 +1,9 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
-import { decodeFrame, encodeFrame, frame, grpcTimeoutMs } from "./grpc.ts";
+import { checkPrefix, decodeFrame, encodeFrame, frame, frameBytes, grpcTimeoutMs } from "./grpc.ts";
+import type { Reply } from "./send.ts";
 import type { Codec } from "./unary.ts";
 import { malformed } from "./wire-error.ts";
 
@@ -13,37 +15,60 @@ export function grpcWebCodec(
   method: DescMethodUnary,
   contentType: string,
   format: "json" | "proto",
-  isText: boolean,
   messageBytesMax: number,
 ): Codec {
-  const encode = (body: Uint8Array) => (isText ? Buffer.from(Buffer.from(body).toString("base64")) : body);
+  const isText = isTextType(contentType);
+  const bodyBytesMax = frameBytes(messageBytesMax);
+  const read = (body: Uint8Array) => (isText ? fromBase64(body) : body);
   return {
     protocol: "grpc-web",
+    bodyBytesMax: isText ? Math.ceil(bodyBytesMax / 3) * 4 : bodyBytesMax,
     timeoutMs: grpcTimeoutMs,
-    decode: (header, body) =>
-      decodeFrame(method, format, header, isText ? fromBase64(body) : body, messageBytesMax),
+    // 8 characters are 6 bytes.
+    checkStart: (start) => checkPrefix(read(start.subarray(0, 8)), messageBytesMax),
+    decode: (header, body) => decodeFrame(method, format, header, read(body), messageBytesMax),
     async reply(context, message) {
       const header = new Headers(context.responseHeader);
       header.set("content-type", contentType);
       const data = await encodeFrame(method, format, context.requestHeader, header, message);
       const trailer = setTrailerStatus(new Headers(context.responseTrailer), undefined);
-      return {
-        status: 200,
-        header,
-        body: encode(Buffer.concat([data, frame(trailerFlag, trailerSerialize(trailer))])),
-      };
+      return { status: 200, header, body: encodeBody([data, trailerFrame(trailer)], isText) };
     },
-    error(error, responseHeader, responseTrailer) {
-      const header = new Headers(responseHeader);
-      header.set("content-type", contentType);
-      const trailer = setTrailerStatus(new Headers(responseTrailer), error);
-      return { status: 200, header, body: encode(frame(trailerFlag, trailerSerialize(trailer))) };
-    },
+    error: (error, header, trailer) => grpcWebError(contentType, error, header, trailer),
   };
 }
 
+/** An error: no message, and the status in the frame of the trailers. */
+export function grpcWebError(
+  contentType: string,
+  error: ConnectError,
+  responseHeader = new Headers(),
+  responseTrailer = new Headers(),
+): Reply {
+  const header = new Headers(responseHeader);
+  header.set("content-type", contentType);
+  const trailer = setTrailerStatus(new Headers(responseTrailer), error);
+  return { status: 200, header, body: encodeBody([trailerFrame(trailer)], isTextType(contentType)) };
+}
+
+function isTextType(contentType: string): boolean {
+  return contentType.startsWith("application/grpc-web-text");
+}
+
+function trailerFrame(trailer: Headers): Uint8Array {
+  return frame(trailerFlag, trailerSerialize(trailer));
+}
+
+function encodeBody(frames: Uint8Array[], isText: boolean): Uint8Array {
+  const body = Buffer.concat(frames);
+  return isText ? Buffer.from(body.toString("base64")) : body;
+}
+
+/** Base64 in one piece, or in several with their own padding. @throws INVALID_ARGUMENT */
 function fromBase64(body: Uint8Array): Uint8Array {
   const text = Buffer.from(body).toString("latin1");
-  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text)) throw malformed("the body is not base64");
-  return Buffer.from(text, "base64");
+  if (!/^(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)*$/.test(text))
+    throw malformed("the body is not base64");
+  const pieces = text.match(/[^=]+=*/g) ?? [];
+  return Buffer.concat(pieces.map((piece) => Buffer.from(piece, "base64")));
 }

@@ -10,11 +10,10 @@ import {
 } from "@bufbuild/protobuf";
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
+import { depthMax, refuseTraps } from "./json-text.ts";
 import { malformed } from "./wire-error.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
-/** Deeper than this is no message of anybody's. protobuf-es has the same limit for binary. */
-const depthMax = 100;
 
 /**
  * Parses bytes as JSON.
@@ -29,11 +28,14 @@ export function parseJson(bytes: Uint8Array): JsonValue {
   } catch {
     throw malformed("the body is not valid UTF-8");
   }
+  let json: JsonValue;
   try {
-    return JSON.parse(text) as JsonValue;
+    json = JSON.parse(text) as JsonValue;
   } catch {
     throw malformed("the body is not valid JSON: send a JSON object");
   }
+  refuseTraps(text);
+  return json;
 }
 
 /**

@@ -1,11 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import {
-  constants,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
-  type ServerHttp2Stream,
-} from "node:http2";
-import type { DescMethodUnary, DescService, Message } from "@bufbuild/protobuf";
+import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -17,29 +10,37 @@ import {
   type MethodImplSpec,
 } from "@connectrpc/connect";
 import { invokeUnaryImplementation } from "@connectrpc/connect/protocol";
+import {
+  abortWhenGone,
+  headersOf,
+  type NodeRequest,
+  type NodeResponse,
+  peerAddressOf,
+  urlOf,
+} from "./node-http.ts";
+import { readBody } from "./read-body.ts";
+import { type Reply, send } from "./send.ts";
 import { wireError, withErrorInfo } from "./wire-error.ts";
 
-export type NodeRequest = IncomingMessage | Http2ServerRequest;
-export type NodeResponse = ServerResponse | Http2ServerResponse;
-export type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
+export type { Reply } from "./send.ts";
 
 /** The protocol of a call: "connect", "grpc", "grpc-web" or "rest". For interceptors. */
 export const protocolName = createContextKey("", { description: "protocol of the call" });
 /** The address at the other end of the socket. For interceptors. */
 export const peerAddress = createContextKey<string | undefined>(undefined, { description: "peer address" });
 
-/** A unary method, ready to be called. */
-export interface Endpoint {
-  readonly spec: Extract<MethodImplSpec, { kind: "unary" }>;
-  readonly service: DescService;
-  readonly method: DescMethodUnary;
-}
+/** A unary method and what it does. */
+export type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;
 
 /** How one protocol spells a call: bytes to message and back. It knows no sockets. */
 export interface Codec {
   readonly protocol: string;
+  /** How long the body of the largest message is. As long as the message unless given. */
+  readonly bodyBytesMax?: number;
   /** The deadline that the headers ask for, in milliseconds. @throws INVALID_ARGUMENT */
   timeoutMs(header: Headers): number | undefined;
+  /** Looks at the first bytes of a body, 8 or more. @throws ConnectError if the rest need not be read. */
+  checkStart?(start: Uint8Array): void;
   /** @throws ConnectError if the body is not a message. */
   decode(header: Headers, body: Uint8Array): Promise<Message> | Message;
   reply(context: HandlerContext, message: Message): Promise<Reply> | Reply;
@@ -47,98 +48,123 @@ export interface Codec {
   error(error: ConnectError, header: Headers, trailer: Headers): Reply;
 }
 
-export interface Reply {
-  readonly status: number;
-  readonly header: Headers;
-  readonly body: Uint8Array;
-  /** HTTP trailers (gRPC). */
-  readonly trailer?: Headers;
-}
-
 export interface LaneOptions {
   readonly interceptors: Interceptor[];
   /** Of a message, also after decompression. */
   readonly messageBytesMax: number;
+  /** Ends what is still running when the service stops. */
+  readonly shutdownSignal?: AbortSignal | undefined;
   /** Told of requests that are answered with an error before any interceptor sees them. It must not throw. */
   readonly onRefused?: ((refused: RefusedRequest) => void) | undefined;
 }
 
 export interface RefusedRequest {
   /** Undefined where no method was found. */
-  readonly method: DescMethodUnary | undefined;
+  readonly method: DescMethod | undefined;
   readonly protocol: string;
   readonly error: ConnectError;
   readonly durationMs: number;
 }
 
-/** Decodes, calls and answers one unary request. It rejects only if not even an error can be sent. */
+type CallContext = ReturnType<typeof createHandlerContext>;
+
+/** Decodes, calls and answers one unary request. It never rejects. */
 export async function serveUnary(
   request: NodeRequest,
   response: NodeResponse,
-  endpoint: Endpoint,
+  spec: UnarySpec,
   codec: Codec,
   options: LaneOptions,
 ): Promise<void> {
   const start = performance.now();
-  const header = headersOf(request);
   const gone = abortWhenGone(request, response);
-  let context: ReturnType<typeof createHandlerContext> | undefined;
+  let context: CallContext | undefined;
+  let isCalled = false;
   let reply: Reply;
   try {
-    const timeoutMs = codec.timeoutMs(header);
-    const body = await readBody(request, bodyBytesMax(options, codec), options.messageBytesMax);
-    const message = await codec.decode(header, body);
-    context = createHandlerContext({
-      service: endpoint.service,
-      method: endpoint.method,
-      protocolName: codec.protocol,
-      requestMethod: request.method ?? "POST",
-      url: `http://service${request.url ?? "/"}`,
-      timeoutMs,
-      requestSignal: gone.signal,
-      requestHeader: header,
-      contextValues: createContextValues()
-        .set(protocolName, codec.protocol)
-        .set(peerAddress, request.socket?.remoteAddress),
-    });
-    reply = await codec.reply(context, await call(endpoint, context, message, options));
+    context = createContext(request, spec.method, codec, options.shutdownSignal, gone.signal);
+    const message = await readMessage(request, context, codec, options.messageBytesMax);
+    isCalled = true;
+    const output = invokeUnaryImplementation(spec, context, message, options.interceptors);
+    reply = await codec.reply(context, await untilAborted(output, context.signal));
   } catch (thrown) {
-    const error = withErrorInfo(thrown);
-    if (!context) {
+    const error = withErrorInfo(context?.signal.aborted ? reasonOf(context.signal, thrown) : thrown);
+    if (!isCalled) {
       const durationMs = performance.now() - start;
-      options.onRefused?.({ method: endpoint.method, protocol: codec.protocol, error, durationMs });
+      options.onRefused?.({ method: spec.method, protocol: codec.protocol, error, durationMs });
     }
-    reply = codec.error(
-      error,
-      context?.responseHeader ?? new Headers(),
-      context?.responseTrailer ?? new Headers(),
-    );
+    reply = encodeError(codec, error, context);
   } finally {
     context?.abort();
     gone.stop();
   }
-  send(request, response, reply);
+  try {
+    send(request, response, reply);
+  } catch (thrown) {
+    // A header that HTTP cannot carry. Nothing of the reply has been sent.
+    send(request, response, encodeError(codec, withErrorInfo(thrown)));
+  }
 }
 
-/** Calls the method. A deadline or a client that went away ends the wait, whether or not the method notices. */
-async function call(
-  { spec }: Endpoint,
-  context: ReturnType<typeof createHandlerContext>,
-  message: Message,
-  { interceptors }: LaneOptions,
+/** Timers count to this. A deadline beyond it, of 24 days, is none. */
+export const timeoutMsMax = 2 ** 31 - 1;
+
+/** @throws INVALID_ARGUMENT if the deadline that the headers ask for is none. */
+function createContext(
+  request: NodeRequest,
+  method: DescMethodUnary,
+  codec: Codec,
+  shutdownSignal: AbortSignal | undefined,
+  requestSignal: AbortSignal,
+): CallContext {
+  const requestHeader = headersOf(request);
+  const timeoutMs = codec.timeoutMs(requestHeader);
+  return createHandlerContext({
+    service: method.parent,
+    method,
+    protocolName: codec.protocol,
+    requestMethod: request.method ?? "POST",
+    url: urlOf(request),
+    timeoutMs: timeoutMs !== undefined && timeoutMs <= timeoutMsMax ? timeoutMs : undefined,
+    requestSignal,
+    shutdownSignal,
+    requestHeader,
+    contextValues: createContextValues()
+      .set(protocolName, codec.protocol)
+      .set(peerAddress, peerAddressOf(request)),
+  });
+}
+
+async function readMessage(
+  request: NodeRequest,
+  { signal, requestHeader }: CallContext,
+  codec: Codec,
+  messageBytesMax: number,
 ): Promise<Message> {
-  const { signal } = context;
-  const outcome = invokeUnaryImplementation(spec, context, message, interceptors);
-  return await new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason instanceof ConnectError ? withReason(signal.reason) : canceled());
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop, { once: true });
+  const bytesMax = codec.bodyBytesMax ?? messageBytesMax;
+  const limits = { bytesMax, messageBytesMax, checkStart: codec.checkStart };
+  const message = await codec.decode(requestHeader, await readBody(request, limits, signal));
+  // Nobody waits for it any more: it must have no effect.
+  signal.throwIfAborted();
+  return message;
+}
+
+/** Waits for an outcome, but no longer than until the signal aborts, whether or not whoever works on it notices. */
+export function untilAborted<T>(outcome: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
     outcome.then(resolve, reject);
   });
 }
 
-function withReason(error: ConnectError): ConnectError {
-  if (error.code !== Code.DeadlineExceeded) return error;
+/** What the caller is told of a call that was stopped. */
+function reasonOf({ reason }: AbortSignal, thrown: unknown): unknown {
+  if (thrown !== reason) return thrown;
+  if (!(reason instanceof ConnectError))
+    return wireError(Code.Unavailable, "UNAVAILABLE", "the service is shutting down: send the call again");
+  if (reason.code !== Code.DeadlineExceeded) return reason;
   return wireError(
     Code.DeadlineExceeded,
     "DEADLINE_EXCEEDED",
@@ -146,112 +172,15 @@ function withReason(error: ConnectError): ConnectError {
   );
 }
 
-function canceled(): ConnectError {
-  return wireError(Code.Canceled, "CANCELED", "the client went away");
-}
-
-/** How long a body can be whose message is not too large: frames and base64 add to it. */
-function bodyBytesMax({ messageBytesMax }: LaneOptions, { protocol }: Codec): number {
-  if (protocol === "grpc") return messageBytesMax + 5;
-  if (protocol === "grpc-web") return Math.ceil((messageBytesMax + 5) / 3) * 4;
-  return messageBytesMax;
-}
-
-/** The headers of a request, without those of HTTP/2 itself. Repeated ones are joined. */
-function headersOf(request: NodeRequest): Headers {
-  const headers = new Headers();
-  const { rawHeaders } = request;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] ?? "";
-    if (!name.startsWith(":")) headers.append(name, rawHeaders[i + 1] ?? "");
-  }
-  return headers;
-}
-
-/**
- * Reads a body of at most `bytesMax`, which is what a message of `messageBytesMax` comes to.
- *
- * @throws RESOURCE_EXHAUSTED as soon as it is longer, or says that it will be.
- */
-async function readBody(
-  request: NodeRequest,
-  bytesMax: number,
-  messageBytesMax: number,
-): Promise<Uint8Array> {
-  if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw tooLarge(messageBytesMax);
-  return await new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const read = (chunk: Buffer) => {
-      length += chunk.length;
-      chunks.push(chunk);
-      if (length <= bytesMax) return;
-      request.off("data", read);
-      request.pause();
-      reject(tooLarge(messageBytesMax));
-    };
-    request.on("data", read);
-    request.once("end", () =>
-      resolve(chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks)),
+function encodeError(codec: Codec, error: ConnectError, context?: CallContext): Reply {
+  try {
+    return codec.error(
+      error,
+      context?.responseHeader ?? new Headers(),
+      context?.responseTrailer ?? new Headers(),
     );
-    request.once("error", () => reject(canceled()));
-    request.once("aborted", () => reject(canceled()));
-    request.once("close", () => reject(canceled()));
-  });
-}
-
-export function tooLarge(bytesMax: number): ConnectError {
-  return wireError(
-    Code.ResourceExhausted,
-    "REQUEST_TOO_LARGE",
-    `the message is too large: send at most ${bytesMax} bytes`,
-  );
-}
-
-function abortWhenGone(request: NodeRequest, response: NodeResponse) {
-  const controller = new AbortController();
-  const abort = () => controller.abort(canceled());
-  response.once("close", abort);
-  request.once("error", abort);
-  return {
-    signal: controller.signal,
-    stop() {
-      response.off("close", abort);
-      request.off("error", abort);
-    },
-  };
-}
-
-/** Sends a reply, if there still is somebody to send it to. */
-export function send(request: NodeRequest, response: NodeResponse, reply: Reply): void {
-  if (response.headersSent || response.destroyed || response.writableEnded) return;
-  if (
-    "stream" in response &&
-    (response.stream === undefined || response.stream.destroyed || response.stream.closed)
-  ) {
-    return;
+  } catch (thrown) {
+    // Its details or its message cannot be encoded, such as half a surrogate pair in a URI.
+    return codec.error(withErrorInfo(thrown), new Headers(), new Headers());
   }
-  const unread = !request.complete;
-  for (const [name, value] of reply.header) response.setHeader(name, value);
-  response.setHeader("cache-control", "no-store");
-  if (!("stream" in response) && unread) response.setHeader("connection", "close");
-  const trailer = reply.trailer && Object.fromEntries(reply.trailer);
-  // RFC 9110 §8.6: no length where there can be no content.
-  if (!trailer && reply.status !== 204) response.setHeader("content-length", reply.body.length);
-  response.writeHead(reply.status);
-  if (request.method !== "HEAD" && reply.body.length > 0) (response as ServerResponse).write(reply.body);
-  if (trailer) (response as ServerResponse).addTrailers(trailer);
-  response.end();
-  if (unread && "stream" in response) stopReading(response.stream, trailer !== undefined);
-}
-
-/**
- * What the client still sends is not wanted: RFC 9113 §8.1 has RST_STREAM with NO_ERROR for that, behind a whole reply.
- * To close a stream whose trailers are still to be sent would lose them, and on Node 20 can end the process: nghttp2
- * then asks for them without end.
- */
-function stopReading(stream: ServerHttp2Stream, hasTrailers: boolean): void {
-  const close = () => stream.close(constants.NGHTTP2_NO_ERROR);
-  if (hasTrailers) stream.once("wantTrailers", () => setImmediate(close));
-  else close();
 }

@@ -1,0 +1,173 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { Code, type ConnectError, createServiceImplSpec } from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { codecsOf, contentTypeOf, grpcReply } from "./codecs.ts";
+import type { NodeRequest } from "./node-http.ts";
+import { bindPath } from "./rest/bind-path.ts";
+import { createRestRouter, restCodec, restError } from "./rest/rest.ts";
+import type { Reply } from "./send.ts";
+import type { BoundService } from "./service.ts";
+import { createStock } from "./stock.ts";
+import type { Codec, LaneOptions, UnarySpec } from "./unary.ts";
+import { wireError } from "./wire-error.ts";
+
+/** What is to be done with a request. */
+export type Plan =
+  | { readonly kind: "call"; readonly spec: UnarySpec; readonly codec: Codec }
+  | { readonly kind: "stock"; readonly handler: UniversalHandler }
+  | { readonly kind: "reply"; readonly reply: Reply }
+  | {
+      readonly kind: "refuse";
+      readonly protocol: string;
+      readonly error: ConnectError;
+      readonly reply: Reply;
+    };
+
+export interface RouterOptions {
+  readonly services: readonly BoundService[];
+  readonly aliases: Readonly<Record<string, DescMethod>>;
+  readonly rpcOnRestPaths: boolean;
+  readonly lane: LaneOptions;
+}
+
+/** What a method can be called by. */
+interface Endpoint {
+  /** HTTP methods of its RPC paths. */
+  readonly allow: readonly string[];
+  /** Unless it streams. */
+  readonly unary?: { readonly spec: UnarySpec; readonly codecs: ReadonlyMap<string, Codec> };
+  /** If it streams or can be called by Connect GET. */
+  readonly stock?: UniversalHandler | undefined;
+}
+
+/**
+ * Finds what a request is for: by one look-up if it is an RPC, by the `google.api.http` rules otherwise.
+ *
+ * @throws at once on a rule that is not valid, two rules of the same shape, or two methods on one path.
+ */
+export function createRouter(options: RouterOptions): (request: NodeRequest) => Plan {
+  const { lane, rpcOnRestPaths } = options;
+  const endpoints = endpointsOf(options.services, lane);
+  const byPath = pathsOf(endpoints, options.aliases);
+  const routes = createRestRouter([...endpoints.keys()]);
+
+  const planRest = (method: string, path: string, query: string, contentType: string): Plan => {
+    let found = routes.find(method, path);
+    // HEAD is GET without the body (RFC 9110 §9.3.2), unless a rule has a HEAD of its own.
+    if (method === "HEAD" && found.kind !== "match") found = routes.find("GET", path);
+    if (found.kind === "not_found") return planUnknown(contentType);
+    if (found.kind === "method_not_allowed") {
+      const allow = found.allow.includes("GET") ? [...found.allow, "HEAD"] : found.allow;
+      return method === "OPTIONS" ? tellMethods(allow) : methodNotAllowed(allow);
+    }
+    const unary = endpoints.get(found.route.method)?.unary;
+    if (!unary) return planUnknown(contentType);
+    const rpc =
+      rpcOnRestPaths && method === "POST" && isRpcBody(contentType) && unary.codecs.get(contentType);
+    const codec = rpc ? bindPath(rpc, found, query) : restCodec(found, query, lane.messageBytesMax);
+    return { kind: "call", spec: unary.spec, codec };
+  };
+
+  return ({ url = "", method = "", headers }) => {
+    const mark = url.indexOf("?");
+    const path = mark === -1 ? url : url.slice(0, mark);
+    const contentType = contentTypeOf(headers["content-type"]);
+    const endpoint = byPath.get(path);
+    if (endpoint) return planRpc(endpoint, method, contentType);
+    return planRest(method, path, mark === -1 ? "" : url.slice(mark + 1), contentType);
+  };
+}
+
+function planRpc({ allow, unary, stock }: Endpoint, method: string, contentType: string): Plan {
+  if (method === "OPTIONS") return tellMethods(allow);
+  if (!allow.includes(method)) return methodNotAllowed(allow);
+  if (method === "POST" && unary) {
+    const codec = unary.codecs.get(contentType);
+    return codec ? { kind: "call", spec: unary.spec, codec } : mediaTypeUnsupported(unaryTypes);
+  }
+  if (stock && (unary || stock.supportedContentType(contentType))) return { kind: "stock", handler: stock };
+  return mediaTypeUnsupported(streamTypes);
+}
+
+function planUnknown(contentType: string): Plan {
+  const unimplemented = wireError(Code.Unimplemented, "UNIMPLEMENTED", "there is no such method");
+  const reply = grpcReply(contentType, unimplemented);
+  if (reply) return { kind: "refuse", protocol: "grpc", error: unimplemented, reply };
+  const message = "there is nothing at this path: check it against the contract";
+  return refuse(wireError(Code.NotFound, "ROUTE_NOT_FOUND", message));
+}
+
+/** JSON is the body that a REST path has anyway. */
+function isRpcBody(contentType: string): boolean {
+  return contentType !== "application/json";
+}
+
+function refuse(error: ConnectError, header?: Headers): Plan {
+  return { kind: "refuse", protocol: "rest", error, reply: restError(error, header) };
+}
+
+function methodNotAllowed(allow: readonly string[]): Plan {
+  const message = `call this path with ${allow.join(" or ")}`;
+  return refuse(wireError(Code.Unimplemented, "METHOD_NOT_ALLOWED", message), allowed(allow));
+}
+
+function tellMethods(allow: readonly string[]): Plan {
+  return { kind: "reply", reply: { status: 204, header: allowed(allow), body: new Uint8Array() } };
+}
+
+/** RFC 9110 §10.2.1: every path that is there can be asked for its OPTIONS. */
+function allowed(methods: readonly string[]): Headers {
+  return new Headers({ allow: [...methods, "OPTIONS"].join(", ") });
+}
+
+const unaryTypes =
+  "application/json, application/proto, application/grpc, application/grpc-web, application/grpc-web-text";
+const streamTypes =
+  "application/connect+json, application/connect+proto, application/grpc, application/grpc-web";
+
+function mediaTypeUnsupported(types: string): Plan {
+  const message = `this content type is not supported: send one of ${types}`;
+  const error = wireError(Code.InvalidArgument, "MEDIA_TYPE_UNSUPPORTED", message);
+  return refuse(error, new Headers({ "accept-post": types }));
+}
+
+function endpointsOf(services: readonly BoundService[], lane: LaneOptions): Map<DescMethod, Endpoint> {
+  const methods = services.flatMap(({ service }) => service.methods);
+  const stock = methods.some(needsStock) ? createStock(services, lane) : undefined;
+  const endpoints = new Map<DescMethod, Endpoint>();
+  for (const { service, implementation } of services) {
+    const { methods: specs } = createServiceImplSpec(service, implementation);
+    for (const spec of Object.values(specs)) {
+      const handler = needsStock(spec.method) ? stock?.get(spec.method) : undefined;
+      endpoints.set(spec.method, {
+        allow: handler?.allowedMethods ?? ["POST"],
+        ...(spec.kind === "unary" && {
+          unary: { spec, codecs: codecsOf(spec.method, lane.messageBytesMax) },
+        }),
+        stock: handler,
+      });
+    }
+  }
+  return endpoints;
+}
+
+function needsStock({ methodKind, idempotency }: DescMethod): boolean {
+  return methodKind !== "unary" || idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+}
+
+function pathsOf(
+  endpoints: ReadonlyMap<DescMethod, Endpoint>,
+  aliases: Readonly<Record<string, DescMethod>>,
+): Map<string, Endpoint> {
+  const byPath = new Map<string, Endpoint>();
+  const add = (path: string, method: DescMethod) => {
+    const endpoint = endpoints.get(method);
+    if (!endpoint) throw new Error(`${path} is an alias of ${method}, which is not served`);
+    if (byPath.has(path)) throw new Error(`${path} is the path of two methods`);
+    byPath.set(path, endpoint);
+  };
+  for (const method of endpoints.keys()) add(`/${method.parent.typeName}/${method.name}`, method);
+  for (const [path, method] of Object.entries(aliases)) add(path, method);
+  return byPath;
+}

@@ -1,0 +1,171 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import {
+  Code,
+  type ConnectError,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type Interceptor,
+} from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { parseTimeout as parseConnectTimeout } from "@connectrpc/connect/protocol-connect";
+import { parseTimeout as parseGrpcTimeout } from "@connectrpc/connect/protocol-grpc";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import {
+  abortWhenGone,
+  headersOf,
+  type NodeRequest,
+  type NodeResponse,
+  peerAddressOf,
+  urlOf,
+} from "./node-http.ts";
+import { restError } from "./rest/rest.ts";
+import { bytesUnread, canSend, dropFraming, send } from "./send.ts";
+import type { BoundService } from "./service.ts";
+import { explainInput, explainOutput, explainReply } from "./stock-errors.ts";
+import { type LaneOptions, peerAddress, protocolName, timeoutMsMax, untilAborted } from "./unary.ts";
+import { wireError, withErrorInfo } from "./wire-error.ts";
+
+/**
+ * What connect-node makes of methods: streams, and Connect GET. It has the interceptors, the limits and the errors of
+ * the lane, but only the lane ends a call whose method does not notice that its time is up, unless it is unary.
+ */
+export function createStock(
+  services: readonly BoundService[],
+  { interceptors, messageBytesMax, shutdownSignal }: LaneOptions,
+): ReadonlyMap<DescMethod, UniversalHandler> {
+  const router = createConnectRouter({
+    acceptCompression: [compressionGzip, compressionBrotli],
+    readMaxBytes: messageBytesMax,
+    shutdownSignal,
+    interceptors: [explainErrors(messageBytesMax), ...interceptors],
+  });
+  for (const { service, implementation } of services) router.service(service, implementation);
+  return new Map(router.handlers.map((handler) => [handler.method, handler]));
+}
+
+/** Answers one request by connect-node. It never rejects. */
+export async function serveStock(
+  request: NodeRequest,
+  response: NodeResponse,
+  handler: UniversalHandler,
+  { messageBytesMax, onRefused }: LaneOptions,
+): Promise<void> {
+  const start = performance.now();
+  const protocol = protocolOf(request);
+  const call = { isCalled: false };
+  const refused = (error: ConnectError) => {
+    if (call.isCalled) return explainOutput(error);
+    const explained = explainInput(error, messageBytesMax);
+    onRefused?.({
+      method: handler.method,
+      protocol,
+      error: explained,
+      durationMs: performance.now() - start,
+    });
+    return explained;
+  };
+  try {
+    const reply = await handler({
+      httpVersion: request.httpVersion,
+      method: request.method ?? "",
+      url: urlOf(request),
+      header: headerOf(request),
+      // Not destroyed with the iterator: on HTTP/1 the reply goes over the same socket.
+      body: request.iterator({ destroyOnReturn: false }),
+      signal: abortWhenGone(request, response).signal,
+      contextValues: createContextValues()
+        .set(protocolName, protocol)
+        .set(peerAddress, peerAddressOf(request))
+        .set(callKey, call),
+    });
+    if (!reply.body) return sendStatus(request, response, reply.status, refused);
+    await sendStream(request, response, await explainReply(reply, refused));
+  } catch {
+    // Half a reply must not look like a whole one.
+    if (!response.writableEnded) response.destroy();
+  }
+}
+
+async function sendStream(
+  request: NodeRequest,
+  response: NodeResponse,
+  reply: UniversalServerResponse,
+): Promise<void> {
+  if (!canSend(response)) return;
+  const { header = new Headers(), trailer, body } = reply;
+  dropFraming(header);
+  header.set("cache-control", "no-store");
+  if (!("stream" in response) && bytesUnread(request) > 0) header.set("connection", "close");
+  await universalResponseToNodeResponse({ status: reply.status, header, body, trailer }, response);
+}
+
+/** Says why, where connect-node answers with nothing but a status. */
+function sendStatus(
+  request: NodeRequest,
+  response: NodeResponse,
+  status: number,
+  refused: (error: ConnectError) => ConnectError,
+): void {
+  const error =
+    status === 415
+      ? wireError(
+          Code.InvalidArgument,
+          "MEDIA_TYPE_UNSUPPORTED",
+          "the encoding is not supported: use json or proto",
+        )
+      : wireError(Code.Unimplemented, "UNIMPLEMENTED", "a method that streams both ways needs HTTP/2");
+  send(request, response, { ...restError(refused(error)), status });
+}
+
+/** The headers, without a deadline that no timer can count to: it would have passed at once. */
+function headerOf(request: NodeRequest): Headers {
+  const header = headersOf(request);
+  for (const [name, parse] of [
+    ["connect-timeout-ms", parseConnectTimeout],
+    ["grpc-timeout", parseGrpcTimeout],
+  ] as const) {
+    const { timeoutMs = 0 } = parse(header.get(name), Number.POSITIVE_INFINITY);
+    if (timeoutMs > timeoutMsMax) header.delete(name);
+  }
+  return header;
+}
+
+function protocolOf(request: NodeRequest): string {
+  const contentType = request.headers["content-type"] ?? "";
+  return /^application\/(grpc(?:-web)?)/i.exec(contentType)?.[1]?.toLowerCase() ?? "connect";
+}
+
+const callKey = createContextKey({ isCalled: false }, { description: "whether interceptors saw the call" });
+
+/** The first interceptor: every error that comes from within, or from the request, leaves it with ErrorInfo. */
+function explainErrors(messageBytesMax: number): Interceptor {
+  return (next) => async (request) => {
+    request.contextValues.get(callKey).isCalled = true;
+    try {
+      if (!request.stream) return await untilAborted(next(request), request.signal);
+      const input = explained(request.message, (thrown) => explainInput(thrown, messageBytesMax));
+      const response = await next({ ...request, message: input });
+      return response.stream
+        ? { ...response, message: explained(response.message, withErrorInfo) }
+        : response;
+    } catch (thrown) {
+      throw withErrorInfo(thrown);
+    }
+  };
+}
+
+async function* explained<T>(
+  messages: AsyncIterable<T>,
+  explain: (thrown: unknown) => ConnectError,
+): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (thrown) {
+    throw explain(thrown);
+  }
+}
