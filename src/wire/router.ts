@@ -44,7 +44,7 @@ interface Endpoint {
 /**
  * Finds what a request is for: by one look-up if it is an RPC, by the `google.api.http` rules otherwise.
  *
- * @throws at once on a rule that is not valid, two rules of the same shape, or two methods on one path.
+ * @throws at once on a rule that is not valid, two rules of the same shape, a method served twice, or a path of two methods.
  */
 export function createRouter(options: RouterOptions): (request: NodeRequest) => Plan {
   const { lane, rpcOnRestPaths } = options;
@@ -139,6 +139,7 @@ function endpointsOf(services: readonly BoundService[], lane: LaneOptions): Map<
   for (const { service, implementation } of services) {
     const { methods: specs } = createServiceImplSpec(service, implementation);
     for (const spec of Object.values(specs)) {
+      if (endpoints.has(spec.method)) throw new Error(`${spec.method} is served twice`);
       const handler = needsStock(spec.method) ? stock?.get(spec.method) : undefined;
       endpoints.set(spec.method, {
         allow: handler?.allowedMethods ?? ["POST"],

@@ -72,10 +72,13 @@ async function exchangeHttp2(port: number, request: RawRequest): Promise<RawRepl
       trailers = fields;
     });
     const response = once(stream, "response") as Promise<[Record<string, string>]>;
+    const closed = once(stream, "close");
+    const closedFirst = closed.then(() => Promise.reject(new Error("the stream was closed without a reply")));
+    closedFirst.catch(() => {});
     if (!endStream) stream.end(body);
-    const [{ ":status": status, ...fields }] = await response;
+    const [{ ":status": status, ...fields }] = await Promise.race([response, closedFirst]);
     const bytes = Buffer.concat(await stream.toArray());
-    if (!stream.closed) await once(stream, "close");
+    if (!stream.closed) await closed;
     return { status: Number(status), headers: fields, body: bytes, trailers };
   } finally {
     session.destroy();

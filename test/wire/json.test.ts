@@ -38,8 +38,13 @@ describe("a value that proto JSON does not allow", () => {
     ["half a character in free JSON", Scalars, { structValue: { a: ["\ud800"] } }, "struct_value"],
     ["half a character as a key of free JSON", Scalars, { structValue: { "\udfff": 1 } }, "struct_value"],
     ["half a character in a map", Scalars, { stringMap: { a: "\ud800" } }, "string_map"],
-    ["a wrong item of a list", BadRequestSchema, { fieldViolations: [{}, { field: 7 }] }, "field_violations"],
-    ["a list item that is null", BadRequestSchema, { fieldViolations: [null] }, "field_violations"],
+    [
+      "a wrong item of a list",
+      BadRequestSchema,
+      { fieldViolations: [{}, { field: 7 }] },
+      "field_violations[1].field",
+    ],
+    ["a list item that is null", BadRequestSchema, { fieldViolations: [null] }, "field_violations[0]"],
   ])("%s is refused by its field", async (_name, desc, json, field) => {
     const refusal = await refusalOf((async () => messageFromJson(desc, json as never))());
     expect(refusal).toMatchObject({ code: "InvalidArgument", reason: "REQUEST_MALFORMED", fields: [field] });

@@ -171,7 +171,7 @@ describe("a service", () => {
 
   it("is refused at start if two methods have one path, or an alias has no method", () => {
     const services = [bind(UserService, {})];
-    expect(() => createWire({ services: [...services, ...services] })).toThrow(/is the path of two methods/);
+    expect(() => createWire({ services: [...services, ...services] })).toThrow(/AddOTPEmail is served twice/);
     const aliases = { [path]: UserService.method.verifyOTPEmail };
     expect(() => createWire({ services, aliases })).toThrow(/is the path of two methods/);
     const other = { "/a.B/C": UserService.method.addOTPEmail };
@@ -454,9 +454,7 @@ describe("an HTTP/1.1 connection", () => {
     socket.write(
       `POST ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}`,
     );
-    const statuses = [...(await socket.said()).matchAll(/^HTTP\/1\.1 ([0-9]+)/gm)].map(
-      ([, status]) => status,
-    );
+    const statuses = [...(await socket.said()).matchAll(/HTTP\/1\.1 ([0-9]+)/g)].map(([, status]) => status);
     expect(statuses).toEqual(["404", "404", "405", "200"]);
   });
 
@@ -464,7 +462,7 @@ describe("an HTTP/1.1 connection", () => {
     const { port } = await serve("1.1");
     const socket = open(port);
     socket.write("POST /nothing HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n");
-    expect(await socket.said()).toMatch(/^HTTP\/1\.1 404 [^]*connection: close/i);
+    expect(await socket.said()).toMatch(/^HTTP\/1\.1 404 .*connection: close/is);
   });
 });
 
