@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { createSecureContext } from "node:tls";
 import * as v from "valibot";
 import { logLevels } from "./log.ts";
 import { codeBits } from "./otp/code.ts";
@@ -232,6 +233,7 @@ const pem = v.pipe(
       return NEVER;
     }
   }),
+  v.check((value) => value.includes("-----BEGIN "), "must be PEM text, or the path of a PEM file"),
 );
 
 // --- settings ---------------------------------------------------------------------------------------------------
@@ -332,8 +334,18 @@ function missingIn(mode: Mode, settings: Partial<Settings>): string[] {
   if ((settings.COUNTERSIGN_TLS_CERT === undefined) !== (settings.COUNTERSIGN_TLS_KEY === undefined)) {
     problems.push("COUNTERSIGN_TLS_CERT and COUNTERSIGN_TLS_KEY go together: set both or neither");
   }
-  problems.push(...unsafePolicy(settings));
+  problems.push(...unusableTls(settings), ...unsafePolicy(settings));
   return problems;
+}
+
+function unusableTls({ COUNTERSIGN_TLS_CERT: cert, COUNTERSIGN_TLS_KEY: key }: Partial<Settings>): string[] {
+  if (cert === undefined || key === undefined) return [];
+  try {
+    createSecureContext({ cert, key });
+    return [];
+  } catch {
+    return ["COUNTERSIGN_TLS_CERT and COUNTERSIGN_TLS_KEY are not a certificate and its key"];
+  }
 }
 
 const neededToServe = {

@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { ConfigError, readConfig, readDataConfig } from "../src/config.ts";
 import { temporaryFolder } from "./support/folder.ts";
@@ -117,6 +118,19 @@ describe("serve", () => {
       "a key file that is not there",
       { COUNTERSIGN_TLS_KEY: "/nowhere/secret.pem" },
       /^COUNTERSIGN_TLS_KEY must be PEM/,
+    ],
+    [
+      "a certificate that is no PEM",
+      { COUNTERSIGN_TLS_CERT: fileURLToPath(new URL("../LICENSE", import.meta.url)) },
+      /^COUNTERSIGN_TLS_CERT must be PEM/,
+    ],
+    [
+      "a certificate and a key that are none",
+      {
+        COUNTERSIGN_TLS_CERT: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+        COUNTERSIGN_TLS_KEY: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+      },
+      /are not a certificate and its key/,
     ],
     ["an unknown log level", { COUNTERSIGN_LOG_LEVEL: "loud" }, /^COUNTERSIGN_LOG_LEVEL/],
     ["a code that lives too long", { COUNTERSIGN_CODE_TTL: "11m" }, /^COUNTERSIGN_CODE_TTL .*10m \(ASVS/],
