@@ -93,7 +93,8 @@ function planRpc({ allow, unary, stock }: Endpoint, method: string, contentType:
 function planUnknown(contentType: string): Plan {
   const unimplemented = wireError(Code.Unimplemented, "UNIMPLEMENTED", "there is no such method");
   const reply = grpcReply(contentType, unimplemented);
-  if (reply) return { kind: "refuse", protocol: "grpc", error: unimplemented, reply };
+  const protocol = contentType.startsWith("application/grpc-web") ? "grpc-web" : "grpc";
+  if (reply) return { kind: "refuse", protocol, error: unimplemented, reply };
   const message = "there is nothing at this path: check it against the contract";
   return refuse(wireError(Code.NotFound, "ROUTE_NOT_FOUND", message));
 }

@@ -86,8 +86,11 @@ export async function serveStock(
     if (!reply.body) return sendStatus(request, response, reply.status, refused);
     await sendStream(request, response, await explainReply(reply, refused));
   } catch {
+    // Not an error of the method, which is in the reply: the reply cannot be written, or not to its end.
+    const error = wireError(Code.Internal, "INTERNAL", "internal error");
+    if (canSend(response)) send(request, response, restError(refused(error)));
     // Half a reply must not look like a whole one.
-    if (!response.writableEnded) response.destroy();
+    else if (!response.writableEnded) response.destroy();
   }
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ContextValues, Interceptor } from "@connectrpc/connect";
 import type { NodeHandler } from "./node-http.ts";
@@ -47,6 +48,8 @@ export function createWire(options: WireOptions): NodeHandler {
   const { services, aliases = {}, rpcOnRestPaths = false, shutdownSignal, onRefused } = options;
   const { interceptors = [], messageBytesMax = 64 * 1024 } = options;
   const lane = { interceptors: [...interceptors], messageBytesMax, shutdownSignal, onRefused };
+  // Every call listens to it. Node 20 takes more than 10 listeners for a leak.
+  if (shutdownSignal) setMaxListeners(0, shutdownSignal);
   const planFor = createRouter({ services, aliases, rpcOnRestPaths, lane });
 
   return (request, response) => {

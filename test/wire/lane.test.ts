@@ -151,6 +151,30 @@ describe("a shutdown", () => {
   );
 });
 
+describe("many calls at once", () => {
+  it("listen for the shutdown without a warning", async () => {
+    const warnings: Error[] = [];
+    const warn = (warning: Error) => warnings.push(warning);
+    process.on("warning", warn);
+    onTestFinished(() => void process.off("warning", warn));
+    let calls = 0;
+    let allRun = () => {};
+    const together = new Promise<void>((resolve) => {
+      allRun = resolve;
+    });
+    const work = () => {
+      if (++calls === 30) allRun();
+      return together;
+    };
+    const { origin } = await serve("2", { work, shutdownSignal: new AbortController().signal });
+    const client = createClient(UserService, transport(origin, "gRPC"));
+    await Promise.all(Array.from({ length: 30 }, () => client.addOTPEmail({ userId: "u" })));
+    // Node emits warnings in the next tick.
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).toEqual([]);
+  });
+});
+
 describe("a service", () => {
   it("keeps its own this, and answers UNIMPLEMENTED for what it leaves out", async () => {
     class Service {
@@ -337,6 +361,20 @@ describe("an error", () => {
     expect([reply.status, reply.headers["content-type"], body[0]]).toEqual([200, contentType, 0x80]);
     expect(body.toString()).toContain("grpc-status: 12\r\n");
   });
+});
+
+describe("a target in absolute form", () => {
+  it.each([`http://x${path}`, `http://x:99999${path}`, `http://[${path}`])(
+    "is not there: %s",
+    async (target) => {
+      const { port } = await serve("1.1");
+      const reply = await exchange(port, "1.1", { path: target, body: "{}", headers: json });
+      expect([reply.status, reply.body.toString()]).toEqual([
+        404,
+        expect.stringContaining("ROUTE_NOT_FOUND"),
+      ]);
+    },
+  );
 });
 
 describe("gRPC-Web text", () => {

@@ -276,6 +276,23 @@ describe("streams", () => {
     ]);
   });
 
+  it("with a header that HTTP cannot carry are an error", async () => {
+    const implementation: EchoImpl = {
+      async *split(_input: Text, { responseHeader }: HandlerContext) {
+        responseHeader.set("x-bell", "\u0007");
+        yield { text: "a" };
+      },
+    };
+    const { port } = await serve("1.1", { implementation });
+    const headers = { "content-type": "application/connect+json" };
+    const reply = await exchange(port, "1.1", {
+      path: `${rpc}/Split`,
+      headers,
+      body: frameOf(Buffer.from("{}")),
+    });
+    expect([reply.status, JSON.parse(reply.body.toString()).message]).toEqual([500, "internal error"]);
+  });
+
   it("with a deadline that no timer can count to have none", async () => {
     const { port } = await serve("1.1");
     const headers = { "content-type": "application/connect+json", "connect-timeout-ms": "9999999999" };
