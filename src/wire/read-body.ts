@@ -10,23 +10,32 @@ export interface BodyLimits {
   readonly checkStart?: ((start: Uint8Array) => void) | undefined;
 }
 
+/** What may end the wait for a body. */
+export interface Stoppable {
+  readonly isStopped: boolean;
+  readonly reason: unknown;
+  onStop: ((reason: unknown) => void) | undefined;
+}
+
 const startBytes = 8;
 /** A body of many tiny chunks would take many times its length in memory. */
 const chunksMax = 256;
 
 /**
- * Reads a whole body. `signal` ends the wait, with its reason.
+ * Reads a whole body. `call` ends the wait, with its reason.
  *
  * @throws RESOURCE_EXHAUSTED as soon as the body is too long, or says that it will be; CANCELED if it breaks off.
  */
 export async function readBody(
   request: NodeRequest,
   { bytesMax, messageBytesMax, checkStart }: BodyLimits,
-  signal: AbortSignal,
+  call: Stoppable,
 ): Promise<Uint8Array> {
-  signal.throwIfAborted();
+  if (call.isStopped) throw call.reason;
   if (request.destroyed) throw canceled();
   if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw tooLarge(messageBytesMax);
+  // The request of HTTP/2 hands on what its stream reads, by way of a second queue.
+  const source = "stream" in request ? request.stream : request;
   return await new Promise((resolve, reject) => {
     let chunks: Buffer[] = [];
     let length = 0;
@@ -46,22 +55,13 @@ export async function readBody(
         stop(error);
       }
     };
-    const end = () => {
-      forget();
-      resolve(join());
-    };
-    const breakOff = () => stop(canceled());
-    const abort = () => stop(signal.reason);
+    const end = () => resolve(join());
     const stop = (reason: unknown) => {
-      forget();
-      request.pause();
+      source.off("data", read).off("end", end);
+      source.pause();
       reject(reason);
     };
-    const forget = () => {
-      request.off("data", read).off("end", end).off("error", breakOff).off("close", breakOff);
-      signal.removeEventListener("abort", abort);
-    };
-    request.on("data", read).on("end", end).on("error", breakOff).on("close", breakOff);
-    signal.addEventListener("abort", abort);
+    source.on("data", read).on("end", end);
+    call.onStop = stop;
   });
 }

@@ -15,6 +15,7 @@ import {
   compressionGzip,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import { peerAddress, protocolName, timeoutMsMax } from "./call.ts";
 import {
   abortWhenGone,
   headersOf,
@@ -27,7 +28,7 @@ import { restError } from "./rest/rest.ts";
 import { bytesUnread, canSend, dropFraming, send } from "./send.ts";
 import type { BoundService } from "./service.ts";
 import { explainInput, explainOutput, explainReply } from "./stock-errors.ts";
-import { type LaneOptions, peerAddress, protocolName, timeoutMsMax, untilAborted } from "./unary.ts";
+import { type LaneOptions, untilAborted } from "./unary.ts";
 import { wireError, withErrorInfo } from "./wire-error.ts";
 
 /**

@@ -1,36 +1,26 @@
-import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import { create, type DescMethod, type Message } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
-  createContextKey,
-  createContextValues,
-  createHandlerContext,
   type HandlerContext,
   type Interceptor,
   type MethodImplSpec,
+  type UnaryRequest,
+  type UnaryResponse,
 } from "@connectrpc/connect";
-import { invokeUnaryImplementation } from "@connectrpc/connect/protocol";
-import {
-  abortWhenGone,
-  headersOf,
-  type NodeRequest,
-  type NodeResponse,
-  peerAddressOf,
-  urlOf,
-} from "./node-http.ts";
+import { Call } from "./call.ts";
+import type { NodeRequest, NodeResponse } from "./node-http.ts";
 import { readBody } from "./read-body.ts";
 import { type Reply, send } from "./send.ts";
 import { wireError, withErrorInfo } from "./wire-error.ts";
 
 export type { Reply } from "./send.ts";
 
-/** The protocol of a call: "connect", "grpc", "grpc-web" or "rest". For interceptors. */
-export const protocolName = createContextKey("", { description: "protocol of the call" });
-/** The address at the other end of the socket. For interceptors. */
-export const peerAddress = createContextKey<string | undefined>(undefined, { description: "peer address" });
-
 /** A unary method and what it does. */
 export type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;
+
+/** What of the context of a call goes into its reply. */
+export type ReplyContext = Pick<HandlerContext, "requestHeader" | "responseHeader" | "responseTrailer">;
 
 /** How one protocol spells a call: bytes to message and back. It knows no sockets. */
 export interface Codec {
@@ -43,7 +33,7 @@ export interface Codec {
   checkStart?(start: Uint8Array): void;
   /** @throws ConnectError if the body is not a message. */
   decode(header: Headers, body: Uint8Array): Promise<Message> | Message;
-  reply(context: HandlerContext, message: Message): Promise<Reply> | Reply;
+  reply(context: ReplyContext, message: Message): Promise<Reply> | Reply;
   /** `header` and `trailer`: what the method set before it failed. */
   error(error: ConnectError, header: Headers, trailer: Headers): Reply;
 }
@@ -54,6 +44,8 @@ export interface LaneOptions {
   readonly messageBytesMax: number;
   /** Ends what is still running when the service stops. */
   readonly shutdownSignal?: AbortSignal | undefined;
+  /** The calls to be ended then. */
+  readonly running: Set<Call>;
   /** Told of requests that are answered with an error before any interceptor sees them. It must not throw. */
   readonly onRefused?: ((refused: RefusedRequest) => void) | undefined;
 }
@@ -66,8 +58,6 @@ export interface RefusedRequest {
   readonly durationMs: number;
 }
 
-type CallContext = ReturnType<typeof createHandlerContext>;
-
 /** Decodes, calls and answers one unary request. It never rejects. */
 export async function serveUnary(
   request: NodeRequest,
@@ -77,26 +67,31 @@ export async function serveUnary(
   options: LaneOptions,
 ): Promise<void> {
   const start = performance.now();
-  const gone = abortWhenGone(request, response);
-  let context: CallContext | undefined;
+  const call = new Call(request, response, codec.protocol);
   let isCalled = false;
   let reply: Reply;
   try {
-    context = createContext(request, spec.method, codec, options.shutdownSignal, gone.signal);
-    const message = await readMessage(request, context, codec, options.messageBytesMax);
+    call.begin(codec.timeoutMs(call.requestHeader), options);
+    let message = codec.decode(call.requestHeader, await readBody(request, limitsOf(codec, options), call));
+    if (message instanceof Promise) message = await call.untilStopped(message);
     isCalled = true;
-    const output = invokeUnaryImplementation(spec, context, message, options.interceptors);
-    reply = await codec.reply(context, await untilAborted(output, context.signal));
+    const {
+      message: output,
+      header,
+      trailer,
+    } = await call.untilStopped(invoke(spec, call, message, options));
+    const context = { requestHeader: call.requestHeader, responseHeader: header, responseTrailer: trailer };
+    const encoded = codec.reply(context, output);
+    reply = encoded instanceof Promise ? await call.untilStopped(encoded) : encoded;
   } catch (thrown) {
-    const error = withErrorInfo(context?.signal.aborted ? reasonOf(context.signal, thrown) : thrown);
+    const error = withErrorInfo(call.isStopped && thrown === call.reason ? whyStopped(thrown) : thrown);
     if (!isCalled) {
       const durationMs = performance.now() - start;
       options.onRefused?.({ method: spec.method, protocol: codec.protocol, error, durationMs });
     }
-    reply = encodeError(codec, error, context);
+    reply = encodeError(codec, error, call.responseHeader, call.responseTrailer);
   } finally {
-    context?.abort();
-    gone.stop();
+    call.end(options);
   }
   try {
     send(request, response, reply);
@@ -106,47 +101,60 @@ export async function serveUnary(
   }
 }
 
-/** Timers count to this. A deadline beyond it, of 24 days, is none. */
-export const timeoutMsMax = 2 ** 31 - 1;
+function limitsOf({ bodyBytesMax, checkStart }: Codec, { messageBytesMax }: LaneOptions) {
+  return { bytesMax: bodyBytesMax ?? messageBytesMax, messageBytesMax, checkStart };
+}
 
-/** @throws INVALID_ARGUMENT if the deadline that the headers ask for is none. */
-function createContext(
-  request: NodeRequest,
-  method: DescMethodUnary,
-  codec: Codec,
-  shutdownSignal: AbortSignal | undefined,
-  requestSignal: AbortSignal,
-): CallContext {
-  const requestHeader = headersOf(request);
-  const timeoutMs = codec.timeoutMs(requestHeader);
-  return createHandlerContext({
+/** Calls the method through its interceptors, as connect-node does. */
+async function invoke(
+  spec: UnarySpec,
+  call: Call,
+  message: Message,
+  { interceptors }: LaneOptions,
+): Promise<UnaryResponse> {
+  const { method } = spec;
+  let next = async (request: UnaryRequest): Promise<UnaryResponse> => ({
+    stream: false,
     service: method.parent,
     method,
-    protocolName: codec.protocol,
-    requestMethod: request.method ?? "POST",
-    url: urlOf(request),
-    timeoutMs: timeoutMs !== undefined && timeoutMs <= timeoutMsMax ? timeoutMs : undefined,
-    requestSignal,
-    shutdownSignal,
-    requestHeader,
-    contextValues: createContextValues()
-      .set(protocolName, codec.protocol)
-      .set(peerAddress, peerAddressOf(request)),
+    message: create(method.output, await spec.impl(request.message, contextOf(call, request))),
+    header: call.responseHeader,
+    trailer: call.responseTrailer,
+  });
+  for (let i = interceptors.length - 1; i >= 0; i--) next = interceptors[i]!(next as never) as typeof next;
+  return await next({
+    stream: false,
+    service: method.parent,
+    method,
+    requestMethod: call.requestMethod,
+    url: call.url,
+    // Own and enumerable, so that a copy of the request has it.
+    get signal() {
+      return call.signal;
+    },
+    header: call.requestHeader,
+    contextValues: call.values,
+    message,
   });
 }
 
-async function readMessage(
-  request: NodeRequest,
-  { signal, requestHeader }: CallContext,
-  codec: Codec,
-  messageBytesMax: number,
-): Promise<Message> {
-  const bytesMax = codec.bodyBytesMax ?? messageBytesMax;
-  const limits = { bytesMax, messageBytesMax, checkStart: codec.checkStart };
-  const message = await codec.decode(requestHeader, await readBody(request, limits, signal));
-  // Nobody waits for it any more: it must have no effect.
-  signal.throwIfAborted();
-  return message;
+/** What the method is given: what interceptors made of the request counts. */
+function contextOf(call: Call, request: UnaryRequest): HandlerContext {
+  return {
+    service: request.service,
+    method: request.method,
+    protocolName: call.protocol,
+    requestMethod: call.requestMethod,
+    url: call.url,
+    get signal() {
+      return request.signal;
+    },
+    timeoutMs: () => call.timeoutMs(),
+    requestHeader: request.header,
+    responseHeader: call.responseHeader,
+    responseTrailer: call.responseTrailer,
+    values: request.contextValues,
+  };
 }
 
 /** Waits for an outcome, but no longer than until the signal aborts, whether or not whoever works on it notices. */
@@ -160,8 +168,7 @@ export function untilAborted<T>(outcome: Promise<T>, signal: AbortSignal): Promi
 }
 
 /** What the caller is told of a call that was stopped. */
-function reasonOf({ reason }: AbortSignal, thrown: unknown): unknown {
-  if (thrown !== reason) return thrown;
+function whyStopped(reason: unknown): unknown {
   if (!(reason instanceof ConnectError))
     return wireError(Code.Unavailable, "UNAVAILABLE", "the service is shutting down: send the call again");
   if (reason.code !== Code.DeadlineExceeded) return reason;
@@ -172,13 +179,14 @@ function reasonOf({ reason }: AbortSignal, thrown: unknown): unknown {
   );
 }
 
-function encodeError(codec: Codec, error: ConnectError, context?: CallContext): Reply {
+function encodeError(
+  codec: Codec,
+  error: ConnectError,
+  header = new Headers(),
+  trailer = new Headers(),
+): Reply {
   try {
-    return codec.error(
-      error,
-      context?.responseHeader ?? new Headers(),
-      context?.responseTrailer ?? new Headers(),
-    );
+    return codec.error(error, header, trailer);
   } catch (thrown) {
     // Its details or its message cannot be encoded, such as half a surrogate pair in a URI.
     return codec.error(withErrorInfo(thrown), new Headers(), new Headers());

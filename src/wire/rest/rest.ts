@@ -16,10 +16,12 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { ErrorInfoSchema, file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
-import { compressIfAccepted, decompress } from "../compression.ts";
+import { decompress, isIdentity } from "../compression.ts";
+import { encodeContent } from "../connect.ts";
 import { messageFromJson, parseJson } from "../json.ts";
 import { retryAfter } from "../retry-after.ts";
-import type { Codec, Reply } from "../unary.ts";
+import { toFields } from "../send.ts";
+import type { Codec } from "../unary.ts";
 import { malformed, wireError } from "../wire-error.ts";
 import { type FieldPath, findField, isGiven, setParameter, setQuery, spell } from "./params.ts";
 import { captureOf, type PathTemplate, parsePathTemplate } from "./path-template.ts";
@@ -124,17 +126,16 @@ export function restCodec(match: RestMatch, query: string, messageBytesMax: numb
   return {
     protocol: "rest",
     timeoutMs: () => undefined,
-    async decode(header, body) {
-      const bytes = await decompress(header.get("content-encoding"), body, messageBytesMax);
-      return bindRequest(match, query, header.get("content-type"), bytes);
+    decode(header, body) {
+      const bind = (bytes: Uint8Array) => bindRequest(match, query, header.get("content-type"), bytes);
+      const encoding = header.get("content-encoding");
+      return isIdentity(encoding) ? bind(body) : decompress(encoding, body, messageBytesMax).then(bind);
     },
-    async reply(context, message) {
-      const header = new Headers(context.responseHeader);
+    reply({ requestHeader, responseHeader }, message) {
+      const header = toFields(responseHeader);
       const { contentType, body } = encodeResponse(match.route, message);
-      header.set("content-type", contentType);
-      const compressed = await compressIfAccepted(context.requestHeader.get("accept-encoding"), body);
-      if (compressed) header.set("content-encoding", "gzip");
-      return { status: 200, header, body: compressed ?? body };
+      header["content-type"] = contentType;
+      return encodeContent(header, requestHeader, body);
     },
     error: restError,
   };
@@ -204,16 +205,19 @@ function isJson(contentType: string): boolean {
 export function encodeResponse(
   { method, responseBody }: RestRoute,
   message: Message,
-): { contentType: string; body: Uint8Array } {
+): { contentType: string; body: string } {
   const whole = toJson(method.output, message);
   const json = responseBody
     ? ((whole as JsonObject)[responseBody.field.jsonName] ?? responseBody.unset)
     : whole;
-  return { contentType: "application/json", body: Buffer.from(JSON.stringify(json)) };
+  return { contentType: "application/json", body: JSON.stringify(json) };
 }
 
 /** `google.rpc.Status` as JSON (AIP-193), with the HTTP status of its code. */
-export function restError(error: ConnectError, responseHeader: Headers = new Headers()): Reply {
+export function restError(
+  error: ConnectError,
+  responseHeader: Headers = new Headers(),
+): { status: number; header: Headers; body: string } {
   const header = new Headers(responseHeader);
   for (const [name, value] of error.metadata) header.append(name, value);
   // An error that another server sent may bring the headers of that message along.
@@ -227,7 +231,7 @@ export function restError(error: ConnectError, responseHeader: Headers = new Hea
   return {
     status: statusByReason.get(reason) ?? statusByCode[error.code],
     header,
-    body: Buffer.from(JSON.stringify(status)),
+    body: JSON.stringify(status),
   };
 }
 

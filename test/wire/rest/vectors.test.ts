@@ -240,8 +240,8 @@ function refused(rpc: Outcome["rpc"], error: ConnectError, responseHeader?: Head
   return { rpc, status, header, json: parse(body) };
 }
 
-function parse(body: Uint8Array): JsonValue {
-  return JSON.parse(Buffer.from(body).toString());
+function parse(body: string): JsonValue {
+  return JSON.parse(body);
 }
 
 function headersOf({ headers, headers_raw }: HttpVector["request"]): Headers {
