@@ -122,39 +122,57 @@ async function invoke(
     trailer: call.responseTrailer,
   });
   for (let i = interceptors.length - 1; i >= 0; i--) next = interceptors[i]!(next as never) as typeof next;
-  return await next({
-    stream: false,
+  const request = {
+    stream: false as const,
     service: method.parent,
     method,
     requestMethod: call.requestMethod,
     url: call.url,
-    // Own and enumerable, so that a copy of the request has it.
-    get signal() {
-      return call.signal;
-    },
     header: call.requestHeader,
     contextValues: call.values,
     message,
-  });
+  };
+  return await next(withSignalOf(call, request));
 }
 
 /** What the method is given: what interceptors made of the request counts. */
 function contextOf(call: Call, request: UnaryRequest): HandlerContext {
-  return {
+  return withSignalOf(request, {
     service: request.service,
     method: request.method,
     protocolName: call.protocol,
     requestMethod: call.requestMethod,
     url: call.url,
-    get signal() {
-      return request.signal;
-    },
     timeoutMs: () => call.timeoutMs(),
     requestHeader: request.header,
     responseHeader: call.responseHeader,
     responseTrailer: call.responseTrailer,
     values: request.contextValues,
-  };
+  });
+}
+
+interface HasSignal {
+  readonly signal: AbortSignal;
+}
+
+const source = Symbol("where the signal comes from");
+
+/**
+ * Of the object itself and enumerable, so that a copy has it. One getter for all: to an object with a getter of its own
+ * V8 gives a shape of its own, which lives until the next collection of everything, with all that the getter refers to.
+ */
+const lazySignal: PropertyDescriptor & ThisType<{ [source]: HasSignal }> = {
+  enumerable: true,
+  configurable: true,
+  get() {
+    return this[source].signal;
+  },
+};
+
+/** Gives an object the signal of another, which is asked for it only when somebody reads it. */
+function withSignalOf<T extends object>(from: HasSignal, to: T): T & HasSignal {
+  return Object.defineProperty(Object.assign(to, { [source]: from }), "signal", lazySignal) as unknown as T &
+    HasSignal;
 }
 
 /** Waits for an outcome, but no longer than until the signal aborts, whether or not whoever works on it notices. */
