@@ -17,6 +17,9 @@ export const peerAddress = createContextKey<string | undefined>(undefined, { des
 /** Timers count to this. A deadline beyond it, of 24 days, is none. */
 export const timeoutMsMax = 2 ** 31 - 1;
 
+/** Has what values can do. connect makes these functions for each call anew. */
+const noValues = createContextValues();
+
 export interface CallEnds {
   readonly shutdownSignal?: AbortSignal | undefined;
   readonly running: Set<Call>;
@@ -56,7 +59,8 @@ export class Call {
     this.requestHeader = new LazyHeaders(request.rawHeaders);
     this.requestMethod = request.method ?? "POST";
     this.url = urlOf(request);
-    this.values = createContextValues().set(protocolName, protocol).set(peerAddress, peerAddressOf(request));
+    const values: ContextValues = Object.create(noValues);
+    this.values = values.set(protocolName, protocol).set(peerAddress, peerAddressOf(request));
   }
 
   /** Starts to listen for its ends. @param timeoutMs undefined for no deadline; 0 or less for one that has passed */
@@ -87,7 +91,7 @@ export class Call {
     this.#isOver = true;
     this.onStop = undefined;
     clearTimeout(this.#timer);
-    running.delete(this);
+    if (running.size > 0) running.delete(this);
     this.#response.off("close", this.#gone);
     this.#controller?.abort();
   }

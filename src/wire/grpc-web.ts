@@ -2,15 +2,8 @@ import type { DescMethodUnary } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
-import {
-  checkPrefix,
-  decodeFrame,
-  encodeFrame,
-  frame,
-  frameBytes,
-  grpcTimeoutMs,
-  okTrailer,
-} from "./grpc.ts";
+import { checkPrefix, decodeFrame, encodeFrame, frame, frameBytes, grpcTimeoutMs } from "./grpc.ts";
+import { LazyHeaders } from "./lazy-headers.ts";
 import { type Reply, toFields } from "./send.ts";
 import type { Codec } from "./unary.ts";
 import { malformed } from "./wire-error.ts";
@@ -39,7 +32,7 @@ export function grpcWebCodec(
       const header = toFields(responseHeader);
       header["content-type"] = contentType;
       const data = encodeFrame(method, format, requestHeader, header, message);
-      const end = trailerFrame(new Headers(Object.entries(okTrailer(responseTrailer)) as [string, string][]));
+      const end = LazyHeaders.isEmpty(responseTrailer) ? okFrame : okTrailerFrame(responseTrailer);
       const reply = (data: Uint8Array) => ({ status: 200, header, body: encodeBody([data, end], isText) });
       return data instanceof Promise ? data.then(reply) : reply(data);
     },
@@ -63,6 +56,12 @@ export function grpcWebError(
 function isTextType(contentType: string): boolean {
   return contentType.startsWith("application/grpc-web-text");
 }
+
+function okTrailerFrame(responseTrailer: Headers): Uint8Array {
+  return trailerFrame(setTrailerStatus(new Headers(responseTrailer), undefined));
+}
+
+const okFrame = okTrailerFrame(new Headers());
 
 function trailerFrame(trailer: Headers): Uint8Array {
   return frame(trailerFlag, trailerSerialize(trailer));

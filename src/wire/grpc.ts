@@ -4,6 +4,7 @@ import { parseTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grp
 import { compressIfAccepted, decompress } from "./compression.ts";
 import { messageFromBinary } from "./connect.ts";
 import { messageFromJson, parseJson } from "./json.ts";
+import { LazyHeaders } from "./lazy-headers.ts";
 import { type Fields, type Reply, toFields } from "./send.ts";
 import type { Codec } from "./unary.ts";
 import { malformed, tooLarge, wireError } from "./wire-error.ts";
@@ -24,24 +25,15 @@ export function grpcCodec(
     reply({ requestHeader, responseHeader, responseTrailer }, message) {
       const header = toFields(responseHeader);
       header["content-type"] = contentType;
-      const trailer = okTrailer(responseTrailer);
+      const trailer = LazyHeaders.isEmpty(responseTrailer)
+        ? { "grpc-status": "0" }
+        : setTrailerStatus(new Headers(responseTrailer), undefined);
       const body = encodeFrame(method, format, requestHeader, header, message);
       if (body instanceof Promise) return body.then((body) => ({ status: 200, header, body, trailer }));
       return { status: 200, header, body, trailer };
     },
     error: (error, header, trailer) => grpcError(contentType, error, header, trailer),
   };
-}
-
-/** The trailers of a method that did not fail, with the status. */
-export function okTrailer(responseTrailer: Headers): Fields {
-  const {
-    "grpc-message": _message,
-    "grpc-status-details-bin": _details,
-    ...trailer
-  } = toFields(responseTrailer);
-  trailer["grpc-status"] = "0";
-  return trailer;
 }
 
 /** An error: no message, and the status in the trailers. */

@@ -15,14 +15,15 @@ export class LazyHeaders implements Headers {
     this.#raw = raw;
   }
 
-  /** Whether there is surely none: nobody has asked for a way to put one in. */
-  get isUntouched(): boolean {
-    return this.#made === undefined && this.#raw.length === 0;
+  /** Whether it is surely empty: nobody has put anything into it. */
+  static isEmpty(headers: Headers): boolean {
+    return headers instanceof LazyHeaders && headers.#made === undefined && headers.#raw.length === 0;
   }
 
   get(name: string): string | null {
-    // What is no name throws, and the rest of Headers knows how.
-    return this.#made || !isSimpleName.test(name) ? this.#make().get(name) : this.#find(name.toLowerCase());
+    const found = this.#made ? null : this.#find(name.toLowerCase());
+    // Headers itself knows which names are none, and throws.
+    return found ?? (this.#made || !isSimpleName.test(name) ? this.#make().get(name) : null);
   }
 
   has(name: string): boolean {

@@ -3,7 +3,7 @@ import { constants, type Http2ServerResponse, type ServerHttp2Stream } from "nod
 import { LazyHeaders } from "./lazy-headers.ts";
 import type { NodeRequest, NodeResponse } from "./node-http.ts";
 
-/** Header fields by their names in lower case, with values that HTTP can carry. */
+/** Header fields by their names in lower case, with values that HTTP can carry. They are changed when they are sent. */
 export type Fields = Record<string, string | string[]>;
 
 /** An answer as a whole. */
@@ -24,7 +24,7 @@ export interface Reply {
 export function send(request: NodeRequest, response: NodeResponse, reply: Reply): void {
   if (!canSend(response)) return;
   const { status, body } = reply;
-  const fields = { ...toFields(reply.header) };
+  const fields = toFields(reply.header);
   const trailers = reply.trailer && toFields(reply.trailer);
   const unread = bytesUnread(request);
 
@@ -53,10 +53,9 @@ function sendHttp2(
 ): void {
   const { stream } = response;
   const hasContent = content.length > 0;
-  stream.respond(
-    { ":status": status, ...response.getHeaders(), ...fields },
-    { endStream: !hasContent && !trailers, waitForTrailers: trailers !== undefined },
-  );
+  for (const name of response.getHeaderNames()) fields[name] ??= response.getHeader(name) as string;
+  const options = { endStream: !hasContent && !trailers, waitForTrailers: trailers !== undefined };
+  stream.respond({ ":status": status, ...fields }, options);
   // The response sends them when the stream asks for trailers, whoever has sent the rest.
   if (trailers) response.addTrailers(trailers as Record<string, string>);
   if (hasContent) stream.end(content);
@@ -110,7 +109,7 @@ export function dropFraming(headers: Headers): void {
 export function toFields(headers: Headers | Fields): Fields {
   if (!(headers instanceof Headers)) return headers;
   const fields: Fields = {};
-  if (headers instanceof LazyHeaders && headers.isUntouched) return fields;
+  if (LazyHeaders.isEmpty(headers)) return fields;
   dropFraming(headers);
   for (const [name, value] of headers) {
     validateHeaderValue(name, value);

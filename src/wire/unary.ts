@@ -10,7 +10,7 @@ import {
 } from "@connectrpc/connect";
 import { Call } from "./call.ts";
 import type { NodeRequest, NodeResponse } from "./node-http.ts";
-import { readBody } from "./read-body.ts";
+import { type BodyRules, readBody } from "./read-body.ts";
 import { type Reply, send } from "./send.ts";
 import { wireError, withErrorInfo } from "./wire-error.ts";
 
@@ -23,14 +23,10 @@ export type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;
 export type ReplyContext = Pick<HandlerContext, "requestHeader" | "responseHeader" | "responseTrailer">;
 
 /** How one protocol spells a call: bytes to message and back. It knows no sockets. */
-export interface Codec {
+export interface Codec extends BodyRules {
   readonly protocol: string;
-  /** How long the body of the largest message is. As long as the message unless given. */
-  readonly bodyBytesMax?: number;
   /** The deadline that the headers ask for, in milliseconds. @throws INVALID_ARGUMENT */
   timeoutMs(header: Headers): number | undefined;
-  /** Looks at the first bytes of a body, 8 or more. @throws ConnectError if the rest need not be read. */
-  checkStart?(start: Uint8Array): void;
   /** @throws ConnectError if the body is not a message. */
   decode(header: Headers, body: Uint8Array): Promise<Message> | Message;
   reply(context: ReplyContext, message: Message): Promise<Reply> | Reply;
@@ -72,7 +68,8 @@ export async function serveUnary(
   let reply: Reply;
   try {
     call.begin(codec.timeoutMs(call.requestHeader), options);
-    let message = codec.decode(call.requestHeader, await readBody(request, limitsOf(codec, options), call));
+    const body = await readBody(request, codec, options.messageBytesMax, call);
+    let message = codec.decode(call.requestHeader, body);
     if (message instanceof Promise) message = await call.untilStopped(message);
     isCalled = true;
     const {
@@ -101,12 +98,8 @@ export async function serveUnary(
   }
 }
 
-function limitsOf({ bodyBytesMax, checkStart }: Codec, { messageBytesMax }: LaneOptions) {
-  return { bytesMax: bodyBytesMax ?? messageBytesMax, messageBytesMax, checkStart };
-}
-
 /** Calls the method through its interceptors, as connect-node does. */
-async function invoke(
+function invoke(
   spec: UnarySpec,
   call: Call,
   message: Message,
@@ -132,7 +125,7 @@ async function invoke(
     contextValues: call.values,
     message,
   };
-  return await next(withSignalOf(call, request));
+  return next(withSignalOf(call, request));
 }
 
 /** What the method is given: what interceptors made of the request counts. */
