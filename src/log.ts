@@ -23,10 +23,6 @@ export function createLog(level: (typeof logLevels)[number], destination?: Desti
   return pino(options, destination ?? standardError());
 }
 
-/** Lines are written by so many bytes, or after so long: a write for each costs as much as to make it. */
-const bufferedBytes = 4096;
-const flushMs = 200;
-
 /** ISO 8601, as the member of a line. Many lines of a busy service are of the same millisecond. */
 function isoTime(): () => string {
   let lastMs = 0;
@@ -41,5 +37,5 @@ function isoTime(): () => string {
 
 function standardError(): DestinationStream {
   if (process.stderr.isTTY) return pretty({ destination: 2, sync: true });
-  return pino.destination({ dest: 2, sync: false, minLength: bufferedBytes, periodicFlush: flushMs });
+  return pino.destination({ dest: 2, sync: false });
 }

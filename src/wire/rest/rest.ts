@@ -169,7 +169,7 @@ export function bindRequest(
       throw malformed(`${variable.path} comes from the path: leave it out of the body`, variable.path);
     setParameter(json, path, text);
   }
-  setQuery(json, route.method.input, query, route.taken);
+  if (query !== "") setQuery(json, route.method.input, query, route.taken);
   return messageFromJson(route.method.input, json);
 }
 
@@ -192,6 +192,7 @@ function bodyJson({ body }: RestRoute, contentType: string | null, bytes: Uint8A
 
 /** `application/json`, in UTF-8 (RFC 8259 §8.1). */
 function isJson(contentType: string): boolean {
+  if (contentType === "application/json") return true;
   const [type, ...parameters] = contentType
     .toLowerCase()
     .split(";")
