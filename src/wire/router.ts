@@ -5,7 +5,9 @@ import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { codecsOf, contentTypeOf, grpcReply } from "./codecs.ts";
 import type { NodeRequest } from "./node-http.ts";
 import { bindPath } from "./rest/bind-path.ts";
-import { createRestRouter, restCodec, restError } from "./rest/rest.ts";
+import { restCodec, restError } from "./rest/rest.ts";
+import { createRestRouter } from "./rest/rules.ts";
+import type { StreamCall, StreamSpec } from "./rest/stream.ts";
 import type { Reply } from "./send.ts";
 import type { BoundService } from "./service.ts";
 import { createStock } from "./stock.ts";
@@ -15,6 +17,7 @@ import { wireError } from "./wire-error.ts";
 /** What is to be done with a request. */
 export type Plan =
   | { readonly kind: "call"; readonly spec: UnarySpec; readonly codec: Codec }
+  | { readonly kind: "stream"; readonly call: StreamCall }
   | { readonly kind: "stock"; readonly handler: UniversalHandler }
   | { readonly kind: "reply"; readonly reply: Reply }
   | {
@@ -37,6 +40,8 @@ interface Endpoint {
   readonly allow: readonly string[];
   /** Unless it streams. */
   readonly unary?: { readonly spec: UnarySpec; readonly codecs: ReadonlyMap<string, Codec> };
+  /** If it streams its replies to one message. */
+  readonly stream?: StreamSpec;
   /** If it streams or can be called by Connect GET. */
   readonly stock?: UniversalHandler | undefined;
 }
@@ -61,12 +66,14 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
       const allow = found.allow.includes("GET") ? [...found.allow, "HEAD"] : found.allow;
       return method === "OPTIONS" ? tellMethods(allow) : methodNotAllowed(allow);
     }
-    const unary = endpoints.get(found.route.method)?.unary;
-    if (!unary) return planUnknown(contentType);
-    const rpc =
-      rpcOnRestPaths && method === "POST" && isRpcBody(contentType) && unary.codecs.get(contentType);
+    const { route } = found;
+    const { unary, stream } = endpoints.get(route.method) ?? {};
+    const takesRpc = rpcOnRestPaths && method === "POST" && !route.isRawRequest;
+    const rpc = takesRpc && isRpcBody(contentType) && unary?.codecs.get(contentType);
     const codec = rpc ? bindPath(rpc, found, query) : restCodec(found, query, lane.messageBytesMax);
-    return { kind: "call", spec: unary.spec, codec };
+    if (unary) return { kind: "call", spec: unary.spec, codec };
+    if (stream) return { kind: "stream", call: { spec: stream, route, codec } };
+    return planUnknown(contentType);
   };
 
   return ({ url = "", method = "", headers }) => {
@@ -147,6 +154,7 @@ function endpointsOf(services: readonly BoundService[], lane: LaneOptions): Map<
         ...(spec.kind === "unary" && {
           unary: { spec, codecs: codecsOf(spec.method, lane.messageBytesMax) },
         }),
+        ...(spec.kind === "server_streaming" && { stream: spec }),
         stock: handler,
       });
     }

@@ -76,7 +76,7 @@ export function dropFraming(headers: Headers): void {
 }
 
 /** Header fields as Node takes them. @throws TypeError if HTTP cannot carry a value */
-function fieldsOf(headers: Headers): Map<string, string | string[]> {
+export function fieldsOf(headers: Headers): Map<string, string | string[]> {
   dropFraming(headers);
   const fields = new Map<string, string | string[]>();
   for (const [name, value] of headers) {

@@ -1,4 +1,4 @@
-import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -110,9 +110,9 @@ export async function serveUnary(
 export const timeoutMsMax = 2 ** 31 - 1;
 
 /** @throws INVALID_ARGUMENT if the deadline that the headers ask for is none. */
-function createContext(
+export function createContext(
   request: NodeRequest,
-  method: DescMethodUnary,
+  method: DescMethod,
   codec: Codec,
   shutdownSignal: AbortSignal | undefined,
   requestSignal: AbortSignal,
@@ -135,7 +135,7 @@ function createContext(
   });
 }
 
-async function readMessage(
+export async function readMessage(
   request: NodeRequest,
   { signal, requestHeader }: CallContext,
   codec: Codec,
@@ -160,7 +160,7 @@ export function untilAborted<T>(outcome: Promise<T>, signal: AbortSignal): Promi
 }
 
 /** What the caller is told of a call that was stopped. */
-function reasonOf({ reason }: AbortSignal, thrown: unknown): unknown {
+export function reasonOf({ reason }: AbortSignal, thrown: unknown): unknown {
   if (thrown !== reason) return thrown;
   if (!(reason instanceof ConnectError))
     return wireError(Code.Unavailable, "UNAVAILABLE", "the service is shutting down: send the call again");
@@ -172,7 +172,7 @@ function reasonOf({ reason }: AbortSignal, thrown: unknown): unknown {
   );
 }
 
-function encodeError(codec: Codec, error: ConnectError, context?: CallContext): Reply {
+export function encodeError(codec: Codec, error: ConnectError, context?: CallContext): Reply {
   try {
     return codec.error(
       error,

@@ -3,6 +3,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { ContextValues, Interceptor } from "@connectrpc/connect";
 import type { NodeHandler } from "./node-http.ts";
 import { restError } from "./rest/rest.ts";
+import { serveStream } from "./rest/stream.ts";
 import { createRouter } from "./router.ts";
 import { send } from "./send.ts";
 import type { BoundService } from "./service.ts";
@@ -38,7 +39,8 @@ export function protocolOf(request: { readonly contextValues: ContextValues }): 
 }
 
 /**
- * Serves services over Connect, gRPC and gRPC-Web, and their unary methods by their `google.api.http` rules over REST.
+ * Serves services over Connect, gRPC and gRPC-Web, and, by their `google.api.http` rules, over REST the methods that
+ * take one message.
  *
  * The handler never throws, and answers every request whose client is still there.
  *
@@ -62,6 +64,9 @@ export function createWire(options: WireOptions): NodeHandler {
       switch (plan.kind) {
         case "call":
           serveUnary(request, response, plan.spec, plan.codec, lane).catch(drop);
+          break;
+        case "stream":
+          serveStream(request, response, plan.call, lane).catch(drop);
           break;
         case "stock":
           serveStock(request, response, plan.handler, lane).catch(drop);

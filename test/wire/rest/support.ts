@@ -5,6 +5,7 @@ import {
   createRegistry,
   type DescMethod,
   type DescMethodUnary,
+  type DescService,
   type FileRegistry,
   fromBinary,
   fromJson,
@@ -14,7 +15,9 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext } from "@connectrpc/connect";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
+import { type BoundService, bind } from "../../../src/wire/wire.ts";
 
 const folder = new URL("../../vectors/", import.meta.url);
 
@@ -141,33 +144,49 @@ const descriptors = fromBinary(FileDescriptorSetSchema, readFileSync(new URL("ve
 
 const registry = createFileRegistry(descriptors);
 
-export const methods = methodsOf(registry, "transcoding.vectors.v1.VectorService");
+export const vectorService = serviceOf(registry, "transcoding.vectors.v1.VectorService");
+
+export const { methods } = vectorService;
 
 /** The unary method of the vectors by its name. */
 export function methodNamed(name: string): DescMethodUnary {
   return unary(methods.find((method) => method.name === name));
 }
 
-/** Methods of one service that have these rules, in proto JSON. They take and return Scalars unless told otherwise. */
-export function methodsWithRules(
+/** What methods are like. Their messages are those of the vectors, or, with a dot before it, of a full name. */
+export interface MethodShape {
+  readonly input?: string;
+  readonly output?: string;
+  readonly clientStreaming?: boolean;
+  readonly serverStreaming?: boolean;
+}
+
+/** A service of methods that have these rules, in proto JSON. They take and return Scalars unless told otherwise. */
+export function serviceWithRules(
   rules: Readonly<Record<string, JsonObject>>,
-  types: { readonly input?: string; readonly output?: string } = {},
-): DescMethodUnary[] {
-  const { input = "Scalars", output = "Scalars" } = types;
+  { input = "Scalars", output = "Scalars", ...streaming }: MethodShape = {},
+): DescService {
+  const nameOf = (type: string) => (type.startsWith(".") ? type : `.transcoding.vectors.v1.${type}`);
   const file = fromJson(
     FileDescriptorProtoSchema,
     {
       name: "rules.proto",
       package: "rules",
       syntax: "proto3",
-      dependency: ["vectors.proto", "google/api/annotations.proto", "google/protobuf/empty.proto"],
+      dependency: [
+        "vectors.proto",
+        "google/api/annotations.proto",
+        "google/api/httpbody.proto",
+        "google/protobuf/empty.proto",
+      ],
       service: [
         {
           name: "Rules",
           method: Object.entries(rules).map(([name, rule]) => ({
             name,
-            inputType: `.transcoding.vectors.v1.${input}`,
-            outputType: `.transcoding.vectors.v1.${output}`,
+            inputType: nameOf(input),
+            outputType: nameOf(output),
+            ...streaming,
             options: { "[google.api.http]": rule },
           })),
         },
@@ -176,7 +195,15 @@ export function methodsWithRules(
     { registry: createRegistry(http) },
   );
   const set = create(FileDescriptorSetSchema, { file: [...descriptors.file, file] });
-  return methodsOf(createFileRegistry(set), "rules.Rules").map(unary);
+  return serviceOf(createFileRegistry(set), "rules.Rules");
+}
+
+/** The methods of such a service, which are unary. */
+export function methodsWithRules(
+  rules: Readonly<Record<string, JsonObject>>,
+  shape?: MethodShape,
+): DescMethodUnary[] {
+  return serviceWithRules(rules, shape).methods.map(unary);
 }
 
 /** The proto JSON of a message after a round trip, so that spellings do not differ. */
@@ -188,13 +215,26 @@ export function jsonOf(desc: DescMethod["input"], message: Message): JsonValue {
   return toJson(desc, message);
 }
 
-function methodsOf(from: FileRegistry, service: string): readonly DescMethod[] {
-  const desc = from.getService(service);
-  if (!desc) throw new Error(`there is no service ${service}`);
-  return desc.methods;
+function serviceOf(from: FileRegistry, name: string): DescService {
+  const service = from.getService(name);
+  if (!service) throw new Error(`there is no service ${name}`);
+  return service;
 }
 
 function unary(method: DescMethod | undefined): DescMethodUnary {
   if (method?.methodKind !== "unary") throw new Error(`${method} is no unary method`);
   return method as DescMethodUnary;
+}
+
+/** Binds every unary method of a service to one function, which returns proto JSON. */
+export function bindJson(
+  service: DescService,
+  work: (method: DescMethod, input: Message, context: HandlerContext) => JsonValue,
+): BoundService {
+  const methods = service.methods.map((method) => {
+    const impl = (input: Message, context: HandlerContext) =>
+      fromJson(method.output, work(method, input, context));
+    return [method.localName, impl];
+  });
+  return bind(service, Object.fromEntries(methods));
 }

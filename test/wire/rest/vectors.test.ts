@@ -5,8 +5,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { captureOf, parsePathTemplate } from "../../../src/wire/rest/path-template.ts";
-import { createRestRouter, encodeResponse, restCodec, restError } from "../../../src/wire/rest/rest.ts";
+import { encodeResponse, restCodec, restError } from "../../../src/wire/rest/rest.ts";
 import { RouteTrie } from "../../../src/wire/rest/route-trie.ts";
+import { createRestRouter } from "../../../src/wire/rest/rules.ts";
 import { wireError } from "../../../src/wire/wire-error.ts";
 import {
   canonical,
