@@ -4,8 +4,9 @@ import { Code, type ConnectError, createServiceImplSpec } from "@connectrpc/conn
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { codecsOf, contentTypeOf, grpcReply } from "./codecs.ts";
 import type { NodeRequest } from "./node-http.ts";
+import { admitsReply } from "./rest/accept.ts";
 import { bindPath } from "./rest/bind-path.ts";
-import { restCodec, restError } from "./rest/rest.ts";
+import { type RestRoute, replyType, restCodec, restError } from "./rest/rest.ts";
 import { createRestRouter } from "./rest/rules.ts";
 import type { StreamCall, StreamSpec } from "./rest/stream.ts";
 import type { Reply } from "./send.ts";
@@ -22,6 +23,7 @@ export type Plan =
   | { readonly kind: "reply"; readonly reply: Reply }
   | {
       readonly kind: "refuse";
+      readonly method?: DescMethod | undefined;
       readonly protocol: string;
       readonly error: ConnectError;
       readonly reply: Reply;
@@ -57,7 +59,13 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
   const byPath = pathsOf(endpoints, options.aliases);
   const routes = createRestRouter([...endpoints.keys()]);
 
-  const planRest = (method: string, path: string, query: string, contentType: string): Plan => {
+  const planRest = (
+    method: string,
+    path: string,
+    query: string,
+    contentType: string,
+    accept: string | undefined,
+  ): Plan => {
     let found = routes.find(method, path);
     // HEAD is GET without the body (RFC 9110 §9.3.2), unless a rule has a HEAD of its own.
     if (method === "HEAD" && found.kind !== "match") found = routes.find("GET", path);
@@ -70,6 +78,7 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
     const { unary, stream } = endpoints.get(route.method) ?? {};
     const takesRpc = rpcOnRestPaths && method === "POST" && !route.isRawRequest;
     const rpc = takesRpc && isRpcBody(contentType) && unary?.codecs.get(contentType);
+    if (!rpc && !admitsReply(accept, route)) return notAcceptable(route);
     const codec = rpc ? bindPath(rpc, found, query) : restCodec(found, query, lane.messageBytesMax);
     if (unary) return { kind: "call", spec: unary.spec, codec };
     if (stream) return { kind: "stream", call: { spec: stream, route, codec } };
@@ -82,7 +91,7 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
     const contentType = contentTypeOf(headers["content-type"]);
     const endpoint = byPath.get(path);
     if (endpoint) return planRpc(endpoint, method, contentType);
-    return planRest(method, path, mark === -1 ? "" : url.slice(mark + 1), contentType);
+    return planRest(method, path, mark === -1 ? "" : url.slice(mark + 1), contentType, headers.accept);
   };
 }
 
@@ -111,8 +120,15 @@ function isRpcBody(contentType: string): boolean {
   return contentType !== "application/json";
 }
 
-function refuse(error: ConnectError, header?: Headers): Plan {
-  return { kind: "refuse", protocol: "rest", error, reply: restError(error, header) };
+function refuse(error: ConnectError, header?: Headers, method?: DescMethod): Plan {
+  return { kind: "refuse", method, protocol: "rest", error, reply: restError(error, header) };
+}
+
+function notAcceptable(route: RestRoute): Plan {
+  const type = replyType(route);
+  const or = type === "application/json" ? "" : " or application/json";
+  const message = `the reply is ${type}: accept ${type}${or}`;
+  return refuse(wireError(Code.InvalidArgument, "NOT_ACCEPTABLE", message), undefined, route.method);
 }
 
 function methodNotAllowed(allow: readonly string[]): Plan {

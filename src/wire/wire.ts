@@ -72,7 +72,7 @@ export function createWire(options: WireOptions): NodeHandler {
           serveStock(request, response, plan.handler, lane).catch(drop);
           break;
         case "refuse":
-          onRefused?.({ method: undefined, protocol: plan.protocol, error: plan.error, durationMs: 0 });
+          onRefused?.({ method: plan.method, protocol: plan.protocol, error: plan.error, durationMs: 0 });
           send(request, response, plan.reply);
           break;
         case "reply":

@@ -296,7 +296,6 @@ describe("a stream over REST", () => {
   it("is answered with 503 if it is shut down before the first message", async () => {
     const stop = new AbortController();
     const port = await serve(
-      // biome-ignore lint/correctness/useYield: it never comes to that
       async function* () {
         stop.abort();
         await new Promise(() => {});
