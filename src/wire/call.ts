@@ -39,6 +39,8 @@ export class Call {
   readonly url: string;
   readonly values: ContextValues;
   readonly protocol: string;
+  /** Whether the client is no longer there. */
+  isGone = false;
   /** Whether it was ended before its time. */
   isStopped = false;
   /** Why. */
@@ -47,7 +49,10 @@ export class Call {
   onStop: ((reason: unknown) => void) | undefined;
 
   readonly #response: NodeResponse;
-  readonly #gone = () => this.stop(canceled());
+  readonly #gone = () => {
+    this.isGone = true;
+    this.stop(canceled());
+  };
   #controller: AbortController | undefined;
   #deadlineMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;

@@ -1,23 +1,14 @@
-import { create, type DescMethod, type Message } from "@bufbuild/protobuf";
-import {
-  Code,
-  ConnectError,
-  type HandlerContext,
-  type Interceptor,
-  type MethodImplSpec,
-  type UnaryRequest,
-  type UnaryResponse,
-} from "@connectrpc/connect";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import { Call } from "./call.ts";
+import { invoke, type UnarySpec } from "./invoke.ts";
 import type { NodeRequest, NodeResponse } from "./node-http.ts";
 import { type BodyRules, readBody } from "./read-body.ts";
 import { type Reply, send } from "./send.ts";
 import { wireError, withErrorInfo } from "./wire-error.ts";
 
+export type { UnarySpec } from "./invoke.ts";
 export type { Reply } from "./send.ts";
-
-/** A unary method and what it does. */
-export type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;
 
 /** What of the context of a call goes into its reply. */
 export type ReplyContext = Pick<HandlerContext, "requestHeader" | "responseHeader" | "responseTrailer">;
@@ -68,20 +59,18 @@ export async function serveUnary(
   let reply: Reply;
   try {
     call.begin(codec.timeoutMs(call.requestHeader), options);
-    const body = await readBody(request, codec, options.messageBytesMax, call);
-    let message = codec.decode(call.requestHeader, body);
-    if (message instanceof Promise) message = await call.untilStopped(message);
+    const message = await readMessage(request, call, codec, options.messageBytesMax);
     isCalled = true;
     const {
       message: output,
       header,
       trailer,
-    } = await call.untilStopped(invoke(spec, call, message, options));
+    } = await call.untilStopped(invoke(spec, call, message, options.interceptors));
     const context = { requestHeader: call.requestHeader, responseHeader: header, responseTrailer: trailer };
     const encoded = codec.reply(context, output);
     reply = encoded instanceof Promise ? await call.untilStopped(encoded) : encoded;
   } catch (thrown) {
-    const error = withErrorInfo(call.isStopped && thrown === call.reason ? whyStopped(thrown) : thrown);
+    const error = toTellable(thrown, call);
     if (!isCalled) {
       const durationMs = performance.now() - start;
       options.onRefused?.({ method: spec.method, protocol: codec.protocol, error, durationMs });
@@ -98,74 +87,16 @@ export async function serveUnary(
   }
 }
 
-/** Calls the method through its interceptors, as connect-node does. */
-function invoke(
-  spec: UnarySpec,
+/** Reads the one message of a request. @throws ConnectError, or why the call was stopped */
+export async function readMessage(
+  request: NodeRequest,
   call: Call,
-  message: Message,
-  { interceptors }: LaneOptions,
-): Promise<UnaryResponse> {
-  const { method } = spec;
-  let next = async (request: UnaryRequest): Promise<UnaryResponse> => ({
-    stream: false,
-    service: method.parent,
-    method,
-    message: create(method.output, await spec.impl(request.message, contextOf(call, request))),
-    header: call.responseHeader,
-    trailer: call.responseTrailer,
-  });
-  for (let i = interceptors.length - 1; i >= 0; i--) next = interceptors[i]!(next as never) as typeof next;
-  const request = {
-    stream: false as const,
-    service: method.parent,
-    method,
-    requestMethod: call.requestMethod,
-    url: call.url,
-    header: call.requestHeader,
-    contextValues: call.values,
-    message,
-  };
-  return next(withSignalOf(call, request));
-}
-
-/** What the method is given: what interceptors made of the request counts. */
-function contextOf(call: Call, request: UnaryRequest): HandlerContext {
-  return withSignalOf(request, {
-    service: request.service,
-    method: request.method,
-    protocolName: call.protocol,
-    requestMethod: call.requestMethod,
-    url: call.url,
-    timeoutMs: () => call.timeoutMs(),
-    requestHeader: request.header,
-    responseHeader: call.responseHeader,
-    responseTrailer: call.responseTrailer,
-    values: request.contextValues,
-  });
-}
-
-interface HasSignal {
-  readonly signal: AbortSignal;
-}
-
-const source = Symbol("where the signal comes from");
-
-/**
- * Of the object itself and enumerable, so that a copy has it. One getter for all: to an object with a getter of its own
- * V8 gives a shape of its own, which lives until the next collection of everything, with all that the getter refers to.
- */
-const lazySignal: PropertyDescriptor & ThisType<{ [source]: HasSignal }> = {
-  enumerable: true,
-  configurable: true,
-  get() {
-    return this[source].signal;
-  },
-};
-
-/** Gives an object the signal of another, which is asked for it only when somebody reads it. */
-function withSignalOf<T extends object>(from: HasSignal, to: T): T & HasSignal {
-  return Object.defineProperty(Object.assign(to, { [source]: from }), "signal", lazySignal) as unknown as T &
-    HasSignal;
+  codec: Codec,
+  messageBytesMax: number,
+): Promise<Message> {
+  const body = await readBody(request, codec, messageBytesMax, call);
+  const message = codec.decode(call.requestHeader, body);
+  return message instanceof Promise ? call.untilStopped(message) : message;
 }
 
 /** Waits for an outcome, but no longer than until the signal aborts, whether or not whoever works on it notices. */
@@ -178,7 +109,11 @@ export function untilAborted<T>(outcome: Promise<T>, signal: AbortSignal): Promi
   });
 }
 
-/** What the caller is told of a call that was stopped. */
+/** What the caller is told of an error of the call. */
+export function toTellable(thrown: unknown, call: Call): ConnectError {
+  return withErrorInfo(call.isStopped && thrown === call.reason ? whyStopped(thrown) : thrown);
+}
+
 function whyStopped(reason: unknown): unknown {
   if (!(reason instanceof ConnectError))
     return wireError(Code.Unavailable, "UNAVAILABLE", "the service is shutting down: send the call again");
@@ -190,7 +125,7 @@ function whyStopped(reason: unknown): unknown {
   );
 }
 
-function encodeError(
+export function encodeError(
   codec: Codec,
   error: ConnectError,
   header = new Headers(),

@@ -4,6 +4,7 @@ import type { ContextValues, Interceptor } from "@connectrpc/connect";
 import { type Call, protocolName } from "./call.ts";
 import type { NodeHandler } from "./node-http.ts";
 import { restError } from "./rest/rest.ts";
+import { serveStream } from "./rest/stream.ts";
 import { createRouter } from "./router.ts";
 import { send } from "./send.ts";
 import type { BoundService } from "./service.ts";
@@ -40,7 +41,8 @@ export function protocolOf(request: { readonly contextValues: ContextValues }): 
 }
 
 /**
- * Serves services over Connect, gRPC and gRPC-Web, and their unary methods by their `google.api.http` rules over REST.
+ * Serves services over Connect, gRPC and gRPC-Web, and, by their `google.api.http` rules, over REST the methods that
+ * take one message.
  *
  * The handler never throws, and answers every request whose client is still there.
  *
@@ -71,11 +73,14 @@ export function createWire(options: WireOptions): NodeHandler {
         case "call":
           serveUnary(request, response, plan.spec, plan.codec, lane).catch(drop);
           break;
+        case "stream":
+          serveStream(request, response, plan.call, lane).catch(drop);
+          break;
         case "stock":
           serveStock(request, response, plan.handler, lane).catch(drop);
           break;
         case "refuse":
-          onRefused?.({ method: undefined, protocol: plan.protocol, error: plan.error, durationMs: 0 });
+          onRefused?.({ method: plan.method, protocol: plan.protocol, error: plan.error, durationMs: 0 });
           send(request, response, plan.reply);
           break;
         case "reply":
