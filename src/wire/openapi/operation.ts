@@ -1,4 +1,5 @@
 import type { DescField, DescMessage, DescMethod, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
 import { type FieldPath, isParameter, isWellKnown, spell } from "../rest/params.ts";
 import type { RestRoute } from "../rest/rest.ts";
 import { curlOf } from "./curl.ts";
@@ -89,7 +90,7 @@ function requestBody(
   context: OperationContext,
 ): JsonObject | undefined {
   if (body === undefined) return undefined;
-  const rpc = httpMethod === "POST" ? binaryContent(context.rpcTypes) : {};
+  const rpc = rpcContent(httpMethod, method, context);
   if (isHttpBody(body === "*" ? method.input : body.message)) return { content: binaryContent(["*/*"]) };
   const bound = template.variables.map((variable) => variable.path);
   if (body !== "*") {
@@ -130,17 +131,29 @@ function successResponse(
     ? fieldContent(responseBody.field, context)
     : { schema: messageSchema(output, context), example: exampleOf(output, context) };
   if (isStreaming(method)) {
-    const lines =
-      "One JSON value a line, as they come. If the call fails in between, the last line is the error.";
-    return { description: `${description}\n\n${lines}`, content: { "application/x-ndjson": json } };
+    const lines = "One JSON value a line. If the call fails in between, the last line is the error.";
+    const schema = { anyOf: [json.schema ?? {}, errorLine(context)] };
+    return {
+      description: `${description}\n\n${lines}`,
+      content: { "application/x-ndjson": { ...json, schema } },
+    };
   }
-  const rpc = httpMethod === "POST" ? binaryContent(context.rpcTypes) : {};
+  const rpc = rpcContent(httpMethod, method, context);
   return { description, content: { "application/json": json, ...rpc } };
+}
+
+function errorLine(context: OperationContext): JsonObject {
+  const error = messageSchema(StatusSchema, context);
+  return { type: "object", title: "Error", properties: { error }, required: ["error"] };
 }
 
 function fieldContent(field: DescField, context: SchemaContext, bound: readonly string[] = []): JsonObject {
   const { example } = commentOf(field, context);
   return { schema: fieldSchema(field, context, bound), ...(example !== undefined && { example }) };
+}
+
+function rpcContent(httpMethod: string, method: DescMethod, { rpcTypes }: OperationContext): JsonObject {
+  return httpMethod === "POST" && !isStreaming(method) ? binaryContent(rpcTypes) : {};
 }
 
 /** OpenAPI 3.1 §4.8.14.2: content that is not text has no schema. */
