@@ -17,6 +17,12 @@ interface Node<R> {
 /** Routes by path: a literal before `*` before `**`, segment by segment, among those of the method. */
 export class RouteTrie<R> {
   readonly #root: Node<R> = createNode();
+  readonly #all: { readonly httpMethod: string; readonly route: R }[] = [];
+
+  /** All that were added, in this order. */
+  get all(): readonly { readonly httpMethod: string; readonly route: R }[] {
+    return this.#all;
+  }
 
   /**
    * @param httpMethod "*" for every method that has no route of its own there.
@@ -30,6 +36,7 @@ export class RouteTrie<R> {
     const other = byMethod.get(httpMethod);
     if (other !== undefined) throw new Error(`${describe(route)} and ${describe(other)} have the same path`);
     byMethod.set(httpMethod, route);
+    this.#all.push({ httpMethod, route });
   }
 
   /**
