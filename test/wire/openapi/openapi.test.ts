@@ -5,12 +5,12 @@ import { describe, expect, it } from "vitest";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { createOpenApi } from "../../../src/wire/openapi/openapi.ts";
 import { createChecker, expectValid, type OpenApi, operationsOf } from "../../support/openapi.ts";
-import { methodNamed, methods } from "../rest/support.ts";
+import { methodNamed } from "../rest/support.ts";
 
 const info = { reason: "INTERNAL", domain: "test" };
 
 const document = createOpenApi({
-  services: [methods[0]!.parent],
+  services: [methodNamed("Echo").parent],
   comments: {
     "transcoding.vectors.v1.VectorService": "Books on shelves.",
     "transcoding.vectors.v1.VectorService.GetBook": "Get a book\n\nReturns it.\n\nWhole.",
@@ -120,7 +120,7 @@ describe("a document of many rules", () => {
 
   it("says where slashes are a part of a parameter", () => {
     expect(operation("Page").operation.parameters[0]?.description).toBe(
-      "Any number of segments, with the slashes between them: a part of `{page=**}`.",
+      "Any number of segments, with the slashes between them, of `{page=**}`",
     );
   });
 
