@@ -91,7 +91,7 @@ function requestBody(
 ): JsonObject | undefined {
   if (body === undefined) return undefined;
   const rpc = rpcContent(httpMethod, method, context);
-  if (isHttpBody(body === "*" ? method.input : body.message)) return { content: binaryContent(["*/*"]) };
+  if (isHttpBody(body === "*" ? method.input : body)) return { content: binaryContent(["*/*"]) };
   const bound = template.variables.map((variable) => variable.path);
   if (body !== "*") {
     return {
@@ -125,8 +125,7 @@ function successResponse(
 ): JsonObject {
   const { output } = method;
   const description = commentOf(output, context).text || "The call went well.";
-  if (isHttpBody(responseBody ? responseBody.field.message : output))
-    return { description, content: binaryContent(["*/*"]) };
+  if (isHttpBody(responseBody?.field ?? output)) return { description, content: binaryContent(["*/*"]) };
   const json = responseBody
     ? fieldContent(responseBody.field, context)
     : { schema: messageSchema(output, context), example: exampleOf(output, context) };
@@ -165,6 +164,7 @@ function isStreaming({ methodKind }: DescMethod): boolean {
   return methodKind === "server_streaming";
 }
 
-function isHttpBody(desc: DescMessage | undefined): boolean {
-  return desc?.typeName === "google.api.HttpBody";
+function isHttpBody(of: DescMessage | DescField): boolean {
+  const message = of.kind === "message" ? of : of.fieldKind === "message" ? of.message : undefined;
+  return message?.typeName === "google.api.HttpBody";
 }

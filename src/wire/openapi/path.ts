@@ -30,7 +30,7 @@ export function openApiPath(
     parameters.push(
       isWhole && field
         ? parameterOf(name, "path", field, context)
-        : partOf(name, segment, variable && `${variable.path}=${source.join("/")}`),
+        : partOf(name, segment, variable && `{${variable.path}=${source.join("/")}}`),
     );
     return `{${name}}`;
   });
@@ -64,7 +64,7 @@ export function parameterOf(
 
 function partOf(name: string, segment: string, source: string | undefined): JsonObject {
   const what = segment === "**" ? "Any number of segments, with the slashes between them" : "One segment";
-  const description = source === undefined ? `${what}.` : `${what}: a part of \`{${source}}\`.`;
+  const description = source === undefined ? what : `${what}, of \`${source}\``;
   return { name, in: "path", required: true, description, schema: { type: "string" } };
 }
 

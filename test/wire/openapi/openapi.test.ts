@@ -120,7 +120,7 @@ describe("a document of many rules", () => {
 
   it("says where slashes are a part of a parameter", () => {
     expect(operation("Page").operation.parameters[0]?.description).toBe(
-      "Any number of segments, with the slashes between them: a part of `{page=**}`.",
+      "Any number of segments, with the slashes between them, of `{page=**}`",
     );
   });
 
