@@ -30,6 +30,11 @@ export async function send(port: number, request: Sent): Promise<Received> {
   return encoding === "gzip" ? { ...received, body: gunzipSync(received.body) } : received;
 }
 
+/** As HTTP clients do: a request line is ASCII. */
+export function asciiOf(target: string): string {
+  return target.replace(/[^!-~]/gu, encodeURIComponent);
+}
+
 /** Sends the bytes of a request, and reads the reply to them. */
 export async function sendText(port: number, text: string): Promise<Received> {
   return parseReply(await sendBytes(port, Buffer.from(text)), text.split(" ", 1)[0] ?? "");

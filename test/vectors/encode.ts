@@ -65,9 +65,8 @@ function encodePath(template: string, input: DescMessage, json: JsonObject): str
     const variable = variables.find(({ start }) => start === at);
     if (!variable) {
       const segment = segments[at] ?? "";
-      if (segment === "*" || segment === "**")
-        throw new Error("a wildcard outside of variables has no value");
-      encoded.push(encodeURIComponent(literalText(segment)));
+      // A wildcard that binds nothing may be anything (AIP-159), or, if it is **, nothing.
+      if (segment !== "**") encoded.push(segment === "*" ? "-" : encodeURIComponent(literalText(segment)));
       continue;
     }
     const text = takeText(input, json, variable.path);
