@@ -17,6 +17,8 @@ export interface Sample extends Load {
 
 /** A case and the medians of its runs. */
 export interface Row extends Case, Sample {
+  /** The run that the rest of the machine disturbed least, by each number alone. */
+  readonly best: Pick<Sample, "requestsPerSecond" | "cpuUs">;
   readonly samples: readonly Sample[];
 }
 
@@ -24,9 +26,9 @@ interface Bench {
   readonly one: Case;
   readonly server: ServerProcess;
   readonly samples: Sample[];
-  /** Of the last run: it decides how many requests the next has. */
-  requestsPerSecond: number;
-  run(requests: number): Promise<Load>;
+  /** CPU of a request in the last run, in microseconds: it decides how many the next has. */
+  cpuUs: number;
+  load(requests: number): Promise<Load>;
 }
 
 /**
@@ -46,10 +48,15 @@ export async function measure(options: Options, pin: Pin, tell: (step: string) =
     for (let round = 1; round <= options.rounds; round += 1) {
       for (const bench of benches) {
         tell(`round ${round} of ${options.rounds}: ${nameOf(bench.one)}`);
-        bench.samples.push(await sample(bench, options.runMs));
+        bench.samples.push(await run(bench, requestsIn(options.runMs, bench.cpuUs)));
       }
     }
-    return benches.map(({ one, samples }) => ({ ...one, ...medians(samples), samples }));
+    return benches.map(({ one, samples }) => ({
+      ...one,
+      ...medians(samples),
+      best: bestOf(samples),
+      samples,
+    }));
   } finally {
     await Promise.all(benches.map(({ server }) => server.stop()));
     rmSync(folder, { recursive: true });
@@ -69,37 +76,39 @@ async function warmUp(one: Case, options: Options, pin: Pin, folder: string): Pr
     const headers = { ...exchange.headers, ...server.headers };
     const replyBytes = await probe(server.port, one.http, exchange, headers);
     const { port } = server;
-    const run = (requests: number) =>
-      load({ ...options, http: one.http, port, exchange, headers, requests, replyBytes, folder, pin });
-    // A cold server tells nothing of how many requests fit: by doubling.
-    const endMs = performance.now() + options.warmUpMs;
-    let requests = 500;
-    let requestsPerSecond = 0;
-    do {
-      ({ requestsPerSecond } = await run(requests));
-      requests = Math.min(
-        requests * 2,
-        requestsIn(requestsPerSecond, Math.max(100, endMs - performance.now())),
-      );
-    } while (performance.now() < endMs);
-    return { one, server, samples: [], requestsPerSecond, run };
+    const sent = { http: one.http, port, exchange, headers, replyBytes, folder, pin };
+    const bench = {
+      one,
+      server,
+      samples: [],
+      cpuUs: 0,
+      load: (requests: number) => load({ ...options, ...sent, requests }),
+    };
+    // A cold server tells nothing of how many requests fit: by doubling. In CPU time, since where others take the core,
+    // a time on the clock compiles nothing.
+    let usedMs = 0;
+    for (let requests = 500; usedMs < options.warmUpMs; requests *= 2) {
+      requests = Math.min(requests, requestsIn(Math.max(100, options.warmUpMs - usedMs), bench.cpuUs || 1));
+      await run(bench, requests);
+      usedMs += (requests * bench.cpuUs) / 1000;
+    }
+    return bench;
   } catch (error) {
     await server.stop();
     throw new Error(nameOf(one), { cause: error });
   }
 }
 
-async function sample(bench: Bench, runMs: number): Promise<Sample> {
-  const requests = requestsIn(bench.requestsPerSecond, runMs);
+async function run(bench: Bench, requests: number): Promise<Sample> {
   const before = await bench.server.cpuUs();
-  const seen = await bench.run(requests);
-  const cpuUs = ((await bench.server.cpuUs()) - before) / requests;
-  bench.requestsPerSecond = seen.requestsPerSecond;
-  return { ...seen, cpuUs };
+  const seen = await bench.load(requests);
+  bench.cpuUs = ((await bench.server.cpuUs()) - before) / requests;
+  return { ...seen, cpuUs: bench.cpuUs };
 }
 
-function requestsIn(requestsPerSecond: number, ms: number): number {
-  return Math.max(500, Math.round((requestsPerSecond * ms) / 1000));
+/** How many requests take the server this long. */
+function requestsIn(cpuMs: number, cpuUs: number): number {
+  return Math.max(500, Math.round((cpuMs * 1000) / cpuUs));
 }
 
 function medians(samples: readonly Sample[]): Sample {
@@ -113,5 +122,12 @@ function medians(samples: readonly Sample[]): Sample {
     p50Ms: of((sample) => sample.p50Ms),
     p99Ms: of((sample) => sample.p99Ms),
     cpuUs: of((sample) => sample.cpuUs),
+  };
+}
+
+function bestOf(samples: readonly Sample[]): Row["best"] {
+  return {
+    requestsPerSecond: Math.max(...samples.map((sample) => sample.requestsPerSecond)),
+    cpuUs: Math.min(...samples.map((sample) => sample.cpuUs)),
   };
 }

@@ -5,8 +5,8 @@ export interface Options {
   readonly cases: readonly Case[];
   /** Measured runs of each case. */
   readonly rounds: number;
+  /** CPU of the server, as that of a run. */
   readonly warmUpMs: number;
-  /** How long a measured run takes, roughly. */
   readonly runMs: number;
   readonly connections: number;
   readonly sessions: number;
@@ -19,11 +19,11 @@ export interface Options {
 
 export const usage = `npm run bench:wire -- [options]
 
-  --quick            the rows that a target needs, three short rounds: some 40 seconds
+  --quick            the rows that a target needs, three short rounds: some 50 seconds
   --only WORDS       rows by server, protocol and version of HTTP, such as lane,connect-json,http1
   --rounds N         measured runs of each row (5; quick 3)
-  --run MS           length of a run (700; quick 300)
-  --warm-up MS       run before the first one is measured (1200; quick 500)
+  --run MS           of CPU time in a run (600; quick 250)
+  --warm-up MS       of CPU time before the first one (2500; quick 1000)
   --connections N    of HTTP/1.1 (32)
   --sessions N       connections of HTTP/2 (8)
   --streams N        at a time on each connection of HTTP/2 (8)
@@ -65,8 +65,8 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   return {
     cases: only === undefined ? every : casesOf(only.split(",")),
     rounds: number("rounds", quick ? 3 : 5),
-    warmUpMs: number("warm-up", quick ? 500 : 1200),
-    runMs: number("run", quick ? 300 : 700),
+    warmUpMs: number("warm-up", quick ? 1000 : 2500),
+    runMs: number("run", quick ? 250 : 600),
     connections: number("connections", 32),
     sessions: number("sessions", 8),
     streams: number("streams", 8),

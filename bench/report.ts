@@ -3,8 +3,8 @@ import { isReached, type Ratio } from "./ratios.ts";
 
 export function rowsTable(rows: readonly Row[]): string {
   return table([
-    ["server", "protocol", "HTTP", "requests/s", "p50 ms", "p99 ms", "CPU us/request", "core"],
-    ...rows.map(({ server, protocol, http, requestsPerSecond, p50Ms, p99Ms, cpuUs }) => [
+    ["server", "protocol", "HTTP", "requests/s", "p50 ms", "p99 ms", "CPU us/request", "least", "core"],
+    ...rows.map(({ server, protocol, http, requestsPerSecond, p50Ms, p99Ms, cpuUs, best }) => [
       server,
       protocol,
       http,
@@ -12,6 +12,7 @@ export function rowsTable(rows: readonly Row[]): string {
       p50Ms.toFixed(2),
       p99Ms.toFixed(2),
       cpuUs.toFixed(1),
+      best.cpuUs.toFixed(1),
       `${((requestsPerSecond * cpuUs) / 1e4).toFixed(0)}%`,
     ]),
   ]);
@@ -19,8 +20,14 @@ export function rowsTable(rows: readonly Row[]): string {
 
 export function ratiosTable(ratios: readonly Ratio[]): string {
   return table([
-    ["ratio", "", "target", ""],
-    ...ratios.map((ratio) => [ratio.name, ratio.value.toFixed(2), targetText(ratio), verdict(ratio)]),
+    ["ratio", "medians", "best runs", "target", ""],
+    ...ratios.map((ratio) => [
+      ratio.name,
+      ratio.value.toFixed(2),
+      ratio.best.toFixed(2),
+      targetText(ratio),
+      verdict(ratio),
+    ]),
   ]);
 }
 
