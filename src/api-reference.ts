@@ -115,10 +115,14 @@ const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     description: "The message is not valid, the code is not the right one, or the user may not do this now.",
     examples: [
       invalidArgument("REQUEST_INVALID", "user_id", "user_id is missing: give 1 to 200 characters"),
-      invalidArgument("EMAIL_INVALID", "email.address", "email.address must have a domain with a dot"),
-      failedPrecondition("USER_NOT_ACTIVE", "the user is not active: reactivate or unlock it first"),
-      invalidArgument("CODE_INVALID", "code", "the code is not the one that was sent: check it"),
-      failedPrecondition("CODE_EXPIRED", "the code has expired: ask for a new one"),
+      invalidArgument(
+        "EMAIL_INVALID",
+        "email.address",
+        "the domain must have at least one dot: give a full domain such as mouse.com",
+      ),
+      failedPrecondition("USER_NOT_ACTIVE", "the user is locked: unlock it first"),
+      invalidArgument("CODE_INVALID", "code", "this is not the code of the mail: check it and try again"),
+      failedPrecondition("CODE_EXPIRED", "the code is no longer valid: add the address again for a new one"),
     ],
   },
   "401": {
@@ -132,7 +136,7 @@ const errorResponses: Readonly<Record<string, ErrorResponse>> = {
       },
     },
     examples: [
-      unauthenticated("TOKEN_MISSING", "send an access token as Authorization: Bearer TOKEN"),
+      unauthenticated("TOKEN_MISSING", "send an access token: Authorization: Bearer <token>"),
       unauthenticated("TOKEN_EXPIRED", "the access token has expired: get a new one"),
     ],
   },
@@ -147,14 +151,17 @@ const errorResponses: Readonly<Record<string, ErrorResponse>> = {
   "404": {
     description: "There is no such user or authenticator in an organization of the caller.",
     examples: [
-      notFound("USER_NOT_FOUND", "there is no such user: check user_id"),
-      notFound("OTP_EMAIL_NOT_FOUND", "the user has no such authenticator: check otp_email_id"),
+      notFound("USER_NOT_FOUND", "there is no such user: create it first, or check the user_id"),
+      notFound("OTP_EMAIL_NOT_FOUND", "the user has no such authenticator: check the otp_email_id"),
     ],
   },
   "409": {
     description: "What is to be added is there already.",
     examples: [
-      alreadyExists("USER_ALREADY_EXISTS", "there is a user with this id: choose another"),
+      alreadyExists(
+        "USER_ALREADY_EXISTS",
+        "the user_id is taken: choose another, or leave it out and one is made",
+      ),
       alreadyExists(
         "OTP_EMAIL_ALREADY_EXISTS",
         "the user has this address already, and it is verified: there is nothing to add",
@@ -173,7 +180,7 @@ const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     examples: [
       resourceExhausted(
         "ATTEMPTS_EXHAUSTED",
-        "there were too many wrong codes: the authenticator is locked for a while",
+        "too many wrong codes: the authenticator is locked for a while. Wait, then ask for a new code",
         300_000,
       ),
     ],
