@@ -10,7 +10,12 @@ const encode = promisify(gzip);
 const compressFromBytes = 1024;
 
 /** What can be read. */
-const acceptedEncodings = "gzip,br";
+export const acceptedEncodings = "gzip,br";
+
+/** Whether `decompress` reads it. */
+export function isKnownCoding(encoding: string | null): boolean {
+  return encoding === null || ["", "identity", "gzip", "br"].includes(encoding);
+}
 
 /**
  * Reads bytes in a content coding; the limit is that of the result.

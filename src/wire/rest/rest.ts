@@ -12,7 +12,7 @@ import {
 import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
-import { compressIfAccepted, decompress } from "../compression.ts";
+import { acceptedEncodings, compressIfAccepted, decompress, isKnownCoding } from "../compression.ts";
 import { messageFromJson, parseJson } from "../json.ts";
 import { retryAfter } from "../retry-after.ts";
 import type { Codec, Reply } from "../unary.ts";
@@ -53,7 +53,10 @@ export function restCodec(match: RestMatch, query: string, messageBytesMax: numb
     protocol: "rest",
     timeoutMs: () => undefined,
     async decode(header, body) {
-      const bytes = await decompress(header.get("content-encoding"), body, messageBytesMax);
+      // RFC 9110 §8.4.1: codings are told apart without regard to case.
+      const coding = header.get("content-encoding")?.toLowerCase() ?? null;
+      if (!isKnownCoding(coding)) throw codingUnsupported();
+      const bytes = await decompress(coding, body, messageBytesMax);
       return bindRequest(match, query, header.get("content-type"), bytes);
     },
     async reply(context, message) {
@@ -70,6 +73,14 @@ export function restCodec(match: RestMatch, query: string, messageBytesMax: numb
     },
     error: restError,
   };
+}
+
+/** RFC 9110 §15.5.16: 415, and what can be used instead. */
+function codingUnsupported(): ConnectError {
+  const message = `this content encoding is not supported: use one of ${acceptedEncodings}, or none`;
+  const error = wireError(Code.InvalidArgument, "MEDIA_TYPE_UNSUPPORTED", message);
+  error.metadata.set("accept-encoding", acceptedEncodings);
+  return error;
 }
 
 /**
