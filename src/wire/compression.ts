@@ -10,7 +10,12 @@ const encode = promisify(gzip);
 const compressFromBytes = 1024;
 
 /** What can be read. */
-const acceptedEncodings = "gzip,br";
+export const acceptedEncodings = "gzip,br";
+
+/** Whether `decompress` reads it. */
+export function isKnownCoding(encoding: string | null): boolean {
+  return encoding === null || ["", "identity", "gzip", "br"].includes(encoding);
+}
 
 /** Whether it is no coding at all. */
 export function isIdentity(encoding: string | null): encoding is null | "" | "identity" {

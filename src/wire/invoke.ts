@@ -37,13 +37,14 @@ export function invoke(
     header: call.requestHeader,
     contextValues: call.values,
     message,
+    [source]: call,
   };
-  return next(withSignalOf(call, request));
+  return next(withLazySignal(request));
 }
 
 /** What a method is given: what interceptors made of the request counts. */
 export function contextOf(call: Call, request: RequestPart): HandlerContext {
-  return withSignalOf(request, {
+  return withLazySignal({
     service: request.service,
     method: request.method,
     protocolName: call.protocol,
@@ -54,6 +55,7 @@ export function contextOf(call: Call, request: RequestPart): HandlerContext {
     responseHeader: call.responseHeader,
     responseTrailer: call.responseTrailer,
     values: request.contextValues,
+    [source]: request,
   });
 }
 
@@ -77,8 +79,7 @@ const lazySignal: PropertyDescriptor & ThisType<{ [source]: HasSignal }> = {
   },
 };
 
-/** Gives an object the signal of another, which is asked for it only when somebody reads it. */
-function withSignalOf<T extends object>(from: HasSignal, to: T): T & HasSignal {
-  return Object.defineProperty(Object.assign(to, { [source]: from }), "signal", lazySignal) as unknown as T &
-    HasSignal;
+/** Gives an object the signal of its source, which is asked for it only when somebody reads it. */
+function withLazySignal<T extends { [source]: HasSignal }>(to: T): T & HasSignal {
+  return Object.defineProperty(to, "signal", lazySignal) as T & HasSignal;
 }

@@ -105,7 +105,15 @@ async function sendStream(
   dropFraming(header);
   header.set("cache-control", "no-store");
   if (!("stream" in response) && bytesUnread(request) > 0) header.set("connection", "close");
-  await universalResponseToNodeResponse({ status: reply.status, header, body, trailer }, response);
+  const frames = body && endOnClose(body, response);
+  await universalResponseToNodeResponse({ status: reply.status, header, body: frames, trailer }, response);
+}
+
+/** Ends a stream whose client goes away. connect-node waits without end for a client that has left to take the next bytes. */
+function endOnClose(frames: AsyncIterable<Uint8Array>, response: NodeResponse): AsyncIterable<Uint8Array> {
+  const iterator = frames[Symbol.asyncIterator]();
+  response.once("close", () => void iterator.return?.().catch(() => {}));
+  return { [Symbol.asyncIterator]: () => iterator };
 }
 
 /** Says why, where connect-node answers with nothing but a status. */

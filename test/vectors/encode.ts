@@ -23,9 +23,8 @@ export interface EncodedRequest {
 
 /**
  * Makes the request of a message by a rule, as a client does: what the template binds goes into the path, what `body`
- * names into the body, and all the rest into the query.
+ * names into the body, and all the rest into the query. Of several bindings it is the first that can carry the message.
  *
- * @param rule one binding; its additional ones are not looked at.
  * @param spelling of the names in the query.
  * @throws Error if the message has something that has no place in such a request.
  */
@@ -35,7 +34,23 @@ export function encodeRequest(
   message: Message,
   spelling: "json" | "proto" = "json",
 ): EncodedRequest {
-  const { input } = method;
+  let problem: unknown;
+  for (const binding of [rule, ...rule.additionalBindings]) {
+    try {
+      return encodeBinding(method, binding, message, spelling);
+    } catch (error) {
+      problem ??= error;
+    }
+  }
+  throw problem;
+}
+
+function encodeBinding(
+  { input }: DescMethod,
+  rule: HttpRule,
+  message: Message,
+  spelling: "json" | "proto",
+): EncodedRequest {
   const json = toJson(input, message) as JsonObject;
   const { httpMethod, template } = patternOf(rule);
   const path = encodePath(template, input, json);
@@ -51,7 +66,7 @@ export function encodeRequest(
   return { method: httpMethod, path, query: query.join("&"), body };
 }
 
-export function patternOf({ pattern }: HttpRule): { httpMethod: string; template: string } {
+function patternOf({ pattern }: HttpRule): { httpMethod: string; template: string } {
   if (pattern.case === undefined) throw new Error("the rule has no path");
   if (pattern.case === "custom") return { httpMethod: pattern.value.kind, template: pattern.value.path };
   return { httpMethod: pattern.case.toUpperCase(), template: pattern.value };
@@ -66,14 +81,14 @@ function encodePath(template: string, input: DescMessage, json: JsonObject): str
     if (!variable) {
       const segment = segments[at] ?? "";
       // A wildcard that binds nothing may be anything (AIP-159), or, if it is **, nothing.
-      if (segment !== "**") encoded.push(segment === "*" ? "-" : encodeURIComponent(literalText(segment)));
+      if (segment !== "**") encoded.push(segment === "*" ? "-" : percentEncode(literalText(segment)));
       continue;
     }
     const text = takeText(input, json, variable.path);
     encoded.push(...encodeVariable(variable, segments, text));
     at = (variable.end === -1 ? segments.length : variable.end) - 1;
   }
-  return `/${encoded.join("/")}${verb && `:${encodeURIComponent(verb)}`}`;
+  return `/${encoded.join("/")}${verb && `:${percentEncode(verb)}`}`;
 }
 
 function encodeVariable(
@@ -93,7 +108,15 @@ function encodeVariable(
   // Clients and proxies remove them, and no server takes them for data.
   if (parts.includes(".") || parts.includes("..")) throw new Error(`the value of ${path} has a dot segment`);
   if (text.includes("\0")) throw new Error(`the value of ${path} has U+0000`);
-  return parts.map(encodeURIComponent);
+  return parts.map(percentEncode);
+}
+
+/** `google/api/http.proto`: all but `[-_.~0-9a-zA-Z]` is percent-encoded. */
+function percentEncode(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }
 
 function takeText(input: DescMessage, json: JsonObject, name: string): string {

@@ -9,7 +9,8 @@ export function problemsOfReply(
   expect: HttpExpectation,
   received: Received,
 ): string[] {
-  const { status, body } = received;
+  const { status } = received;
+  const body = withoutOwnInfo(received.body, expect);
   const problems: string[] = [];
   const statuses = [...(expect.http === undefined ? [] : [expect.http]), ...(expect.http_any ?? [])];
   if (statuses.length > 0 && !statuses.includes(status))
@@ -19,7 +20,10 @@ export function problemsOfReply(
     problems.push(`the body is ${JSON.stringify(body.toString())}, not ${JSON.stringify(expect.body_text)}`);
 
   const json = parse(body);
-  const wanted = jsonBodiesOf(expect);
+  const wanted = [
+    ...(expect.body_json === undefined ? [] : [expect.body_json]),
+    ...(expect.body_json_any ?? []),
+  ];
   if (wanted.length > 0 && !wanted.some((one) => isDeepStrictEqual(json, one)))
     problems.push(`the body is ${shown(body)}, not ${wanted.map((one) => JSON.stringify(one)).join(" or ")}`);
   if (expect.body_json_partial !== undefined && !contains(json, expect.body_json_partial))
@@ -31,17 +35,15 @@ export function problemsOfReply(
 }
 
 /**
- * The bodies that are right. An error that the method throws without details gets an ErrorInfo from the wire, as every
- * error has one (design.md §2): such a body is as right as the one without.
+ * The body, without the ErrorInfo that the wire gives to an error that the method throws without details, as every error
+ * has one (design.md §2).
  */
-function jsonBodiesOf({ body_json, body_json_any = [], reply }: HttpExpectation): JsonValue[] {
-  const bodies = [...(body_json === undefined ? [] : [body_json]), ...body_json_any];
-  if (!reply?.error || reply.error.details) return bodies;
-  const { code } = reply.error;
-  const reason = code === "CANCELLED" ? "CANCELED" : code;
-  const info = { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason, domain: "countersign" };
-  const withInfo = bodies.map((body) => (isObject(body) ? { ...body, details: [info] } : body));
-  return [...bodies, ...(withInfo as JsonValue[])];
+function withoutOwnInfo(body: Buffer, { reply }: HttpExpectation): Buffer {
+  if (!reply?.error || reply.error.details) return body;
+  const reason = reply.error.code === "CANCELLED" ? "CANCELED" : reply.error.code;
+  const type = "type.googleapis.com/google.rpc.ErrorInfo";
+  const info = JSON.stringify({ reason, domain: "countersign", "@type": type });
+  return Buffer.from(body.toString().replace(`,"details":[${info}]`, ""));
 }
 
 function parse(body: Buffer): JsonValue | undefined {

@@ -27,11 +27,8 @@ export async function runQuery({ query, expect }: QueryVector, world: World): Pr
   return await runExchange(request, { rpc: null, http: 400, body_json_partial }, world);
 }
 
-export async function runHttp({ request, expect }: HttpVector, world: World): Promise<string[]> {
-  return await runExchange(request, expect, world);
-}
-
-async function runExchange(
+/** Sends one request, and holds the call and the reply to what is expected. */
+export async function runExchange(
   request: HttpVector["request"],
   expect: HttpVector["expect"],
   world: World,

@@ -2,7 +2,7 @@ import { createFileRegistry, type DescMessage, type DescService } from "@bufbuil
 import type { FileDescriptorSet } from "@bufbuild/protobuf/wkt";
 import { findUnknown, type Level, type Suites } from "./format.ts";
 import { runDecode, runRoute, runTemplate, splitRoute } from "./run-paths.ts";
-import { runEncode, runHttp, runQuery } from "./run-requests.ts";
+import { runEncode, runExchange, runQuery } from "./run-requests.ts";
 import { type Stub, serveStub } from "./stub.ts";
 
 export interface Case {
@@ -72,7 +72,11 @@ export function casesOf(suites: Partial<Suites>, messages: FileDescriptorSet): C
     (vector, { messages }) => runDecode(vector, messages),
   );
   add("query", ({ query }) => query, runQuery);
-  add("http", ({ name }) => name, runHttp);
+  add(
+    "http",
+    ({ name }) => name,
+    ({ request, expect }, world) => runExchange(request, expect, world),
+  );
   add("encode", ({ rule }) => JSON.stringify(rule), runEncode);
   return {
     cases,

@@ -6,7 +6,7 @@ import {
   type JsonValue,
   type Message,
 } from "@bufbuild/protobuf";
-import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import { listen } from "../../src/http/server.ts";
@@ -54,7 +54,7 @@ export function bindStub(
     const unary = (message: Message) => {
       state.calls.push({ method, message });
       const { reply } = state;
-      if (reply.error) throw errorOf(reply.error);
+      if (reply.error) throw errorOf(reply.error, method);
       return reply.echo ? message : outputOf(method, reply.message ?? {});
     };
     const stream = async function* (message: Message) {
@@ -63,7 +63,7 @@ export function bindStub(
       const messages = reply.messages ?? (reply.message === undefined ? [] : [reply.message]);
       for (const json of messages) yield outputOf(method, json);
       if (reply.echo) yield message;
-      if (reply.error) throw errorOf(reply.error);
+      if (reply.error) throw errorOf(reply.error, method);
     };
     return [method.localName, method.methodKind === "unary" ? unary : stream];
   });
@@ -74,13 +74,16 @@ function outputOf(method: DescMethod, json: JsonValue): Message {
   return fromJson(method.output, json);
 }
 
-const standardDetails = createRegistry(file_google_rpc_error_details);
+type ReplyError = NonNullable<StubReply["error"]>;
 
-function errorOf({ code, message, details = [] }: NonNullable<StubReply["error"]>): ConnectError {
+/** The details may be of google.rpc, or of what the service is made of. */
+function errorOf({ code, message, details = [] }: ReplyError, { parent }: DescMethod): ConnectError {
   const error = new ConnectError(message, codeNamed(code));
-  for (const detail of details) {
-    const { typeUrl, value } = fromJson(AnySchema, detail, { registry: standardDetails });
-    error.details.push({ type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1), value });
+  const registry = createRegistry(file_google_rpc_error_details, parent.file, ...parent.file.dependencies);
+  for (const json of details) {
+    const value = anyUnpack(fromJson(AnySchema, json, { registry }), registry);
+    const desc = value && registry.getMessage(value.$typeName);
+    if (desc) error.details.push({ desc, value });
   }
   return error;
 }

@@ -12,7 +12,7 @@ import {
 import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
-import { decompress, isIdentity } from "../compression.ts";
+import { acceptedEncodings, decompress, isIdentity, isKnownCoding } from "../compression.ts";
 import { encodeContent } from "../connect.ts";
 import { messageFromJson, parseJson } from "../json.ts";
 import { retryAfter } from "../retry-after.ts";
@@ -56,8 +56,11 @@ export function restCodec(match: RestMatch, query: string, messageBytesMax: numb
     timeoutMs: () => undefined,
     decode(header, body) {
       const bind = (bytes: Uint8Array) => bindRequest(match, query, header.get("content-type"), bytes);
-      const encoding = header.get("content-encoding");
-      return isIdentity(encoding) ? bind(body) : decompress(encoding, body, messageBytesMax).then(bind);
+      // RFC 9110 §8.4.1: codings are told apart without regard to case.
+      const coding = header.get("content-encoding")?.toLowerCase() ?? null;
+      if (isIdentity(coding)) return bind(body);
+      if (!isKnownCoding(coding)) throw codingUnsupported();
+      return decompress(coding, body, messageBytesMax).then(bind);
     },
     reply({ requestHeader, responseHeader }, message) {
       const header = toFields(responseHeader);
@@ -69,6 +72,14 @@ export function restCodec(match: RestMatch, query: string, messageBytesMax: numb
     },
     error: restError,
   };
+}
+
+/** RFC 9110 §15.5.16: 415, and what can be used instead. */
+function codingUnsupported(): ConnectError {
+  const message = `this content encoding is not supported: use one of ${acceptedEncodings}, or none`;
+  const error = wireError(Code.InvalidArgument, "MEDIA_TYPE_UNSUPPORTED", message);
+  error.metadata.set("accept-encoding", acceptedEncodings);
+  return error;
 }
 
 /**
