@@ -23,6 +23,10 @@ export function createLog(level: (typeof logLevels)[number], destination?: Desti
   return pino(options, destination ?? standardError());
 }
 
+/** Lines wait until there are so many bytes of them, or for so long: a write for each costs 2 to 4 us. */
+const batchBytes = 4096;
+const flushMs = 100;
+
 /** ISO 8601, as the member of a line. Many lines of a busy service are of the same millisecond. */
 function isoTime(): () => string {
   let lastMs = 0;
@@ -37,5 +41,5 @@ function isoTime(): () => string {
 
 function standardError(): DestinationStream {
   if (process.stderr.isTTY) return pretty({ destination: 2, sync: true });
-  return pino.destination({ dest: 2, sync: false });
+  return pino.destination({ dest: 2, sync: false, minLength: batchBytes, periodicFlush: flushMs });
 }

@@ -64,8 +64,8 @@ export function createWire(options: WireOptions): NodeHandler {
 
   return (request, response) => {
     // An error that nobody listens to ends the process. Whoever reads or writes notices by itself.
-    request.on("error", ignore);
-    response.on("error", ignore);
+    if (request.listenerCount("error") === 0) request.on("error", ignore);
+    if (response.listenerCount("error") === 0) response.on("error", ignore);
     const drop = () => void response.destroy();
     try {
       const plan = planFor(request);
