@@ -22,7 +22,7 @@ import { createInterceptors, logCall } from "./services/interceptors.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
 import { findUser } from "./user/user.ts";
-import { bind, createWire, protocolOf } from "./wire/wire.ts";
+import { bind, createWire, peerAddress, protocolOf } from "./wire/wire.ts";
 
 /** The running service. */
 export interface App extends AsyncDisposable {
@@ -170,6 +170,7 @@ function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserW
       rules,
       parsers: parsersByMethod(parsers),
       protocolOf,
+      clientAddressOf: (request) => request.contextValues.get(peerAddress),
     }),
     onRefused: ({ method, ...refused }) =>
       logCall(log, { method: method && `${method.parent.name}.${method.name}`, ...refused }),
@@ -180,6 +181,7 @@ function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserW
 const publishedPaths = {
   "/zitadel.user.v3alpha.UserService/AddOTPEmailAuthenticator": UserService.method.addOTPEmail,
   "/zitadel.user.v3alpha.UserService/VerifyOTPEmailRegistration": UserService.method.verifyOTPEmail,
+  "/zitadel.user.v3alpha.UserService/RemoveOTPEmailAuthenticator": UserService.method.removeOTPEmail,
 };
 
 function parsersByMethod(parsers: ReturnType<typeof createUserParsers>): Record<string, Parser> {

@@ -14,6 +14,20 @@ export interface Rule {
 export const rules: Readonly<Record<string, Rule>> = {
   "UserService.AddOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
   "UserService.VerifyOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
+  "UserService.ResendOTPEmailCode": { anyOf: ["user.write"], target: "user", self: true },
+  // With otp.challenge alone the addresses are masked.
+  "UserService.ListOTPEmails": {
+    anyOf: ["user.read", "user.write", "otp.challenge"],
+    target: "user",
+    self: true,
+  },
+  "UserService.GetOTPEmail": {
+    anyOf: ["user.read", "user.write", "otp.challenge"],
+    target: "user",
+    self: true,
+  },
+  "UserService.RemoveOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
+  "UserService.UnlockOTPEmail": { anyOf: ["user.write"], target: "user", self: false },
   "UserService.CreateUser": { anyOf: ["user.write"], target: "organization", self: false },
   "UserService.GetUserByID": { anyOf: ["user.read", "user.write"], target: "user", self: true },
 };

@@ -1,20 +1,21 @@
 import { sql } from "kysely";
 import { isId } from "../db/id.ts";
 import type { UserRow } from "../db/schema.ts";
-import { failedPrecondition, invalidArgument, notFound } from "../errors.ts";
-import { appendEvent, type Details } from "../user/event.ts";
+import { failedPrecondition, invalidArgument } from "../errors.ts";
+import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import { codesEqual, normalizeCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { enrolmentCode, type LiveCode } from "./live-code.ts";
-import { attemptsExhausted, noFailures } from "./otp-email.ts";
+import { noFailures } from "./otp-email.ts";
+import { noCode } from "./pending-code.ts";
 import type { Policy } from "./policy.ts";
+import { attemptsExhausted, otpEmailNotFound } from "./refusals.ts";
 
-export interface VerifyOTPEmail {
+export interface VerifyOTPEmail extends Cause {
   readonly otpEmailId: string;
   /** As `parseEnrolmentCode` returned it. */
   readonly code: string;
-  readonly actor: string;
 }
 
 /**
@@ -123,9 +124,8 @@ async function useCode(
       .updateTable("otp_emails")
       .set({
         verify_time: now,
-        code_key_id: null,
-        code_salt: null,
-        code_expire_time: null,
+        last_use_time: now,
+        ...noCode,
         ...noFailures,
         change_time: now,
       })
@@ -136,7 +136,7 @@ async function useCode(
       .executeTakeFirst();
     if (!used) return undefined;
     const data = { otp_email_id: input.otpEmailId, verification: "code" };
-    return appendEvent(trx, context.clock, { userId, actor: input.actor, type: "otp_email.verified", data });
+    return appendEvent(trx, context.clock, { ...input, userId, type: "otp_email.verified", data });
   });
   if (!details) throw codeUsed();
   return details;
@@ -149,7 +149,7 @@ async function recordFailure(
   input: VerifyOTPEmail,
   attempts: number,
 ): Promise<void> {
-  const event = { userId, actor: input.actor, data: { otp_email_id: input.otpEmailId, attempts } };
+  const event = { ...input, userId, data: { otp_email_id: input.otpEmailId, attempts } };
   await context.store.write(async (trx) => {
     await appendEvent(trx, context.clock, { ...event, type: "otp_email.verify_failed" });
     if (attempts < context.policy.enrolment.attemptsMax) return;
@@ -182,15 +182,11 @@ async function endCode(context: OTPContext, otpEmailId: string, salt: Uint8Array
   await context.store.write((trx) =>
     trx
       .updateTable("otp_emails")
-      .set({ code_key_id: null, code_salt: null, code_expire_time: null })
+      .set(noCode)
       .where("otp_email_id", "=", otpEmailId)
       .where("code_salt", "=", salt)
       .execute(),
   );
-}
-
-function otpEmailNotFound() {
-  return notFound("OTP_EMAIL_NOT_FOUND", "the user has no such authenticator: check the otp_email_id");
 }
 
 function codeUsed() {

@@ -13,7 +13,15 @@ import type { TokenVerifier } from "../auth/verifier.ts";
 import { internal, permissionDenied, reasonOf, unavailable } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { type User, userNotFound } from "../user/user.ts";
-import { accessKey, type Input, inputKey, type Parser, principalKey, userKey } from "./call.ts";
+import {
+  accessKey,
+  clientAddressKey,
+  type Input,
+  inputKey,
+  type Parser,
+  principalKey,
+  userKey,
+} from "./call.ts";
 
 export interface InterceptorOptions {
   readonly log: Log;
@@ -26,6 +34,8 @@ export interface InterceptorOptions {
   readonly parsers: Readonly<Record<string, Parser>>;
   /** The protocol that a call came by, for the log. */
   readonly protocolOf: (request: AnyRequest) => string;
+  /** Where a call comes from, for the trail of events. */
+  readonly clientAddressOf: (request: AnyRequest) => string | undefined;
 }
 
 type AnyRequest = UnaryRequest | StreamRequest;
@@ -81,8 +91,9 @@ function logCalls({ log, protocolOf, isStorageUnavailable }: InterceptorOptions)
   };
 }
 
-function authenticate({ verifier }: InterceptorOptions): Interceptor {
+function authenticate({ verifier, clientAddressOf }: InterceptorOptions): Interceptor {
   return (next) => async (request) => {
+    request.contextValues.set(clientAddressKey, clientAddressOf(request));
     request.contextValues.set(principalKey, await requirePrincipal(request, verifier));
     return next(request);
   };

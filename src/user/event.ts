@@ -9,14 +9,24 @@ export type EventType =
   | "otp_email.code_requested"
   | "otp_email.verify_failed"
   | "otp_email.attempts_exhausted"
-  | "otp_email.verified";
+  | "otp_email.verified"
+  | "otp_email.unlocked"
+  | "otp_email.removed";
 
-export interface NewEvent {
+/** Who asked for a change, from where and why. */
+export interface Cause {
+  /** The subject of the token. */
+  readonly actor: string;
+  /** The IP address of the client, where it is known. */
+  readonly clientAddress?: string | undefined;
+  /** In the words of the caller. */
+  readonly reason?: string | undefined;
+}
+
+export interface NewEvent extends Cause {
   readonly userId: string;
   readonly type: EventType;
-  /** The subject of the token that asked for it. */
-  readonly actor: string;
-  /** Ids and settings. Never a code, a token or an address. */
+  /** Ids and settings. Never a code, a token or an email address, not even masked: the trail outlives the user. */
   readonly data?: Readonly<Record<string, string | number | boolean>>;
 }
 
@@ -41,11 +51,14 @@ export async function appendEvent(trx: Transaction<DB>, clock: Clock, event: New
   await trx
     .insertInto("events")
     .values({
+      org_id: user.org_id,
       user_id: event.userId,
       sequence: user.sequence,
       type: event.type,
       time,
       actor: event.actor,
+      client_address: event.clientAddress ?? null,
+      reason: event.reason ?? null,
       data: JSON.stringify(event.data ?? {}),
     })
     .execute();

