@@ -146,6 +146,12 @@ describe("the messages are wire-compatible with the published ones", () => {
       ["UnlockOTPEmail", "post", "/v3alpha/users/{user_id}/otp_email/{otp_email_id}/unlock", "*"],
       ["CreateUser", "post", "/v3alpha/users", "*"],
       ["GetUserByID", "get", "/v3alpha/users/{user_id}", ""],
+      ["ListUsers", "post", "/v3alpha/users/search", "*"],
+      ["DeactivateUser", "post", "/v3alpha/users/{user_id}/deactivate", "*"],
+      ["ReactivateUser", "post", "/v3alpha/users/{user_id}/reactivate", "*"],
+      ["LockUser", "post", "/v3alpha/users/{user_id}/lock", "*"],
+      ["UnlockUser", "post", "/v3alpha/users/{user_id}/unlock", "*"],
+      ["DeleteUser", "delete", "/v3alpha/users/{user_id}", ""],
     ]);
   });
 });

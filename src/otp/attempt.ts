@@ -1,6 +1,6 @@
-import { sql } from "kysely";
+import { type ExpressionBuilder, sql } from "kysely";
 import { isId } from "../db/id.ts";
-import type { UserRow } from "../db/schema.ts";
+import type { DB, UserRow } from "../db/schema.ts";
 import { failedPrecondition, invalidArgument } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { findUser, requireActive } from "../user/user.ts";
@@ -99,11 +99,7 @@ async function countAttempt(context: OTPContext, userId: string, otpEmailId: str
       .where("code_expire_time", ">", now)
       .where("attempts", "<", attemptsMax)
       .where((eb) => eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]))
-      .where(({ exists, selectFrom }) =>
-        exists(
-          selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"),
-        ),
-      )
+      .where(isActive(userId))
       .returning(["otp_email_id", "user_id", "address", "attempts", "code_key_id", "code_salt"])
       .executeTakeFirst(),
   );
@@ -132,14 +128,20 @@ async function useCode(
       .where("otp_email_id", "=", input.otpEmailId)
       .where("verify_time", "is", null)
       .where("code_salt", "=", salt)
+      .where(isActive(userId))
       .returning("otp_email_id")
       .executeTakeFirst();
     if (!used) return undefined;
     const data = { otp_email_id: input.otpEmailId, verification: "code" };
     return appendEvent(trx, context.clock, { ...input, userId, type: "otp_email.verified", data });
   });
-  if (!details) throw codeUsed();
+  if (!details) throw await refusal(context, userId, input.otpEmailId);
   return details;
+}
+
+function isActive(userId: string) {
+  return ({ exists, selectFrom }: ExpressionBuilder<DB, "otp_emails">) =>
+    exists(selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"));
 }
 
 /** The trail tells of each wrong code, and once that the last attempt was spent. */
@@ -157,7 +159,7 @@ async function recordFailure(
   });
 }
 
-/** Why no attempt was counted. */
+/** Why no attempt was counted, or a right code was not accepted. */
 async function refusal(context: OTPContext, userId: string, otpEmailId: string): Promise<Error> {
   const now = context.clock.now();
   const { db } = context.store;

@@ -4,6 +4,7 @@ import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { alreadyExists } from "../errors.ts";
 import type { EmailAddress } from "../user/email-address.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { userNotFound } from "../user/refusals.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import type { OTPContext } from "./context.ts";
 import { enrolmentCode, type LiveCode } from "./live-code.ts";
@@ -22,6 +23,7 @@ export type Verification = CodeDelivery | { readonly kind: "is_verified" };
 
 export interface AddOTPEmail extends Cause {
   readonly userId: string;
+  readonly orgId: string;
   readonly address: EmailAddress;
   readonly verification: Verification;
 }
@@ -44,7 +46,9 @@ export interface AddedOTPEmail {
  */
 export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Promise<AddedOTPEmail> {
   const { row, code, details } = await context.store.write(async (trx) => {
-    requireActive(await findUser(trx, input.userId));
+    const user = requireActive(await findUser(trx, input.userId));
+    // The user was deleted since the call was let through, and its id was taken elsewhere.
+    if (user.org_id !== input.orgId) throw userNotFound();
     return (await insertNew(trx, context, input)) ?? (await renewPending(trx, context, input));
   });
   if (input.verification.kind === "send_code") context.mailQueued();

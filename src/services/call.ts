@@ -2,7 +2,8 @@ import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Access } from "../auth/permissions.ts";
 import { mayIn, type Principal } from "../auth/principal.ts";
 import type { Cause } from "../user/event.ts";
-import { type User, userNotFound } from "../user/user.ts";
+import { userNotFound } from "../user/refusals.ts";
+import type { User } from "../user/user.ts";
 
 /** Who calls. Set by the interceptor `authenticate`. */
 export const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
@@ -24,7 +25,7 @@ export const userKey = createContextKey<User | undefined>(undefined, { descripti
 /** What a parser made of a message: at least what the call is about, so that it can be authorized. */
 export interface Input {
   readonly userId?: string | undefined;
-  readonly orgId?: string;
+  readonly orgId?: string | undefined;
 }
 
 /** Turns a message into what it asks for, or throws INVALID_ARGUMENT. Pure, so that it runs before the first read. */

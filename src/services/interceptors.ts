@@ -7,12 +7,19 @@ import {
   type UnaryRequest,
 } from "@connectrpc/connect";
 import { bearerChallenge, bearerToken } from "../auth/bearer.ts";
-import { type Access, accessToOrganization, accessToUser, type Rule } from "../auth/permissions.ts";
+import {
+  type Access,
+  accessToOrganization,
+  accessToOwnOrganizations,
+  accessToUser,
+  type Rule,
+} from "../auth/permissions.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { TokenVerifier } from "../auth/verifier.ts";
 import { internal, permissionDenied, reasonOf, unavailable } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { type User, userNotFound } from "../user/user.ts";
+import { userNotFound } from "../user/refusals.ts";
+import type { User } from "../user/user.ts";
 import {
   accessKey,
   clientAddressKey,
@@ -146,7 +153,10 @@ async function findAccess(
   const principal = request.contextValues.get(principalKey);
   const input = request.contextValues.get(inputKey) as Input | undefined;
   if (!principal || !input) throw new Error("authorize runs after authenticate and validate");
-  if (rule.target === "organization") return accessToOrganization(principal, rule, input.orgId ?? "");
+  if (rule.target === "organizations" && input.orgId === undefined) {
+    return accessToOwnOrganizations(principal, rule);
+  }
+  if (rule.target !== "user") return accessToOrganization(principal, rule, input.orgId ?? "");
 
   const userId = input.userId ?? "";
   const user = await findUser(userId);

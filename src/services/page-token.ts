@@ -17,6 +17,16 @@ export interface PageTokens {
 /** What makes a list: its method, its filter, and what the caller may see of it. A token is worth nothing for another. */
 export type List = readonly unknown[];
 
+/**
+ * Splits what was found, one item more than the page has room for, where there is one.
+ *
+ * @returns the page, and its last item if another page follows.
+ */
+export function pageOf<T>(found: readonly T[], size: number): { page: readonly T[]; last: T | undefined } {
+  const page = found.slice(0, size);
+  return { page, last: found.length > size ? page.at(-1) : undefined };
+}
+
 /** Longer than any that is made: a cursor has at most two ids of 200 characters. */
 const lengthMax = 4_096;
 

@@ -1,11 +1,12 @@
 import type { SendEmailVerificationCode, SetEmail } from "../../gen/countersign/user/v3alpha/otp_email_pb.ts";
-import type { Organization } from "../../gen/countersign/user/v3alpha/user_pb.ts";
+import { type Organization, UserState } from "../../gen/countersign/user/v3alpha/user_pb.ts";
 import type {
   AddOTPEmailRequest,
   CreateUserRequest,
   GetOTPEmailRequest,
   GetUserByIDRequest,
   ListOTPEmailsRequest,
+  ListUsersRequest,
   RemoveOTPEmailRequest,
   ResendOTPEmailCodeRequest,
   UnlockOTPEmailRequest,
@@ -37,7 +38,11 @@ export function createUserParsers(policy: Policy) {
       const userId = requireText(message.userId, "user_id");
       if (!message.email)
         throw invalidArgument("REQUEST_INVALID", "email", "email is missing: give an address");
-      return { userId, address: parseAddress(message.email), verification: parseVerification(message.email) };
+      return {
+        userId,
+        address: parseAddress(message.email.address, "email.address"),
+        verification: parseVerification(message.email),
+      };
     },
 
     verifyOTPEmail(message: VerifyOTPEmailRequest) {
@@ -82,12 +87,32 @@ export function createUserParsers(policy: Policy) {
     getUserByID(message: GetUserByIDRequest) {
       return { userId: requireText(message.userId, "user_id") };
     },
+
+    listUsers(message: ListUsersRequest) {
+      const { orgId, emailAddress } = message;
+      return {
+        orgId: orgId === undefined ? undefined : requireText(orgId, "org_id"),
+        filter: {
+          state: parseState(message.state),
+          canonicalAddress:
+            emailAddress === undefined ? undefined : parseAddress(emailAddress, "email_address").canonical,
+        },
+        pageSize: requirePageSize(message.pageSize),
+        pageToken: message.pageToken,
+      };
+    },
+
+    deactivateUser: parseUserChange,
+    reactivateUser: parseUserChange,
+    lockUser: parseUserChange,
+    unlockUser: parseUserChange,
+    deleteUser: parseUserChange,
   };
 }
 
-function parseAddress(email: SetEmail): EmailAddress {
-  const parsed = parseEmailAddress(email.address);
-  if (!parsed.ok) throw invalidArgument("EMAIL_INVALID", "email.address", parsed.problem);
+function parseAddress(address: string, field: string): EmailAddress {
+  const parsed = parseEmailAddress(address);
+  if (!parsed.ok) throw invalidArgument("EMAIL_INVALID", field, parsed.problem);
   return parsed.address;
 }
 
@@ -134,6 +159,29 @@ function parseOTPEmailName({ userId, otpEmailId }: { userId: string; otpEmailId:
     userId: requireText(userId, "user_id"),
     otpEmailId: requireText(otpEmailId, "otp_email_id"),
   };
+}
+
+function parseUserChange(message: { userId: string; reason?: string }) {
+  return { userId: requireText(message.userId, "user_id"), reason: parseReason(message) };
+}
+
+function parseState(state: UserState): "active" | "inactive" | "locked" | undefined {
+  switch (state) {
+    case UserState.UNSPECIFIED:
+      return undefined;
+    case UserState.ACTIVE:
+      return "active";
+    case UserState.INACTIVE:
+      return "inactive";
+    case UserState.LOCKED:
+      return "locked";
+    default:
+      throw invalidArgument(
+        "REQUEST_INVALID",
+        "state",
+        "state must be that of a user that can be listed: active, inactive or locked. Leave it out for all of them",
+      );
+  }
 }
 
 function parseReason({ reason }: { reason?: string }): string | undefined {

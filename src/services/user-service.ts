@@ -1,5 +1,6 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { organizationsOf } from "../auth/principal.ts";
 import { permissionDenied } from "../errors.ts";
 import { verifyOTPEmail } from "../otp/attempt.ts";
 import type { OTPContext } from "../otp/context.ts";
@@ -10,10 +11,13 @@ import { removeOTPEmail } from "../otp/remove-otp-email.ts";
 import { resendCode } from "../otp/resend-code.ts";
 import { unlockOTPEmail } from "../otp/unlock-otp-email.ts";
 import { hostAllowed } from "../otp/url-template.ts";
+import { deleteUser } from "../user/delete-user.ts";
+import { listUsers } from "../user/list-users.ts";
 import { createUser, requireActive } from "../user/user.ts";
-import { accessKey, causeOf, inputOf, mayReadAddresses, requireUser } from "./call.ts";
+import { changeState, type Transition } from "../user/user-state.ts";
+import { accessKey, causeOf, inputOf, mayReadAddresses, principalOf, requireUser } from "./call.ts";
 import { toDetails, toOTPEmail, toUser } from "./messages.ts";
-import { createPageTokens } from "./page-token.ts";
+import { createPageTokens, pageOf } from "./page-token.ts";
 import type { RequestedDelivery, RequestedVerification, UserParsers } from "./user-requests.ts";
 
 export interface UserServiceOptions {
@@ -31,9 +35,15 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
     async addOTPEmail(_request, context) {
       const { address, verification } = inputOf(context, parsers.addOTPEmail);
       refuseToProveItself(verification, context, linkHosts);
-      const { user_id: userId } = requireUser(context);
+      const { user_id: userId, org_id: orgId } = requireUser(context);
       const how = verification.kind === "is_verified" ? verification : toDelivery(verification);
-      const added = await addOTPEmail(otp, { ...causeOf(context), userId, address, verification: how });
+      const added = await addOTPEmail(otp, {
+        ...causeOf(context),
+        userId,
+        orgId,
+        address,
+        verification: how,
+      });
       return {
         details: toDetails(added.details),
         otpEmailId: added.otpEmailId,
@@ -62,8 +72,7 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
       const list = ["ListOTPEmails", user.org_id, user.user_id];
       const [after] = pageTokens.read(list, pageToken) ?? [];
       const found = await listOTPEmails(otp, user, { after, most: pageSize + 1 });
-      const page = found.slice(0, pageSize);
-      const last = found.length > pageSize ? page.at(-1) : undefined;
+      const { page, last } = pageOf(found, pageSize);
       const masked = !mayReadAddresses(context, user);
       return {
         otpEmails: page.map((otpEmail) => toOTPEmail(otpEmail, { masked })),
@@ -104,7 +113,54 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
       const user = requireUser(context);
       return { user: toUser(user, await otpEmailsOf(otp, [user.user_id])) };
     },
+
+    async listUsers(_request, context) {
+      const { orgId, filter, pageSize, pageToken } = inputOf(context, parsers.listUsers);
+      const own = organizationsOf(principalOf(context), ["user.read", "user.write"]);
+      const organizations = orgId === undefined ? own : new Set([orgId]);
+      const list = ["ListUsers", organizations === "all" ? "all" : [...organizations].sort(), filter];
+      const [afterOrgId, afterUserId] = pageTokens.read(list, pageToken) ?? [];
+      const after =
+        afterOrgId === undefined || afterUserId === undefined
+          ? undefined
+          : { orgId: afterOrgId, userId: afterUserId };
+      const { store } = otp;
+      const found = await listUsers(store.db, organizations, filter, { after, most: pageSize + 1 });
+      const { page, last } = pageOf(found, pageSize);
+      const otpEmails = await otpEmailsOf(
+        otp,
+        page.map((user) => user.user_id),
+      );
+      return {
+        users: page.map((user) =>
+          toUser(
+            user,
+            otpEmails.filter((otpEmail) => otpEmail.userId === user.user_id),
+          ),
+        ),
+        nextPageToken: last ? pageTokens.make(list, [last.org_id, last.user_id]) : "",
+      };
+    },
+
+    deactivateUser: change("deactivate", parsers.deactivateUser),
+    reactivateUser: change("reactivate", parsers.reactivateUser),
+    lockUser: change("lock", parsers.lockUser),
+    unlockUser: change("unlock", parsers.unlockUser),
+
+    async deleteUser(_request, context) {
+      const { reason } = inputOf(context, parsers.deleteUser);
+      const input = { ...causeOf(context), user: requireUser(context), reason };
+      return { details: toDetails(await deleteUser(otp.store, otp.clock, input)) };
+    },
   };
+
+  function change(transition: Transition, parser: UserParsers["lockUser"]) {
+    return async (_request: unknown, context: HandlerContext) => {
+      const { reason } = inputOf(context, parser);
+      const input = { ...causeOf(context), user: requireUser(context), reason };
+      return { details: toDetails(await changeState(otp.store, otp.clock, transition, input)) };
+    };
+  }
 }
 
 /**

@@ -1,10 +1,16 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
 import type { DB } from "../db/schema.ts";
+import { userNotFound } from "./refusals.ts";
 
 /** What can happen to a user. Names are kept for ever: they are in the trail. */
 export type EventType =
   | "user.created"
+  | "user.deactivated"
+  | "user.reactivated"
+  | "user.locked"
+  | "user.unlocked"
+  | "user.deleted"
   | "otp_email.added"
   | "otp_email.code_requested"
   | "otp_email.verify_failed"
@@ -39,7 +45,11 @@ export interface Details {
   readonly orgId: string;
 }
 
-/** Appends to the trail of an existing user and counts it, in the transaction of the change it tells of. */
+/**
+ * Appends to the trail of a user and counts it, in the transaction of the change it tells of.
+ *
+ * @throws NOT_FOUND if the user was deleted meanwhile.
+ */
 export async function appendEvent(trx: Transaction<DB>, clock: Clock, event: NewEvent): Promise<Details> {
   const time = clock.now();
   const user = await trx
@@ -47,7 +57,7 @@ export async function appendEvent(trx: Transaction<DB>, clock: Clock, event: New
     .set((eb) => ({ sequence: eb("sequence", "+", 1), change_time: time }))
     .where("user_id", "=", event.userId)
     .returning(["sequence", "org_id"])
-    .executeTakeFirstOrThrow();
+    .executeTakeFirstOrThrow(userNotFound);
   await trx
     .insertInto("events")
     .values({

@@ -3,8 +3,9 @@ import type { Clock } from "../clock.ts";
 import { makeId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
 import type { DB, UserRow } from "../db/schema.ts";
-import { alreadyExists, failedPrecondition, notFound } from "../errors.ts";
+import { alreadyExists, failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "./event.ts";
+import { userNotFound } from "./refusals.ts";
 
 /** A user as it is stored. */
 export type User = UserRow;
@@ -38,7 +39,13 @@ export async function createUser(
         state: "active",
         preferred_language: user.preferredLanguage ?? null,
         display_name: user.displayName ?? null,
-        sequence: 0,
+        // The trail of a deleted user stays. Whoever takes its id in the same organization goes on counting.
+        sequence: (eb) =>
+          eb
+            .selectFrom("events")
+            .select((last) => last.fn.coalesce(last.fn.max("sequence"), last.val(0)).as("sequence"))
+            .where("org_id", "=", user.orgId)
+            .where("user_id", "=", userId),
         create_time: now,
         change_time: now,
       })
@@ -68,10 +75,6 @@ export function requireActive(user: UserRow | undefined): UserRow {
     throw failedPrecondition("USER_NOT_ACTIVE", `the user is ${user.state}: ${remedy} it first`);
   }
   return user;
-}
-
-export function userNotFound() {
-  return notFound("USER_NOT_FOUND", "there is no such user: create it first, or check the user_id");
 }
 
 /** The details of a user that nothing happened to. */

@@ -62,7 +62,16 @@ const calls: Record<string, (client: UserClient, userId: string) => Promise<unkn
   createUser: (client, userId) =>
     client.createUser({ userId, organization: { org: { case: "orgId", value: "o" } } }),
   getUserByID: (client, userId) => client.getUserByID({ userId }),
+  listUsers: (client) => client.listUsers({}),
+  deactivateUser: (client, userId) => client.deactivateUser({ userId }),
+  reactivateUser: (client, userId) => client.reactivateUser({ userId }),
+  lockUser: (client, userId) => client.lockUser({ userId }),
+  unlockUser: (client, userId) => client.unlockUser({ userId }),
+  deleteUser: (client, userId) => client.deleteUser({ userId }),
 };
+
+/** Methods that name no user. */
+const withoutUser = ["createUser", "listUsers"];
 
 async function startWithUsers(): Promise<TestApp> {
   const test = await startTestApp();
@@ -90,6 +99,12 @@ const mayCall: Record<string, (keyof typeof callers)[]> = {
   unlockOTPEmail: ["user.write"],
   createUser: ["user.write"],
   getUserByID: ["user.write", "user.read", "self"],
+  listUsers: ["user.write", "user.read"],
+  deactivateUser: ["user.write"],
+  reactivateUser: ["user.write"],
+  lockUser: ["user.write"],
+  unlockUser: ["user.write"],
+  deleteUser: ["user.write"],
 };
 
 describe.each(["Connect JSON", "REST"] as const)("T16 every caller and every method over %s", (protocol) => {
@@ -125,7 +140,7 @@ describe.each(protocols)("over %s", (protocol) => {
     const token = await test.token("service", { org: "p", permissions: ["user.write"] });
     const other = test.client(token, protocol);
     for (const [name, call] of Object.entries(calls)) {
-      if (name === "createUser") continue;
+      if (withoutUser.includes(name)) continue;
       const foreign = await refusalOf(call(other, "a"));
       const absent = await refusalOf(call(other, "absent"));
       expect(foreign, name).toMatchObject({ code: "NotFound", reason: "USER_NOT_FOUND" });

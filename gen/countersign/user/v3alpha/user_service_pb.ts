@@ -8,7 +8,7 @@ import type { Details } from "./details_pb.ts";
 import { file_countersign_user_v3alpha_details } from "./details_pb.ts";
 import type { OTPEmail, ReturnEmailVerificationCode, SendEmailVerificationCode, SetEmail } from "./otp_email_pb.ts";
 import { file_countersign_user_v3alpha_otp_email } from "./otp_email_pb.ts";
-import type { Organization, User } from "./user_pb.ts";
+import type { Organization, User, UserState } from "./user_pb.ts";
 import { file_countersign_user_v3alpha_user } from "./user_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file countersign/user/v3alpha/user_service.proto.
  */
 export const file_countersign_user_v3alpha_user_service: GenFile = /*@__PURE__*/
-  fileDesc("Citjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvdXNlcl9zZXJ2aWNlLnByb3RvEhhjb3VudGVyc2lnbi51c2VyLnYzYWxwaGEiYgoSQWRkT1RQRW1haWxSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhI2CgVlbWFpbBgCIAEoCzIiLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZXRFbWFpbEID4EECIpUBChNBZGRPVFBFbWFpbFJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxIUCgxvdHBfZW1haWxfaWQYAiABKAkSHgoRdmVyaWZpY2F0aW9uX2NvZGUYAyABKAlIAIgBAUIUChJfdmVyaWZpY2F0aW9uX2NvZGUiWwoVVmVyaWZ5T1RQRW1haWxSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhIZCgxvdHBfZW1haWxfaWQYAiABKAlCA+BBAhIRCgRjb2RlGAMgASgJQgPgQQIiTAoWVmVyaWZ5T1RQRW1haWxSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMi9AEKGVJlc2VuZE9UUEVtYWlsQ29kZVJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEkgKCXNlbmRfY29kZRgDIAEoCzIzLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZW5kRW1haWxWZXJpZmljYXRpb25Db2RlSAASTAoLcmV0dXJuX2NvZGUYBCABKAsyNS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmV0dXJuRW1haWxWZXJpZmljYXRpb25Db2RlSABCDgoMdmVyaWZpY2F0aW9uIoYBChpSZXNlbmRPVFBFbWFpbENvZGVSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMSHgoRdmVyaWZpY2F0aW9uX2NvZGUYAiABKAlIAIgBAUIUChJfdmVyaWZpY2F0aW9uX2NvZGUiUwoUTGlzdE9UUEVtYWlsc1JlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImgKFUxpc3RPVFBFbWFpbHNSZXNwb25zZRI2CgpvdHBfZW1haWxzGAEgAygLMiIuY291bnRlcnNpZ24udXNlci52M2FscGhhLk9UUEVtYWlsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJFChJHZXRPVFBFbWFpbFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECIkwKE0dldE9UUEVtYWlsUmVzcG9uc2USNQoJb3RwX2VtYWlsGAEgASgLMiIuY291bnRlcnNpZ24udXNlci52M2FscGhhLk9UUEVtYWlsImgKFVJlbW92ZU9UUEVtYWlsUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISGQoMb3RwX2VtYWlsX2lkGAIgASgJQgPgQQISEwoGcmVhc29uGAogASgJSACIAQFCCQoHX3JlYXNvbiJMChZSZW1vdmVPVFBFbWFpbFJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyJoChVVbmxvY2tPVFBFbWFpbFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEhMKBnJlYXNvbhgKIAEoCUgAiAEBQgkKB19yZWFzb24iTAoWVW5sb2NrT1RQRW1haWxSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMi3AEKEUNyZWF0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlIAIgBARJBCgxvcmdhbml6YXRpb24YAiABKAsyJi5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuT3JnYW5pemF0aW9uQgPgQQISHwoScHJlZmVycmVkX2xhbmd1YWdlGAogASgJSAGIAQESGQoMZGlzcGxheV9uYW1lGAsgASgJSAKIAQFCCgoIX3VzZXJfaWRCFQoTX3ByZWZlcnJlZF9sYW5ndWFnZUIPCg1fZGlzcGxheV9uYW1lIlkKEkNyZWF0ZVVzZXJSZXNwb25zZRIPCgd1c2VyX2lkGAEgASgJEjIKB2RldGFpbHMYAiABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyIqChJHZXRVc2VyQnlJRFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECIkMKE0dldFVzZXJCeUlEUmVzcG9uc2USLAoEdXNlchgBIAEoCzIeLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Vc2VyMvILCgtVc2VyU2VydmljZRKZAQoLQWRkT1RQRW1haWwSLC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQWRkT1RQRW1haWxSZXF1ZXN0Gi0uY291bnRlcnNpZ24udXNlci52M2FscGhhLkFkZE9UUEVtYWlsUmVzcG9uc2UiLYLT5JMCJzoBKiIiL3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbBK4AQoOVmVyaWZ5T1RQRW1haWwSLy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVmVyaWZ5T1RQRW1haWxSZXF1ZXN0GjAuY291bnRlcnNpZ24udXNlci52M2FscGhhLlZlcmlmeU9UUEVtYWlsUmVzcG9uc2UiQ4LT5JMCPToBKiI4L3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbC97b3RwX2VtYWlsX2lkfS92ZXJpZnkSxAEKElJlc2VuZE9UUEVtYWlsQ29kZRIzLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5SZXNlbmRPVFBFbWFpbENvZGVSZXF1ZXN0GjQuY291bnRlcnNpZ24udXNlci52M2FscGhhLlJlc2VuZE9UUEVtYWlsQ29kZVJlc3BvbnNlIkOC0+STAj06ASoiOC92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwve290cF9lbWFpbF9pZH0vcmVzZW5kEpwBCg1MaXN0T1RQRW1haWxzEi4uY291bnRlcnNpZ24udXNlci52M2FscGhhLkxpc3RPVFBFbWFpbHNSZXF1ZXN0Gi8uY291bnRlcnNpZ24udXNlci52M2FscGhhLkxpc3RPVFBFbWFpbHNSZXNwb25zZSIqgtPkkwIkEiIvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsEqUBCgtHZXRPVFBFbWFpbBIsLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5HZXRPVFBFbWFpbFJlcXVlc3QaLS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuR2V0T1RQRW1haWxSZXNwb25zZSI5gtPkkwIzEjEvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9Eq4BCg5SZW1vdmVPVFBFbWFpbBIvLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5SZW1vdmVPVFBFbWFpbFJlcXVlc3QaMC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmVtb3ZlT1RQRW1haWxSZXNwb25zZSI5gtPkkwIzKjEvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9ErgBCg5VbmxvY2tPVFBFbWFpbBIvLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5VbmxvY2tPVFBFbWFpbFJlcXVlc3QaMC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVW5sb2NrT1RQRW1haWxSZXNwb25zZSJDgtPkkwI9OgEqIjgvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9L3VubG9jaxKCAQoKQ3JlYXRlVXNlchIrLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5DcmVhdGVVc2VyUmVxdWVzdBosLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5DcmVhdGVVc2VyUmVzcG9uc2UiGYLT5JMCEzoBKiIOL3YzYWxwaGEvdXNlcnMSjAEKC0dldFVzZXJCeUlEEiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLkdldFVzZXJCeUlEUmVxdWVzdBotLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5HZXRVc2VyQnlJRFJlc3BvbnNlIiCC0+STAhoSGC92M2FscGhhL3VzZXJzL3t1c2VyX2lkfWIGcHJvdG8z", [file_countersign_user_v3alpha_details, file_countersign_user_v3alpha_otp_email, file_countersign_user_v3alpha_user, file_google_api_annotations, file_google_api_field_behavior]);
+  fileDesc("Citjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvdXNlcl9zZXJ2aWNlLnByb3RvEhhjb3VudGVyc2lnbi51c2VyLnYzYWxwaGEiYgoSQWRkT1RQRW1haWxSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhI2CgVlbWFpbBgCIAEoCzIiLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZXRFbWFpbEID4EECIpUBChNBZGRPVFBFbWFpbFJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxIUCgxvdHBfZW1haWxfaWQYAiABKAkSHgoRdmVyaWZpY2F0aW9uX2NvZGUYAyABKAlIAIgBAUIUChJfdmVyaWZpY2F0aW9uX2NvZGUiWwoVVmVyaWZ5T1RQRW1haWxSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhIZCgxvdHBfZW1haWxfaWQYAiABKAlCA+BBAhIRCgRjb2RlGAMgASgJQgPgQQIiTAoWVmVyaWZ5T1RQRW1haWxSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMi9AEKGVJlc2VuZE9UUEVtYWlsQ29kZVJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEkgKCXNlbmRfY29kZRgDIAEoCzIzLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZW5kRW1haWxWZXJpZmljYXRpb25Db2RlSAASTAoLcmV0dXJuX2NvZGUYBCABKAsyNS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmV0dXJuRW1haWxWZXJpZmljYXRpb25Db2RlSABCDgoMdmVyaWZpY2F0aW9uIoYBChpSZXNlbmRPVFBFbWFpbENvZGVSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMSHgoRdmVyaWZpY2F0aW9uX2NvZGUYAiABKAlIAIgBAUIUChJfdmVyaWZpY2F0aW9uX2NvZGUiUwoUTGlzdE9UUEVtYWlsc1JlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImgKFUxpc3RPVFBFbWFpbHNSZXNwb25zZRI2CgpvdHBfZW1haWxzGAEgAygLMiIuY291bnRlcnNpZ24udXNlci52M2FscGhhLk9UUEVtYWlsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJFChJHZXRPVFBFbWFpbFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECIkwKE0dldE9UUEVtYWlsUmVzcG9uc2USNQoJb3RwX2VtYWlsGAEgASgLMiIuY291bnRlcnNpZ24udXNlci52M2FscGhhLk9UUEVtYWlsImgKFVJlbW92ZU9UUEVtYWlsUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISGQoMb3RwX2VtYWlsX2lkGAIgASgJQgPgQQISEwoGcmVhc29uGAogASgJSACIAQFCCQoHX3JlYXNvbiJMChZSZW1vdmVPVFBFbWFpbFJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyJoChVVbmxvY2tPVFBFbWFpbFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEhMKBnJlYXNvbhgKIAEoCUgAiAEBQgkKB19yZWFzb24iTAoWVW5sb2NrT1RQRW1haWxSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMi3AEKEUNyZWF0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlIAIgBARJBCgxvcmdhbml6YXRpb24YAiABKAsyJi5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuT3JnYW5pemF0aW9uQgPgQQISHwoScHJlZmVycmVkX2xhbmd1YWdlGAogASgJSAGIAQESGQoMZGlzcGxheV9uYW1lGAsgASgJSAKIAQFCCgoIX3VzZXJfaWRCFQoTX3ByZWZlcnJlZF9sYW5ndWFnZUIPCg1fZGlzcGxheV9uYW1lIlkKEkNyZWF0ZVVzZXJSZXNwb25zZRIPCgd1c2VyX2lkGAEgASgJEjIKB2RldGFpbHMYAiABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyIqChJHZXRVc2VyQnlJRFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECIkMKE0dldFVzZXJCeUlEUmVzcG9uc2USLAoEdXNlchgBIAEoCzIeLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Vc2VyIrsBChBMaXN0VXNlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhMKBm9yZ19pZBgDIAEoCUgAiAEBEjIKBXN0YXRlGAQgASgOMiMuY291bnRlcnNpZ24udXNlci52M2FscGhhLlVzZXJTdGF0ZRIaCg1lbWFpbF9hZGRyZXNzGAUgASgJSAGIAQFCCQoHX29yZ19pZEIQCg5fZW1haWxfYWRkcmVzcyJbChFMaXN0VXNlcnNSZXNwb25zZRItCgV1c2VycxgBIAMoCzIeLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Vc2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJNChVEZWFjdGl2YXRlVXNlclJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhMKBnJlYXNvbhgKIAEoCUgAiAEBQgkKB19yZWFzb24iTAoWRGVhY3RpdmF0ZVVzZXJSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMiTQoVUmVhY3RpdmF0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhITCgZyZWFzb24YCiABKAlIAIgBAUIJCgdfcmVhc29uIkwKFlJlYWN0aXZhdGVVc2VyUmVzcG9uc2USMgoHZGV0YWlscxgBIAEoCzIhLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZXRhaWxzIkcKD0xvY2tVc2VyUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISEwoGcmVhc29uGAogASgJSACIAQFCCQoHX3JlYXNvbiJGChBMb2NrVXNlclJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyJJChFVbmxvY2tVc2VyUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISEwoGcmVhc29uGAogASgJSACIAQFCCQoHX3JlYXNvbiJIChJVbmxvY2tVc2VyUmVzcG9uc2USMgoHZGV0YWlscxgBIAEoCzIhLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZXRhaWxzIkkKEURlbGV0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhITCgZyZWFzb24YCiABKAlIAIgBAUIJCgdfcmVhc29uIkgKEkRlbGV0ZVVzZXJSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMy9xIKC1VzZXJTZXJ2aWNlEpkBCgtBZGRPVFBFbWFpbBIsLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5BZGRPVFBFbWFpbFJlcXVlc3QaLS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQWRkT1RQRW1haWxSZXNwb25zZSItgtPkkwInOgEqIiIvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsErgBCg5WZXJpZnlPVFBFbWFpbBIvLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5WZXJpZnlPVFBFbWFpbFJlcXVlc3QaMC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVmVyaWZ5T1RQRW1haWxSZXNwb25zZSJDgtPkkwI9OgEqIjgvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9L3ZlcmlmeRLEAQoSUmVzZW5kT1RQRW1haWxDb2RlEjMuY291bnRlcnNpZ24udXNlci52M2FscGhhLlJlc2VuZE9UUEVtYWlsQ29kZVJlcXVlc3QaNC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmVzZW5kT1RQRW1haWxDb2RlUmVzcG9uc2UiQ4LT5JMCPToBKiI4L3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbC97b3RwX2VtYWlsX2lkfS9yZXNlbmQSnAEKDUxpc3RPVFBFbWFpbHMSLi5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuTGlzdE9UUEVtYWlsc1JlcXVlc3QaLy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuTGlzdE9UUEVtYWlsc1Jlc3BvbnNlIiqC0+STAiQSIi92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwSpQEKC0dldE9UUEVtYWlsEiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLkdldE9UUEVtYWlsUmVxdWVzdBotLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5HZXRPVFBFbWFpbFJlc3BvbnNlIjmC0+STAjMSMS92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwve290cF9lbWFpbF9pZH0SrgEKDlJlbW92ZU9UUEVtYWlsEi8uY291bnRlcnNpZ24udXNlci52M2FscGhhLlJlbW92ZU9UUEVtYWlsUmVxdWVzdBowLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5SZW1vdmVPVFBFbWFpbFJlc3BvbnNlIjmC0+STAjMqMS92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwve290cF9lbWFpbF9pZH0SuAEKDlVubG9ja09UUEVtYWlsEi8uY291bnRlcnNpZ24udXNlci52M2FscGhhLlVubG9ja09UUEVtYWlsUmVxdWVzdBowLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5VbmxvY2tPVFBFbWFpbFJlc3BvbnNlIkOC0+STAj06ASoiOC92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwve290cF9lbWFpbF9pZH0vdW5sb2NrEoIBCgpDcmVhdGVVc2VyEisuY291bnRlcnNpZ24udXNlci52M2FscGhhLkNyZWF0ZVVzZXJSZXF1ZXN0GiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLkNyZWF0ZVVzZXJSZXNwb25zZSIZgtPkkwITOgEqIg4vdjNhbHBoYS91c2VycxKMAQoLR2V0VXNlckJ5SUQSLC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuR2V0VXNlckJ5SURSZXF1ZXN0Gi0uY291bnRlcnNpZ24udXNlci52M2FscGhhLkdldFVzZXJCeUlEUmVzcG9uc2UiIILT5JMCGhIYL3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9EoYBCglMaXN0VXNlcnMSKi5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuTGlzdFVzZXJzUmVxdWVzdBorLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5MaXN0VXNlcnNSZXNwb25zZSIggtPkkwIaOgEqIhUvdjNhbHBoYS91c2Vycy9zZWFyY2gSowEKDkRlYWN0aXZhdGVVc2VyEi8uY291bnRlcnNpZ24udXNlci52M2FscGhhLkRlYWN0aXZhdGVVc2VyUmVxdWVzdBowLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZWFjdGl2YXRlVXNlclJlc3BvbnNlIi6C0+STAig6ASoiIy92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9kZWFjdGl2YXRlEqMBCg5SZWFjdGl2YXRlVXNlchIvLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5SZWFjdGl2YXRlVXNlclJlcXVlc3QaMC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmVhY3RpdmF0ZVVzZXJSZXNwb25zZSIugtPkkwIoOgEqIiMvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vcmVhY3RpdmF0ZRKLAQoITG9ja1VzZXISKS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuTG9ja1VzZXJSZXF1ZXN0GiouY291bnRlcnNpZ24udXNlci52M2FscGhhLkxvY2tVc2VyUmVzcG9uc2UiKILT5JMCIjoBKiIdL3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L2xvY2sSkwEKClVubG9ja1VzZXISKy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVW5sb2NrVXNlclJlcXVlc3QaLC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVW5sb2NrVXNlclJlc3BvbnNlIiqC0+STAiQ6ASoiHy92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS91bmxvY2sSiQEKCkRlbGV0ZVVzZXISKy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGVsZXRlVXNlclJlcXVlc3QaLC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGVsZXRlVXNlclJlc3BvbnNlIiCC0+STAhoqGC92M2FscGhhL3VzZXJzL3t1c2VyX2lkfWIGcHJvdG8z", [file_countersign_user_v3alpha_details, file_countersign_user_v3alpha_otp_email, file_countersign_user_v3alpha_user, file_google_api_annotations, file_google_api_field_behavior]);
 
 /**
  * What to add to which user.
@@ -638,6 +638,379 @@ export const GetUserByIDResponseSchema: GenMessage<GetUserByIDResponse> = /*@__P
   messageDesc(file_countersign_user_v3alpha_user_service, 17);
 
 /**
+ * Which users to list.
+ *
+ * @generated from message countersign.user.v3alpha.ListUsersRequest
+ */
+export type ListUsersRequest = Message<"countersign.user.v3alpha.ListUsersRequest"> & {
+  /**
+   * How many to return at most. 50 if it is left out, and never more than 100.
+   *
+   * Example: 50
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the reply before, for the page behind it.
+   *
+   * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only users of this organization, 1 to 200 characters. The caller must have
+   * `user.read` or `user.write` in it.
+   *
+   * Example: "demo"
+   *
+   * @generated from field: optional string org_id = 3;
+   */
+  orgId?: string | undefined;
+
+  /**
+   * Only users in this state.
+   *
+   * Example: "USER_STATE_LOCKED"
+   *
+   * @generated from field: countersign.user.v3alpha.UserState state = 4;
+   */
+  state: UserState;
+
+  /**
+   * Only users with an authenticator of this address, verified or not. The case of
+   * its letters does not matter.
+   *
+   * Example: "mini@mouse.com"
+   *
+   * @generated from field: optional string email_address = 5;
+   */
+  emailAddress?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ListUsersRequest.
+ * Use `create(ListUsersRequestSchema)` to create a new message.
+ */
+export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 18);
+
+/**
+ * A page of users.
+ *
+ * @generated from message countersign.user.v3alpha.ListUsersResponse
+ */
+export type ListUsersResponse = Message<"countersign.user.v3alpha.ListUsersResponse"> & {
+  /**
+   * The users with their authenticators, ordered by organization and id.
+   *
+   * Example: [{"userId": "demo-user", "state": "USER_STATE_ACTIVE", "details": {"sequence": "1"}}]
+   *
+   * @generated from field: repeated countersign.user.v3alpha.User users = 1;
+   */
+  users: User[];
+
+  /**
+   * The `page_token` of the next page. Empty: this is the last one.
+   *
+   * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ListUsersResponse.
+ * Use `create(ListUsersResponseSchema)` to create a new message.
+ */
+export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 19);
+
+/**
+ * The user to deactivate.
+ *
+ * @generated from message countersign.user.v3alpha.DeactivateUserRequest
+ */
+export type DeactivateUserRequest = Message<"countersign.user.v3alpha.DeactivateUserRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.DeactivateUserRequest.
+ * Use `create(DeactivateUserRequestSchema)` to create a new message.
+ */
+export const DeactivateUserRequestSchema: GenMessage<DeactivateUserRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 20);
+
+/**
+ * The user is deactivated.
+ *
+ * @generated from message countersign.user.v3alpha.DeactivateUserResponse
+ */
+export type DeactivateUserResponse = Message<"countersign.user.v3alpha.DeactivateUserResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.DeactivateUserResponse.
+ * Use `create(DeactivateUserResponseSchema)` to create a new message.
+ */
+export const DeactivateUserResponseSchema: GenMessage<DeactivateUserResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 21);
+
+/**
+ * The user to reactivate.
+ *
+ * @generated from message countersign.user.v3alpha.ReactivateUserRequest
+ */
+export type ReactivateUserRequest = Message<"countersign.user.v3alpha.ReactivateUserRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ReactivateUserRequest.
+ * Use `create(ReactivateUserRequestSchema)` to create a new message.
+ */
+export const ReactivateUserRequestSchema: GenMessage<ReactivateUserRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 22);
+
+/**
+ * The user is reactivated.
+ *
+ * @generated from message countersign.user.v3alpha.ReactivateUserResponse
+ */
+export type ReactivateUserResponse = Message<"countersign.user.v3alpha.ReactivateUserResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ReactivateUserResponse.
+ * Use `create(ReactivateUserResponseSchema)` to create a new message.
+ */
+export const ReactivateUserResponseSchema: GenMessage<ReactivateUserResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 23);
+
+/**
+ * The user to lock.
+ *
+ * @generated from message countersign.user.v3alpha.LockUserRequest
+ */
+export type LockUserRequest = Message<"countersign.user.v3alpha.LockUserRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.LockUserRequest.
+ * Use `create(LockUserRequestSchema)` to create a new message.
+ */
+export const LockUserRequestSchema: GenMessage<LockUserRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 24);
+
+/**
+ * The user is locked.
+ *
+ * @generated from message countersign.user.v3alpha.LockUserResponse
+ */
+export type LockUserResponse = Message<"countersign.user.v3alpha.LockUserResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.LockUserResponse.
+ * Use `create(LockUserResponseSchema)` to create a new message.
+ */
+export const LockUserResponseSchema: GenMessage<LockUserResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 25);
+
+/**
+ * The user to unlock.
+ *
+ * @generated from message countersign.user.v3alpha.UnlockUserRequest
+ */
+export type UnlockUserRequest = Message<"countersign.user.v3alpha.UnlockUserRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.UnlockUserRequest.
+ * Use `create(UnlockUserRequestSchema)` to create a new message.
+ */
+export const UnlockUserRequestSchema: GenMessage<UnlockUserRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 26);
+
+/**
+ * The user is unlocked.
+ *
+ * @generated from message countersign.user.v3alpha.UnlockUserResponse
+ */
+export type UnlockUserResponse = Message<"countersign.user.v3alpha.UnlockUserResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.UnlockUserResponse.
+ * Use `create(UnlockUserResponseSchema)` to create a new message.
+ */
+export const UnlockUserResponseSchema: GenMessage<UnlockUserResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 27);
+
+/**
+ * The user to delete.
+ *
+ * @generated from message countersign.user.v3alpha.DeleteUserRequest
+ */
+export type DeleteUserRequest = Message<"countersign.user.v3alpha.DeleteUserRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.DeleteUserRequest.
+ * Use `create(DeleteUserRequestSchema)` to create a new message.
+ */
+export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 28);
+
+/**
+ * The user is deleted.
+ *
+ * @generated from message countersign.user.v3alpha.DeleteUserResponse
+ */
+export type DeleteUserResponse = Message<"countersign.user.v3alpha.DeleteUserResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.DeleteUserResponse.
+ * Use `create(DeleteUserResponseSchema)` to create a new message.
+ */
+export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 29);
+
+/**
  * UserService keeps users and their email one-time-password authenticators.
  *
  * Every call carries a bearer token in the `authorization` header or metadata.
@@ -790,6 +1163,90 @@ export const UserService: GenService<{
     methodKind: "unary";
     input: typeof GetUserByIDRequestSchema;
     output: typeof GetUserByIDResponseSchema;
+  },
+  /**
+   * List users
+   *
+   * Returns the users of the organizations in which the caller has `user.read` or
+   * `user.write`, with their authenticators, ordered by organization and id. What
+   * the request names narrows them down.
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.ListUsers
+   */
+  listUsers: {
+    methodKind: "unary";
+    input: typeof ListUsersRequestSchema;
+    output: typeof ListUsersResponseSchema;
+  },
+  /**
+   * Deactivate a user
+   *
+   * An active or locked user becomes inactive: it can neither add nor verify
+   * authenticators, and mails to it that wait are not sent. Needs `user.write`. From
+   * another state it is FAILED_PRECONDITION (USER_NOT_ACTIVE).
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.DeactivateUser
+   */
+  deactivateUser: {
+    methodKind: "unary";
+    input: typeof DeactivateUserRequestSchema;
+    output: typeof DeactivateUserResponseSchema;
+  },
+  /**
+   * Reactivate a user
+   *
+   * An inactive user becomes active. Needs `user.write`. From another state it is
+   * FAILED_PRECONDITION (USER_NOT_INACTIVE).
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.ReactivateUser
+   */
+  reactivateUser: {
+    methodKind: "unary";
+    input: typeof ReactivateUserRequestSchema;
+    output: typeof ReactivateUserResponseSchema;
+  },
+  /**
+   * Lock a user
+   *
+   * An active user is locked: it can neither add nor verify authenticators, and
+   * mails to it that wait are not sent. Needs `user.write`. From another state it is
+   * FAILED_PRECONDITION (USER_NOT_ACTIVE).
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.LockUser
+   */
+  lockUser: {
+    methodKind: "unary";
+    input: typeof LockUserRequestSchema;
+    output: typeof LockUserResponseSchema;
+  },
+  /**
+   * Unlock a user
+   *
+   * A locked user becomes active. Locks of its authenticators stay: see
+   * UnlockOTPEmail. Needs `user.write`. From another state it is
+   * FAILED_PRECONDITION (USER_NOT_LOCKED).
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.UnlockUser
+   */
+  unlockUser: {
+    methodKind: "unary";
+    input: typeof UnlockUserRequestSchema;
+    output: typeof UnlockUserResponseSchema;
+  },
+  /**
+   * Delete a user
+   *
+   * Deletes the user, its authenticators and the mails that wait to be sent, for
+   * good. Codes that were mailed before are of no use any more. Its events stay: they
+   * have no email address and no name, and the client addresses of the user itself
+   * are removed from them. Needs `user.write`.
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.DeleteUser
+   */
+  deleteUser: {
+    methodKind: "unary";
+    input: typeof DeleteUserRequestSchema;
+    output: typeof DeleteUserResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_countersign_user_v3alpha_user_service, 0);
