@@ -152,6 +152,7 @@ describe("the messages are wire-compatible with the published ones", () => {
       ["LockUser", "post", "/v3alpha/users/{user_id}/lock", "*"],
       ["UnlockUser", "post", "/v3alpha/users/{user_id}/unlock", "*"],
       ["DeleteUser", "delete", "/v3alpha/users/{user_id}", ""],
+      ["ListEvents", "get", "/v3alpha/users/{user_id}/events", ""],
     ]);
   });
 });

@@ -38,6 +38,8 @@ export const rules: Readonly<Record<string, Rule>> = {
   "UserService.ReactivateUser": { anyOf: ["user.write"], target: "user", self: false },
   "UserService.LockUser": { anyOf: ["user.write"], target: "user", self: false },
   "UserService.UnlockUser": { anyOf: ["user.write"], target: "user", self: false },
+  // Not the user itself: the trail tells where administrators call from, and why.
+  "UserService.ListEvents": { anyOf: ["user.read", "user.write"], target: "user", self: false },
   "UserService.DeleteUser": { anyOf: ["user.write"], target: "user", self: false },
 };
 

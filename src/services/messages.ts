@@ -1,6 +1,7 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DetailsSchema } from "../../gen/countersign/user/v3alpha/details_pb.ts";
+import type { EventSchema } from "../../gen/countersign/user/v3alpha/event_pb.ts";
 import {
   DeliveryState,
   type MailDeliverySchema,
@@ -8,7 +9,7 @@ import {
 } from "../../gen/countersign/user/v3alpha/otp_email_pb.ts";
 import { type UserSchema, UserState } from "../../gen/countersign/user/v3alpha/user_pb.ts";
 import type { OTPEmail } from "../otp/read-otp-email.ts";
-import type { Details } from "../user/event.ts";
+import type { Details, Event } from "../user/event.ts";
 import { maskAddress } from "../user/mask-address.ts";
 import { detailsOf, type User } from "../user/user.ts";
 
@@ -45,6 +46,21 @@ export function toOTPEmail(
     failedAttemptsLeft: otpEmail.attemptsLeft,
     lockedUntil: toTimestamp(otpEmail.lockedUntil),
     lastMail: otpEmail.lastMail && toMailDelivery(otpEmail.lastMail),
+  };
+}
+
+export function toEvent(event: Event): MessageInitShape<typeof EventSchema> {
+  return {
+    userId: event.user_id,
+    sequence: BigInt(event.sequence),
+    type: event.type,
+    time: timestampFromMs(event.time),
+    actor: event.actor,
+    clientAddress: event.client_address ?? "",
+    reason: event.reason ?? "",
+    data: JSON.parse(event.data) as JsonObject,
+    orgId: event.org_id,
+    position: String(event.position),
   };
 }
 

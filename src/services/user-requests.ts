@@ -5,6 +5,7 @@ import type {
   CreateUserRequest,
   GetOTPEmailRequest,
   GetUserByIDRequest,
+  ListEventsRequest,
   ListOTPEmailsRequest,
   ListUsersRequest,
   RemoveOTPEmailRequest,
@@ -86,6 +87,11 @@ export function createUserParsers(policy: Policy) {
 
     getUserByID(message: GetUserByIDRequest) {
       return { userId: requireText(message.userId, "user_id") };
+    },
+
+    listEvents(message: ListEventsRequest) {
+      const userId = requireText(message.userId, "user_id");
+      return { userId, pageSize: requirePageSize(message.pageSize), pageToken: message.pageToken };
     },
 
     listUsers(message: ListUsersRequest) {

@@ -12,11 +12,12 @@ import { resendCode } from "../otp/resend-code.ts";
 import { unlockOTPEmail } from "../otp/unlock-otp-email.ts";
 import { hostAllowed } from "../otp/url-template.ts";
 import { deleteUser } from "../user/delete-user.ts";
+import { listEvents } from "../user/list-events.ts";
 import { listUsers } from "../user/list-users.ts";
 import { createUser, requireActive } from "../user/user.ts";
 import { changeState, type Transition } from "../user/user-state.ts";
 import { accessKey, causeOf, inputOf, mayReadAddresses, principalOf, requireUser } from "./call.ts";
-import { toDetails, toOTPEmail, toUser } from "./messages.ts";
+import { toDetails, toEvent, toOTPEmail, toUser } from "./messages.ts";
 import { createPageTokens, pageOf } from "./page-token.ts";
 import type { RequestedDelivery, RequestedVerification, UserParsers } from "./user-requests.ts";
 
@@ -139,6 +140,20 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
           ),
         ),
         nextPageToken: last ? pageTokens.make(list, [last.org_id, last.user_id]) : "",
+      };
+    },
+
+    async listEvents(_request, context) {
+      const { pageSize, pageToken } = inputOf(context, parsers.listEvents);
+      const user = requireUser(context);
+      const list = ["ListEvents", user.org_id, user.user_id];
+      const [sequence] = pageTokens.read(list, pageToken) ?? [];
+      const before = sequence === undefined ? undefined : Number(sequence);
+      const found = await listEvents(otp.store.db, user, { before, most: pageSize + 1 });
+      const { page, last } = pageOf(found, pageSize);
+      return {
+        events: page.map(toEvent),
+        nextPageToken: last ? pageTokens.make(list, [String(last.sequence)]) : "",
       };
     },
 

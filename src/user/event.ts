@@ -1,7 +1,10 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
-import type { DB } from "../db/schema.ts";
+import type { DB, EventRow } from "../db/schema.ts";
 import { userNotFound } from "./refusals.ts";
+
+/** An event as it is stored. */
+export type Event = EventRow;
 
 /** What can happen to a user. Names are kept for ever: they are in the trail. */
 export type EventType =

@@ -67,6 +67,7 @@ const calls: Record<string, (client: UserClient, userId: string) => Promise<unkn
   reactivateUser: (client, userId) => client.reactivateUser({ userId }),
   lockUser: (client, userId) => client.lockUser({ userId }),
   unlockUser: (client, userId) => client.unlockUser({ userId }),
+  listEvents: (client, userId) => client.listEvents({ userId }),
   deleteUser: (client, userId) => client.deleteUser({ userId }),
 };
 
@@ -104,6 +105,7 @@ const mayCall: Record<string, (keyof typeof callers)[]> = {
   reactivateUser: ["user.write"],
   lockUser: ["user.write"],
   unlockUser: ["user.write"],
+  listEvents: ["user.write", "user.read"],
   deleteUser: ["user.write"],
 };
 
