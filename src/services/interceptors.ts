@@ -16,7 +16,7 @@ import {
 } from "../auth/permissions.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { TokenVerifier } from "../auth/verifier.ts";
-import { internal, permissionDenied, reasonOf, unavailable } from "../errors.ts";
+import { internal, invalidArgument, permissionDenied, reasonOf, unavailable } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { userNotFound } from "../user/refusals.ts";
 import type { User } from "../user/user.ts";
@@ -122,10 +122,24 @@ async function requirePrincipal(request: AnyRequest, verifier: TokenVerifier): P
 function validate({ parsers }: InterceptorOptions): Interceptor {
   return (next) => async (request) => {
     const parser = parsers[methodName(request)];
-    if (!parser || request.stream) throw new Error(`${methodName(request)} has no parser`);
+    if (!parser) throw new Error(`${methodName(request)} has no parser`);
+    if (request.stream) return next(await validateFirst(request, parser));
     request.contextValues.set(inputKey, parser(request.message as never));
     return next(request);
   };
+}
+
+/** A call whose reply streams has one message. It is read here, and once more by the method. */
+async function validateFirst(request: StreamRequest, parser: Parser): Promise<StreamRequest> {
+  const messages = request.message[Symbol.asyncIterator]();
+  const { done, value: first } = await messages.next();
+  if (done) throw invalidArgument("REQUEST_INVALID", "", "the call has no message: send one");
+  request.contextValues.set(inputKey, parser(first as never));
+  async function* fromTheFirst() {
+    yield first;
+    yield* { [Symbol.asyncIterator]: () => messages };
+  }
+  return { ...request, message: fromTheFirst() };
 }
 
 function authorize({ rules, findUser }: InterceptorOptions): Interceptor {
