@@ -21,6 +21,7 @@ import type { Parser } from "./services/call.ts";
 import { createInterceptors, logCall } from "./services/interceptors.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
+import { createEventFeed, type EventFeed } from "./user/event-feed.ts";
 import { findUser } from "./user/user.ts";
 import { bind, createWire, peerAddress, protocolOf } from "./wire/wire.ts";
 
@@ -90,9 +91,12 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const courier = cleanup.add(
       startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, identity, row) }),
     );
+    const events = createEventFeed(store, clock);
     cleanup.add({
       async [Symbol.asyncDispose]() {
         ready = false;
+        // Or its streams would hold the drain up to the end.
+        events.close();
         await server.close(drainMs);
       },
     });
@@ -105,6 +109,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const wire = createUserWire(config, {
       log,
       otp,
+      events,
       publicUrl,
       verifier: verifierOf(config, clock, localIssuer, log),
     });
@@ -151,15 +156,19 @@ function verifierOf(config: Config, clock: Clock, localIssuer: LocalIssuer | und
 interface UserWireParts {
   log: Log;
   otp: OTPContext;
+  events: EventFeed;
   publicUrl: string;
   verifier: ReturnType<typeof createVerifier>;
 }
 
-function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserWireParts): NodeHandler {
+function createUserWire(
+  config: Config,
+  { log, otp, events, publicUrl, verifier }: UserWireParts,
+): NodeHandler {
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
   const parsers = createUserParsers(config.policy);
   return createWire({
-    services: [bind(UserService, createUserService({ otp, parsers, linkHosts }))],
+    services: [bind(UserService, createUserService({ otp, events, parsers, linkHosts }))],
     aliases: publishedPaths,
     rpcOnRestPaths: true,
     interceptors: createInterceptors({

@@ -153,6 +153,7 @@ describe("the messages are wire-compatible with the published ones", () => {
       ["UnlockUser", "post", "/v3alpha/users/{user_id}/unlock", "*"],
       ["DeleteUser", "delete", "/v3alpha/users/{user_id}", ""],
       ["ListEvents", "get", "/v3alpha/users/{user_id}/events", ""],
+      ["WatchEvents", "get", "/v3alpha/events:watch", ""],
     ]);
   });
 });

@@ -40,6 +40,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   "UserService.UnlockUser": { anyOf: ["user.write"], target: "user", self: false },
   // Not the user itself: the trail tells where administrators call from, and why.
   "UserService.ListEvents": { anyOf: ["user.read", "user.write"], target: "user", self: false },
+  "UserService.WatchEvents": { anyOf: ["user.read", "user.write"], target: "organizations", self: false },
   "UserService.DeleteUser": { anyOf: ["user.write"], target: "user", self: false },
 };
 

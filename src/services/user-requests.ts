@@ -12,6 +12,7 @@ import type {
   ResendOTPEmailCodeRequest,
   UnlockOTPEmailRequest,
   VerifyOTPEmailRequest,
+  WatchEventsRequest,
 } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { invalidArgument } from "../errors.ts";
 import { parseEnrolmentCode } from "../otp/attempt.ts";
@@ -92,6 +93,11 @@ export function createUserParsers(policy: Policy) {
     listEvents(message: ListEventsRequest) {
       const userId = requireText(message.userId, "user_id");
       return { userId, pageSize: requirePageSize(message.pageSize), pageToken: message.pageToken };
+    },
+
+    watchEvents({ afterPosition }: WatchEventsRequest) {
+      const after = afterPosition === undefined ? undefined : parsePosition(afterPosition);
+      return { orgId: undefined, after };
     },
 
     listUsers(message: ListUsersRequest) {
@@ -188,6 +194,16 @@ function parseState(state: UserState): "active" | "inactive" | "locked" | undefi
         "state must be that of a user that can be listed: active, inactive or locked. Leave it out for all of them",
       );
   }
+}
+
+function parsePosition(position: string): number {
+  // Of 15 digits any number is exact.
+  if (/^\d{1,15}$/.test(position)) return Number(position);
+  throw invalidArgument(
+    "REQUEST_INVALID",
+    "after_position",
+    "after_position must be a position that this service told, or 0 for the beginning",
+  );
 }
 
 function parseReason({ reason }: { reason?: string }): string | undefined {

@@ -12,6 +12,7 @@ import { resendCode } from "../otp/resend-code.ts";
 import { unlockOTPEmail } from "../otp/unlock-otp-email.ts";
 import { hostAllowed } from "../otp/url-template.ts";
 import { deleteUser } from "../user/delete-user.ts";
+import type { EventFeed } from "../user/event-feed.ts";
 import { listEvents } from "../user/list-events.ts";
 import { listUsers } from "../user/list-users.ts";
 import { createUser, requireActive } from "../user/user.ts";
@@ -23,14 +24,18 @@ import type { RequestedDelivery, RequestedVerification, UserParsers } from "./us
 
 export interface UserServiceOptions {
   readonly otp: OTPContext;
+  readonly events: EventFeed;
   readonly parsers: UserParsers;
   /** Hosts that the user itself may name in a `url_template`. */
   readonly linkHosts: readonly string[];
 }
 
+/** In whichever organization a caller has one of these, it may list users and watch events. */
+const userReaders = ["user.read", "user.write"] as const;
+
 /** UserService: message ↔ use case, and nothing else. */
 export function createUserService(options: UserServiceOptions): ServiceImpl<typeof UserService> {
-  const { otp, parsers, linkHosts } = options;
+  const { otp, events, parsers, linkHosts } = options;
   const pageTokens = createPageTokens(otp.keys);
   return {
     async addOTPEmail(_request, context) {
@@ -117,7 +122,7 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
 
     async listUsers(_request, context) {
       const { orgId, filter, pageSize, pageToken } = inputOf(context, parsers.listUsers);
-      const own = organizationsOf(principalOf(context), ["user.read", "user.write"]);
+      const own = organizationsOf(principalOf(context), userReaders);
       const organizations = orgId === undefined ? own : new Set([orgId]);
       const list = ["ListUsers", organizations === "all" ? "all" : [...organizations].sort(), filter];
       const [afterOrgId, afterUserId] = pageTokens.read(list, pageToken) ?? [];
@@ -155,6 +160,18 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
         events: page.map(toEvent),
         nextPageToken: last ? pageTokens.make(list, [String(last.sequence)]) : "",
       };
+    },
+
+    async *watchEvents(_request, context) {
+      const { after } = inputOf(context, parsers.watchEvents);
+      const organizations = organizationsOf(principalOf(context), userReaders);
+      for await (const { event, position } of events.watch({
+        organizations,
+        after,
+        signal: context.signal,
+      })) {
+        yield { event: event && toEvent(event), position: String(position) };
+      }
     },
 
     deactivateUser: change("deactivate", parsers.deactivateUser),
