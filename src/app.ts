@@ -1,4 +1,5 @@
 import { UserService } from "../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { createApiReference, type OAuthEndpoints } from "./api-reference.ts";
 import { type LocalIssuer, openLocalIssuer } from "./auth/local-issuer.ts";
 import { rules } from "./auth/permissions.ts";
 import { createVerifier } from "./auth/verifier.ts";
@@ -8,7 +9,7 @@ import type { Config } from "./config.ts";
 import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/write.ts";
 import { createCors } from "./http/cors.ts";
-import { createPages } from "./http/pages.ts";
+import { createPages, pageAt } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
 import { createLog, type Log } from "./log.ts";
 import { startCourier } from "./mail/courier.ts";
@@ -101,9 +102,14 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       },
     });
 
+    const reference = createApiReference({
+      services: [UserService],
+      publicUrl,
+      oauth: oauthOf(config, publicUrl),
+    });
     const pages = createPages({
       ready: async () => ready && (await store.isReady()),
-      extra: mailbox?.pages,
+      extra: new Map([...reference.pages, ...(mailbox?.pages ?? [])]),
     });
     const cors = createCors({ allowedOrigins: config.allowedOrigins });
     const wire = createUserWire(config, {
@@ -115,7 +121,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     });
     handler = (request, response) => {
       // Pages before CORS: no other origin may read them, least of all the mailbox.
-      if (!pages(request, response) && !cors(request, response)) wire(request, response);
+      if (pages(request, response) || cors(request, response)) return;
+      (pageAt(reference.public, request) ?? wire)(request, response);
     };
     log.info({ origin: server.origin, mode: config.mode }, "listening");
     return {
@@ -151,6 +158,16 @@ function verifierOf(config: Config, clock: Clock, localIssuer: LocalIssuer | und
     clock,
     onIssuerFailure: (issuer, err) => log.warn({ issuer, err }, "the keys of an issuer cannot be fetched"),
   });
+}
+
+/** Tokens come from the first issuer that is configured. */
+function oauthOf({ oauth, issuers }: Config, publicUrl: string): OAuthEndpoints {
+  const base = new URL(issuers[0]?.issuer ?? publicUrl).origin;
+  return {
+    authorizeUrl: new URL(oauth.authorizeUrl, base).href,
+    tokenUrl: new URL(oauth.tokenUrl, base).href,
+    scopes: oauth.scopes,
+  };
 }
 
 interface UserWireParts {

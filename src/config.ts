@@ -32,6 +32,12 @@ export interface Config {
   /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
   readonly linkHosts: readonly string[] | undefined;
   readonly allowedOrigins: readonly string[];
+  /** Where people get tokens, for the API reference: URLs, or paths at the first issuer (without one: at this service). */
+  readonly oauth: {
+    readonly authorizeUrl: string;
+    readonly tokenUrl: string;
+    readonly scopes: readonly string[];
+  };
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly logLevel: (typeof logLevels)[number];
   readonly policy: Policy;
@@ -221,6 +227,14 @@ const origins = v.pipe(
   ),
 );
 
+const endpoint = v.pipe(
+  text,
+  v.check(
+    (value) => /^\/(?!\/)[^?#]*$/.test(value) || (isFetchable(value) && !parseUrl(value)?.password),
+    "must be an https URL without a password, or a path such as /oauth/v2/authorize",
+  ),
+);
+
 /** PEM text, or the path of a file that holds it. */
 const pem = v.pipe(
   text,
@@ -256,6 +270,9 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_MAIL_FROM: v.optional(mailFrom),
     COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
     COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins, mode === "dev" ? "*" : ""),
+    COUNTERSIGN_OAUTH_AUTHORIZE_URL: v.optional(endpoint, "/oauth/v2/authorize"),
+    COUNTERSIGN_OAUTH_TOKEN_URL: v.optional(endpoint, "/oauth/v2/token"),
+    COUNTERSIGN_OAUTH_SCOPES: v.optional(list, "openid,urn:zitadel:iam:org:project:id:zitadel:aud"),
     COUNTERSIGN_TLS_CERT: v.optional(pem),
     COUNTERSIGN_TLS_KEY: v.optional(pem),
     COUNTERSIGN_LOG_LEVEL: v.optional(
@@ -425,6 +442,11 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
     linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
     allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? [],
+    oauth: {
+      authorizeUrl: settings.COUNTERSIGN_OAUTH_AUTHORIZE_URL ?? "",
+      tokenUrl: settings.COUNTERSIGN_OAUTH_TOKEN_URL ?? "",
+      scopes: settings.COUNTERSIGN_OAUTH_SCOPES ?? [],
+    },
     tls: tls || undefined,
     logLevel: settings.COUNTERSIGN_LOG_LEVEL ?? "info",
     policy: toPolicy(settings),

@@ -30,6 +30,11 @@ Settings (environment):
   COUNTERSIGN_LINK_HOSTS         hosts that users themselves may name in a url_template, comma separated
                                  (the host of the public URL)
   COUNTERSIGN_ALLOWED_ORIGINS    browser origins, comma separated, or * (serve: none; dev: *)
+  COUNTERSIGN_OAUTH_AUTHORIZE_URL where people get tokens, for /docs alone: a URL, or a path at the first issuer
+                                 (/oauth/v2/authorize)
+  COUNTERSIGN_OAUTH_TOKEN_URL    the same (/oauth/v2/token)
+  COUNTERSIGN_OAUTH_SCOPES       what they ask for there, comma separated
+                                 (openid,urn:zitadel:iam:org:project:id:zitadel:aud)
   COUNTERSIGN_TLS_CERT *         PEM text, or the path of a PEM file
   COUNTERSIGN_TLS_KEY *          PEM text, or the path of a PEM file
   COUNTERSIGN_LOG_LEVEL          trace, debug, info, warn, error, fatal or silent (info)

@@ -119,6 +119,21 @@ describe("serve", () => {
       { COUNTERSIGN_ALLOWED_ORIGINS: "*,https://app.example.com" },
       /^COUNTERSIGN_ALLOWED_ORIGINS/,
     ],
+    [
+      "a token endpoint in clear text",
+      { COUNTERSIGN_OAUTH_TOKEN_URL: "http://id.example.com/token" },
+      /^COUNTERSIGN_OAUTH_TOKEN_URL must be an https URL/,
+    ],
+    [
+      "an authorization endpoint of another host without a scheme",
+      { COUNTERSIGN_OAUTH_AUTHORIZE_URL: "//evil.example/authorize" },
+      /^COUNTERSIGN_OAUTH_AUTHORIZE_URL must be/,
+    ],
+    [
+      "a password in a token endpoint, which all could read",
+      { COUNTERSIGN_OAUTH_TOKEN_URL: "https://me:secret@id.example.com/token" },
+      /^COUNTERSIGN_OAUTH_TOKEN_URL must be/,
+    ],
     ["a certificate without its key", { COUNTERSIGN_TLS_CERT: "-----BEGIN CERTIFICATE-----" }, /go together/],
     [
       "a key file that is not there",

@@ -13,6 +13,8 @@ export interface IssuerKeys {
    * @throws UNAVAILABLE ISSUER_UNAVAILABLE while there are none.
    */
   current(): Promise<KeySet>;
+  /** The same without a wait: undefined if the keys are due, or there are none. */
+  atHand(): KeySet | undefined;
   /** For a token whose key is not among `known`: other keys, or `known` again if there are no others yet. */
   newerThan(known: KeySet): Promise<KeySet>;
 }
@@ -20,7 +22,7 @@ export interface IssuerKeys {
 /** Keys that are known from the start and never change. */
 export function fixedKeys(jwks: JSONWebKeySet): IssuerKeys {
   const keys = createLocalJWKSet(jwks);
-  return { current: async () => keys, newerThan: async () => keys };
+  return { current: async () => keys, atHand: () => keys, newerThan: async () => keys };
 }
 
 /** Where an issuer publishes its keys, and who hears of it when they cannot be had. */
@@ -113,6 +115,7 @@ export function remoteKeys({ issuer, jwksUri, clock, onFailure }: RemoteKeysOpti
       error.cause = failure;
       throw error;
     },
+    atHand: () => (isFresh() ? fetched?.keys : undefined),
     async newerThan(known) {
       if (fetched?.keys === known) await refresh();
       return fetched?.keys ?? known;

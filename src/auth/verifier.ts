@@ -128,7 +128,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     // A clock that was set back may be before `nbf`.
     if (nowMs < verdict.atMs || nowMs - verdict.atMs >= verdictMs) return false;
     if (Math.floor(nowMs / 1000) - leewayS >= verdict.expireS) return false;
-    return verdict.keySet === (await verdict.keys.current());
+    return verdict.keySet === (verdict.keys.atHand() ?? (await verdict.keys.current()));
   }
 
   return {

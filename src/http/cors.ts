@@ -42,7 +42,7 @@ export function createCors({
     if (!canReply(response)) return false;
     const { origin } = request.headers;
     // On every response, or a cache would give one origin what was meant for another.
-    if (!any) response.setHeader("vary", "Origin");
+    if (!any && origins.size > 0) response.setHeader("vary", "Origin");
     const isAllowed = origin !== undefined && (any || origins.has(origin));
     if (isAllowed) response.setHeader("access-control-allow-origin", any ? "*" : origin);
 

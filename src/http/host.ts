@@ -10,11 +10,18 @@ export function hasValidHost(request: NodeRequest): boolean {
   return host !== undefined && isHost(host);
 }
 
+/** The last one that was found valid: nearly every request is for the same. */
+let lastValid: string | undefined;
+
 /** `host` or `host:port`: letters, digits, `-`, `.` and `_`, or an IPv6 address in brackets; the port up to 65535. */
 export function isHost(value: string): boolean {
+  if (value === lastValid) return true;
   // The pattern keeps out what a URL would take for a user, a path or a query; the URL parser then holds the numbers
   // of the port and of IP addresses to their ranges, and A-labels (`xn--`) to IDNA.
-  return /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{0,5})?$/i.test(value) && URL.canParse(`http://${value}`);
+  const isValid =
+    /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{0,5})?$/i.test(value) && URL.canParse(`http://${value}`);
+  if (isValid) lastValid = value;
+  return isValid;
 }
 
 /** RFC 9112 §3.2: a request with more than one Host line is refused. `headers.host` would show the first alone. */

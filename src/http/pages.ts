@@ -25,27 +25,34 @@ export function createPages({
   extra,
 }: PagesOptions): (request: NodeRequest, response: NodeResponse) => boolean {
   const pages = new Map<string, NodeHandler>([
-    ["/healthz", page((request, response) => reply(request, response, healthy))],
+    ["/healthz", readable((request, response) => reply(request, response, healthy))],
     [
       "/readyz",
-      page((request, response) => {
+      readable((request, response) => {
         isReady(ready).then((isReady) => reply(request, response, readiness(isReady)));
       }),
     ],
-    ["/verify", page((request, response) => reply(request, response, verifyPage))],
+    ["/verify", readable((request, response) => reply(request, response, verifyPage))],
   ]);
 
   return (request, response) => {
-    const target = request.url ?? "";
-    const query = target.indexOf("?");
-    const path = query < 0 ? target : target.slice(0, query);
-    const handler = extra?.get(path) ?? pages.get(path);
+    const handler = (extra && pageAt(extra, request)) ?? pageAt(pages, request);
     handler?.(request, response);
     return handler !== undefined;
   };
 }
 
-function page(handler: NodeHandler): NodeHandler {
+/** Finds a page by the path of a request, whatever its query. */
+export function pageAt(
+  pages: ReadonlyMap<string, NodeHandler>,
+  { url = "" }: NodeRequest,
+): NodeHandler | undefined {
+  const query = url.indexOf("?");
+  return pages.get(query < 0 ? url : url.slice(0, query));
+}
+
+/** Lets a handler answer GET and HEAD; all else is 405. */
+export function readable(handler: NodeHandler): NodeHandler {
   return (request, response) => {
     if (request.method === "GET" || request.method === "HEAD") return handler(request, response);
     const refusal = refusalReply(readOnly);

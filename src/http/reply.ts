@@ -11,7 +11,7 @@ export type NodeHandler = (request: NodeRequest, response: NodeResponse) => void
 export interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
 }
 
 /** Sends a reply, and to HEAD its headers only. Does nothing if the client is gone or a reply has begun. */

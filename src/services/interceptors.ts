@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { DescMethod } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -178,9 +179,15 @@ async function findAccess(
   return accessToUser(principal, rule, { userId, orgId: user?.org_id });
 }
 
+const methodNames = new WeakMap<DescMethod, string>();
+
 /** `Service.Method`: the same for every protocol and alias. */
-function methodName(request: AnyRequest): string {
-  return `${request.service.name}.${request.method.name}`;
+function methodName({ method }: AnyRequest): string {
+  const known = methodNames.get(method);
+  if (known !== undefined) return known;
+  const name = `${method.parent.name}.${method.name}`;
+  methodNames.set(method, name);
+  return name;
 }
 
 function toTellable(

@@ -10,7 +10,17 @@ const encode = promisify(gzip);
 const compressFromBytes = 1024;
 
 /** What can be read. */
-const acceptedEncodings = "gzip,br";
+export const acceptedEncodings = "gzip,br";
+
+/** Whether `decompress` reads it. */
+export function isKnownCoding(encoding: string | null): boolean {
+  return encoding === null || ["", "identity", "gzip", "br"].includes(encoding);
+}
+
+/** Whether it is no coding at all. */
+export function isIdentity(encoding: string | null): encoding is null | "" | "identity" {
+  return encoding === null || encoding === "" || encoding === "identity";
+}
 
 /**
  * Reads bytes in a content coding; the limit is that of the result.
@@ -24,7 +34,7 @@ export async function decompress(
   bytesMax: number,
   acceptHeader = "accept-encoding",
 ): Promise<Uint8Array> {
-  if (encoding === null || encoding === "" || encoding === "identity") return bytes;
+  if (isIdentity(encoding)) return bytes;
   if (encoding !== "gzip" && encoding !== "br") {
     const error = wireError(
       Code.Unimplemented,
@@ -45,14 +55,16 @@ export async function decompress(
   }
 }
 
-/** Compresses a reply by gzip if it is worth it and the client accepts it, or returns undefined. */
-export async function compressIfAccepted(
-  accepted: string | null,
-  bytes: Uint8Array,
-): Promise<Uint8Array | undefined> {
-  if (bytes.length <= compressFromBytes) return undefined;
-  const accepts = (accepted ?? "")
+/** Compresses a reply by gzip if it is worth it and the client accepts it: otherwise undefined, at once. */
+export function compressIfAccepted(
+  accepted: () => string | null,
+  content: Uint8Array | string,
+): Promise<Uint8Array> | undefined {
+  // A character is 3 bytes at most.
+  if (content.length * 3 <= compressFromBytes) return undefined;
+  if (Buffer.byteLength(content) <= compressFromBytes) return undefined;
+  const accepts = (accepted() ?? "")
     .split(",")
     .some((encoding) => /^ *gzip *(;(?! *q=0(\.0*)? *$)|$)/i.test(encoding));
-  return accepts ? encode(bytes) : undefined;
+  return accepts ? encode(content) : undefined;
 }

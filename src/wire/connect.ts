@@ -1,8 +1,9 @@
 import { type DescMethodUnary, fromBinary, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { codeToHttpStatus, errorToJsonBytes, parseTimeout } from "@connectrpc/connect/protocol-connect";
-import { compressIfAccepted, decompress } from "./compression.ts";
+import { compressIfAccepted, decompress, isIdentity } from "./compression.ts";
 import { messageFromJson, parseJson } from "./json.ts";
 import { retryAfter } from "./retry-after.ts";
+import { type Fields, type Reply, toFields } from "./send.ts";
 import type { Codec } from "./unary.ts";
 import { malformed } from "./wire-error.ts";
 
@@ -13,6 +14,8 @@ export function connectCodec(
   messageBytesMax: number,
 ): Codec {
   const contentType = `application/${format}`;
+  const read = (bytes: Uint8Array) =>
+    format === "json" ? messageFromJson(method.input, parseJson(bytes)) : messageFromBinary(method, bytes);
   return {
     protocol: "connect",
 
@@ -25,23 +28,19 @@ export function connectCodec(
       return timeoutMs;
     },
 
-    async decode(header, body) {
-      const bytes = await decompress(header.get("content-encoding"), body, messageBytesMax);
-      if (format === "json") return messageFromJson(method.input, parseJson(bytes));
-      return messageFromBinary(method, bytes);
+    decode(header, body) {
+      const encoding = header.get("content-encoding");
+      return isIdentity(encoding) ? read(body) : decompress(encoding, body, messageBytesMax).then(read);
     },
 
-    async reply(context, message) {
-      const header = new Headers(context.responseHeader);
-      for (const [name, value] of context.responseTrailer) header.append(`trailer-${name}`, value);
-      header.set("content-type", contentType);
-      const body =
-        format === "json"
-          ? Buffer.from(toJsonString(method.output, message))
-          : toBinary(method.output, message);
-      const compressed = await compressIfAccepted(context.requestHeader.get("accept-encoding"), body);
-      if (compressed) header.set("content-encoding", "gzip");
-      return { status: 200, header, body: compressed ?? body };
+    reply({ requestHeader, responseHeader, responseTrailer }, message) {
+      const header = toFields(responseHeader);
+      for (const [name, value] of Object.entries(toFields(responseTrailer)))
+        header[`trailer-${name}`] = value;
+      header["content-type"] = contentType;
+      const content =
+        format === "json" ? toJsonString(method.output, message) : toBinary(method.output, message);
+      return encodeContent(header, requestHeader, content);
     },
 
     error(error, responseHeader, trailer) {
@@ -58,6 +57,21 @@ export function connectCodec(
       return { status: codeToHttpStatus(error.code), header, body: errorToJsonBytes(error, undefined) };
     },
   };
+}
+
+/** A reply of 200 whose content coding is what the client accepts: Connect and REST. */
+export function encodeContent(
+  header: Fields,
+  requestHeader: Headers,
+  content: Uint8Array | string,
+): Promise<Reply> | Reply {
+  const compressed = compressIfAccepted(() => requestHeader.get("accept-encoding"), content);
+  if (!compressed) return { status: 200, header, body: content };
+  return compressed.then((body) => ({
+    status: 200,
+    header: { ...header, "content-encoding": "gzip" },
+    body,
+  }));
 }
 
 /** @throws INVALID_ARGUMENT */

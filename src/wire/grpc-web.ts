@@ -3,7 +3,8 @@ import type { ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerSerialize } from "@connectrpc/connect/protocol-grpc-web";
 import { checkPrefix, decodeFrame, encodeFrame, frame, frameBytes, grpcTimeoutMs } from "./grpc.ts";
-import type { Reply } from "./send.ts";
+import { LazyHeaders } from "./lazy-headers.ts";
+import { type Reply, toFields } from "./send.ts";
 import type { Codec } from "./unary.ts";
 import { malformed } from "./wire-error.ts";
 
@@ -27,12 +28,13 @@ export function grpcWebCodec(
     // 8 characters are 6 bytes.
     checkStart: (start) => checkPrefix(read(start.subarray(0, 8)), messageBytesMax),
     decode: (header, body) => decodeFrame(method, format, header, read(body), messageBytesMax),
-    async reply(context, message) {
-      const header = new Headers(context.responseHeader);
-      header.set("content-type", contentType);
-      const data = await encodeFrame(method, format, context.requestHeader, header, message);
-      const trailer = setTrailerStatus(new Headers(context.responseTrailer), undefined);
-      return { status: 200, header, body: encodeBody([data, trailerFrame(trailer)], isText) };
+    reply({ requestHeader, responseHeader, responseTrailer }, message) {
+      const header = toFields(responseHeader);
+      header["content-type"] = contentType;
+      const data = encodeFrame(method, format, requestHeader, header, message);
+      const end = LazyHeaders.isEmpty(responseTrailer) ? okFrame : okTrailerFrame(responseTrailer);
+      const reply = (data: Uint8Array) => ({ status: 200, header, body: encodeBody([data, end], isText) });
+      return data instanceof Promise ? data.then(reply) : reply(data);
     },
     error: (error, header, trailer) => grpcWebError(contentType, error, header, trailer),
   };
@@ -54,6 +56,12 @@ export function grpcWebError(
 function isTextType(contentType: string): boolean {
   return contentType.startsWith("application/grpc-web-text");
 }
+
+function okTrailerFrame(responseTrailer: Headers): Uint8Array {
+  return trailerFrame(setTrailerStatus(new Headers(responseTrailer), undefined));
+}
+
+const okFrame = okTrailerFrame(new Headers());
 
 function trailerFrame(trailer: Headers): Uint8Array {
   return frame(trailerFlag, trailerSerialize(trailer));

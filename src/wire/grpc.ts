@@ -4,7 +4,8 @@ import { parseTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grp
 import { compressIfAccepted, decompress } from "./compression.ts";
 import { messageFromBinary } from "./connect.ts";
 import { messageFromJson, parseJson } from "./json.ts";
-import type { Reply } from "./send.ts";
+import { LazyHeaders } from "./lazy-headers.ts";
+import { type Fields, type Reply, toFields } from "./send.ts";
 import type { Codec } from "./unary.ts";
 import { malformed, tooLarge, wireError } from "./wire-error.ts";
 
@@ -21,11 +22,14 @@ export function grpcCodec(
     timeoutMs: grpcTimeoutMs,
     checkStart: (start) => checkPrefix(start, messageBytesMax),
     decode: (header, body) => decodeFrame(method, format, header, body, messageBytesMax),
-    async reply(context, message) {
-      const header = new Headers(context.responseHeader);
-      header.set("content-type", contentType);
-      const body = await encodeFrame(method, format, context.requestHeader, header, message);
-      const trailer = setTrailerStatus(new Headers(context.responseTrailer), undefined);
+    reply({ requestHeader, responseHeader, responseTrailer }, message) {
+      const header = toFields(responseHeader);
+      header["content-type"] = contentType;
+      const trailer = LazyHeaders.isEmpty(responseTrailer)
+        ? { "grpc-status": "0" }
+        : setTrailerStatus(new Headers(responseTrailer), undefined);
+      const body = encodeFrame(method, format, requestHeader, header, message);
+      if (body instanceof Promise) return body.then((body) => ({ status: 200, header, body, trailer }));
       return { status: 200, header, body, trailer };
     },
     error: (error, header, trailer) => grpcError(contentType, error, header, trailer),
@@ -61,11 +65,14 @@ export function frameBytes(bytes: number): number {
 }
 
 /** A frame: one byte of flags, four of length, the data. */
-export function frame(flags: number, data: Uint8Array): Uint8Array {
-  const prefix = Buffer.alloc(prefixBytes);
-  prefix.writeUInt8(flags, 0);
-  prefix.writeUInt32BE(data.length, 1);
-  return Buffer.concat([prefix, data]);
+export function frame(flags: number, data: Uint8Array | string): Uint8Array {
+  const length = Buffer.byteLength(data);
+  const bytes = Buffer.allocUnsafe(prefixBytes + length);
+  bytes[0] = flags;
+  bytes.writeUInt32BE(length, 1);
+  if (typeof data === "string") bytes.write(data, prefixBytes);
+  else bytes.set(data, prefixBytes);
+  return bytes;
 }
 
 /** Refuses a frame that says it is too long, before it has come. @throws RESOURCE_EXHAUSTED */
@@ -78,13 +85,13 @@ function lengthOf(frame: Uint8Array): number {
 }
 
 /** Reads a body of exactly one message. @throws INVALID_ARGUMENT, UNIMPLEMENTED, RESOURCE_EXHAUSTED */
-export async function decodeFrame(
+export function decodeFrame(
   method: DescMethodUnary,
   format: "json" | "proto",
   header: Headers,
   body: Uint8Array,
   messageBytesMax: number,
-): Promise<Message> {
+): Promise<Message> | Message {
   if (body.length === 0) throw notOneMessage();
   if (body.length < prefixBytes) throw malformed("the body ends within the prefix of the message");
   checkPrefix(body, messageBytesMax);
@@ -95,17 +102,17 @@ export async function decodeFrame(
     throw isFrame(body.subarray(end)) ? notOneMessage() : malformed("the body goes on behind the message");
   if (flags > compressedFlag) throw malformed("the flags of the message are not known: send 0 or 1");
 
-  let message = body.subarray(prefixBytes);
-  if (flags === compressedFlag) {
-    const encoding = header.get("grpc-encoding") ?? "identity";
-    // INTERNAL with connect-node. It is the caller that forgot to say.
-    if (encoding === "identity")
-      throw malformed("the message is flagged as compressed, without a grpc-encoding");
-    message = await decompress(encoding, message, messageBytesMax, "grpc-accept-encoding");
-  }
-  return format === "json"
-    ? messageFromJson(method.input, parseJson(message))
-    : messageFromBinary(method, message);
+  const read = (message: Uint8Array) =>
+    format === "json"
+      ? messageFromJson(method.input, parseJson(message))
+      : messageFromBinary(method, message);
+  const message = body.subarray(prefixBytes);
+  if (flags === 0) return read(message);
+  const encoding = header.get("grpc-encoding") ?? "identity";
+  // INTERNAL with connect-node. It is the caller that forgot to say.
+  if (encoding === "identity")
+    throw malformed("the message is flagged as compressed, without a grpc-encoding");
+  return decompress(encoding, message, messageBytesMax, "grpc-accept-encoding").then(read);
 }
 
 function isFrame(bytes: Uint8Array): boolean {
@@ -118,17 +125,16 @@ function notOneMessage(): ConnectError {
 }
 
 /** The frame of a reply; sets the headers that belong to it. */
-export async function encodeFrame(
+export function encodeFrame(
   method: DescMethodUnary,
   format: "json" | "proto",
   requestHeader: Headers,
-  header: Headers,
+  header: Fields,
   message: Message,
-): Promise<Uint8Array> {
-  const data =
-    format === "json" ? Buffer.from(toJsonString(method.output, message)) : toBinary(method.output, message);
-  const compressed = await compressIfAccepted(requestHeader.get("grpc-accept-encoding"), data);
+): Promise<Uint8Array> | Uint8Array {
+  const data = format === "json" ? toJsonString(method.output, message) : toBinary(method.output, message);
+  const compressed = compressIfAccepted(() => requestHeader.get("grpc-accept-encoding"), data);
   if (!compressed) return frame(0, data);
-  header.set("grpc-encoding", "gzip");
-  return frame(compressedFlag, compressed);
+  header["grpc-encoding"] = "gzip";
+  return compressed.then((bytes) => frame(compressedFlag, bytes));
 }

@@ -26,17 +26,30 @@ export function urlOf(request: NodeRequest): string {
   const isEncrypted = isHttp2
     ? request.stream.session?.encrypted
     : "encrypted" in request.socket && request.socket.encrypted;
-  const scheme = isEncrypted ? "https" : "http";
-  const origin = `${scheme}://${host}`;
-  return (authority.test(host) && URL.canParse(origin) ? origin : `${scheme}://localhost`) + request.url;
+  return originOf(isEncrypted ? "https" : "http", host) + request.url;
 }
+
+/** The last one: nearly every request is for the same. */
+let lastOrigin = { scheme: "", host: "", origin: "" };
+
+function originOf(scheme: string, host: string): string {
+  if (scheme === lastOrigin.scheme && host === lastOrigin.host) return lastOrigin.origin;
+  const given = `${scheme}://${host}`;
+  const origin = authority.test(host) && URL.canParse(given) ? given : `${scheme}://localhost`;
+  lastOrigin = { scheme, host, origin };
+  return origin;
+}
+
+const addresses = new WeakMap<object, string | undefined>();
 
 /** The address at the other end of the socket. Undefined once that is gone. */
 export function peerAddressOf(request: NodeRequest): string | undefined {
   if (!("stream" in request)) return request.socket.remoteAddress;
-  // The socket of a session that is gone throws whatever it is asked.
   const { session } = request.stream;
-  return session && !session.destroyed ? session.socket.remoteAddress : undefined;
+  if (!session) return undefined;
+  // The socket of a session is a proxy, and slow. That of a session that is gone throws whatever it is asked.
+  if (!addresses.has(session) && !session.destroyed) addresses.set(session, session.socket.remoteAddress);
+  return addresses.get(session);
 }
 
 /** A signal that aborts with CANCELED when the client goes away. `stop` forgets the client. */

@@ -1,13 +1,18 @@
 import type { NodeRequest } from "./node-http.ts";
 import { canceled, tooLarge } from "./wire-error.ts";
 
-export interface BodyLimits {
-  /** Of the body. */
-  readonly bytesMax: number;
-  /** What a body of `bytesMax` comes to as a message: the caller is told this. */
-  readonly messageBytesMax: number;
-  /** Looks at the first bytes as soon as there are 8 of them. @throws ConnectError to read no further. */
-  readonly checkStart?: ((start: Uint8Array) => void) | undefined;
+export interface BodyRules {
+  /** How long the body of the largest message is. As long as the message unless given. */
+  readonly bodyBytesMax?: number;
+  /** Looks at the first bytes of a body, 8 or more. @throws ConnectError if the rest need not be read. */
+  checkStart?(start: Uint8Array): void;
+}
+
+/** What may end the wait for a body. */
+export interface Stoppable {
+  readonly isStopped: boolean;
+  readonly reason: unknown;
+  onStop: ((reason: unknown) => void) | undefined;
 }
 
 const startBytes = 8;
@@ -15,22 +20,27 @@ const startBytes = 8;
 const chunksMax = 256;
 
 /**
- * Reads a whole body. `signal` ends the wait, with its reason.
+ * Reads a whole body. `call` ends the wait, with its reason.
  *
+ * @param messageBytesMax what a body of `bodyBytesMax` comes to as a message: the caller is told this.
  * @throws RESOURCE_EXHAUSTED as soon as the body is too long, or says that it will be; CANCELED if it breaks off.
  */
-export async function readBody(
+export function readBody(
   request: NodeRequest,
-  { bytesMax, messageBytesMax, checkStart }: BodyLimits,
-  signal: AbortSignal,
+  rules: BodyRules,
+  messageBytesMax: number,
+  call: Stoppable,
 ): Promise<Uint8Array> {
-  signal.throwIfAborted();
+  const bytesMax = rules.bodyBytesMax ?? messageBytesMax;
+  if (call.isStopped) throw call.reason;
   if (request.destroyed) throw canceled();
   if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw tooLarge(messageBytesMax);
-  return await new Promise((resolve, reject) => {
+  // The request of HTTP/2 hands on what its stream reads, by way of a second queue.
+  const source = "stream" in request ? request.stream : request;
+  return new Promise((resolve, reject) => {
     let chunks: Buffer[] = [];
     let length = 0;
-    let isChecked = checkStart === undefined;
+    let isChecked = rules.checkStart === undefined;
 
     const join = () => (chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks));
     const read = (chunk: Buffer) => {
@@ -41,7 +51,7 @@ export async function readBody(
       if (isChecked || length < startBytes) return;
       isChecked = true;
       try {
-        checkStart?.(join());
+        rules.checkStart?.(join());
       } catch (error) {
         stop(error);
       }
@@ -50,18 +60,17 @@ export async function readBody(
       forget();
       resolve(join());
     };
-    const breakOff = () => stop(canceled());
-    const abort = () => stop(signal.reason);
     const stop = (reason: unknown) => {
       forget();
-      request.pause();
+      source.pause();
       reject(reason);
     };
+    // A stream of HTTP/2 outlives its call, until all of memory is collected, and with it whoever listens.
     const forget = () => {
-      request.off("data", read).off("end", end).off("error", breakOff).off("close", breakOff);
-      signal.removeEventListener("abort", abort);
+      source.off("data", read).off("end", end);
+      call.onStop = undefined;
     };
-    request.on("data", read).on("end", end).on("error", breakOff).on("close", breakOff);
-    signal.addEventListener("abort", abort);
+    source.on("data", read).on("end", end);
+    call.onStop = stop;
   });
 }

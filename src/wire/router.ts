@@ -4,8 +4,11 @@ import { Code, type ConnectError, createServiceImplSpec } from "@connectrpc/conn
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { codecsOf, contentTypeOf, grpcReply } from "./codecs.ts";
 import type { NodeRequest } from "./node-http.ts";
+import { admitsReply } from "./rest/accept.ts";
 import { bindPath } from "./rest/bind-path.ts";
-import { createRestRouter, restCodec, restError } from "./rest/rest.ts";
+import { type RestRoute, replyType, restCodec, restError } from "./rest/rest.ts";
+import { createRestRouter } from "./rest/rules.ts";
+import type { StreamCall, StreamSpec } from "./rest/stream.ts";
 import type { Reply } from "./send.ts";
 import type { BoundService } from "./service.ts";
 import { createStock } from "./stock.ts";
@@ -15,10 +18,12 @@ import { wireError } from "./wire-error.ts";
 /** What is to be done with a request. */
 export type Plan =
   | { readonly kind: "call"; readonly spec: UnarySpec; readonly codec: Codec }
+  | { readonly kind: "stream"; readonly call: StreamCall }
   | { readonly kind: "stock"; readonly handler: UniversalHandler }
   | { readonly kind: "reply"; readonly reply: Reply }
   | {
       readonly kind: "refuse";
+      readonly method?: DescMethod | undefined;
       readonly protocol: string;
       readonly error: ConnectError;
       readonly reply: Reply;
@@ -37,6 +42,8 @@ interface Endpoint {
   readonly allow: readonly string[];
   /** Unless it streams. */
   readonly unary?: { readonly spec: UnarySpec; readonly codecs: ReadonlyMap<string, Codec> };
+  /** If it streams its replies to one message. */
+  readonly stream?: StreamSpec;
   /** If it streams or can be called by Connect GET. */
   readonly stock?: UniversalHandler | undefined;
 }
@@ -52,7 +59,13 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
   const byPath = pathsOf(endpoints, options.aliases);
   const routes = createRestRouter([...endpoints.keys()]);
 
-  const planRest = (method: string, path: string, query: string, contentType: string): Plan => {
+  const planRest = (
+    method: string,
+    path: string,
+    query: string,
+    contentType: string,
+    accept: string | undefined,
+  ): Plan => {
     let found = routes.find(method, path);
     // HEAD is GET without the body (RFC 9110 §9.3.2), unless a rule has a HEAD of its own.
     if (method === "HEAD" && found.kind !== "match") found = routes.find("GET", path);
@@ -61,12 +74,15 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
       const allow = found.allow.includes("GET") ? [...found.allow, "HEAD"] : found.allow;
       return method === "OPTIONS" ? tellMethods(allow) : methodNotAllowed(allow);
     }
-    const unary = endpoints.get(found.route.method)?.unary;
-    if (!unary) return planUnknown(contentType);
-    const rpc =
-      rpcOnRestPaths && method === "POST" && isRpcBody(contentType) && unary.codecs.get(contentType);
+    const { route } = found;
+    const { unary, stream } = endpoints.get(route.method) ?? {};
+    const takesRpc = rpcOnRestPaths && method === "POST" && !route.isRawRequest;
+    const rpc = takesRpc && isRpcBody(contentType) && unary?.codecs.get(contentType);
+    if (!rpc && !admitsReply(accept, route)) return notAcceptable(route);
     const codec = rpc ? bindPath(rpc, found, query) : restCodec(found, query, lane.messageBytesMax);
-    return { kind: "call", spec: unary.spec, codec };
+    if (unary) return { kind: "call", spec: unary.spec, codec };
+    if (stream) return { kind: "stream", call: { spec: stream, route, codec } };
+    return planUnknown(contentType);
   };
 
   return ({ url = "", method = "", headers }) => {
@@ -75,7 +91,7 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
     const contentType = contentTypeOf(headers["content-type"]);
     const endpoint = byPath.get(path);
     if (endpoint) return planRpc(endpoint, method, contentType);
-    return planRest(method, path, mark === -1 ? "" : url.slice(mark + 1), contentType);
+    return planRest(method, path, mark === -1 ? "" : url.slice(mark + 1), contentType, headers.accept);
   };
 }
 
@@ -104,8 +120,15 @@ function isRpcBody(contentType: string): boolean {
   return contentType !== "application/json";
 }
 
-function refuse(error: ConnectError, header?: Headers): Plan {
-  return { kind: "refuse", protocol: "rest", error, reply: restError(error, header) };
+function refuse(error: ConnectError, header?: Headers, method?: DescMethod): Plan {
+  return { kind: "refuse", method, protocol: "rest", error, reply: restError(error, header) };
+}
+
+function notAcceptable(route: RestRoute): Plan {
+  const type = replyType(route);
+  const or = type === "application/json" ? "" : " or application/json";
+  const message = `the reply is ${type}: accept ${type}${or}`;
+  return refuse(wireError(Code.InvalidArgument, "NOT_ACCEPTABLE", message), undefined, route.method);
 }
 
 function methodNotAllowed(allow: readonly string[]): Plan {
@@ -147,6 +170,7 @@ function endpointsOf(services: readonly BoundService[], lane: LaneOptions): Map<
         ...(spec.kind === "unary" && {
           unary: { spec, codecs: codecsOf(spec.method, lane.messageBytesMax) },
         }),
+        ...(spec.kind === "server_streaming" && { stream: spec }),
         stock: handler,
       });
     }

@@ -1,14 +1,19 @@
-import { type ServerResponse, validateHeaderValue } from "node:http";
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { validateHeaderValue } from "node:http";
+import { constants, type Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
+import { LazyHeaders } from "./lazy-headers.ts";
 import type { NodeRequest, NodeResponse } from "./node-http.ts";
+
+/** Header fields by their names in lower case, with values that HTTP can carry. They are changed when they are sent. */
+export type Fields = Record<string, string | string[]>;
 
 /** An answer as a whole. */
 export interface Reply {
   readonly status: number;
-  readonly header: Headers;
-  readonly body: Uint8Array;
+  readonly header: Headers | Fields;
+  /** Text is sent as UTF-8: with HTTP/1 in one piece with the header. */
+  readonly body: Uint8Array | string;
   /** HTTP trailers (gRPC). */
-  readonly trailer?: Headers;
+  readonly trailer?: Headers | Fields;
 }
 
 /**
@@ -18,21 +23,43 @@ export interface Reply {
  */
 export function send(request: NodeRequest, response: NodeResponse, reply: Reply): void {
   if (!canSend(response)) return;
-  const fields = fieldsOf(reply.header);
-  const trailers = reply.trailer && fieldsOf(reply.trailer);
-  const isHttp2 = "stream" in response;
+  const { status, body } = reply;
+  const fields = toFields(reply.header);
+  const trailers = reply.trailer && toFields(reply.trailer);
   const unread = bytesUnread(request);
 
-  for (const [name, value] of fields) response.setHeader(name, value);
-  response.setHeader("cache-control", "no-store");
-  if (!isHttp2 && unread > bytesToSkipMax) response.setHeader("connection", "close");
+  fields["cache-control"] = "no-store";
   // RFC 9110 §8.6: no length where there can be no content.
-  if (!trailers && reply.status !== 204) response.setHeader("content-length", reply.body.length);
-  response.writeHead(reply.status);
-  if (request.method !== "HEAD" && reply.body.length > 0) (response as ServerResponse).write(reply.body);
-  if (trailers) (response as ServerResponse).addTrailers(Object.fromEntries(trailers));
-  response.end();
-  if (isHttp2 && unread > 0) stopReading(response.stream, trailers !== undefined);
+  if (!trailers && status !== 204) fields["content-length"] = String(Buffer.byteLength(body));
+  const content = request.method === "HEAD" ? "" : body;
+  if ("stream" in response) {
+    sendHttp2(response, status, fields, content, trailers);
+    if (unread > 0) stopReading(response.stream, trailers !== undefined);
+    return;
+  }
+  if (unread > bytesToSkipMax) fields.connection = "close";
+  response.writeHead(status, fields);
+  if (trailers) response.addTrailers(trailers as Record<string, string>);
+  response.end(content);
+}
+
+/** Over the stream itself: the response that node:http2 puts around it does nothing that is needed here. */
+function sendHttp2(
+  response: Http2ServerResponse,
+  status: number,
+  fields: Fields,
+  content: Uint8Array | string,
+  trailers: Fields | undefined,
+): void {
+  const { stream } = response;
+  const hasContent = content.length > 0;
+  for (const name of response.getHeaderNames()) fields[name] ??= response.getHeader(name) as string;
+  const options = { endStream: !hasContent && !trailers, waitForTrailers: trailers !== undefined };
+  stream.respond({ ":status": status, ...fields }, options);
+  // The response sends them when the stream asks for trailers, whoever has sent the rest.
+  if (trailers) response.addTrailers(trailers as Record<string, string>);
+  if (hasContent) stream.end(content);
+  else if (trailers) stream.end();
 }
 
 /** Whether a reply can still be sent: the client is there and nothing was sent so far. */
@@ -48,8 +75,11 @@ const bytesToSkipMax = 64 * 1024;
 
 /** How much of the body may still come: Infinity if only the client knows. */
 export function bytesUnread(request: NodeRequest): number {
+  if ("stream" in request) {
+    const { endAfterHeaders, readableEnded } = request.stream;
+    return endAfterHeaders || readableEnded ? 0 : Number.POSITIVE_INFINITY;
+  }
   if (request.complete) return 0;
-  if ("stream" in request) return request.stream.endAfterHeaders ? 0 : Number.POSITIVE_INFINITY;
   if (request.headers["transfer-encoding"] !== undefined) return Number.POSITIVE_INFINITY;
   return Number(request.headers["content-length"] ?? 0);
 }
@@ -75,14 +105,16 @@ export function dropFraming(headers: Headers): void {
   for (const name of framing) headers.delete(name);
 }
 
-/** Header fields as Node takes them. @throws TypeError if HTTP cannot carry a value */
-function fieldsOf(headers: Headers): Map<string, string | string[]> {
+/** Header fields as Node takes them, in an object of their own. @throws TypeError if HTTP cannot carry a value */
+export function toFields(headers: Headers | Fields): Fields {
+  if (!(headers instanceof Headers)) return headers;
+  const fields: Fields = {};
+  if (LazyHeaders.isEmpty(headers)) return fields;
   dropFraming(headers);
-  const fields = new Map<string, string | string[]>();
   for (const [name, value] of headers) {
     validateHeaderValue(name, value);
     // The one field whose values cannot be joined (RFC 6265 §3).
-    fields.set(name, name === "set-cookie" ? headers.getSetCookie() : value);
+    fields[name] = name === "set-cookie" ? headers.getSetCookie() : value;
   }
   return fields;
 }

@@ -15,6 +15,7 @@ import {
   compressionGzip,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import { peerAddress, protocolName, timeoutMsMax } from "./call.ts";
 import {
   abortWhenGone,
   headersOf,
@@ -27,7 +28,7 @@ import { restError } from "./rest/rest.ts";
 import { bytesUnread, canSend, dropFraming, send } from "./send.ts";
 import type { BoundService } from "./service.ts";
 import { explainInput, explainOutput, explainReply } from "./stock-errors.ts";
-import { type LaneOptions, peerAddress, protocolName, timeoutMsMax, untilAborted } from "./unary.ts";
+import { type LaneOptions, untilAborted } from "./unary.ts";
 import { wireError, withErrorInfo } from "./wire-error.ts";
 
 /**
@@ -104,7 +105,15 @@ async function sendStream(
   dropFraming(header);
   header.set("cache-control", "no-store");
   if (!("stream" in response) && bytesUnread(request) > 0) header.set("connection", "close");
-  await universalResponseToNodeResponse({ status: reply.status, header, body, trailer }, response);
+  const frames = body && endOnClose(body, response);
+  await universalResponseToNodeResponse({ status: reply.status, header, body: frames, trailer }, response);
+}
+
+/** Ends a stream whose client goes away. connect-node waits without end for a client that has left to take the next bytes. */
+function endOnClose(frames: AsyncIterable<Uint8Array>, response: NodeResponse): AsyncIterable<Uint8Array> {
+  const iterator = frames[Symbol.asyncIterator]();
+  response.once("close", () => void iterator.return?.().catch(() => {}));
+  return { [Symbol.asyncIterator]: () => iterator };
 }
 
 /** Says why, where connect-node answers with nothing but a status. */

@@ -1,49 +1,26 @@
-import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import {
-  Code,
-  ConnectError,
-  createContextKey,
-  createContextValues,
-  createHandlerContext,
-  type HandlerContext,
-  type Interceptor,
-  type MethodImplSpec,
-} from "@connectrpc/connect";
-import { invokeUnaryImplementation } from "@connectrpc/connect/protocol";
-import {
-  abortWhenGone,
-  headersOf,
-  type NodeRequest,
-  type NodeResponse,
-  peerAddressOf,
-  urlOf,
-} from "./node-http.ts";
-import { readBody } from "./read-body.ts";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
+import { Call } from "./call.ts";
+import { invoke, type UnarySpec } from "./invoke.ts";
+import type { NodeRequest, NodeResponse } from "./node-http.ts";
+import { type BodyRules, readBody } from "./read-body.ts";
 import { type Reply, send } from "./send.ts";
 import { wireError, withErrorInfo } from "./wire-error.ts";
 
+export type { UnarySpec } from "./invoke.ts";
 export type { Reply } from "./send.ts";
 
-/** The protocol of a call: "connect", "grpc", "grpc-web" or "rest". For interceptors. */
-export const protocolName = createContextKey("", { description: "protocol of the call" });
-/** The address at the other end of the socket. For interceptors. */
-export const peerAddress = createContextKey<string | undefined>(undefined, { description: "peer address" });
-
-/** A unary method and what it does. */
-export type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;
+/** What of the context of a call goes into its reply. */
+export type ReplyContext = Pick<HandlerContext, "requestHeader" | "responseHeader" | "responseTrailer">;
 
 /** How one protocol spells a call: bytes to message and back. It knows no sockets. */
-export interface Codec {
+export interface Codec extends BodyRules {
   readonly protocol: string;
-  /** How long the body of the largest message is. As long as the message unless given. */
-  readonly bodyBytesMax?: number;
   /** The deadline that the headers ask for, in milliseconds. @throws INVALID_ARGUMENT */
   timeoutMs(header: Headers): number | undefined;
-  /** Looks at the first bytes of a body, 8 or more. @throws ConnectError if the rest need not be read. */
-  checkStart?(start: Uint8Array): void;
   /** @throws ConnectError if the body is not a message. */
   decode(header: Headers, body: Uint8Array): Promise<Message> | Message;
-  reply(context: HandlerContext, message: Message): Promise<Reply> | Reply;
+  reply(context: ReplyContext, message: Message): Promise<Reply> | Reply;
   /** `header` and `trailer`: what the method set before it failed. */
   error(error: ConnectError, header: Headers, trailer: Headers): Reply;
 }
@@ -54,6 +31,8 @@ export interface LaneOptions {
   readonly messageBytesMax: number;
   /** Ends what is still running when the service stops. */
   readonly shutdownSignal?: AbortSignal | undefined;
+  /** The calls to be ended then. */
+  readonly running: Set<Call>;
   /** Told of requests that are answered with an error before any interceptor sees them. It must not throw. */
   readonly onRefused?: ((refused: RefusedRequest) => void) | undefined;
 }
@@ -66,8 +45,6 @@ export interface RefusedRequest {
   readonly durationMs: number;
 }
 
-type CallContext = ReturnType<typeof createHandlerContext>;
-
 /** Decodes, calls and answers one unary request. It never rejects. */
 export async function serveUnary(
   request: NodeRequest,
@@ -77,26 +54,30 @@ export async function serveUnary(
   options: LaneOptions,
 ): Promise<void> {
   const start = performance.now();
-  const gone = abortWhenGone(request, response);
-  let context: CallContext | undefined;
+  const call = new Call(request, response, codec.protocol);
   let isCalled = false;
   let reply: Reply;
   try {
-    context = createContext(request, spec.method, codec, options.shutdownSignal, gone.signal);
-    const message = await readMessage(request, context, codec, options.messageBytesMax);
+    call.begin(codec.timeoutMs(call.requestHeader), options);
+    const message = await readMessage(request, call, codec, options.messageBytesMax);
     isCalled = true;
-    const output = invokeUnaryImplementation(spec, context, message, options.interceptors);
-    reply = await codec.reply(context, await untilAborted(output, context.signal));
+    const {
+      message: output,
+      header,
+      trailer,
+    } = await call.untilStopped(invoke(spec, call, message, options.interceptors));
+    const context = { requestHeader: call.requestHeader, responseHeader: header, responseTrailer: trailer };
+    const encoded = codec.reply(context, output);
+    reply = encoded instanceof Promise ? await call.untilStopped(encoded) : encoded;
   } catch (thrown) {
-    const error = withErrorInfo(context?.signal.aborted ? reasonOf(context.signal, thrown) : thrown);
+    const error = toTellable(thrown, call);
     if (!isCalled) {
       const durationMs = performance.now() - start;
       options.onRefused?.({ method: spec.method, protocol: codec.protocol, error, durationMs });
     }
-    reply = encodeError(codec, error, context);
+    reply = encodeError(codec, error, call.responseHeader, call.responseTrailer);
   } finally {
-    context?.abort();
-    gone.stop();
+    call.end(options);
   }
   try {
     send(request, response, reply);
@@ -106,47 +87,16 @@ export async function serveUnary(
   }
 }
 
-/** Timers count to this. A deadline beyond it, of 24 days, is none. */
-export const timeoutMsMax = 2 ** 31 - 1;
-
-/** @throws INVALID_ARGUMENT if the deadline that the headers ask for is none. */
-function createContext(
+/** Reads the one message of a request. @throws ConnectError, or why the call was stopped */
+export async function readMessage(
   request: NodeRequest,
-  method: DescMethodUnary,
-  codec: Codec,
-  shutdownSignal: AbortSignal | undefined,
-  requestSignal: AbortSignal,
-): CallContext {
-  const requestHeader = headersOf(request);
-  const timeoutMs = codec.timeoutMs(requestHeader);
-  return createHandlerContext({
-    service: method.parent,
-    method,
-    protocolName: codec.protocol,
-    requestMethod: request.method ?? "POST",
-    url: urlOf(request),
-    timeoutMs: timeoutMs !== undefined && timeoutMs <= timeoutMsMax ? timeoutMs : undefined,
-    requestSignal,
-    shutdownSignal,
-    requestHeader,
-    contextValues: createContextValues()
-      .set(protocolName, codec.protocol)
-      .set(peerAddress, peerAddressOf(request)),
-  });
-}
-
-async function readMessage(
-  request: NodeRequest,
-  { signal, requestHeader }: CallContext,
+  call: Call,
   codec: Codec,
   messageBytesMax: number,
 ): Promise<Message> {
-  const bytesMax = codec.bodyBytesMax ?? messageBytesMax;
-  const limits = { bytesMax, messageBytesMax, checkStart: codec.checkStart };
-  const message = await codec.decode(requestHeader, await readBody(request, limits, signal));
-  // Nobody waits for it any more: it must have no effect.
-  signal.throwIfAborted();
-  return message;
+  const body = await readBody(request, codec, messageBytesMax, call);
+  const message = codec.decode(call.requestHeader, body);
+  return message instanceof Promise ? call.untilStopped(message) : message;
 }
 
 /** Waits for an outcome, but no longer than until the signal aborts, whether or not whoever works on it notices. */
@@ -159,9 +109,12 @@ export function untilAborted<T>(outcome: Promise<T>, signal: AbortSignal): Promi
   });
 }
 
-/** What the caller is told of a call that was stopped. */
-function reasonOf({ reason }: AbortSignal, thrown: unknown): unknown {
-  if (thrown !== reason) return thrown;
+/** What the caller is told of an error of the call. */
+export function toTellable(thrown: unknown, call: Call): ConnectError {
+  return withErrorInfo(call.isStopped && thrown === call.reason ? whyStopped(thrown) : thrown);
+}
+
+function whyStopped(reason: unknown): unknown {
   if (!(reason instanceof ConnectError))
     return wireError(Code.Unavailable, "UNAVAILABLE", "the service is shutting down: send the call again");
   if (reason.code !== Code.DeadlineExceeded) return reason;
@@ -172,13 +125,14 @@ function reasonOf({ reason }: AbortSignal, thrown: unknown): unknown {
   );
 }
 
-function encodeError(codec: Codec, error: ConnectError, context?: CallContext): Reply {
+export function encodeError(
+  codec: Codec,
+  error: ConnectError,
+  header = new Headers(),
+  trailer = new Headers(),
+): Reply {
   try {
-    return codec.error(
-      error,
-      context?.responseHeader ?? new Headers(),
-      context?.responseTrailer ?? new Headers(),
-    );
+    return codec.error(error, header, trailer);
   } catch (thrown) {
     // Its details or its message cannot be encoded, such as half a surrogate pair in a URI.
     return codec.error(withErrorInfo(thrown), new Headers(), new Headers());

@@ -1,18 +1,21 @@
 import { setMaxListeners } from "node:events";
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ContextValues, Interceptor } from "@connectrpc/connect";
+import { type Call, protocolName } from "./call.ts";
 import type { NodeHandler } from "./node-http.ts";
 import { restError } from "./rest/rest.ts";
+import { serveStream } from "./rest/stream.ts";
 import { createRouter } from "./router.ts";
 import { send } from "./send.ts";
 import type { BoundService } from "./service.ts";
 import { serveStock } from "./stock.ts";
-import { protocolName, type RefusedRequest, serveUnary } from "./unary.ts";
+import { type RefusedRequest, serveUnary } from "./unary.ts";
 import { withErrorInfo } from "./wire-error.ts";
 
+export { peerAddress } from "./call.ts";
 export type { NodeHandler } from "./node-http.ts";
 export { type BoundService, bind } from "./service.ts";
-export { peerAddress, type RefusedRequest } from "./unary.ts";
+export type { RefusedRequest } from "./unary.ts";
 
 export interface WireOptions {
   readonly services: readonly BoundService[];
@@ -38,7 +41,8 @@ export function protocolOf(request: { readonly contextValues: ContextValues }): 
 }
 
 /**
- * Serves services over Connect, gRPC and gRPC-Web, and their unary methods by their `google.api.http` rules over REST.
+ * Serves services over Connect, gRPC and gRPC-Web, and, by their `google.api.http` rules, over REST the methods that
+ * take one message.
  *
  * The handler never throws, and answers every request whose client is still there.
  *
@@ -47,9 +51,15 @@ export function protocolOf(request: { readonly contextValues: ContextValues }): 
 export function createWire(options: WireOptions): NodeHandler {
   const { services, aliases = {}, rpcOnRestPaths = false, shutdownSignal, onRefused } = options;
   const { interceptors = [], messageBytesMax = 64 * 1024 } = options;
-  const lane = { interceptors: [...interceptors], messageBytesMax, shutdownSignal, onRefused };
-  // Every call listens to it. Node 20 takes more than 10 listeners for a leak.
-  if (shutdownSignal) setMaxListeners(0, shutdownSignal);
+  const running = new Set<Call>();
+  const lane = { interceptors: [...interceptors], messageBytesMax, shutdownSignal, running, onRefused };
+  if (shutdownSignal) {
+    shutdownSignal.addEventListener("abort", () => {
+      for (const call of [...running]) call.stop(shutdownSignal.reason);
+    });
+    // Every stream listens to it. Node 20 takes more than 10 listeners for a leak.
+    setMaxListeners(0, shutdownSignal);
+  }
   const planFor = createRouter({ services, aliases, rpcOnRestPaths, lane });
 
   return (request, response) => {
@@ -63,11 +73,14 @@ export function createWire(options: WireOptions): NodeHandler {
         case "call":
           serveUnary(request, response, plan.spec, plan.codec, lane).catch(drop);
           break;
+        case "stream":
+          serveStream(request, response, plan.call, lane).catch(drop);
+          break;
         case "stock":
           serveStock(request, response, plan.handler, lane).catch(drop);
           break;
         case "refuse":
-          onRefused?.({ method: undefined, protocol: plan.protocol, error: plan.error, durationMs: 0 });
+          onRefused?.({ method: plan.method, protocol: plan.protocol, error: plan.error, durationMs: 0 });
           send(request, response, plan.reply);
           break;
         case "reply":

@@ -33,6 +33,36 @@ describe("WatchEvents", () => {
   });
 });
 
+describe("WatchEvents over REST", () => {
+  it("is a line of JSON for each message", async () => {
+    const test = await startTestApp();
+    const admin = await test.admin();
+    await addUser(admin, "u");
+    const ending = new AbortController();
+    const reply = await fetch(`${test.origin}/v3alpha/events:watch?afterPosition=0`, {
+      headers: { authorization: `Bearer ${await test.token("s", { permissions: ["user.read"] })}` },
+      signal: ending.signal,
+    });
+    expect(reply.headers.get("content-type")).toBe("application/x-ndjson");
+    const lines: { position: string; event?: { type: string } }[] = [];
+    let text = "";
+    for await (const chunk of reply.body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      const complete = text.split("\n");
+      text = complete.pop() ?? "";
+      lines.push(...complete.map((line) => JSON.parse(line)));
+      if (lines.length === 2) await admin.lockUser({ userId: "u" });
+      if (lines.length === 3) break;
+    }
+    ending.abort();
+    expect(lines).toMatchObject([
+      { position: "0" },
+      { position: "1", event: { type: "user.created", position: "1" } },
+      { position: "2", event: { type: "user.locked", actor: "admin" } },
+    ]);
+  });
+});
+
 describe.each(streaming)("WatchEvents over %s", (protocol) => {
   it("tells the events of the caller's organizations as they happen, and goes on from a position", async () => {
     const test = await startTestApp();

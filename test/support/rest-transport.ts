@@ -7,13 +7,13 @@ import {
   getOption,
   type JsonObject,
   type MessageInitShape,
-  toJson,
 } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { type Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { http } from "../../gen/google/api/annotations_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
+import { encodeRequest } from "../vectors/encode.ts";
 
 const registry = createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema);
 
@@ -27,24 +27,19 @@ export function createRestTransport(options: { baseUrl: string }): Transport {
       header: ConstructorParameters<typeof Headers>[0],
       input: MessageInitShape<I>,
     ) {
-      const message = toJson(method.input, create(method.input, input)) as JsonObject;
-      const { pattern, body } = getOption(method, http);
-      const path = String(pattern.value).replace(/\{(\w+)\}/g, (_, name: string) => {
-        const field = method.input.fields.find((f) => f.name === name);
-        const value = String(message[field?.jsonName ?? ""] ?? "");
-        delete message[field?.jsonName ?? ""];
-        return encodeURIComponent(value);
-      });
-      // What is neither in the path nor in a body is in the query. (Test messages nest nothing there.)
-      const query = body === "*" ? "" : new URLSearchParams(message as Record<string, string>).toString();
+      const message = create(method.input, input);
+      const request = encodeRequest(method, getOption(method, http), message);
       const headers = new Headers(header);
-      if (body === "*") headers.set("content-type", "application/json");
-      const response = await fetch(options.baseUrl + path + (query && `?${query}`), {
-        method: pattern.case?.toUpperCase() ?? "POST",
-        headers,
-        body: body === "*" ? JSON.stringify(message) : null,
-        signal: signal ?? null,
-      });
+      if (request.body !== undefined) headers.set("content-type", "application/json");
+      const response = await fetch(
+        `${options.baseUrl}${request.path}${request.query && `?${request.query}`}`,
+        {
+          method: request.method,
+          headers,
+          body: request.body === undefined ? null : JSON.stringify(request.body),
+          signal: signal ?? null,
+        },
+      );
       const json = (await response.json()) as JsonObject;
       if (!response.ok) throw toConnectError(json, response.headers);
       return {

@@ -29,7 +29,8 @@ export async function listenBare(handler: NodeHandler, version: HttpVersion): Pr
 export interface RawRequest {
   readonly method?: string;
   readonly path: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  /** One with several values is sent as often. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: Uint8Array | string;
   /** Whether the body comes in chunks, without its length. */
   readonly chunked?: boolean;

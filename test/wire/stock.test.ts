@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { request as httpRequest } from "node:http";
+import { connect as http2Connect } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { Code, ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import {
@@ -9,7 +12,7 @@ import { describe, expect, it } from "vitest";
 import { createWire, peerAddress, protocolOf, type RefusedRequest } from "../../src/wire/wire.ts";
 import { refusalOf } from "../support/errors.ts";
 import { bindEcho, type EchoImpl, EchoService, echoClient, type Text } from "./echo.ts";
-import { exchange, frameOf, type HttpVersion, listenBare } from "./exchange.ts";
+import { exchange, frameOf, type HttpVersion, httpVersions, listenBare } from "./exchange.ts";
 
 // Streams and Connect GET are what connect-node makes of them.
 
@@ -352,3 +355,48 @@ describe("Connect GET", () => {
     expect(options.headers.allow).toBe("POST, GET, OPTIONS");
   });
 });
+
+it.each(httpVersions)(
+  "a stream that nobody takes ends when the client leaves, over HTTP/%s",
+  async (version) => {
+    let made = 0;
+    let end = () => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const { port } = await serve(version, {
+      implementation: {
+        async *split() {
+          try {
+            for (; ; made++) yield { text: "x".repeat(16_384) };
+          } finally {
+            end();
+          }
+        },
+      },
+    });
+    const leave = await openWithoutReading(port, version);
+    // Until it stands still: the server waits for the client.
+    for (let before = -1; made !== before; await new Promise((resolve) => setTimeout(resolve, 200)))
+      before = made;
+    leave();
+    await ended;
+  },
+);
+
+/** Calls Split and reads nothing. Returns what ends that. */
+async function openWithoutReading(port: number, version: HttpVersion): Promise<() => void> {
+  const body = frameOf(Buffer.from("{}"));
+  const headers = { "content-type": "application/connect+json", "content-length": String(body.length) };
+  if (version === "1.1") {
+    const request = httpRequest({ port, host: "127.0.0.1", method: "POST", path: `${rpc}/Split`, headers });
+    request.end(body);
+    await once(request, "response");
+    return () => request.destroy();
+  }
+  const session = http2Connect(`http://127.0.0.1:${port}`);
+  const stream = session.request({ ...headers, ":method": "POST", ":path": `${rpc}/Split` });
+  stream.end(body);
+  await once(stream, "response");
+  return () => session.destroy();
+}

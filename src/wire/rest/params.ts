@@ -159,8 +159,13 @@ function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Whether the field can be given by one parameter, or by several if it is repeated. */
+export function isParameter(field: DescField): boolean {
+  return formOf(field) !== undefined;
+}
+
 /** Messages with a proto JSON of their own are given whole or not at all: `timestamp.seconds` is no parameter. */
-function isWellKnown(desc: DescMessage): boolean {
+export function isWellKnown(desc: DescMessage): boolean {
   return desc.typeName.startsWith("google.protobuf.");
 }
 

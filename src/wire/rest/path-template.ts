@@ -103,6 +103,7 @@ export function captureOf(variable: PathVariable, segments: readonly string[]): 
 export function percentDecode(raw: string): string | undefined {
   // RFC 3986 §3.3: what is not ASCII comes percent-encoded. Node hands such bytes over as Latin-1.
   if (!/^[!-~]*$/.test(raw)) return undefined;
+  if (!raw.includes("%")) return raw;
   try {
     const text = decodeURIComponent(raw);
     return text.includes("\0") ? undefined : text;

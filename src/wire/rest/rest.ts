@@ -2,10 +2,8 @@ import {
   create,
   createRegistry,
   type DescField,
-  type DescMethod,
+  type DescMethodServerStreaming,
   type DescMethodUnary,
-  getOption,
-  hasOption,
   type JsonObject,
   type JsonValue,
   type Message,
@@ -13,21 +11,27 @@ import {
 } from "@bufbuild/protobuf";
 import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectError } from "@connectrpc/connect";
-import { http } from "../../../gen/google/api/annotations_pb.ts";
-import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { ErrorInfoSchema, file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
-import { compressIfAccepted, decompress } from "../compression.ts";
+import { acceptedEncodings, decompress, isIdentity, isKnownCoding } from "../compression.ts";
+import { encodeContent } from "../connect.ts";
 import { messageFromJson, parseJson } from "../json.ts";
 import { retryAfter } from "../retry-after.ts";
-import type { Codec, Reply } from "../unary.ts";
+import { toFields } from "../send.ts";
+import type { Codec } from "../unary.ts";
 import { malformed, wireError } from "../wire-error.ts";
-import { type FieldPath, findField, isGiven, setParameter, setQuery, spell } from "./params.ts";
-import { captureOf, type PathTemplate, parsePathTemplate } from "./path-template.ts";
-import { type Found, RouteTrie } from "./route-trie.ts";
+import { httpBodyJson, httpBodyOf } from "./http-body.ts";
+import { type FieldPath, isGiven, setParameter, setQuery } from "./params.ts";
+import { captureOf, type PathTemplate } from "./path-template.ts";
+import type { Found } from "./route-trie.ts";
+
+/** A method that takes one message: what a request of HTTP is. */
+export type RestMethod = DescMethodUnary | DescMethodServerStreaming;
 
 /** A `google.api.http` rule of a method, read. */
 export interface RestRoute {
-  readonly method: DescMethodUnary;
+  readonly method: RestMethod;
+  /** The template as it is written. */
+  readonly path: string;
   readonly template: PathTemplate;
   /** The field of each variable of the template. */
   readonly variables: readonly FieldPath[];
@@ -37,107 +41,45 @@ export interface RestRoute {
   readonly taken: readonly string[];
   /** The field of the response that is sent, and what is sent while it is not set. Undefined for the whole response. */
   readonly responseBody: { readonly field: DescField; readonly unset: JsonValue } | undefined;
+  /** Whether the body of a request is a google.api.HttpBody: bytes of any type, and not JSON. */
+  readonly isRawRequest: boolean;
+  /** Whether the body of a reply is one, or, if the method streams, all of its parts. */
+  readonly isRawReply: boolean;
 }
 
 export type RestMatch = Extract<Found<RestRoute>, { kind: "match" }>;
-
-/**
- * Reads the rules of the unary methods that have one.
- *
- * @throws Error at start on a rule that is not valid, or two of the same shape.
- */
-export function createRestRouter(methods: readonly DescMethod[]): RouteTrie<RestRoute> {
-  const trie = new RouteTrie<RestRoute>();
-  for (const method of methods) {
-    if (!isUnary(method) || !hasOption(method, http)) continue;
-    const rule = getOption(method, http);
-    for (const binding of [rule, ...rule.additionalBindings]) {
-      if (binding !== rule && binding.additionalBindings.length > 0)
-        throw new Error(`${method} has additional bindings in an additional binding`);
-      addRule(trie, method, binding);
-    }
-  }
-  return trie;
-}
-
-function isUnary(method: DescMethod): method is DescMethodUnary {
-  return method.methodKind === "unary";
-}
-
-function addRule(trie: RouteTrie<RestRoute>, method: DescMethodUnary, rule: HttpRule): void {
-  const { pattern } = rule;
-  if (pattern.case === undefined) throw new Error(`${method} has a rule without a path`);
-  const custom = pattern.case === "custom" ? pattern.value : undefined;
-  const httpMethod = custom ? custom.kind : pattern.case.toUpperCase();
-  const path = custom ? custom.path : String(pattern.value);
-  if (!/^(?:\*|[A-Za-z-]+)$/.test(httpMethod)) throw new Error(`${method}: ${path} has no HTTP method`);
-
-  const template = parsePathTemplate(path);
-  const variables = template.variables.map((variable) => variableField(method, path, variable.path));
-  const body = bodyOf(method, path, rule.body);
-  const bound = template.variables.map((variable) => variable.path);
-  if (typeof body === "object" && bound.includes(body.name))
-    throw new Error(`${method}: ${path} binds ${body.name}, which is the body`);
-  const fromBody = body === "*" ? method.input.fields : body ? [body] : [];
-  const taken = [...bound, ...fromBody.map((field) => field.name)];
-  const responseBody = responseBodyOf(method, path, rule.responseBody);
-  const route: RestRoute = { method, template, variables, body, taken, responseBody };
-  trie.add(httpMethod, template, route, ({ method }) => String(method));
-}
-
-/** `google/api/http.proto`: a field of a primitive type that is not repeated, by its proto name. */
-function variableField(method: DescMethodUnary, template: string, name: string): FieldPath {
-  const path = findField(method.input, name);
-  const kind = path?.at(-1)?.fieldKind;
-  if (!path || spell(path) !== name || (kind !== "scalar" && kind !== "enum")) {
-    throw new Error(
-      `${method}: ${template} binds ${name}, which is no single value in ${method.input.typeName}`,
-    );
-  }
-  return path;
-}
-
-function bodyOf(method: DescMethodUnary, template: string, name: string): RestRoute["body"] {
-  if (name === "" || name === "*") return name === "*" ? "*" : undefined;
-  const field = method.input.fields.find((candidate) => candidate.name === name);
-  if (!field)
-    throw new Error(
-      `${method}: ${template} has the body ${name}, which is no field of ${method.input.typeName}`,
-    );
-  return field;
-}
-
-function responseBodyOf(method: DescMethodUnary, template: string, name: string): RestRoute["responseBody"] {
-  if (name === "") return undefined;
-  const { output } = method;
-  const field = output.fields.find((candidate) => candidate.name === name);
-  if (!field)
-    throw new Error(
-      `${method}: ${template} has the response body ${name}, which is no field of ${output.typeName}`,
-    );
-  const empty = toJson(output, create(output), { alwaysEmitImplicit: true }) as JsonObject;
-  return { field, unset: empty[field.jsonName] ?? null };
-}
 
 /** JSON over HTTP by the rule: the fourth protocol. */
 export function restCodec(match: RestMatch, query: string, messageBytesMax: number): Codec {
   return {
     protocol: "rest",
     timeoutMs: () => undefined,
-    async decode(header, body) {
-      const bytes = await decompress(header.get("content-encoding"), body, messageBytesMax);
-      return bindRequest(match, query, header.get("content-type"), bytes);
+    decode(header, body) {
+      const bind = (bytes: Uint8Array) => bindRequest(match, query, header.get("content-type"), bytes);
+      // RFC 9110 §8.4.1: codings are told apart without regard to case.
+      const coding = header.get("content-encoding")?.toLowerCase() ?? null;
+      if (isIdentity(coding)) return bind(body);
+      if (!isKnownCoding(coding)) throw codingUnsupported();
+      return decompress(coding, body, messageBytesMax).then(bind);
     },
-    async reply(context, message) {
-      const header = new Headers(context.responseHeader);
+    reply({ requestHeader, responseHeader }, message) {
+      const header = toFields(responseHeader);
       const { contentType, body } = encodeResponse(match.route, message);
-      header.set("content-type", contentType);
-      const compressed = await compressIfAccepted(context.requestHeader.get("accept-encoding"), body);
-      if (compressed) header.set("content-encoding", "gzip");
-      return { status: 200, header, body: compressed ?? body };
+      header["content-type"] = contentType;
+      // A method that replies with bytes as they are may have compressed them.
+      if (header["content-encoding"] !== undefined) return { status: 200, header, body };
+      return encodeContent(header, requestHeader, body);
     },
     error: restError,
   };
+}
+
+/** RFC 9110 §15.5.16: 415, and what can be used instead. */
+function codingUnsupported(): ConnectError {
+  const message = `this content encoding is not supported: use one of ${acceptedEncodings}, or none`;
+  const error = wireError(Code.InvalidArgument, "MEDIA_TYPE_UNSUPPORTED", message);
+  error.metadata.set("accept-encoding", acceptedEncodings);
+  return error;
 }
 
 /**
@@ -153,7 +95,7 @@ export function bindRequest(
   contentType: string | null,
   body: Uint8Array,
 ): Message {
-  const json = bodyJson(route, contentType, body);
+  const json = route.isRawRequest ? rawJson(route, contentType, body) : bodyJson(route, contentType, body);
   for (const [i, variable] of route.template.variables.entries()) {
     const path = route.variables[i] ?? [];
     const text = captureOf(variable, segments);
@@ -168,7 +110,7 @@ export function bindRequest(
       throw malformed(`${variable.path} comes from the path: leave it out of the body`, variable.path);
     setParameter(json, path, text);
   }
-  setQuery(json, route.method.input, query, route.taken);
+  if (query !== "") setQuery(json, route.method.input, query, route.taken);
   return messageFromJson(route.method.input, json);
 }
 
@@ -189,8 +131,16 @@ function bodyJson({ body }: RestRoute, contentType: string | null, bytes: Uint8A
   return json;
 }
 
+/** A google.api.HttpBody of any type. Neither bytes nor a type is a request that leaves it unset. */
+function rawJson({ body }: RestRoute, contentType: string | null, bytes: Uint8Array): JsonObject {
+  if (bytes.length === 0 && contentType === null) return {};
+  const raw = httpBodyJson(contentType, bytes);
+  return typeof body === "object" ? { [body.jsonName]: raw } : raw;
+}
+
 /** `application/json`, in UTF-8 (RFC 8259 §8.1). */
 function isJson(contentType: string): boolean {
+  if (contentType === "application/json") return true;
   const [type, ...parameters] = contentType
     .toLowerCase()
     .split(";")
@@ -200,20 +150,35 @@ function isJson(contentType: string): boolean {
   );
 }
 
-/** The body of a reply, as the rule has it: the message, or one field of it. */
+/** The content type of a reply, as far as it is known before the method has run: of bytes it is the method's to say. */
+export function replyType({ method, isRawReply }: RestRoute): string {
+  if (isRawReply) return "application/octet-stream";
+  return method.methodKind === "unary" ? "application/json" : "application/x-ndjson";
+}
+
+/** The body of a reply, as the rule has it: the message, or one field of it. Of a method that streams, one line. */
 export function encodeResponse(
-  { method, responseBody }: RestRoute,
+  route: RestRoute,
   message: Message,
-): { contentType: string; body: Uint8Array } {
+): { contentType: string; body: Uint8Array | string } {
+  const { method, responseBody, isRawReply } = route;
+  if (isRawReply) {
+    const { contentType, data } = httpBodyOf(message, responseBody?.field);
+    return { contentType: contentType || replyType(route), body: data };
+  }
   const whole = toJson(method.output, message);
   const json = responseBody
     ? ((whole as JsonObject)[responseBody.field.jsonName] ?? responseBody.unset)
     : whole;
-  return { contentType: "application/json", body: Buffer.from(JSON.stringify(json)) };
+  const end = method.methodKind === "unary" ? "" : "\n";
+  return { contentType: replyType(route), body: JSON.stringify(json) + end };
 }
 
 /** `google.rpc.Status` as JSON (AIP-193), with the HTTP status of its code. */
-export function restError(error: ConnectError, responseHeader: Headers = new Headers()): Reply {
+export function restError(
+  error: ConnectError,
+  responseHeader: Headers = new Headers(),
+): { status: number; header: Headers; body: string } {
   const header = new Headers(responseHeader);
   for (const [name, value] of error.metadata) header.append(name, value);
   // An error that another server sent may bring the headers of that message along.
@@ -227,7 +192,7 @@ export function restError(error: ConnectError, responseHeader: Headers = new Hea
   return {
     status: statusByReason.get(reason) ?? statusByCode[error.code],
     header,
-    body: Buffer.from(JSON.stringify(status)),
+    body: JSON.stringify(status),
   };
 }
 

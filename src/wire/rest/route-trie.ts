@@ -17,6 +17,12 @@ interface Node<R> {
 /** Routes by path: a literal before `*` before `**`, segment by segment, among those of the method. */
 export class RouteTrie<R> {
   readonly #root: Node<R> = createNode();
+  readonly #all: { readonly httpMethod: string; readonly route: R }[] = [];
+
+  /** All that were added, in this order. */
+  get all(): readonly { readonly httpMethod: string; readonly route: R }[] {
+    return this.#all;
+  }
 
   /**
    * @param httpMethod "*" for every method that has no route of its own there.
@@ -30,6 +36,7 @@ export class RouteTrie<R> {
     const other = byMethod.get(httpMethod);
     if (other !== undefined) throw new Error(`${describe(route)} and ${describe(other)} have the same path`);
     byMethod.set(httpMethod, route);
+    this.#all.push({ httpMethod, route });
   }
 
   /**
@@ -39,20 +46,22 @@ export class RouteTrie<R> {
    */
   find(httpMethod: string, path: string): Found<R> {
     if (!path.startsWith("/")) return { kind: "not_found" };
-    const whole = path.slice(1).split("/");
-    for (const { segments, verb } of [...withVerb(whole), { segments: whole, verb: "" }]) {
-      const candidates = nodesFor(this.#root, segments).flatMap((node) => node.routes.get(verb) ?? []);
-      for (const byMethod of candidates) {
-        const route = byMethod.get(httpMethod) ?? byMethod.get("*");
-        if (route !== undefined) return { kind: "match", route, segments };
-      }
-      // Where a verb is known, for whatever method, it is no part of the segment: the method cannot change what is meant.
-      if (candidates.length > 0) {
-        const allow = new Set(candidates.flatMap((byMethod) => [...byMethod.keys()]));
-        return { kind: "method_not_allowed", allow: [...allow].sort() };
-      }
+    const segments = path.slice(1).split("/");
+    const split = withVerb(segments);
+    // Where a verb is known, for whatever method, it is no part of the segment: the method cannot change what is meant.
+    const found = split && this.#find(httpMethod, split.segments, split.verb);
+    return found ?? this.#find(httpMethod, segments, "") ?? { kind: "not_found" };
+  }
+
+  #find(httpMethod: string, segments: readonly string[], verb: string): Found<R> | undefined {
+    const allow = new Set<string>();
+    for (const node of nodesFor(this.#root, segments)) {
+      const byMethod = node.routes.get(verb);
+      const route = byMethod?.get(httpMethod) ?? byMethod?.get("*");
+      if (route !== undefined) return { kind: "match", route, segments };
+      for (const method of byMethod?.keys() ?? []) allow.add(method);
     }
-    return { kind: "not_found" };
+    return allow.size > 0 ? { kind: "method_not_allowed", allow: [...allow].sort() } : undefined;
   }
 }
 
@@ -76,13 +85,13 @@ function childFor<R>(node: Node<R>, segment: string): Node<R> {
   return child;
 }
 
-/** The path read with a verb: what follows the last colon of the last segment. Nothing if there is none. */
-function withVerb(segments: readonly string[]): { segments: readonly string[]; verb: string }[] {
+/** The path read with a verb: what follows the last colon of the last segment. Undefined if there is none. */
+function withVerb(segments: readonly string[]): { segments: readonly string[]; verb: string } | undefined {
   const last = segments.at(-1) ?? "";
   const colon = last.lastIndexOf(":");
+  if (colon === -1) return undefined;
   const verb = percentDecode(last.slice(colon + 1));
-  if (colon === -1 || !verb) return [];
-  return [{ segments: [...segments.slice(0, -1), last.slice(0, colon)], verb }];
+  return verb ? { segments: [...segments.slice(0, -1), last.slice(0, colon)], verb } : undefined;
 }
 
 /** The nodes that the segments lead to, the most literal first. A node is visited once at most: the trie bounds the work. */

@@ -11,13 +11,13 @@ import {
 } from "../../../gen/google/rpc/error_details_pb.ts";
 import {
   bindRequest,
-  createRestRouter,
   encodeResponse,
   type RestMatch,
   restCodec,
   restError,
 } from "../../../src/wire/rest/rest.ts";
-import { jsonOf, methodNamed, methods, methodsWithRules } from "./support.ts";
+import { createRestRouter } from "../../../src/wire/rest/rules.ts";
+import { jsonOf, methodsWithRules } from "./support.ts";
 
 function match(served: readonly DescMethod[], method: string, path: string): RestMatch {
   const found = createRestRouter(served).find(method, path);
@@ -63,90 +63,6 @@ function refusal(call: () => unknown): {
   }
   throw new Error("the request is accepted");
 }
-
-describe("a rule is refused at start", () => {
-  const scalars = "transcoding.vectors.v1.Scalars";
-
-  it.each<[string, JsonObject, string]>([
-    ["without a path", { body: "*" }, "has a rule without a path"],
-    [
-      "with a bad template",
-      { get: "/a/" },
-      'path template "/a/": a literal, * or ** is expected at column 4',
-    ],
-    [
-      "with a variable of no field",
-      { get: "/{none}" },
-      `/{none} binds none, which is no single value in ${scalars}`,
-    ],
-    [
-      "with a variable by its JSON name",
-      { get: "/{stringValue}" },
-      "binds stringValue, which is no single value",
-    ],
-    ["with a variable of a list", { get: "/{string_list}" }, "binds string_list, which is no single value"],
-    ["with a variable of a map", { get: "/{string_map}" }, "binds string_map, which is no single value"],
-    ["with a variable of a message", { get: "/{nested}" }, "binds nested, which is no single value"],
-    ["with a variable of a time", { get: "/{timestamp}" }, "binds timestamp, which is no single value"],
-    [
-      "with a variable in a list",
-      { get: "/{message_list.string_value}" },
-      "binds message_list.string_value, which",
-    ],
-    [
-      "with a variable in a scalar",
-      { get: "/{string_value.a}" },
-      "binds string_value.a, which is no single value",
-    ],
-    ["with a variable __proto__", { get: "/{__proto__}" }, "binds __proto__, which is no single value"],
-    [
-      "with a body of no field",
-      { post: "/a", body: "none" },
-      `has the body none, which is no field of ${scalars}`,
-    ],
-    [
-      "with a body below a field",
-      { post: "/a", body: "nested.nested" },
-      "has the body nested.nested, which is no field",
-    ],
-    [
-      "with a body that the path binds",
-      { post: "/{string_value}", body: "string_value" },
-      "binds string_value, which is the body",
-    ],
-    [
-      "with a response body of no field",
-      { get: "/a", responseBody: "none" },
-      `has the response body none, which is no field of ${scalars}`,
-    ],
-    ["with a method that is none", { custom: { kind: "A B", path: "/a" } }, "/a has no HTTP method"],
-    [
-      "with additional bindings in one",
-      { get: "/a", additionalBindings: [{ get: "/b", additionalBindings: [{ get: "/c" }] }] },
-      "has additional bindings in an additional binding",
-    ],
-  ])("%s", (_what, rule, problem) => {
-    expect(() => createRestRouter(methodsWithRules({ One: rule }))).toThrow(problem);
-  });
-
-  it("if another has its shape, by the names of both", () => {
-    const served = methodsWithRules({ One: { get: "/a/{string_value}" }, Two: { get: "/a/{int32_value}" } });
-    expect(() => createRestRouter(served)).toThrow(
-      "rpc rules.Rules.Two and rpc rules.Rules.One have the same path",
-    );
-  });
-
-  it("if an additional binding has its shape", () => {
-    const rule = { get: "/a", additionalBindings: [{ get: "/a", responseBody: "nested" }] };
-    expect(() => createRestRouter(methodsWithRules({ One: rule }))).toThrow("have the same path");
-  });
-});
-
-it("methods without a rule, and streams, have no route", () => {
-  const router = createRestRouter(methods);
-  expect(router.find("GET", "/v1/shelves/1/books:stream")).toEqual({ kind: "not_found" });
-  expect(createRestRouter([methodNamed("Echo")]).find("GET", "/v1/shelves")).toEqual({ kind: "not_found" });
-});
 
 describe("a message is bound", () => {
   it.each<[string, JsonObject, string, Request, JsonValue]>([
@@ -459,7 +375,7 @@ describe("a response", () => {
     const message = fromJson(method.output, { stringValue: "x".repeat(length) });
     const reply = await restCodec(found, "", 65_536).reply(context, message);
     expect(reply.status).toBe(200);
-    expect(Object.fromEntries(reply.header)).toEqual({
+    expect(reply.header).toEqual({
       "content-type": "application/json",
       "x-id": "1",
       ...(encoding && { "content-encoding": encoding }),

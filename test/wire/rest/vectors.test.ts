@@ -1,311 +1,272 @@
-import { Readable } from "node:stream";
-import { createGzip } from "node:zlib";
-import { fromJson, type JsonValue } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
-import { describe, expect, it } from "vitest";
-import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { captureOf, parsePathTemplate } from "../../../src/wire/rest/path-template.ts";
-import { createRestRouter, encodeResponse, restCodec, restError } from "../../../src/wire/rest/rest.ts";
-import { RouteTrie } from "../../../src/wire/rest/route-trie.ts";
-import { wireError } from "../../../src/wire/wire-error.ts";
-import {
-  canonical,
-  type HttpVector,
-  jsonOf,
-  methodNamed,
-  methods,
-  methodsWithRules,
-  vectorsOf,
-} from "./support.ts";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { HttpVector, Suites } from "../../vectors/format.ts";
+import { readVectors } from "../../vectors/format.ts";
+import { messagesFor, ownMessages } from "../../vectors/messages.ts";
+import { casesOf } from "../../vectors/run.ts";
+import { root } from "./support.ts";
 
-/** Vectors that are not run here, or differ in what is left open, with the reason. */
-const notRun: Readonly<Record<string, string>> = {
-  E005: "a client refuses a map",
-  E006: "a client refuses repeated messages",
-  E013: "a client refuses a value that is not of the template",
-  E014: "a client refuses a path without its value",
-  H026: "optional: a field of the path may not be in the body, not even with the same value",
-  H054: "optional: a byte order mark is ignored, as RFC 8259 §8.1 allows",
-  H080: "HEAD is answered by the wire, which drops the body",
-  H081: "OPTIONS is answered by the wire",
-  H082: "google.api.HttpBody is not supported yet",
-  H087: "streams are not supported over REST yet",
-  H088: "streams are not supported over REST yet",
-  H136: "Host is checked by the HTTP server",
-  H137: "Host is checked by the HTTP server",
-  H138: "Host is checked by the HTTP server",
+const folder = join(root, "test/vectors");
+
+/** Optional cases where another answer was chosen. */
+const otherwise: Readonly<Record<string, string>> = {
+  H026: "a field of the path may not be in the body, not even with the same value",
+  H054: "a byte order mark is ignored, as RFC 8259 §8.1 allows",
 };
 
-/** Runs a test for each vector, and lists those that are not run. */
-function each<V extends { readonly id: string }>(
-  vectors: readonly V[],
-  nameOf: (vector: V) => string,
-  run: (vector: V) => Promise<void> | void,
-): void {
-  for (const vector of vectors) {
-    const reason = notRun[vector.id];
-    if (reason === undefined) it(`${vector.id} ${nameOf(vector)}`, () => run(vector));
-    else it.skip(`${vector.id} ${nameOf(vector)}: ${reason}`, () => {});
+describe.each(readdirSync(folder).filter((name) => name.endsWith(".json")))("%s", (name) => {
+  const { cases, ...all } = casesOf(readVectors(join(folder, name)), ownMessages(root));
+  afterAll(() => all[Symbol.asyncDispose]());
+
+  for (const { id, level, name, run } of cases) {
+    const other = level === "optional" ? otherwise[id] : undefined;
+    it(`${id} ${name}${other ? `: ${other}` : ""}`, async () => {
+      const problems = await run();
+      if (other) expect(problems).not.toEqual([]);
+      else expect(problems).toEqual([]);
+    });
+  }
+});
+
+it("the descriptors are those of vectors.proto", () => {
+  expect(messagesFor(join(folder, "vectors.json"), root)).toEqual(ownMessages(root));
+});
+
+/** What the runner says of one vector. */
+async function problemsOf<K extends keyof Suites>(suite: K, vector: JsonObject): Promise<readonly string[]> {
+  const suites = { [suite]: [{ id: "X", level: "must", ...vector }] } as unknown as Partial<Suites>;
+  const { cases, ...all } = casesOf(suites, ownMessages(root));
+  try {
+    return (await Promise.all(cases.map(({ run }) => run()))).flat();
+  } finally {
+    await all[Symbol.asyncDispose]();
   }
 }
 
-describe("a template", () => {
-  each(
-    vectorsOf("template"),
-    ({ template }) => template,
-    ({ template, expect: expected }) => {
-      if (!expected.ok) {
-        expect(() => parsePathTemplate(template)).toThrow(/ at column [0-9]+$/);
-        return;
-      }
-      const { segments, verb, variables } = parsePathTemplate(template);
-      const isWildcard = (segment: string) => segment === "*" || segment === "**";
-      expect({
-        segments: segments.map((s) => (isWildcard(s) ? s : textOf(s))),
-        verb,
-        vars: variables,
-      }).toEqual({
-        segments: expected.segments.map((s) => (isWildcard(s) ? s : textOf(s))),
-        verb: decodeURIComponent(expected.verb),
-        vars: expected.vars,
-      });
-    },
-  );
+describe("the runner finds", () => {
+  const request = { method: "GET", path: "/v1/shelves" };
+  const template = { template: "/a/{b=*/c}:d" };
+  const parsed = { ok: true, segments: ["a", "*", "c"], verb: "d", vars: [{ path: "b", start: 1, end: 3 }] };
+  const routes = [{ id: "A", method: "GET", template: "/a/{b}" }];
 
-  /** A literal, so marked that it is no wildcard. */
-  function textOf(literal: string): string {
-    return `literal ${decodeURIComponent(literal)}`;
-  }
-});
+  it.each<[string, keyof Suites, JsonObject]>([
+    ["a template that is none", "template", { ...template, expect: { ok: false } }],
+    ["another segment", "template", { ...template, expect: { ...parsed, segments: ["a", "*", "e"] } }],
+    ["another verb", "template", { ...template, expect: { ...parsed, verb: "e" } }],
+    ["another variable", "template", { ...template, expect: { ...parsed, vars: [] } }],
+    ["no error at start", "route", { routes, requests: [], expect_registration_error: true }],
+    [
+      "another route",
+      "route",
+      { routes, requests: [{ method: "GET", path: "/a/x", expect: { match: null } }] },
+    ],
+    [
+      "another variable of a route",
+      "route",
+      { routes, requests: [{ method: "GET", path: "/a/x", expect: { match: "A", vars: { b: "y" } } }] },
+    ],
+    [
+      "another Allow",
+      "route",
+      {
+        routes,
+        requests: [
+          { method: "PUT", path: "/a/x", expect: { match: null, status: 405, allow: ["GET", "POST"] } },
+        ],
+      },
+    ],
+    ["another text", "decode", { kind: "single", raw: "a", expect: { value: "b" } }],
+    ["a text that is taken", "decode", { kind: "single", raw: "a", expect: { error: true } }],
+    ["a text that is refused", "decode", { kind: "single", raw: "%zz", expect: { value: "b" } }],
+    ["a query that is taken", "query", { query: "int32_value=1", expect: { error: "INVALID_ARGUMENT" } }],
+    [
+      "another message of a query",
+      "query",
+      { query: "int32_value=1", expect: { message: { int32Value: 2 } } },
+    ],
+    ["another code", "query", { query: "int32_value=x", expect: { error: "NOT_FOUND" } }],
+    ["a call that should not be", "http", { request, expect: { rpc: null } }],
+    ["another call", "http", { request, expect: { rpc: { method: "GetBook", message: {} } } }],
+    [
+      "another message",
+      "http",
+      { request, expect: { rpc: { method: "ListShelves", message: { pageSize: 1 } } } },
+    ],
+    ["another status", "http", { request, expect: { http: 204 } }],
+    ["another status of several", "http", { request, expect: { http_any: [204, 404] } }],
+    ["another header", "http", { request, expect: { headers: { "content-type": ["text/html"] } } }],
+    ["another body", "http", { request, expect: { body_json: { a: 1 } } }],
+    ["another body of several", "http", { request, expect: { body_json_any: [{ a: 1 }, []] } }],
+    ["a body without a part", "http", { request, expect: { body_json_partial: { code: 1 } } }],
+    ["another text of a body", "http", { request, expect: { body_text: "{}\n" } }],
+    ["a body where there should be none", "http", { request, expect: { no_body: true } }],
+    [
+      "another body of an error",
+      "http",
+      {
+        request,
+        expect: {
+          reply: { error: { code: "NOT_FOUND", message: "m" } },
+          body_json: { code: 5, message: "n" },
+        },
+      },
+    ],
+    ["another path", "encode", { rule: { get: "/a" }, message: {}, expect: { path: "/b", query: "" } }],
+    [
+      "another query",
+      "encode",
+      { rule: { get: "/a" }, message: { int32Value: 1 }, expect: { path: "/a", query: "int32Value=2" } },
+    ],
+    [
+      "another body of a request",
+      "encode",
+      {
+        rule: { post: "/a", body: "*" },
+        message: { int32Value: 1 },
+        expect: { path: "/a", query: "", body: {} },
+      },
+    ],
+    ["a message that can be encoded", "encode", { rule: { get: "/a" }, message: {}, expect: { error: "x" } }],
+    ["a key that it does not know", "http", { request, expect: { http: 200, trailers: {} } }],
+    ["a key of a request that it does not know", "http", { request: { ...request, tls: true }, expect: {} }],
+    ["a level that it does not know", "http", { level: "may", request, expect: {} }],
+  ])("%s", async (_what, suite, vector) => {
+    expect(await problemsOf(suite, vector)).not.toEqual([]);
+  });
 
-describe("routes", () => {
-  each(
-    vectorsOf("route"),
-    ({ routes }) => routes.map(({ id }) => id).join(" "),
-    (vector) => {
-      const trie = new RouteTrie<(typeof vector.routes)[number]>();
-      const addAll = () => {
-        for (const route of vector.routes)
-          trie.add(route.method, parsePathTemplate(route.template), route, ({ id }) => `route ${id}`);
-      };
-      if (vector.expect_registration_error) {
-        expect(addAll).toThrow(/^route .+ and route .+ have the same path$/);
-        return;
-      }
-      addAll();
-      for (const { method, path, expect: expected } of vector.requests) {
-        const found = trie.find(method, path.split("?", 1)[0] ?? "");
-        const request = `${method} ${path}`;
-        if (found.kind === "match") {
-          const { variables } = parsePathTemplate(found.route.template);
-          const vars = Object.fromEntries(variables.map((v) => [v.path, captureOf(v, found.segments)]));
-          expect({ request, match: found.route.id, vars: upper(vars) }).toEqual({
-            request,
-            match: expected.match,
-            vars: upper(expected.vars ?? {}),
-          });
-        } else {
-          const allow = found.kind === "method_not_allowed" ? found.allow : undefined;
-          expect({ request, match: null, allow }).toEqual({
-            request,
-            match: expected.match,
-            allow: expected.allow,
-          });
-        }
-      }
-    },
-  );
-
-  /** `%2f` and `%2F` are the same in what is captured. */
-  function upper(vars: Readonly<Record<string, string | undefined>>) {
-    return Object.entries(vars).map(([name, value]) => `${name}=${value?.replaceAll("%2f", "%2F")}`);
-  }
-});
-
-describe("a part of a path", () => {
-  each(
-    vectorsOf("decode"),
-    ({ kind, raw }) => `${kind} ${raw}`,
-    ({ kind, raw, expect: expected }) => {
-      const end = kind === "single" ? 1 : -1;
-      const text = captureOf({ path: "name", start: 0, end }, raw.split("/"));
-      if (expected.error) expect(text).toBeUndefined();
-      else expect([expected.value, ...(expected.any_of ?? [])]).toContain(text);
-    },
-  );
-});
-
-describe("a query", () => {
-  const { input } = methodNamed("Echo");
-  const query = ({ query }: { query: string }) => query;
-  each(vectorsOf("query"), query, async (vector) => {
-    // As HTTP clients do: a request line is ASCII.
-    const ascii = vector.query.replace(/\P{ASCII}/gu, encodeURIComponent);
-    const outcome = await exchange({ method: "GET", path: `/echo?${ascii}` }, { echo: true });
-    if ("error" in vector.expect) {
-      expect(outcome.rpc).toBeNull();
-      expect(outcome.json).toMatchObject({ code: 3 });
-    } else {
-      expect(outcome.rpc).toEqual({ method: "Echo", message: canonical(input, vector.expect.message) });
-    }
+  it.each<[string, JsonObject, JsonObject]>([
+    [
+      "body_gzip",
+      {
+        ...request,
+        method: "POST",
+        headers: { "content-type": "application/json", "content-encoding": "gzip" },
+        body_gzip: '{"theme":"x"}',
+      },
+      { rpc: { method: "CreateShelf", message: { shelf: { theme: "x" } } }, http: 200 },
+    ],
+    [
+      "a list of values for a header",
+      { ...request, headers: { accept: ["text/html", "application/json"] } },
+      { http: 200, headers: { "content-type": ["application/json"], "x-none": [] } },
+    ],
+    ["a whole request as a text", { ...request, raw_socket: "GET / HTTP/1.1\r\n\r\n" }, { http: 400 }],
+    [
+      "messages and an error behind them",
+      { method: "GET", path: "/v1/shelves/1/books:stream" },
+      {
+        http: 200,
+        reply: {
+          messages: [{ name: "1" }],
+          error: {
+            code: "ABORTED",
+            message: "m",
+            details: [{ "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: "1s" }],
+          },
+        },
+        headers: { "content-type": ["application/x-ndjson"] },
+      },
+    ],
+  ])("nothing wrong with %s", async (_what, sent, expected) => {
+    expect(await problemsOf("http", { name: "X", request: sent, expect: expected })).toEqual([]);
   });
 });
 
-describe("an exchange", () => {
-  each(
-    vectorsOf("http"),
-    ({ name }) => name,
-    async ({ request, expect: expected }) => {
-      const outcome = await exchange(request, expected.reply ?? {});
-      const rpc = expected.rpc && {
-        method: expected.rpc.method,
-        message: canonical(methodNamed(expected.rpc.method).input, expected.rpc.message),
-      };
-      if (rpc !== undefined) expect(outcome.rpc).toEqual(rpc);
-      expect([expected.http, ...(expected.http_any ?? [])]).toContain(outcome.status);
-      for (const [name, values] of Object.entries(expected.headers ?? {})) {
-        expect(outcome.header.get(name)?.split(", ").sort()).toEqual([...values].sort());
-      }
-      if (expected.body_json !== undefined)
-        expect([expected.body_json, ...(expected.body_json_any ?? [])]).toContainEqual(outcome.json);
-      if (expected.body_json_partial) expect(outcome.json).toMatchObject(expected.body_json_partial);
-    },
-  );
+describe("npm run vectors", () => {
+  const files = mkdtempSync(join(tmpdir(), "countersign-vectors-test-"));
+  afterAll(() => rmSync(files, { recursive: true }));
+
+  const write = (name: string, vectors: unknown) => {
+    writeFileSync(join(files, name), JSON.stringify(vectors));
+    return join(files, name);
+  };
+  const vectorsOf = (...http: Partial<HttpVector>[]) => ({
+    format: "transcoding-vectors/1",
+    suites: { http: http.map((vector) => ({ name: "n", request: { method: "GET", path: "/" }, ...vector })) },
+  });
+  const run = (...paths: string[]) => {
+    const main = join(root, "build/test/vectors/main.js");
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...paths], {
+      cwd: root,
+      encoding: "utf8",
+      env: { ...process.env, INIT_CWD: files },
+    });
+    return { status, lines: stdout.trimEnd().split("\n"), stderr };
+  };
+  beforeAll(() => {
+    spawnSync("npx", ["--no-install", "tsc", "-p", "tsconfig.vectors.json"], { cwd: root, stdio: "inherit" });
+  });
+
+  it("passes what is right, and counts what is optional apart", () => {
+    write("right.json", vectorsOf({ id: "A", level: "must", expect: { http: 404 } }));
+    const path = write("optional.json", vectorsOf({ id: "B", level: "optional", expect: { http: 200 } }));
+    const { status, lines } = run("right.json", path);
+    expect(lines).toEqual([
+      "B (optional) n",
+      "  the status is 404, not 200",
+      "optional: 0 passed, 1 failed",
+      "1 passed, 0 failed",
+    ]);
+    expect(status).toBe(0);
+  });
+
+  it.each(["must", "should"] as const)("fails if one that %s pass does not", (level) => {
+    const { status, lines } = run(write("wrong.json", vectorsOf({ id: "A", level, expect: { http: 200 } })));
+    expect(lines.at(-1)).toBe("0 passed, 1 failed");
+    expect(status).toBe(1);
+  });
+
+  it("takes the messages of the vectors.proto beside a file", () => {
+    const proto = `syntax = "proto3"; package transcoding.vectors.v1; import "google/api/annotations.proto";
+      service Other { rpc One(M) returns (M) { option (google.api.http) = {get: "/other/{a}"}; } }
+      message M { string a = 1; }`;
+    writeFileSync(join(files, "vectors.proto"), proto);
+    const rpc = { method: "One", message: { a: "x" } };
+    const request = { method: "GET", path: "/other/x" };
+    const path = write(
+      "other.json",
+      vectorsOf({ id: "A", level: "must", request, expect: { rpc, http: 200 } }),
+    );
+    const { status, lines, stderr } = run(path);
+    rmSync(join(files, "vectors.proto"));
+    expect(stderr).toBe("");
+    expect(lines.at(-1)).toBe("1 passed, 0 failed");
+    expect(status).toBe(0);
+  });
+
+  it.each<[string, () => string[], string]>([
+    ["no file", () => [], "usage: npm run vectors -- FILE..."],
+    ["a file that is not there", () => ["none.json"], "none.json: the file cannot be read"],
+    [
+      "a file of another format",
+      () => [write("x.json", { format: "y" })],
+      "the format is not transcoding-vectors/1",
+    ],
+    [
+      "a file without suites",
+      () => [write("x.json", { format: "transcoding-vectors/1" })],
+      "there are no suites",
+    ],
+    [
+      "a suite that it does not know",
+      () => [write("x.json", { format: "transcoding-vectors/1", suites: { grpc: [] } })],
+      "the suite grpc is not known",
+    ],
+    [
+      "a file that is not JSON",
+      () => {
+        writeFileSync(join(files, "x.json"), "{");
+        return ["x.json"];
+      },
+      "x.json: the file is not JSON",
+    ],
+  ])("says what is wrong with %s", (_what, paths, problem) => {
+    const { status, stderr } = run(...paths());
+    expect(stderr).toContain(problem);
+    expect(status).toBe(1);
+  });
 });
-
-// These vectors are for clients. Here they run backwards: what a client makes of a message makes that message again.
-describe("what a client encodes", () => {
-  each(
-    vectorsOf("encode"),
-    ({ rule }) => JSON.stringify(rule),
-    async ({ rule, message, expect: expected }) => {
-      if ("error" in expected) throw new Error("this vector is to be listed in notRun");
-      const [method] = methodsWithRules({ Encoded: rule });
-      if (!method) throw new Error("the rule has no method");
-      const httpMethod = ["get", "put", "post", "delete", "patch"].find((name) => name in rule);
-      const request = {
-        method: httpMethod?.toUpperCase() ?? "",
-        path: `${expected.path}?${expected.query}`,
-        ...(expected.body !== undefined && {
-          headers: { "content-type": "application/json" },
-          body: JSON.stringify(expected.body),
-        }),
-      };
-      const { rpc } = await exchange(request, { echo: true }, [method]);
-      expect(rpc).toEqual({ method: "Encoded", message: canonical(method.input, message) });
-    },
-  );
-});
-
-interface Outcome {
-  /** What is called. */
-  readonly rpc: { readonly method: string; readonly message: JsonValue } | null;
-  readonly status: number;
-  readonly header: Headers;
-  readonly json: JsonValue;
-}
-
-/** Takes a request to a method and its reply back, as the wire does. */
-async function exchange(
-  request: HttpVector["request"],
-  reply: NonNullable<HttpVector["expect"]["reply"]>,
-  served = methods,
-): Promise<Outcome> {
-  const [path = "", query = ""] = request.path.split(/\?(.*)/s);
-  const found = createRestRouter(served).find(request.method, path);
-  if (found.kind === "not_found")
-    return refused(null, wireError(Code.NotFound, "ROUTE_NOT_FOUND", "there is nothing here"));
-  if (found.kind === "method_not_allowed") {
-    const error = wireError(Code.Unimplemented, "METHOD_NOT_ALLOWED", "call it otherwise");
-    return refused(null, error, new Headers({ allow: found.allow.join(", ") }));
-  }
-  const { method } = found.route;
-  let rpc: Outcome["rpc"] = null;
-  try {
-    const input = await restCodec(found, query, 64 * 1024).decode(headersOf(request), await bodyOf(request));
-    rpc = { method: method.name, message: jsonOf(method.input, input) };
-    if (reply.error) throw errorOf(reply.error);
-    const output = reply.echo ? input : fromJson(method.output, reply.message ?? {});
-    const { contentType, body } = encodeResponse(found.route, output);
-    return { rpc, status: 200, header: new Headers({ "content-type": contentType }), json: parse(body) };
-  } catch (thrown) {
-    if (!(thrown instanceof ConnectError)) throw thrown;
-    return refused(rpc, thrown);
-  }
-}
-
-function refused(rpc: Outcome["rpc"], error: ConnectError, responseHeader?: Headers): Outcome {
-  const { status, header, body } = restError(error, responseHeader);
-  expect(header.get("content-type")).toBe("application/json");
-  return { rpc, status, header, json: parse(body) };
-}
-
-function parse(body: Uint8Array): JsonValue {
-  return JSON.parse(Buffer.from(body).toString());
-}
-
-function headersOf({ headers, headers_raw }: HttpVector["request"]): Headers {
-  const all = new Headers(headers);
-  for (const [name, value] of headers_raw ?? []) all.append(name, value);
-  return all;
-}
-
-async function bodyOf(request: HttpVector["request"]): Promise<Uint8Array> {
-  const { body, body_base64, body_repeat, body_gzip_repeat } = request;
-  if (body_base64 !== undefined) return Buffer.from(body_base64, "base64");
-  if (body_repeat) {
-    const { prefix, open, mid, close, suffix, times } = body_repeat;
-    return Buffer.from(prefix + open.repeat(times) + mid + close.repeat(times) + suffix);
-  }
-  if (body_gzip_repeat) {
-    const { char, times, wrap } = body_gzip_repeat;
-    return gzipped(wrap[0], char, times, wrap[1]);
-  }
-  return Buffer.from(body ?? "");
-}
-
-/** A gzip of so many times the same character, made in pieces. */
-async function gzipped(before: string, char: string, times: number, after: string): Promise<Uint8Array> {
-  const piece = Math.min(times, 1 << 24);
-  async function* text() {
-    yield before;
-    const buffer = Buffer.alloc(piece, char);
-    for (let left = times; left > 0; left -= piece) yield buffer.subarray(0, left);
-    yield after;
-  }
-  const chunks = await Readable.from(text(), { objectMode: false })
-    .pipe(createGzip({ level: 1 }))
-    .toArray();
-  return Buffer.concat(chunks);
-}
-
-type ReplyError = NonNullable<NonNullable<HttpVector["expect"]["reply"]>["error"]>;
-
-function errorOf({ code, message, details = [] }: ReplyError): ConnectError {
-  const error = new ConnectError(message, codes[code]);
-  for (const { "@type": type, ...info } of details) {
-    expect(type).toBe("type.googleapis.com/google.rpc.ErrorInfo");
-    error.details.push({ desc: ErrorInfoSchema, value: fromJson(ErrorInfoSchema, info) });
-  }
-  return error;
-}
-
-/** By the names of google/rpc/code.proto. */
-const codes: Readonly<Record<string, Code>> = {
-  CANCELLED: Code.Canceled,
-  UNKNOWN: Code.Unknown,
-  INVALID_ARGUMENT: Code.InvalidArgument,
-  DEADLINE_EXCEEDED: Code.DeadlineExceeded,
-  NOT_FOUND: Code.NotFound,
-  ALREADY_EXISTS: Code.AlreadyExists,
-  PERMISSION_DENIED: Code.PermissionDenied,
-  RESOURCE_EXHAUSTED: Code.ResourceExhausted,
-  FAILED_PRECONDITION: Code.FailedPrecondition,
-  ABORTED: Code.Aborted,
-  OUT_OF_RANGE: Code.OutOfRange,
-  UNIMPLEMENTED: Code.Unimplemented,
-  INTERNAL: Code.Internal,
-  UNAVAILABLE: Code.Unavailable,
-  DATA_LOSS: Code.DataLoss,
-  UNAUTHENTICATED: Code.Unauthenticated,
-};

@@ -112,7 +112,7 @@ export type VerifyOTPEmailRequest = Message<"countersign.user.v3alpha.VerifyOTPE
   userId: string;
 
   /**
-   * The id of the authenticator, as AddOTPEmail returned it.
+   * The id of the authenticator, as AddOTPEmail returned it, 1 to 200 characters.
    *
    * Example: "163840776835432705"
    *
@@ -536,7 +536,7 @@ export type CreateUserRequest = Message<"countersign.user.v3alpha.CreateUserRequ
   organization?: Organization | undefined;
 
   /**
-   * The language in which the user is addressed: a BCP 47 tag.
+   * The language in which the user is addressed: a BCP 47 tag, 1 to 200 characters.
    *
    * Example: "en-GB"
    *

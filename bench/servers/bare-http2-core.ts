@@ -1,0 +1,28 @@
+import { createServer, type ServerHttp2Stream } from "node:http2";
+import { readAll } from "./bare.ts";
+import { listenMeasured } from "./measured.ts";
+
+// The API of streams, without the objects that make HTTP/2 look like HTTP/1.
+
+function echoFrame(stream: ServerHttp2Stream): void {
+  readAll(stream, (frame) => {
+    stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(frame);
+  });
+}
+
+function echoJson(stream: ServerHttp2Stream): void {
+  readAll(stream, (body) => {
+    const { text } = JSON.parse(body.toString());
+    const reply = Buffer.from(JSON.stringify({ text }));
+    stream.respond({ ":status": 200, "content-type": "application/json", "content-length": reply.length });
+    stream.end(reply);
+  });
+}
+
+const server = createServer();
+server.on("stream", (stream, headers) =>
+  headers["content-type"] === "application/grpc" ? echoFrame(stream) : echoJson(stream),
+);
+listenMeasured(server);

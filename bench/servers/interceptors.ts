@@ -1,0 +1,44 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Interceptor } from "@connectrpc/connect";
+import { pino } from "pino";
+import { openLocalIssuer } from "../../src/auth/local-issuer.ts";
+import { createVerifier } from "../../src/auth/verifier.ts";
+import { systemClock } from "../../src/clock.ts";
+import { createLog } from "../../src/log.ts";
+import { createInterceptors, type InterceptorOptions } from "../../src/services/interceptors.ts";
+import { requireText } from "../../src/services/validate.ts";
+import type { Text } from "../echo.ts";
+
+const audience = "bench";
+const orgId = "bench-org";
+
+/**
+ * The interceptors of the service: log, authenticate, validate, authorize. The caller is let through by a permission in
+ * an organization, so that no storage is read; the log writes as in production, to where it costs no disk.
+ */
+export async function realInterceptors(
+  protocolOf: InterceptorOptions["protocolOf"],
+): Promise<{ interceptors: Interceptor[]; headers: Record<string, string> }> {
+  const folder = mkdtempSync(join(tmpdir(), "countersign-bench-"));
+  const issuer = await openLocalIssuer(folder);
+  rmSync(folder, { recursive: true });
+  const token = await issuer.issue(
+    { subject: "bench", audience, org: orgId, permissions: ["user.write"], ttlMs: 3_600_000 },
+    systemClock,
+  );
+  const interceptors = createInterceptors({
+    log: createLog("info", pino.destination({ dest: "/dev/null", sync: false })),
+    verifier: createVerifier({ issuers: [issuer], audience, clock: systemClock }),
+    findUser: async () => undefined,
+    isStorageUnavailable: () => false,
+    rules: { "EchoService.Echo": { anyOf: ["user.write"], target: "organization", self: false } },
+    parsers: {
+      "EchoService.Echo": (message: Text) => ({ orgId, text: requireText(message.text, "text") }),
+    },
+    protocolOf,
+    clientAddressOf: () => undefined,
+  });
+  return { interceptors, headers: { authorization: `Bearer ${token}` } };
+}

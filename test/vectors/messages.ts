@@ -1,0 +1,46 @@
+import { execFileSync } from "node:child_process";
+import { copyFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
+import { type FileDescriptorSet, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+
+/** The messages of the project's own vectors. test/vectors/buf.yaml says how the file is made. */
+export function ownMessages(root: string): FileDescriptorSet {
+  return fromBinary(FileDescriptorSetSchema, readFileSync(join(root, "test/vectors/vectors.binpb")));
+}
+
+/** The messages of a file of vectors: of vectors.proto beside it, or, without one, the project's own. */
+export function messagesFor(path: string, root: string): FileDescriptorSet {
+  const proto = join(dirname(path), "vectors.proto");
+  return existsSync(proto) ? compile(proto, root) : ownMessages(root);
+}
+
+/** Compiles by buf, without a network: what it imports of google comes from npm. */
+function compile(proto: string, root: string): FileDescriptorSet {
+  const folder = mkdtempSync(join(tmpdir(), "countersign-vectors-"));
+  try {
+    copyFileSync(proto, join(folder, "vectors.proto"));
+    writeFileSync(join(folder, "buf.yaml"), "version: v2\n");
+    for (const part of ["api", "longrunning", "rpc", "type"])
+      cpSync(join(root, "node_modules/google-proto-files/google", part), join(folder, "google", part), {
+        recursive: true,
+      });
+    const options = ["--path", "vectors.proto", "--as-file-descriptor-set", "--exclude-source-info"];
+    const bytes = execFileSync(
+      join(root, "node_modules/.bin/buf"),
+      ["build", ...options, "-o", "-#format=binpb"],
+      {
+        cwd: folder,
+        maxBuffer: 64 << 20,
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    return fromBinary(FileDescriptorSetSchema, bytes);
+  } catch (error) {
+    const told = (error as { stderr?: Buffer }).stderr?.toString().trim() || (error as Error).message;
+    throw new Error(`${proto}: ${told}`, { cause: error });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
