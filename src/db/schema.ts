@@ -8,6 +8,7 @@ export interface DB {
   users: UsersTable;
   events: EventsTable;
   otp_emails: OTPEmailsTable;
+  spent_attempts: SpentAttemptsTable;
   outbox: OutboxTable;
 }
 
@@ -75,6 +76,16 @@ export interface OTPEmailsTable {
   mail_reason: string | null;
   create_time: Fixed<number>;
   change_time: number;
+}
+
+/** The wrong attempts at addresses that were removed. Who adds an address again goes on with them. */
+export interface SpentAttemptsTable {
+  user_id: Fixed<string>;
+  /** SHA-256: who removes an address does not expect it to be kept. */
+  address_hash: Fixed<Uint8Array>;
+  attempts: number;
+  lock_count: number;
+  locked_until: number | null;
 }
 
 export type MailState = "queued" | "sent" | "failed" | "dropped";

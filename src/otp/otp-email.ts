@@ -16,7 +16,8 @@ import {
   noCode,
   renewCode,
 } from "./pending-code.ts";
-import { tooManyOTPEmails } from "./refusals.ts";
+import { attemptsExhausted, tooManyOTPEmails } from "./refusals.ts";
+import { forgetAttempts, hashOf } from "./spent-attempts.ts";
 
 /** How an added address is verified. */
 export type Verification = CodeDelivery | { readonly kind: "is_verified" };
@@ -83,12 +84,11 @@ async function insertNew(
     address_canonical: input.address.canonical,
     verify_time: verified ? now : null,
     ...codeColumns(context, code),
-    attempts: 0,
-    lock_count: 0,
     create_time: now,
     change_time: now,
   });
   if (!row) return undefined;
+  if (row.attempts > 0 || row.lock_count > 0) await goOnWithAttempts(trx, context, row, { verified });
 
   const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
   let details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.added", data });
@@ -108,24 +108,33 @@ type NewOTPEmail = Pick<
   | "code_key_id"
   | "code_salt"
   | "code_expire_time"
-  | "attempts"
-  | "lock_count"
   | "create_time"
   | "change_time"
 >;
 
 /**
- * Counts and inserts in one statement. That is exact where one transaction writes at a time, as on SQLite; an engine with
+ * Counts and inserts in one statement, with the attempts that were spent on the address before. That is exact where one transaction writes at a time, as on SQLite; an engine with
  * many writers has to lock the row of the user before.
  */
 function insertWithinLimit(trx: Transaction<DB>, most: number, row: NewOTPEmail) {
   const columns = Object.keys(row) as (keyof NewOTPEmail)[];
   return trx
     .insertInto("otp_emails")
-    .columns(columns)
+    .columns([...columns, "attempts", "lock_count", "locked_until"])
     .expression(
       trx
-        .selectNoFrom((eb) => columns.map((column) => eb.val(row[column]).as(column)))
+        .selectNoFrom((eb) => {
+          const spent = eb
+            .selectFrom("spent_attempts")
+            .where("user_id", "=", row.user_id)
+            .where("address_hash", "=", hashOf(row.user_id, row.address_canonical));
+          return [
+            ...columns.map((column) => eb.val(row[column]).as(column)),
+            eb.fn.coalesce(spent.select("attempts"), eb.lit(0)).as("attempts"),
+            eb.fn.coalesce(spent.select("lock_count"), eb.lit(0)).as("lock_count"),
+            spent.select("locked_until").as("locked_until"),
+          ];
+        })
         .where(
           (eb) =>
             eb
@@ -137,8 +146,31 @@ function insertWithinLimit(trx: Transaction<DB>, most: number, row: NewOTPEmail)
         ),
     )
     .onConflict((conflict) => conflict.columns(["user_id", "address_canonical"]).doNothing())
-    .returning(["otp_email_id", "user_id", "address"])
+    .returning([
+      "otp_email_id",
+      "user_id",
+      "address",
+      "address_canonical",
+      "attempts",
+      "lock_count",
+      "locked_until",
+    ])
     .executeTakeFirst();
+}
+
+/** The address was removed after wrong attempts. They stand, and so does the lock, unless somebody vouches for it. */
+async function goOnWithAttempts(
+  trx: Transaction<DB>,
+  context: OTPContext,
+  row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address_canonical" | "locked_until">,
+  { verified }: { verified: boolean },
+): Promise<void> {
+  const now = context.clock.now();
+  if (verified) await setVerified(trx, context, row.otp_email_id);
+  else if (row.locked_until !== null && row.locked_until > now) {
+    throw attemptsExhausted(row.locked_until - now);
+  }
+  await forgetAttempts(trx, row.user_id, row.address_canonical);
 }
 
 async function renewPending(trx: Transaction<DB>, context: OTPContext, input: AddOTPEmail): Promise<Added> {

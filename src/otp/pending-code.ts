@@ -15,7 +15,7 @@ export type CodeDelivery =
 
 /**
  * Asks once more for the code of an authenticator that waits to be verified: the same while it lives, otherwise a fresh
- * one. Neither brings new attempts. (Limits on mails belong here: whoever asks for a mail again comes this way.)
+ * one. Neither brings new attempts.
  *
  * @throws RESOURCE_EXHAUSTED while the authenticator is locked.
  */
@@ -74,7 +74,10 @@ export function codeColumns(context: OTPContext, code: LiveCode | undefined) {
 
 export const noCode = { code_key_id: null, code_salt: null, code_expire_time: null };
 
-/** Queues the mail of a code in the transaction that asks for it. To be followed by `mailQueued` after the commit. */
+/**
+ * Queues the mail of a code in the transaction that asks for it, to be followed by `mailQueued` after the commit. Every mail
+ * of a code comes this way, the first and each further one: limits on mails have their place here.
+ */
 export async function enqueueIfMailed(
   trx: Transaction<DB>,
   context: OTPContext,

@@ -2,6 +2,7 @@ import { isId } from "../db/id.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
 import { otpEmailNotFound } from "./refusals.ts";
+import { keepAttempts } from "./spent-attempts.ts";
 
 export interface RemoveOTPEmail extends Cause {
   readonly userId: string;
@@ -9,8 +10,8 @@ export interface RemoveOTPEmail extends Cause {
 }
 
 /**
- * Removes an authenticator, and with it its code and the mails that wait. Of any number of simultaneous calls one
- * removes it.
+ * Removes an authenticator, and with it its code and the mails that wait. Its wrong attempts are kept for the address. Of
+ * any number of simultaneous calls one removes it.
  *
  * @throws NOT_FOUND
  */
@@ -22,9 +23,10 @@ export async function removeOTPEmail(context: OTPContext, input: RemoveOTPEmail)
       .deleteFrom("otp_emails")
       .where("otp_email_id", "=", otpEmailId)
       .where("user_id", "=", userId)
-      .returning("otp_email_id")
+      .returning(["user_id", "address_canonical", "attempts", "lock_count", "locked_until"])
       .executeTakeFirst();
     if (!removed) throw otpEmailNotFound();
+    await keepAttempts(trx, context.policy, removed);
     const data = { otp_email_id: otpEmailId };
     return appendEvent(trx, context.clock, { ...input, type: "otp_email.removed", data });
   });

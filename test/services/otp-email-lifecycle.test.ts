@@ -324,6 +324,40 @@ describe("RemoveOTPEmail", () => {
     }
   });
 
+  it("T19 T50 and adding again bring no new attempts, and neither end nor shorten a lock", async () => {
+    const test = await startWithUser();
+    const client = await test.admin();
+    const outcomes: string[] = [];
+    const tryOnce = async (number: number) => {
+      const { otpEmailId, code } = await addPending(client);
+      const name = { userId: "u", otpEmailId };
+      outcomes.push(await outcomeOf(client.verifyOTPEmail({ ...name, code: wrongCode(code, number) })));
+      await client.removeOTPEmail(name);
+    };
+    for (const lockMinutes of [5, 10]) {
+      for (let i = 1; i <= 5; i++) await tryOnce(i);
+      const refused = { reason: "ATTEMPTS_EXHAUSTED", retryAfter: lockMinutes * 60 };
+      expect(await refusalOf(addPending(client))).toMatchObject(refused);
+      expect((await client.listOTPEmails({ userId: "u" })).otpEmails).toEqual([]);
+      // Another address, and another user of the address, are not concerned.
+      const other = await addPending(client, "u", "other@mouse.com");
+      await client.removeOTPEmail({ userId: "u", otpEmailId: other.otpEmailId });
+      test.clock.move(lockMinutes * minute);
+    }
+    expect(outcomes).toEqual(Array(10).fill("CODE_INVALID"));
+    const { otpEmailId, code } = await addPending(client);
+    await client.verifyOTPEmail({ userId: "u", otpEmailId, code });
+    await client.removeOTPEmail({ userId: "u", otpEmailId });
+    // A right code set everything back.
+    for (let i = 1; i <= 5; i++) await tryOnce(i);
+    expect(await refusalOf(addPending(client))).toMatchObject({ retryAfter: 300 });
+    const vouched = await addVerified(client);
+    const { otpEmail } = await client.getOTPEmail({ userId: "u", otpEmailId: vouched });
+    expect(otpEmail).toMatchObject({ isVerified: true, failedAttemptsLeft: 5 });
+    expect(otpEmail?.lockedUntil).toBeUndefined();
+    expect(await test.app.store.db.selectFrom("spent_attempts").selectAll().execute()).toEqual([]);
+  });
+
   it("takes the mails that wait with it, and the code of one that was sent is dead", async () => {
     const relay = await startRelay();
     const test = await startWithUser({ COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}` });

@@ -1247,8 +1247,8 @@ export const UserService: GenService<{
    * Remove an email one-time-password authenticator
    *
    * Removes it, its code and the mails that wait to be sent. A code that was
-   * mailed before is of no use any more. A user that is not active cannot remove
-   * its own.
+   * mailed before is of no use any more. Wrong attempts and a lock stand when the
+   * address is added again. A user that is not active cannot remove its own.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.RemoveOTPEmail
    */
