@@ -1,4 +1,4 @@
-import type { Transaction } from "kysely";
+import { sql, type Transaction } from "kysely";
 import { makeId } from "../db/id.ts";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { alreadyExists } from "../errors.ts";
@@ -113,50 +113,36 @@ type NewOTPEmail = Pick<
 >;
 
 /**
- * Counts and inserts in one statement, with the attempts that were spent on the address before. That is exact where one transaction writes at a time, as on SQLite; an engine with
- * many writers has to lock the row of the user before.
+ * Counts and inserts in one statement, with the attempts that were spent on the address before. That is exact where one
+ * transaction writes at a time, as on SQLite; an engine with many writers has to lock the row of the user before.
+ *
+ * In plain SQL: building it from its parts made the whole call dearer by about a fifth.
  */
-function insertWithinLimit(trx: Transaction<DB>, most: number, row: NewOTPEmail) {
-  const columns = Object.keys(row) as (keyof NewOTPEmail)[];
-  return trx
-    .insertInto("otp_emails")
-    .columns([...columns, "attempts", "lock_count", "locked_until"])
-    .expression(
-      trx
-        .selectNoFrom((eb) => {
-          const spent = eb
-            .selectFrom("spent_attempts")
-            .where("user_id", "=", row.user_id)
-            .where("address_hash", "=", hashOf(row.user_id, row.address_canonical));
-          return [
-            ...columns.map((column) => eb.val(row[column]).as(column)),
-            eb.fn.coalesce(spent.select("attempts"), eb.lit(0)).as("attempts"),
-            eb.fn.coalesce(spent.select("lock_count"), eb.lit(0)).as("lock_count"),
-            spent.select("locked_until").as("locked_until"),
-          ];
-        })
-        .where(
-          (eb) =>
-            eb
-              .selectFrom("otp_emails")
-              .select(eb.fn.countAll<number>().as("count"))
-              .where("user_id", "=", row.user_id),
-          "<",
-          most,
-        ),
+async function insertWithinLimit(trx: Transaction<DB>, most: number, row: NewOTPEmail) {
+  const spent = sql`from spent_attempts
+    where user_id = ${row.user_id} and address_hash = ${hashOf(row.user_id, row.address_canonical)}`;
+  const { rows } = await sql<Inserted>`
+    insert into otp_emails (
+      otp_email_id, user_id, address, address_canonical, verify_time, code_key_id, code_salt, code_expire_time,
+      create_time, change_time, attempts, lock_count, locked_until
     )
-    .onConflict((conflict) => conflict.columns(["user_id", "address_canonical"]).doNothing())
-    .returning([
-      "otp_email_id",
-      "user_id",
-      "address",
-      "address_canonical",
-      "attempts",
-      "lock_count",
-      "locked_until",
-    ])
-    .executeTakeFirst();
+    select
+      ${row.otp_email_id}, ${row.user_id}, ${row.address}, ${row.address_canonical}, ${row.verify_time},
+      ${row.code_key_id}, ${row.code_salt}, ${row.code_expire_time}, ${row.create_time}, ${row.change_time},
+      coalesce((select attempts ${spent}), 0), coalesce((select lock_count ${spent}), 0),
+      (select locked_until ${spent})
+    where (select count(*) from otp_emails where user_id = ${row.user_id}) < ${most}
+    on conflict (user_id, address_canonical) do nothing
+    returning otp_email_id, user_id, address, address_canonical, attempts, lock_count, locked_until`.execute(
+    trx,
+  );
+  return rows[0];
 }
+
+type Inserted = Pick<
+  OTPEmailRow,
+  "otp_email_id" | "user_id" | "address" | "address_canonical" | "attempts" | "lock_count" | "locked_until"
+>;
 
 /** The address was removed after wrong attempts. They stand, and so does the lock, unless somebody vouches for it. */
 async function goOnWithAttempts(
