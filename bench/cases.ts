@@ -16,6 +16,7 @@ interface Server {
   /** The file in servers/, and its arguments after the version of HTTP. */
   readonly script: string;
   readonly args: readonly string[];
+  /** What it is asked in, over each version. */
   readonly http1: readonly Protocol[];
   readonly http2: readonly Protocol[];
   /** Whether a target needs it. The others are for information, and `--quick` leaves them out. */
@@ -49,8 +50,13 @@ export const servers: Readonly<Record<string, Server>> = {
   "lane-auth": { ...lane, args: ["auth"], isNeeded: true },
 };
 
-export const allCases: readonly Case[] = Object.entries(servers).flatMap(([server, has]) =>
-  httpVersions.flatMap((http) => has[http].map((protocol) => ({ server, protocol, http }))),
+/** In this order they are measured: what is compared is close in time, and meets the machine in the same state. */
+export const allCases: readonly Case[] = httpVersions.flatMap((http) =>
+  protocols.flatMap((protocol) =>
+    Object.entries(servers)
+      .filter(([, has]) => has[http].includes(protocol))
+      .map(([server]) => ({ server, protocol, http })),
+  ),
 );
 
 /**

@@ -17,8 +17,8 @@ export interface Sample extends Load {
 
 /** A case and the medians of its runs. */
 export interface Row extends Case, Sample {
-  /** The run that the rest of the machine disturbed least, by each number alone. */
-  readonly best: Pick<Sample, "requestsPerSecond" | "cpuUs">;
+  /** CPU of the run that the rest of the machine disturbed least. */
+  readonly leastCpuUs: number;
   readonly samples: readonly Sample[];
 }
 
@@ -51,12 +51,10 @@ export async function measure(options: Options, pin: Pin, tell: (step: string) =
         bench.samples.push(await run(bench, requestsIn(options.runMs, bench.cpuUs)));
       }
     }
-    return benches.map(({ one, samples }) => ({
-      ...one,
-      ...medians(samples),
-      best: bestOf(samples),
-      samples,
-    }));
+    return benches.map(({ one, samples }) => {
+      const leastCpuUs = Math.min(...samples.map((sample) => sample.cpuUs));
+      return { ...one, ...medians(samples), leastCpuUs, samples };
+    });
   } finally {
     await Promise.all(benches.map(({ server }) => server.stop()));
     rmSync(folder, { recursive: true });
@@ -111,23 +109,17 @@ function requestsIn(cpuMs: number, cpuUs: number): number {
   return Math.max(500, Math.round((cpuMs * 1000) / cpuUs));
 }
 
-function medians(samples: readonly Sample[]): Sample {
-  const of = (pick: (sample: Sample) => number) => {
-    const sorted = samples.map(pick).sort((a, b) => a - b);
-    const middle = sorted.length >> 1;
-    return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-  };
-  return {
-    requestsPerSecond: of((sample) => sample.requestsPerSecond),
-    p50Ms: of((sample) => sample.p50Ms),
-    p99Ms: of((sample) => sample.p99Ms),
-    cpuUs: of((sample) => sample.cpuUs),
-  };
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-function bestOf(samples: readonly Sample[]): Row["best"] {
+function medians(samples: readonly Sample[]): Sample {
   return {
-    requestsPerSecond: Math.max(...samples.map((sample) => sample.requestsPerSecond)),
-    cpuUs: Math.min(...samples.map((sample) => sample.cpuUs)),
+    requestsPerSecond: median(samples.map((sample) => sample.requestsPerSecond)),
+    p50Ms: median(samples.map((sample) => sample.p50Ms)),
+    p99Ms: median(samples.map((sample) => sample.p99Ms)),
+    cpuUs: median(samples.map((sample) => sample.cpuUs)),
   };
 }

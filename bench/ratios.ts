@@ -1,13 +1,13 @@
 import { type HttpVersion, httpVersions, type Protocol, protocols } from "./cases.ts";
-import type { Row } from "./measure.ts";
+import { median, type Row } from "./measure.ts";
 
 /** Two rows set against each other. */
 export interface Ratio {
   readonly name: string;
   /** Of the medians. */
   readonly value: number;
-  /** Of the best runs: no target goes by it, but on a busy machine it is the steadier one. */
-  readonly best: number;
+  /** The median of the ratios within each round: on a machine that others use, the steadier one. */
+  readonly byRound: number;
   /** What is to be reached; none where the ratio is for information. */
   readonly target?: { readonly atLeast: number } | { readonly atMost: number };
 }
@@ -68,8 +68,9 @@ export function ratiosOf(rows: readonly Row[]): Ratio[] {
   ];
 }
 
-function divide(one: Row, other: Row, by: "requestsPerSecond" | "cpuUs"): Pick<Ratio, "value" | "best"> {
-  return { value: one[by] / other[by], best: one.best[by] / other.best[by] };
+function divide(one: Row, other: Row, by: "requestsPerSecond" | "cpuUs"): Pick<Ratio, "value" | "byRound"> {
+  const byRound = one.samples.map((sample, round) => sample[by] / other.samples[round]![by]);
+  return { value: one[by] / other[by], byRound: median(byRound) };
 }
 
 export function isReached({ value, target }: Ratio): boolean | undefined {

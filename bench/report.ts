@@ -4,7 +4,7 @@ import { isReached, type Ratio } from "./ratios.ts";
 export function rowsTable(rows: readonly Row[]): string {
   return table([
     ["server", "protocol", "HTTP", "requests/s", "p50 ms", "p99 ms", "CPU us/request", "least", "core"],
-    ...rows.map(({ server, protocol, http, requestsPerSecond, p50Ms, p99Ms, cpuUs, best }) => [
+    ...rows.map(({ server, protocol, http, requestsPerSecond, p50Ms, p99Ms, cpuUs, leastCpuUs }) => [
       server,
       protocol,
       http,
@@ -12,7 +12,7 @@ export function rowsTable(rows: readonly Row[]): string {
       p50Ms.toFixed(2),
       p99Ms.toFixed(2),
       cpuUs.toFixed(1),
-      best.cpuUs.toFixed(1),
+      leastCpuUs.toFixed(1),
       `${((requestsPerSecond * cpuUs) / 1e4).toFixed(0)}%`,
     ]),
   ]);
@@ -20,11 +20,11 @@ export function rowsTable(rows: readonly Row[]): string {
 
 export function ratiosTable(ratios: readonly Ratio[]): string {
   return table([
-    ["ratio", "medians", "best runs", "target", ""],
+    ["ratio", "medians", "by round", "target", ""],
     ...ratios.map((ratio) => [
       ratio.name,
       ratio.value.toFixed(2),
-      ratio.best.toFixed(2),
+      ratio.byRound.toFixed(2),
       targetText(ratio),
       verdict(ratio),
     ]),

@@ -9,17 +9,22 @@ import { clientCore, pinBy, whyUnpinned } from "./pin.ts";
 import { isReached, ratiosOf } from "./ratios.ts";
 import { ratiosTable, rowsTable } from "./report.ts";
 
-try {
-  const options = parseOptions(process.argv.slice(2));
-  if (options === "help") process.stdout.write(usage);
-  else await bench(options);
-} catch (error) {
-  console.error(error);
-  process.exitCode = 1;
+const prepared = prepare();
+if (prepared === "help") process.stdout.write(usage);
+else await bench(prepared.options, prepared.generator);
+
+/** Ends the process where there is something to be put right first. */
+function prepare() {
+  try {
+    const options = parseOptions(process.argv.slice(2));
+    return options === "help" ? options : { options, generator: loadGenerator() };
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(2);
+  }
 }
 
-async function bench(options: Options): Promise<void> {
-  const generator = loadGenerator();
+async function bench(options: Options, generator: string): Promise<void> {
   const unpinned = whyUnpinned();
   // The bench reads logs between the runs: on the client's side too.
   if (unpinned === undefined)

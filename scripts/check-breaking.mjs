@@ -14,10 +14,15 @@ if (main === undefined) {
   try {
     const archive = execFileSync("git", ["archive", main, "proto", "buf.yaml"], { maxBuffer: 64 << 20 });
     execFileSync("tar", ["-x", "-C", before], { input: archive });
-    // The module of google/api is not in git; it is the same on both sides.
-    for (const part of ["api", "rpc"]) {
-      const folder = join("node_modules", "google-proto-files", "google", part);
-      cpSync(folder, join(before, folder), { recursive: true });
+    // What comes from npm is not in git; it is the same on both sides.
+    for (const folder of [
+      "google-proto-files/google/api",
+      "google-proto-files/google/rpc",
+      "grpc-health-check/proto",
+      "@grpc/reflection/build/proto",
+    ]) {
+      const path = join("node_modules", folder);
+      cpSync(path, join(before, path), { recursive: true });
     }
     execFileSync("npx", ["--no-install", "buf", "breaking", "--against", before], { stdio: "inherit" });
   } finally {

@@ -12,7 +12,9 @@ function generateTs(schema) {
   file.print();
   file.print("/** The leading comment of each element that has one, by its full name. */");
   file.print("export const comments: Readonly<Record<string, string>> = {");
-  for (const desc of schema.files.flatMap(elementsOf)) {
+  // Nothing of grpc is served over REST, and so nothing of it is described.
+  const files = schema.files.filter(({ proto }) => !proto.package.startsWith("grpc."));
+  for (const desc of files.flatMap(elementsOf)) {
     const comment = getComments(desc).leading;
     if (comment) file.print("  ", JSON.stringify(nameOf(desc)), ": ", JSON.stringify(textOf(comment)), ",");
   }

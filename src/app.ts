@@ -1,4 +1,7 @@
 import { UserService } from "../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionV1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { Health } from "../gen/health/v1/health_pb.ts";
 import { createApiReference, type OAuthEndpoints } from "./api-reference.ts";
 import { type LocalIssuer, openLocalIssuer } from "./auth/local-issuer.ts";
 import { rules } from "./auth/permissions.ts";
@@ -9,7 +12,7 @@ import type { Config } from "./config.ts";
 import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/write.ts";
 import { createCors } from "./http/cors.ts";
-import { createPages, pageAt } from "./http/pages.ts";
+import { createPages, isReady, pageAt } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
 import { createLog, type Log } from "./log.ts";
 import { startCourier } from "./mail/courier.ts";
@@ -19,7 +22,9 @@ import type { OTPContext } from "./otp/context.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
 import { makePrivateFolder } from "./private-file.ts";
 import type { Parser } from "./services/call.ts";
+import { createHealth, type HealthService } from "./services/health.ts";
 import { createInterceptors, logCall } from "./services/interceptors.ts";
+import { createReflection } from "./services/reflection.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
 import { createEventFeed, type EventFeed } from "./user/event-feed.ts";
@@ -96,19 +101,25 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     cleanup.add({
       async [Symbol.asyncDispose]() {
         ready = false;
+        health.stop();
         // Or its streams would hold the drain up to the end.
         events.close();
         await server.close(drainMs);
       },
     });
 
+    const canServe = async () => ready && (await store.isReady());
+    const health = createHealth({
+      services: products.map(({ typeName }) => typeName),
+      isReady: () => isReady(canServe),
+    });
     const reference = createApiReference({
-      services: [UserService],
+      services: products,
       publicUrl,
       oauth: oauthOf(config, publicUrl),
     });
     const pages = createPages({
-      ready: async () => ready && (await store.isReady()),
+      ready: canServe,
       extra: new Map([...reference.pages, ...(mailbox?.pages ?? [])]),
     });
     const cors = createCors({ allowedOrigins: config.allowedOrigins });
@@ -117,6 +128,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       otp,
       events,
       publicUrl,
+      health,
       verifier: verifierOf(config, clock, localIssuer, log),
     });
     handler = (request, response) => {
@@ -175,17 +187,23 @@ interface UserWireParts {
   otp: OTPContext;
   events: EventFeed;
   publicUrl: string;
+  health: HealthService;
   verifier: ReturnType<typeof createVerifier>;
 }
 
 function createUserWire(
   config: Config,
-  { log, otp, events, publicUrl, verifier }: UserWireParts,
+  { log, otp, events, publicUrl, health, verifier }: UserWireParts,
 ): NodeHandler {
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
   const parsers = createUserParsers(config.policy);
+  const reflection = createReflection([...products, Health, ...reflections]) as object;
   return createWire({
-    services: [bind(UserService, createUserService({ otp, events, parsers, linkHosts }))],
+    services: [
+      bind(UserService, createUserService({ otp, events, parsers, linkHosts })),
+      bind(Health, health.implementation),
+      ...(config.reflection ? reflections.map((service) => bind(service, reflection)) : []),
+    ],
     aliases: publishedPaths,
     rpcOnRestPaths: true,
     interceptors: createInterceptors({
@@ -202,6 +220,12 @@ function createUserWire(
       logCall(log, { method: method && `${method.parent.name}.${method.name}`, ...refused }),
   });
 }
+
+/** The services of the product. */
+const products = [UserService];
+
+/** Of the same shape: clients ask for the one and then for the other. */
+const reflections = [ServerReflection, ServerReflectionV1Alpha];
 
 /** The paths of the published `zitadel.user.v3alpha` service whose messages have the same shape. */
 const publishedPaths = {

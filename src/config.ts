@@ -38,6 +38,8 @@ export interface Config {
     readonly tokenUrl: string;
     readonly scopes: readonly string[];
   };
+  /** Whether grpc.reflection tells clients the contract. */
+  readonly reflection: boolean;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly logLevel: (typeof logLevels)[number];
   readonly policy: Policy;
@@ -273,6 +275,7 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_OAUTH_AUTHORIZE_URL: v.optional(endpoint, "/oauth/v2/authorize"),
     COUNTERSIGN_OAUTH_TOKEN_URL: v.optional(endpoint, "/oauth/v2/token"),
     COUNTERSIGN_OAUTH_SCOPES: v.optional(list, "openid,urn:zitadel:iam:org:project:id:zitadel:aud"),
+    COUNTERSIGN_REFLECTION: v.optional(v.picklist(["on", "off"], "must be on or off"), "on"),
     COUNTERSIGN_TLS_CERT: v.optional(pem),
     COUNTERSIGN_TLS_KEY: v.optional(pem),
     COUNTERSIGN_LOG_LEVEL: v.optional(
@@ -447,6 +450,7 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
       tokenUrl: settings.COUNTERSIGN_OAUTH_TOKEN_URL ?? "",
       scopes: settings.COUNTERSIGN_OAUTH_SCOPES ?? [],
     },
+    reflection: settings.COUNTERSIGN_REFLECTION !== "off",
     tls: tls || undefined,
     logLevel: settings.COUNTERSIGN_LOG_LEVEL ?? "info",
     policy: toPolicy(settings),

@@ -35,6 +35,7 @@ Settings (environment):
   COUNTERSIGN_OAUTH_TOKEN_URL    the same (/oauth/v2/token)
   COUNTERSIGN_OAUTH_SCOPES       what they ask for there, comma separated
                                  (openid,urn:zitadel:iam:org:project:id:zitadel:aud)
+  COUNTERSIGN_REFLECTION         on or off: whether gRPC clients are told the contract (on)
   COUNTERSIGN_TLS_CERT *         PEM text, or the path of a PEM file
   COUNTERSIGN_TLS_KEY *          PEM text, or the path of a PEM file
   COUNTERSIGN_LOG_LEVEL          trace, debug, info, warn, error, fatal or silent (info)

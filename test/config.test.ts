@@ -35,6 +35,7 @@ describe("serve", () => {
       publicUrl: "https://otp.example.com",
       issuers: [{ issuer: "https://id.example.com" }],
       trustLocalIssuer: false,
+      reflection: true,
       mailFrom: { name: "Example", address: "codes@example.com" },
       allowedOrigins: [],
       tls: undefined,

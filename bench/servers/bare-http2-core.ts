@@ -15,8 +15,12 @@ function echoFrame(stream: ServerHttp2Stream): void {
 function echoJson(stream: ServerHttp2Stream): void {
   readAll(stream, (body) => {
     const { text } = JSON.parse(body.toString());
-    const reply = Buffer.from(JSON.stringify({ text }));
-    stream.respond({ ":status": 200, "content-type": "application/json", "content-length": reply.length });
+    const reply = JSON.stringify({ text });
+    stream.respond({
+      ":status": 200,
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(reply),
+    });
     stream.end(reply);
   });
 }

@@ -13,8 +13,13 @@ export interface Rule {
   readonly self: boolean;
 }
 
-/** Every method of the contract, by `Service.Method`. A method that is not here cannot be called. */
-export const rules: Readonly<Record<string, Rule>> = {
+/** Every method that is served, by `Service.Method`. A method that is not here cannot be called. */
+export const rules: Readonly<Record<string, Rule | "public">> = {
+  // Load balancers have no token, and the contract is no secret.
+  "Health.Check": "public",
+  "Health.List": "public",
+  "Health.Watch": "public",
+  "ServerReflection.ServerReflectionInfo": "public",
   "UserService.AddOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
   "UserService.VerifyOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
   "UserService.ResendOTPEmailCode": { anyOf: ["user.write"], target: "user", self: true },

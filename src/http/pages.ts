@@ -65,8 +65,8 @@ function readiness(ready: boolean): Reply {
   return { status: ready ? 200 : 503, headers, body: JSON.stringify({ ready }) };
 }
 
-/** Never rejects. */
-async function isReady(ready: () => Promise<boolean>): Promise<boolean> {
+/** Asks whether calls can be served, for 2 seconds at most. It never rejects. */
+export async function isReady(ready: () => Promise<boolean>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
     timer = setTimeout(resolve, readyTimeoutMs, false);

@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import type { Clock } from "../clock.ts";
 import type { Store } from "../db/open.ts";
-import { invalidArgument, unavailable } from "../errors.ts";
+import { invalidArgument, resourceExhausted } from "../errors.ts";
 import type { Event } from "./event.ts";
 import type { Organizations } from "./list-users.ts";
 
@@ -11,7 +11,7 @@ export interface EventFeed {
    * The events behind a position, and then those to come, each once and in their order. It begins with where it stands,
    * and ends by itself after a while, or when the feed is closed: to be gone on with from the last position.
    *
-   * @throws INVALID_ARGUMENT (the trail does not go as far), UNAVAILABLE (too many watch).
+   * @throws INVALID_ARGUMENT (the trail does not go as far), RESOURCE_EXHAUSTED (too many watch).
    */
   watch(options: WatchOptions): AsyncGenerator<Watched>;
   /** Ends all watching. */
@@ -143,5 +143,5 @@ function aheadOfTrail() {
 }
 
 function tooManyWatchers() {
-  return unavailable("WATCHERS_LIMIT_REACHED", "too many watch at this process: try again", 10_000);
+  return resourceExhausted("WATCHERS_EXHAUSTED", "too many watch at this process: try again", 10_000);
 }

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { Health } from "../../gen/health/v1/health_pb.ts";
 import { accessToOrganization, accessToUser, type Rule, rules } from "../../src/auth/permissions.ts";
 import type { Permission, Principal } from "../../src/auth/principal.ts";
 import { type Protocol, protocols, startTestApp, type TestApp, type UserClient } from "../support/app.ts";
@@ -15,7 +17,8 @@ function principal(subject: string, grants: Partial<Record<Permission, "all" | s
 
 describe("the rules", () => {
   it("name every method, and no method that is not there", () => {
-    const methods = UserService.methods.map((method) => `UserService.${method.name}`);
+    const served = [UserService, Health, ServerReflection];
+    const methods = served.flatMap(({ name, methods }) => methods.map((method) => `${name}.${method.name}`));
     expect(Object.keys(rules).sort()).toEqual(methods.sort());
   });
 
@@ -43,7 +46,7 @@ describe("the rules", () => {
   });
 
   it("let nobody create users in another organization", () => {
-    const create = rules["UserService.CreateUser"]!;
+    const create = rules["UserService.CreateUser"] as Rule;
     expect(accessToOrganization(principal("s", { "user.write": ["o"] }), create, "o")).toBe("granted");
     expect(accessToOrganization(principal("s", { "user.write": ["o"] }), create, "p")).toBe("denied");
     expect(accessToOrganization(principal("o", {}), create, "o")).toBe("denied");

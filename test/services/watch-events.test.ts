@@ -17,22 +17,6 @@ function watch(client: UserClient, request: { afterPosition?: string } = {}) {
   return { next, end: () => ending.abort() };
 }
 
-describe("WatchEvents", () => {
-  it("refuses a call without a message", async () => {
-    const test = await startTestApp();
-    const reply = await fetch(`${test.origin}/countersign.user.v3alpha.UserService/WatchEvents`, {
-      method: "POST",
-      headers: {
-        authorization: `Bearer ${await test.token("s", { permissions: ["user.read"] })}`,
-        "content-type": "application/connect+json",
-      },
-      body: new Uint8Array(0),
-    });
-    const end = Buffer.from(await reply.arrayBuffer()).subarray(5);
-    expect(JSON.parse(end.toString())).toMatchObject({ error: { code: "invalid_argument" } });
-  });
-});
-
 describe("WatchEvents over REST", () => {
   it("is a line of JSON for each message", async () => {
     const test = await startTestApp();

@@ -152,7 +152,7 @@ describe("a feed of events", () => {
     const refused = await start(feed)
       .next()
       .catch((error: unknown) => error);
-    expect(refused instanceof ConnectError && reasonOf(refused)).toBe("WATCHERS_LIMIT_REACHED");
+    expect(refused instanceof ConnectError && reasonOf(refused)).toBe("WATCHERS_EXHAUSTED");
     await watchers[0]?.watch.return(undefined);
     expect(await start(feed).next()).toBe("- 0");
   });

@@ -1,0 +1,125 @@
+import { type DescFile, type DescService, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { nestedTypes } from "@bufbuild/protobuf/reflect";
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { Code, type ServiceImpl } from "@connectrpc/connect";
+import type {
+  ServerReflection,
+  ServerReflectionRequest,
+  ServerReflectionResponseSchema,
+} from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+
+type Answer = MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"];
+
+/**
+ * grpc.reflection.v1 (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md) over the descriptors of what is
+ * served. v1alpha has messages of the same shape, and is served by the same methods.
+ *
+ * A file is sent with all that it imports, and once a stream.
+ */
+export function createReflection(services: readonly DescService[]): ServiceImpl<typeof ServerReflection> {
+  const index = indexOf(services.map(({ file }) => file));
+  const names = services.map(({ typeName }) => ({ name: typeName }));
+  return {
+    async *serverReflectionInfo(requests) {
+      const sent = new Set<DescFile>();
+      for await (const request of requests) {
+        const { host, messageRequest } = request;
+        const messageResponse = answer(messageRequest, index, names, sent);
+        yield { validHost: host, originalRequest: { host, messageRequest }, messageResponse };
+      }
+    },
+  };
+}
+
+function answer(
+  request: ServerReflectionRequest["messageRequest"],
+  index: Index,
+  services: { name: string }[],
+  sent: Set<DescFile>,
+): Answer {
+  switch (request.case) {
+    case "listServices":
+      return { case: "listServicesResponse", value: { service: services } };
+    case "fileByFilename":
+      return filesFrom(index.files.get(request.value), sent);
+    case "fileContainingSymbol":
+      return filesFrom(index.symbols.get(request.value), sent);
+    case "fileContainingExtension": {
+      const { containingType, extensionNumber } = request.value;
+      return filesFrom(index.extensions.get(containingType)?.get(extensionNumber), sent);
+    }
+    case "allExtensionNumbersOfType": {
+      const baseTypeName = request.value;
+      const extensions = index.extensions.get(baseTypeName);
+      if (!extensions && !index.symbols.has(baseTypeName)) return notFound;
+      const extensionNumber = [...(extensions?.keys() ?? [])].sort((a, b) => a - b);
+      return { case: "allExtensionNumbersResponse", value: { baseTypeName, extensionNumber } };
+    }
+    default:
+      return failure(Code.InvalidArgument, "the request asks for nothing: set one of its fields");
+  }
+}
+
+function filesFrom(file: DescFile | undefined, sent: Set<DescFile>): Answer {
+  if (!file) return notFound;
+  const files = withImports(file).filter((one) => one === file || !sent.has(one));
+  for (const one of files) sent.add(one);
+  const fileDescriptorProto = files.map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
+  return { case: "fileDescriptorResponse", value: { fileDescriptorProto } };
+}
+
+function failure(errorCode: Code, errorMessage: string): Answer {
+  return { case: "errorResponse", value: { errorCode, errorMessage } };
+}
+
+const notFound = failure(Code.NotFound, "there is nothing of that name here: ask for the list of services");
+
+/** What can be asked for. Names are full, without a leading dot. */
+interface Index {
+  readonly files: ReadonlyMap<string, DescFile>;
+  readonly symbols: ReadonlyMap<string, DescFile>;
+  /** By the extended message, then by number. */
+  readonly extensions: ReadonlyMap<string, ReadonlyMap<number, DescFile>>;
+}
+
+function indexOf(roots: readonly DescFile[]): Index {
+  const files = new Map<string, DescFile>();
+  const symbols = new Map<string, DescFile>();
+  const extensions = new Map<string, Map<number, DescFile>>();
+  for (const file of new Set(roots.flatMap(withImports))) {
+    files.set(file.proto.name, file);
+    for (const desc of nestedTypes(file)) {
+      symbols.set(desc.typeName, file);
+      for (const member of membersOf(desc)) symbols.set(member, file);
+      if (desc.kind !== "extension") continue;
+      const byNumber = extensions.get(desc.extendee.typeName) ?? new Map<number, DescFile>();
+      extensions.set(desc.extendee.typeName, byNumber.set(desc.number, file));
+    }
+  }
+  return { files, symbols, extensions };
+}
+
+type Nested = ReturnType<typeof nestedTypes> extends Iterable<infer T> ? T : never;
+
+/** Names within the name of what has them; those of the values of an enum are beside it, as in descriptor.proto. */
+function membersOf(desc: Nested): string[] {
+  switch (desc.kind) {
+    case "service":
+      return desc.methods.map(({ name }) => `${desc.typeName}.${name}`);
+    case "message":
+      return [...desc.fields, ...desc.oneofs].map(({ name }) => `${desc.typeName}.${name}`);
+    case "enum": {
+      const scope = desc.typeName.slice(0, desc.typeName.lastIndexOf(".") + 1);
+      return desc.values.map(({ name }) => scope + name);
+    }
+    default:
+      return [];
+  }
+}
+
+/** The file, and behind it whatever it imports. */
+function withImports(file: DescFile): DescFile[] {
+  const all = new Set([file]);
+  for (const one of all) for (const dependency of one.dependencies) all.add(dependency);
+  return [...all];
+}
