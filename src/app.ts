@@ -27,8 +27,9 @@ import { createInterceptors, logCall } from "./services/interceptors.ts";
 import { createReflection } from "./services/reflection.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
+import { createEventFeed, type EventFeed } from "./user/event-feed.ts";
 import { findUser } from "./user/user.ts";
-import { bind, createWire, protocolOf } from "./wire/wire.ts";
+import { bind, createWire, peerAddress, protocolOf } from "./wire/wire.ts";
 
 /** The running service. */
 export interface App extends AsyncDisposable {
@@ -96,10 +97,13 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const courier = cleanup.add(
       startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, identity, row) }),
     );
+    const events = createEventFeed(store, clock);
     cleanup.add({
       async [Symbol.asyncDispose]() {
         ready = false;
         health.stop();
+        // Or its streams would hold the drain up to the end.
+        events.close();
         await server.close(drainMs);
       },
     });
@@ -122,6 +126,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const wire = createUserWire(config, {
       log,
       otp,
+      events,
       publicUrl,
       health,
       verifier: verifierOf(config, clock, localIssuer, log),
@@ -180,6 +185,7 @@ function oauthOf({ oauth, issuers }: Config, publicUrl: string): OAuthEndpoints 
 interface UserWireParts {
   log: Log;
   otp: OTPContext;
+  events: EventFeed;
   publicUrl: string;
   health: HealthService;
   verifier: ReturnType<typeof createVerifier>;
@@ -187,14 +193,14 @@ interface UserWireParts {
 
 function createUserWire(
   config: Config,
-  { log, otp, publicUrl, health, verifier }: UserWireParts,
+  { log, otp, events, publicUrl, health, verifier }: UserWireParts,
 ): NodeHandler {
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
   const parsers = createUserParsers(config.policy);
   const reflection = createReflection([...products, Health, ...reflections]) as object;
   return createWire({
     services: [
-      bind(UserService, createUserService({ otp, parsers, linkHosts })),
+      bind(UserService, createUserService({ otp, events, parsers, linkHosts })),
       bind(Health, health.implementation),
       ...(config.reflection ? reflections.map((service) => bind(service, reflection)) : []),
     ],
@@ -208,6 +214,7 @@ function createUserWire(
       rules,
       parsers: parsersByMethod(parsers),
       protocolOf,
+      clientAddressOf: (request) => request.contextValues.get(peerAddress),
     }),
     onRefused: ({ method, ...refused }) =>
       logCall(log, { method: method && `${method.parent.name}.${method.name}`, ...refused }),
@@ -224,6 +231,7 @@ const reflections = [ServerReflection, ServerReflectionV1Alpha];
 const publishedPaths = {
   "/zitadel.user.v3alpha.UserService/AddOTPEmailAuthenticator": UserService.method.addOTPEmail,
   "/zitadel.user.v3alpha.UserService/VerifyOTPEmailRegistration": UserService.method.verifyOTPEmail,
+  "/zitadel.user.v3alpha.UserService/RemoveOTPEmailAuthenticator": UserService.method.removeOTPEmail,
 };
 
 function parsersByMethod(parsers: ReturnType<typeof createUserParsers>): Record<string, Parser> {

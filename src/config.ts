@@ -282,6 +282,7 @@ function schemaOf(mode: Mode) {
       v.picklist(logLevels, `must be one of ${logLevels.join(", ")}`),
       "info",
     ),
+    COUNTERSIGN_OTP_EMAILS_MAX: v.optional(integer(1, 100), "10"),
     COUNTERSIGN_CODE_ALPHABET: v.optional(
       v.picklist(["crockford", "digits"], "must be crockford or digits"),
       "crockford",
@@ -398,8 +399,9 @@ function unsafePolicy(settings: Partial<Settings>): string[] {
 }
 
 function toPolicy(settings: Partial<Settings>): Policy {
-  const { enrolment, lockMsMin, lockMsMax } = defaultPolicy;
+  const { otpEmailsMax, enrolment, lockMsMin, lockMsMax } = defaultPolicy;
   return {
+    otpEmailsMax: settings.COUNTERSIGN_OTP_EMAILS_MAX ?? otpEmailsMax,
     enrolment: {
       format: {
         alphabet: settings.COUNTERSIGN_CODE_ALPHABET ?? enrolment.format.alphabet,

@@ -39,6 +39,7 @@ Settings (environment):
   COUNTERSIGN_TLS_CERT *         PEM text, or the path of a PEM file
   COUNTERSIGN_TLS_KEY *          PEM text, or the path of a PEM file
   COUNTERSIGN_LOG_LEVEL          trace, debug, info, warn, error, fatal or silent (info)
+  COUNTERSIGN_OTP_EMAILS_MAX     authenticators that a user may have (10)
   COUNTERSIGN_CODE_ALPHABET      crockford or digits (crockford)
   COUNTERSIGN_CODE_LENGTH        characters of a code (8)
   COUNTERSIGN_CODE_TTL           how long a code lives, 30s to 10m (10m)

@@ -40,6 +40,7 @@ describe("serve", () => {
       allowedOrigins: [],
       tls: undefined,
       policy: {
+        otpEmailsMax: 10,
         enrolment: { format: { alphabet: "crockford", length: 8 }, codeTtlMs: 600_000, attemptsMax: 5 },
         lockMsMin: 300_000,
         lockMsMax: 86_400_000,
@@ -72,6 +73,11 @@ describe("serve", () => {
       "one key id twice",
       { COUNTERSIGN_KEYS: `k1:${key},k1:${key}` },
       /^COUNTERSIGN_KEYS must not use a key id twice/,
+    ],
+    [
+      "no room for authenticators",
+      { COUNTERSIGN_OTP_EMAILS_MAX: "0" },
+      /^COUNTERSIGN_OTP_EMAILS_MAX must be at least 1/,
     ],
     [
       "a public URL in clear text",

@@ -46,6 +46,14 @@ describe("the messages are wire-compatible with the published ones", () => {
       ],
     ],
     [
+      "RemoveOTPEmailRequest",
+      [
+        ["user_id", 1, "userId"],
+        ["otp_email_id", 2, "otpEmailId"],
+      ],
+    ],
+    ["RemoveOTPEmailResponse", [["details", 1, "details"]]],
+    [
       "VerifyOTPEmailRequest",
       [
         ["user_id", 1, "userId"],
@@ -131,8 +139,21 @@ describe("the messages are wire-compatible with the published ones", () => {
     expect(paths).toEqual([
       ["AddOTPEmail", "post", "/v3alpha/users/{user_id}/otp_email", "*"],
       ["VerifyOTPEmail", "post", "/v3alpha/users/{user_id}/otp_email/{otp_email_id}/verify", "*"],
+      ["ResendOTPEmailCode", "post", "/v3alpha/users/{user_id}/otp_email/{otp_email_id}/resend", "*"],
+      ["ListOTPEmails", "get", "/v3alpha/users/{user_id}/otp_email", ""],
+      ["GetOTPEmail", "get", "/v3alpha/users/{user_id}/otp_email/{otp_email_id}", ""],
+      ["RemoveOTPEmail", "delete", "/v3alpha/users/{user_id}/otp_email/{otp_email_id}", ""],
+      ["UnlockOTPEmail", "post", "/v3alpha/users/{user_id}/otp_email/{otp_email_id}/unlock", "*"],
       ["CreateUser", "post", "/v3alpha/users", "*"],
       ["GetUserByID", "get", "/v3alpha/users/{user_id}", ""],
+      ["ListUsers", "post", "/v3alpha/users/search", "*"],
+      ["DeactivateUser", "post", "/v3alpha/users/{user_id}/deactivate", "*"],
+      ["ReactivateUser", "post", "/v3alpha/users/{user_id}/reactivate", "*"],
+      ["LockUser", "post", "/v3alpha/users/{user_id}/lock", "*"],
+      ["UnlockUser", "post", "/v3alpha/users/{user_id}/unlock", "*"],
+      ["DeleteUser", "delete", "/v3alpha/users/{user_id}", ""],
+      ["ListEvents", "get", "/v3alpha/users/{user_id}/events", ""],
+      ["WatchEvents", "get", "/v3alpha/events:watch", ""],
     ]);
   });
 });
@@ -146,7 +167,7 @@ describe("the comments are the reference", () => {
         ...text.matchAll(/((?: *\/\/.*\n)*) *(?:optional |repeated )?[\w.]+ (\w+) = \d+(?: \[|;)/g),
       ].map(([, comment = "", field = ""]) => ({ field, comment }));
     });
-    const values = /^USER_STATE_/;
+    const values = /^(USER|DELIVERY)_STATE_/;
     expect(fields.length).toBeGreaterThan(30);
     for (const { field, comment } of fields.filter(({ field }) => !values.test(field))) {
       expect(comment, field).toMatch(/^ *\/\/ \w/);

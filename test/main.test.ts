@@ -192,7 +192,9 @@ describe("TLS", () => {
 describe("countersign migrate", () => {
   it("says what it ran, and then that there is nothing to do", async () => {
     const data = dataFolder();
-    expect((await runCommand(["migrate"], data)).stdout).toBe("ran 0001-users-and-otp-emails\n");
+    expect((await runCommand(["migrate"], data)).stdout).toBe(
+      "ran 0001-users-and-otp-emails, 0002-lifecycle\n",
+    );
     expect((await runCommand(["migrate"], data)).stdout).toBe("the database is up to date\n");
   });
 });
@@ -300,7 +302,23 @@ describe("two processes on one database", () => {
       );
       expect(outcomes.filter((o) => o === "OK")).toHaveLength(1);
       expect(await outcomeOf(verify(b))).toBe("CODE_USED");
+      await a.removeOTPEmail({ userId: "demo-user", otpEmailId });
     }
+  });
+
+  it("add at most 10 authenticators of 50 at once", async () => {
+    const [a, b] = await startTwo();
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => {
+        const email = {
+          address: `mini-${i}@mouse.com`,
+          verification: { case: "returnCode", value: {} },
+        } as const;
+        return outcomeOf((i % 2 ? a : b).addOTPEmail({ userId: "demo-user", email }));
+      }),
+    );
+    expect(outcomes.filter((o) => o === "OK")).toHaveLength(10);
+    expect(outcomes.filter((o) => o === "OTP_EMAIL_LIMIT_REACHED")).toHaveLength(40);
   });
 
   it("add one authenticator for one address", async () => {

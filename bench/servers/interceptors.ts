@@ -38,6 +38,7 @@ export async function realInterceptors(
       "EchoService.Echo": (message: Text) => ({ orgId, text: requireText(message.text, "text") }),
     },
     protocolOf,
+    clientAddressOf: () => undefined,
   });
   return { interceptors, headers: { authorization: `Bearer ${token}` } };
 }

@@ -4,8 +4,11 @@ import { mayAnywhere, mayIn, type Permission, type Principal } from "./principal
 export interface Rule {
   /** Any of these in the organization lets everything through. */
   readonly anyOf: readonly Permission[];
-  /** Whose organization: that of the user that the message names, or the one that it names itself. */
-  readonly target: "user" | "organization";
+  /**
+   * Whose organization: that of the user that the message names, or the one that it names itself. `organizations`: the
+   * one that it names, or else all in which the caller has a permission.
+   */
+  readonly target: "user" | "organization" | "organizations";
   /** Whether the user itself (token subject = `user_id`) may call it too. */
   readonly self: boolean;
 }
@@ -19,8 +22,31 @@ export const rules: Readonly<Record<string, Rule | "public">> = {
   "ServerReflection.ServerReflectionInfo": "public",
   "UserService.AddOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
   "UserService.VerifyOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
+  "UserService.ResendOTPEmailCode": { anyOf: ["user.write"], target: "user", self: true },
+  // With otp.challenge alone the addresses are masked.
+  "UserService.ListOTPEmails": {
+    anyOf: ["user.read", "user.write", "otp.challenge"],
+    target: "user",
+    self: true,
+  },
+  "UserService.GetOTPEmail": {
+    anyOf: ["user.read", "user.write", "otp.challenge"],
+    target: "user",
+    self: true,
+  },
+  "UserService.RemoveOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
+  "UserService.UnlockOTPEmail": { anyOf: ["user.write"], target: "user", self: false },
   "UserService.CreateUser": { anyOf: ["user.write"], target: "organization", self: false },
   "UserService.GetUserByID": { anyOf: ["user.read", "user.write"], target: "user", self: true },
+  "UserService.ListUsers": { anyOf: ["user.read", "user.write"], target: "organizations", self: false },
+  "UserService.DeactivateUser": { anyOf: ["user.write"], target: "user", self: false },
+  "UserService.ReactivateUser": { anyOf: ["user.write"], target: "user", self: false },
+  "UserService.LockUser": { anyOf: ["user.write"], target: "user", self: false },
+  "UserService.UnlockUser": { anyOf: ["user.write"], target: "user", self: false },
+  // Not the user itself: the trail tells where administrators call from, and why.
+  "UserService.ListEvents": { anyOf: ["user.read", "user.write"], target: "user", self: false },
+  "UserService.WatchEvents": { anyOf: ["user.read", "user.write"], target: "organizations", self: false },
+  "UserService.DeleteUser": { anyOf: ["user.write"], target: "user", self: false },
 };
 
 /**
@@ -46,6 +72,11 @@ export function accessToUser(
   }
   if (rule.self && principal.subject === userId) return "self";
   return rule.anyOf.some((permission) => mayAnywhere(principal, permission)) ? "hidden" : "denied";
+}
+
+/** To whatever the caller has, in any organization. */
+export function accessToOwnOrganizations(principal: Principal, rule: Rule): Access {
+  return rule.anyOf.some((permission) => mayAnywhere(principal, permission)) ? "granted" : "denied";
 }
 
 /** Organizations are not hidden: a caller names its own. */

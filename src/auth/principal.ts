@@ -24,6 +24,20 @@ export function mayAnywhere(principal: Principal, permission: Permission): boole
   return principal.grants.has(permission);
 }
 
+/** The organizations in which the principal holds any of the permissions. */
+export function organizationsOf(
+  principal: Principal,
+  anyOf: readonly Permission[],
+): "all" | ReadonlySet<string> {
+  const orgIds = new Set<string>();
+  for (const permission of anyOf) {
+    const orgs = principal.grants.get(permission);
+    if (orgs === "all") return "all";
+    for (const orgId of orgs ?? []) orgIds.add(orgId);
+  }
+  return orgIds;
+}
+
 /** The claim in which ZITADEL asserts roles: `{ permission: { orgId: anything } }`. */
 export const defaultRolesClaim = "urn:zitadel:iam:org:project:roles";
 

@@ -8,6 +8,8 @@ import { createWriter, type Write } from "./write.ts";
 export interface Store extends AsyncDisposable {
   readonly db: Kysely<DB>;
   readonly write: Write;
+  /** Calls the listener after each commit of this process. Returns how to stop that. It must not throw. */
+  onCommit(listener: () => void): () => void;
   /** Runs the migrations that are missing and returns their names. */
   migrate(): Promise<string[]>;
   /** Whether the database answers and every migration has run. Never rejects. */
@@ -22,9 +24,19 @@ export interface Store extends AsyncDisposable {
  */
 export function openStore(url: string): Store {
   const db = new Kysely<DB>({ dialect: dialectOf(url) });
+  const write = createWriter(db);
+  const listeners = new Set<() => void>();
   return {
     db,
-    write: createWriter(db),
+    async write(work) {
+      const result = await write(work);
+      for (const listener of listeners) listener();
+      return result;
+    },
+    onCommit(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     migrate: () => migrate(db),
     async isReady() {
       try {

@@ -1,4 +1,4 @@
-import type { ColumnType, Insertable, Selectable } from "kysely";
+import type { ColumnType, GeneratedAlways, Insertable, Selectable } from "kysely";
 
 /**
  * The tables. Times are milliseconds since the Unix epoch. Ids made by this service are 63-bit,
@@ -8,6 +8,7 @@ export interface DB {
   users: UsersTable;
   events: EventsTable;
   otp_emails: OTPEmailsTable;
+  spent_attempts: SpentAttemptsTable;
   outbox: OutboxTable;
 }
 
@@ -25,14 +26,24 @@ export interface UsersTable {
   change_time: number;
 }
 
-/** What happened to a user, in order. Never a code, a token or an address. */
+/** What happened to users, in order. Never a code, a token or an email address. It outlives the users. */
 export interface EventsTable {
+  /**
+   * Its place in the whole trail, given by the database. SQLite has one writer at a time, so that who has read up to a
+   * position has seen everything before it. (With many writers a lower position can be committed after a higher one.)
+   */
+  position: GeneratedAlways<number>;
+  org_id: Fixed<string>;
   user_id: Fixed<string>;
   sequence: Fixed<number>;
   type: Fixed<string>;
   time: Fixed<number>;
   /** The subject of the token that asked for it. */
   actor: Fixed<string>;
+  /** Where the call came from, if that is known. Forgotten with the user if it was the user's own. */
+  client_address: string | null;
+  /** In the words of whoever asked for it. */
+  reason: Fixed<string | null>;
   /** A small JSON object. */
   data: Fixed<string>;
 }
@@ -54,8 +65,27 @@ export interface OTPEmailsTable {
   /** How often this authenticator was locked since the last right code. */
   lock_count: number;
   locked_until: number | null;
+  /** When a code of it was last accepted. */
+  last_use_time: number | null;
+  /** The last mail that was settled, and what came of it. Null together. One that still waits is in the outbox. */
+  mail_id: string | null;
+  mail_state: "sent" | "failed" | "suppressed" | null;
+  mail_create_time: number | null;
+  mail_settle_time: number | null;
+  /** As in the outbox. */
+  mail_reason: string | null;
   create_time: Fixed<number>;
   change_time: number;
+}
+
+/** The wrong attempts at addresses that were removed. Who adds an address again goes on with them. */
+export interface SpentAttemptsTable {
+  user_id: Fixed<string>;
+  /** SHA-256: who removes an address does not expect it to be kept. */
+  address_hash: Fixed<Uint8Array>;
+  attempts: number;
+  lock_count: number;
+  locked_until: number | null;
 }
 
 export type MailState = "queued" | "sent" | "failed" | "dropped";
@@ -87,6 +117,7 @@ export interface OutboxTable {
   reason: string | null;
 }
 
+export type EventRow = Selectable<EventsTable>;
 export type UserRow = Selectable<UsersTable>;
 export type OTPEmailRow = Selectable<OTPEmailsTable>;
 export type OutboxRow = Selectable<OutboxTable>;

@@ -113,7 +113,10 @@ export function startCourier(options: CourierOptions): Courier {
     if (aborting.signal.aborted && outcome.kind === "retry") return release(store, row);
     const settled = await record(row, outcome);
     if (settled) return report(row, settled.state, settled.reason, startTime);
-    log.warn({ mailId: row.mail_id, outcome: outcome.kind }, "a mail was taken over while it was under way");
+    log.warn(
+      { mailId: row.mail_id, outcome: outcome.kind },
+      "a mail was taken over or removed while it was under way",
+    );
   }
 
   async function handOver(row: OutboxRow): Promise<Outcome> {

@@ -1,7 +1,7 @@
 import type { ExpressionBuilder, Kysely, Transaction } from "kysely";
 import { makeId, makeRandomId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
-import type { DB, MailState, OutboxRow } from "../db/schema.ts";
+import type { DB, MailState, OTPEmailRow, OutboxRow } from "../db/schema.ts";
 
 export interface NewMail {
   readonly purpose: string;
@@ -94,10 +94,11 @@ async function dropSuperseded(trx: Transaction<DB>, now: number, mail: NewMail):
  * then the courier that took them is dead, and its mails are taken over. Mails whose code has died are dropped instead.
  */
 export async function claim(store: Store, now: number, wanted: Claim): Promise<OutboxRow[]> {
-  const { expired, claimed } = await store.write(async (trx) => ({
-    expired: await dropExpired(trx, now),
-    claimed: await lease(trx, now, wanted),
-  }));
+  const { expired, claimed } = await store.write(async (trx) => {
+    const expired = await dropExpired(trx, now);
+    for (const row of expired) await keepStatus(trx, row);
+    return { expired, claimed: await lease(trx, now, wanted) };
+  });
   if (expired.length > 0) wanted.onExpired?.(expired);
   // RETURNING has no order of its own.
   return claimed.sort((a, b) => a.next_attempt_time - b.next_attempt_time);
@@ -189,14 +190,74 @@ export async function settle(
   outcome: Outcome,
 ): Promise<Settled | undefined> {
   const change = changeOf(now, row, outcome);
-  const updated = await store.write((trx) =>
-    trx
+  return store.write(async (trx) => {
+    const updated = await trx
       .updateTable("outbox")
       .set(change)
       .where((eb) => isHeld(eb, row))
-      .executeTakeFirst(),
+      .returningAll()
+      .executeTakeFirst();
+    if (!updated) return undefined;
+    await keepStatus(trx, updated);
+    return { state: updated.state, reason: updated.reason };
+  });
+}
+
+/** How far a mail has come, as the users of the service are told. Times are milliseconds since the epoch. */
+export interface MailStatus {
+  /** `deferred`: it could not be handed over yet and is tried again. `suppressed`: it was no longer wanted. */
+  readonly state: "queued" | "deferred" | "sent" | "failed" | "suppressed";
+  readonly createTime: number;
+  /** Null while it waits. */
+  readonly settleTime: number | null;
+  /** Why it is not sent (yet): reply code and enhanced status, never the server's words. */
+  readonly reason: string | null;
+}
+
+/** The mails that wait, by authenticator: the newest of each. */
+export async function waitingMails(
+  db: Kysely<DB>,
+  otpEmailIds: readonly string[],
+): Promise<ReadonlyMap<string, MailStatus>> {
+  if (otpEmailIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom("outbox")
+    .select(["otp_email_id", "create_time", "reason"])
+    .where("otp_email_id", "in", otpEmailIds)
+    .where("state", "=", "queued")
+    .orderBy("mail_id")
+    .execute();
+  return new Map(
+    rows.map(({ otp_email_id, create_time, reason }) => [
+      otp_email_id,
+      { state: reason === null ? "queued" : "deferred", createTime: create_time, settleTime: null, reason },
+    ]),
   );
-  return updated.numUpdatedRows === 1n ? { state: change.state, reason: change.reason } : undefined;
+}
+
+/** Keeps what came of a mail with its authenticator, unless a newer mail was settled before. One that waits is left. */
+async function keepStatus(trx: Transaction<DB>, mail: OutboxRow): Promise<void> {
+  const state = keptState(mail);
+  if (state === undefined) return;
+  await trx
+    .updateTable("otp_emails")
+    .set({
+      mail_id: mail.mail_id,
+      mail_state: state,
+      mail_create_time: mail.create_time,
+      mail_settle_time: mail.settle_time,
+      mail_reason: mail.reason,
+    })
+    .where("otp_email_id", "=", mail.otp_email_id)
+    .where((eb) => eb.or([eb("mail_id", "is", null), eb("mail_id", "<=", mail.mail_id)]))
+    .execute();
+}
+
+function keptState({ state, reason }: OutboxRow): OTPEmailRow["mail_state"] | undefined {
+  if (state === "queued") return undefined;
+  if (state !== "dropped") return state;
+  // Its code died while it waited: nobody decided against it.
+  return reason === "expired" ? "failed" : "suppressed";
 }
 
 /** Gives a claimed mail back as it was, for anyone to claim at once. */

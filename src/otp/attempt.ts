@@ -1,20 +1,21 @@
-import { sql } from "kysely";
+import { type ExpressionBuilder, sql } from "kysely";
 import { isId } from "../db/id.ts";
-import type { UserRow } from "../db/schema.ts";
-import { failedPrecondition, invalidArgument, notFound } from "../errors.ts";
-import { appendEvent, type Details } from "../user/event.ts";
+import type { DB, UserRow } from "../db/schema.ts";
+import { failedPrecondition, invalidArgument } from "../errors.ts";
+import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import { codesEqual, normalizeCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { enrolmentCode, type LiveCode } from "./live-code.ts";
-import { attemptsExhausted, noFailures } from "./otp-email.ts";
+import { noFailures } from "./otp-email.ts";
+import { noCode } from "./pending-code.ts";
 import type { Policy } from "./policy.ts";
+import { attemptsExhausted, otpEmailNotFound } from "./refusals.ts";
 
-export interface VerifyOTPEmail {
+export interface VerifyOTPEmail extends Cause {
   readonly otpEmailId: string;
   /** As `parseEnrolmentCode` returned it. */
   readonly code: string;
-  readonly actor: string;
 }
 
 /**
@@ -98,11 +99,7 @@ async function countAttempt(context: OTPContext, userId: string, otpEmailId: str
       .where("code_expire_time", ">", now)
       .where("attempts", "<", attemptsMax)
       .where((eb) => eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]))
-      .where(({ exists, selectFrom }) =>
-        exists(
-          selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"),
-        ),
-      )
+      .where(isActive(userId))
       .returning(["otp_email_id", "user_id", "address", "attempts", "code_key_id", "code_salt"])
       .executeTakeFirst(),
   );
@@ -123,23 +120,28 @@ async function useCode(
       .updateTable("otp_emails")
       .set({
         verify_time: now,
-        code_key_id: null,
-        code_salt: null,
-        code_expire_time: null,
+        last_use_time: now,
+        ...noCode,
         ...noFailures,
         change_time: now,
       })
       .where("otp_email_id", "=", input.otpEmailId)
       .where("verify_time", "is", null)
       .where("code_salt", "=", salt)
+      .where(isActive(userId))
       .returning("otp_email_id")
       .executeTakeFirst();
     if (!used) return undefined;
     const data = { otp_email_id: input.otpEmailId, verification: "code" };
-    return appendEvent(trx, context.clock, { userId, actor: input.actor, type: "otp_email.verified", data });
+    return appendEvent(trx, context.clock, { ...input, userId, type: "otp_email.verified", data });
   });
-  if (!details) throw codeUsed();
+  if (!details) throw await refusal(context, userId, input.otpEmailId);
   return details;
+}
+
+function isActive(userId: string) {
+  return ({ exists, selectFrom }: ExpressionBuilder<DB, "otp_emails">) =>
+    exists(selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"));
 }
 
 /** The trail tells of each wrong code, and once that the last attempt was spent. */
@@ -149,7 +151,7 @@ async function recordFailure(
   input: VerifyOTPEmail,
   attempts: number,
 ): Promise<void> {
-  const event = { userId, actor: input.actor, data: { otp_email_id: input.otpEmailId, attempts } };
+  const event = { ...input, userId, data: { otp_email_id: input.otpEmailId, attempts } };
   await context.store.write(async (trx) => {
     await appendEvent(trx, context.clock, { ...event, type: "otp_email.verify_failed" });
     if (attempts < context.policy.enrolment.attemptsMax) return;
@@ -157,7 +159,7 @@ async function recordFailure(
   });
 }
 
-/** Why no attempt was counted. */
+/** Why no attempt was counted, or a right code was not accepted. */
 async function refusal(context: OTPContext, userId: string, otpEmailId: string): Promise<Error> {
   const now = context.clock.now();
   const { db } = context.store;
@@ -182,15 +184,11 @@ async function endCode(context: OTPContext, otpEmailId: string, salt: Uint8Array
   await context.store.write((trx) =>
     trx
       .updateTable("otp_emails")
-      .set({ code_key_id: null, code_salt: null, code_expire_time: null })
+      .set(noCode)
       .where("otp_email_id", "=", otpEmailId)
       .where("code_salt", "=", salt)
       .execute(),
   );
-}
-
-function otpEmailNotFound() {
-  return notFound("OTP_EMAIL_NOT_FOUND", "the user has no such authenticator: check the otp_email_id");
 }
 
 function codeUsed() {

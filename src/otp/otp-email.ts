@@ -1,27 +1,32 @@
-import { randomBytes } from "node:crypto";
-import type { Kysely, Transaction } from "kysely";
+import { sql, type Transaction } from "kysely";
 import { makeId } from "../db/id.ts";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
-import { alreadyExists, resourceExhausted } from "../errors.ts";
-import { enqueue } from "../mail/outbox.ts";
+import { alreadyExists } from "../errors.ts";
 import type { EmailAddress } from "../user/email-address.ts";
-import { appendEvent, type Details } from "../user/event.ts";
+import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { userNotFound } from "../user/refusals.ts";
 import { findUser, requireActive } from "../user/user.ts";
-import { saltBytes } from "./code.ts";
 import type { OTPContext } from "./context.ts";
-import { enrolmentCode, type LiveCode, liveCode } from "./live-code.ts";
+import { enrolmentCode, type LiveCode } from "./live-code.ts";
+import {
+  type CodeDelivery,
+  codeColumns,
+  enqueueIfMailed,
+  freshCode,
+  noCode,
+  renewCode,
+} from "./pending-code.ts";
+import { attemptsExhausted, tooManyOTPEmails } from "./refusals.ts";
+import { forgetAttempts, hashOf } from "./spent-attempts.ts";
 
-/** How an added address is verified. `urlTemplate` null: the link leads to the service's own page. */
-export type Verification =
-  | { readonly kind: "send_code"; readonly urlTemplate: string | null }
-  | { readonly kind: "return_code" }
-  | { readonly kind: "is_verified" };
+/** How an added address is verified. */
+export type Verification = CodeDelivery | { readonly kind: "is_verified" };
 
-export interface AddOTPEmail {
+export interface AddOTPEmail extends Cause {
   readonly userId: string;
+  readonly orgId: string;
   readonly address: EmailAddress;
   readonly verification: Verification;
-  readonly actor: string;
 }
 
 export interface AddedOTPEmail {
@@ -37,12 +42,14 @@ export interface AddedOTPEmail {
  * An address that waits to be verified keeps its authenticator and its live code, so that a retry is harmless. If the
  * code is no longer alive, there is a fresh one.
  *
- * @throws NOT_FOUND, FAILED_PRECONDITION (user not active), ALREADY_EXISTS (address verified before),
- *   RESOURCE_EXHAUSTED (too many wrong codes).
+ * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, or with as many authenticators as there may be),
+ *   ALREADY_EXISTS (address verified before), RESOURCE_EXHAUSTED (too many wrong codes).
  */
 export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Promise<AddedOTPEmail> {
   const { row, code, details } = await context.store.write(async (trx) => {
-    requireActive(await findUser(trx, input.userId));
+    const user = requireActive(await findUser(trx, input.userId));
+    // The user was deleted since the call was let through, and its id was taken elsewhere.
+    if (user.org_id !== input.orgId) throw userNotFound();
     return (await insertNew(trx, context, input)) ?? (await renewPending(trx, context, input));
   });
   if (input.verification.kind === "send_code") context.mailQueued();
@@ -54,16 +61,6 @@ export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Prom
   };
 }
 
-/** The authenticators of a user, oldest first. */
-export async function listOTPEmails(db: Kysely<DB>, userId: string): Promise<OTPEmailRow[]> {
-  return db
-    .selectFrom("otp_emails")
-    .selectAll()
-    .where("user_id", "=", userId)
-    .orderBy("otp_email_id")
-    .execute();
-}
-
 interface Added {
   row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address">;
   /** Undefined once the address is verified. */
@@ -71,7 +68,7 @@ interface Added {
   details: Details;
 }
 
-/** Undefined if the user has the address already. */
+/** Undefined if the user has the address already, or has as many as there may be. */
 async function insertNew(
   trx: Transaction<DB>,
   context: OTPContext,
@@ -80,83 +77,109 @@ async function insertNew(
   const now = context.clock.now();
   const verified = input.verification.kind === "is_verified";
   const code = verified ? undefined : freshCode(context);
-  const row = await trx
-    .insertInto("otp_emails")
-    .values({
-      otp_email_id: makeId(now),
-      user_id: input.userId,
-      address: input.address.given,
-      address_canonical: input.address.canonical,
-      verify_time: verified ? now : null,
-      ...codeColumns(context, code),
-      attempts: 0,
-      lock_count: 0,
-      locked_until: null,
-      create_time: now,
-      change_time: now,
-    })
-    .onConflict((conflict) => conflict.columns(["user_id", "address_canonical"]).doNothing())
-    .returning(["otp_email_id", "user_id", "address"])
-    .executeTakeFirst();
+  const row = await insertWithinLimit(trx, context.policy.otpEmailsMax, {
+    otp_email_id: makeId(now),
+    user_id: input.userId,
+    address: input.address.given,
+    address_canonical: input.address.canonical,
+    verify_time: verified ? now : null,
+    ...codeColumns(context, code),
+    create_time: now,
+    change_time: now,
+  });
   if (!row) return undefined;
+  if (row.attempts > 0 || row.lock_count > 0) await goOnWithAttempts(trx, context, row, { verified });
 
   const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
   let details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.added", data });
-  if (verified)
+  if (input.verification.kind === "is_verified")
     details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.verified", data });
-  if (code) await enqueueIfMailed(trx, context, input, row.otp_email_id, code);
+  else if (code) await enqueueIfMailed(trx, context, row, { code, delivery: input.verification });
   return { row, code, details };
 }
 
-async function renewPending(trx: Transaction<DB>, context: OTPContext, input: AddOTPEmail): Promise<Added> {
+type NewOTPEmail = Pick<
+  OTPEmailRow,
+  | "otp_email_id"
+  | "user_id"
+  | "address"
+  | "address_canonical"
+  | "verify_time"
+  | "code_key_id"
+  | "code_salt"
+  | "code_expire_time"
+  | "create_time"
+  | "change_time"
+>;
+
+/**
+ * Counts and inserts in one statement, with the attempts that were spent on the address before. That is exact where one
+ * transaction writes at a time, as on SQLite; an engine with many writers has to lock the row of the user before.
+ *
+ * In plain SQL: building it from its parts made the whole call dearer by about a fifth.
+ */
+async function insertWithinLimit(trx: Transaction<DB>, most: number, row: NewOTPEmail) {
+  const spent = sql`from spent_attempts
+    where user_id = ${row.user_id} and address_hash = ${hashOf(row.user_id, row.address_canonical)}`;
+  const { rows } = await sql<Inserted>`
+    insert into otp_emails (
+      otp_email_id, user_id, address, address_canonical, verify_time, code_key_id, code_salt, code_expire_time,
+      create_time, change_time, attempts, lock_count, locked_until
+    )
+    select
+      ${row.otp_email_id}, ${row.user_id}, ${row.address}, ${row.address_canonical}, ${row.verify_time},
+      ${row.code_key_id}, ${row.code_salt}, ${row.code_expire_time}, ${row.create_time}, ${row.change_time},
+      coalesce((select attempts ${spent}), 0), coalesce((select lock_count ${spent}), 0),
+      (select locked_until ${spent})
+    where (select count(*) from otp_emails where user_id = ${row.user_id}) < ${most}
+    on conflict (user_id, address_canonical) do nothing
+    returning otp_email_id, user_id, address, address_canonical, attempts, lock_count, locked_until`.execute(
+    trx,
+  );
+  return rows[0];
+}
+
+type Inserted = Pick<
+  OTPEmailRow,
+  "otp_email_id" | "user_id" | "address" | "address_canonical" | "attempts" | "lock_count" | "locked_until"
+>;
+
+/** The address was removed after wrong attempts. They stand, and so does the lock, unless somebody vouches for it. */
+async function goOnWithAttempts(
+  trx: Transaction<DB>,
+  context: OTPContext,
+  row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address_canonical" | "locked_until">,
+  { verified }: { verified: boolean },
+): Promise<void> {
   const now = context.clock.now();
+  if (verified) await setVerified(trx, context, row.otp_email_id);
+  else if (row.locked_until !== null && row.locked_until > now) {
+    throw attemptsExhausted(row.locked_until - now);
+  }
+  await forgetAttempts(trx, row.user_id, row.address_canonical);
+}
+
+async function renewPending(trx: Transaction<DB>, context: OTPContext, input: AddOTPEmail): Promise<Added> {
   const row = await trx
     .selectFrom("otp_emails")
     .selectAll()
     .where("user_id", "=", input.userId)
     .where("address_canonical", "=", input.address.canonical)
-    .executeTakeFirstOrThrow();
+    .executeTakeFirst();
+  if (!row) throw tooManyOTPEmails(context.policy.otpEmailsMax);
   if (row.verify_time !== null) {
     throw alreadyExists(
       "OTP_EMAIL_ALREADY_EXISTS",
       "the user has this address already, and it is verified: there is nothing to add",
     );
   }
-  const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
-
   if (input.verification.kind === "is_verified") {
     await setVerified(trx, context, row.otp_email_id);
+    const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
     const details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.verified", data });
     return { row, code: undefined, details };
   }
-  if (row.locked_until !== null && row.locked_until > now) throw attemptsExhausted(row.locked_until - now);
-
-  const alive = liveCode(context, row);
-  const code = alive ?? freshCode(context);
-  if (!alive) {
-    await trx
-      .updateTable("otp_emails")
-      .set((eb) => ({
-        ...codeColumns(context, code),
-        // Not refilled by a new code, or each would be worth a few more guesses. Only a lock that was served does it.
-        attempts: eb
-          .case()
-          .when("attempts", ">=", context.policy.enrolment.attemptsMax)
-          .then(0)
-          .else(eb.ref("attempts"))
-          .end(),
-        change_time: now,
-      }))
-      .where("otp_email_id", "=", row.otp_email_id)
-      .execute();
-  }
-  const details = await appendEvent(trx, context.clock, {
-    ...input,
-    type: "otp_email.code_requested",
-    data: { ...data, fresh: !alive },
-  });
-  await enqueueIfMailed(trx, context, input, row.otp_email_id, code);
-  return { row, code, details };
+  return { row, ...(await renewCode(trx, context, row, { ...input, delivery: input.verification })) };
 }
 
 /** Marks an authenticator as verified and ends its code and its lock. */
@@ -164,54 +187,10 @@ async function setVerified(trx: Transaction<DB>, context: OTPContext, otpEmailId
   const now = context.clock.now();
   await trx
     .updateTable("otp_emails")
-    .set({ verify_time: now, ...codeColumns(context, undefined), ...noFailures, change_time: now })
+    .set({ verify_time: now, ...noCode, ...noFailures, change_time: now })
     .where("otp_email_id", "=", otpEmailId)
     .execute();
 }
 
 /** What a right code sets back. */
 export const noFailures = { attempts: 0, lock_count: 0, locked_until: null };
-
-/** RESOURCE_EXHAUSTED until the lock of the authenticator ends. */
-export function attemptsExhausted(lockedForMs: number) {
-  return resourceExhausted(
-    "ATTEMPTS_EXHAUSTED",
-    "too many wrong codes: the authenticator is locked for a while. Wait, then ask for a new code",
-    lockedForMs,
-  );
-}
-
-function freshCode(context: OTPContext): LiveCode {
-  return {
-    secret: context.keys.current.secret,
-    salt: randomBytes(saltBytes),
-    expireTime: context.clock.now() + context.policy.enrolment.codeTtlMs,
-  };
-}
-
-function codeColumns(context: OTPContext, code: LiveCode | undefined) {
-  return {
-    code_key_id: code ? context.keys.current.id : null,
-    code_salt: code?.salt ?? null,
-    code_expire_time: code?.expireTime ?? null,
-  };
-}
-
-async function enqueueIfMailed(
-  trx: Transaction<DB>,
-  context: OTPContext,
-  input: AddOTPEmail,
-  otpEmailId: string,
-  code: LiveCode,
-): Promise<void> {
-  if (input.verification.kind !== "send_code") return;
-  await enqueue(trx, context.clock.now(), {
-    purpose: "enrolment",
-    userId: input.userId,
-    otpEmailId,
-    codeSalt: code.salt,
-    urlTemplate: input.verification.urlTemplate,
-    expireTime: code.expireTime,
-    messageIdDomain: context.messageIdDomain,
-  });
-}

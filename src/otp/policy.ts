@@ -2,6 +2,8 @@ import { type CodeFormat, codeBits } from "./code.ts";
 
 /** Every limit, with its unit. */
 export interface Policy {
+  /** How many authenticators a user may have. */
+  readonly otpEmailsMax: number;
   readonly enrolment: CodePolicy;
   /** An authenticator whose attempts are spent is locked for this long, twice as long each further time… */
   readonly lockMsMin: number;
@@ -21,6 +23,7 @@ export interface CodePolicy {
 }
 
 export const defaultPolicy: Policy = {
+  otpEmailsMax: 10,
   enrolment: { format: { alphabet: "crockford", length: 8 }, codeTtlMs: 600_000, attemptsMax: 5 },
   lockMsMin: 300_000,
   lockMsMax: 86_400_000,

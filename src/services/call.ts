@@ -1,10 +1,17 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Access } from "../auth/permissions.ts";
-import type { Principal } from "../auth/principal.ts";
-import { type User, userNotFound } from "../user/user.ts";
+import { mayIn, type Principal } from "../auth/principal.ts";
+import type { Cause } from "../user/event.ts";
+import { userNotFound } from "../user/refusals.ts";
+import type { User } from "../user/user.ts";
 
 /** Who calls. Set by the interceptor `authenticate`. */
 export const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
+
+/** The IP address of the client, where it is known. Set by the interceptor `authenticate`. */
+export const clientAddressKey = createContextKey<string | undefined>(undefined, {
+  description: "client address",
+});
 
 /** What the message asks for. Set by the interceptor `validate`, which calls the parser of the method. */
 export const inputKey = createContextKey<unknown>(undefined, { description: "input" });
@@ -18,7 +25,7 @@ export const userKey = createContextKey<User | undefined>(undefined, { descripti
 /** What a parser made of a message: at least what the call is about, so that it can be authorized. */
 export interface Input {
   readonly userId?: string | undefined;
-  readonly orgId?: string;
+  readonly orgId?: string | undefined;
 }
 
 /** Turns a message into what it asks for, or throws INVALID_ARGUMENT. Pure, so that it runs before the first read. */
@@ -29,11 +36,22 @@ export function inputOf<P extends Parser>(context: HandlerContext, _parser: P): 
   return context.values.get(inputKey) as ReturnType<P>;
 }
 
-/** The subject of the caller, for the trail. */
-export function actorOf(context: HandlerContext): string {
+export function principalOf(context: HandlerContext): Principal {
   const principal = context.values.get(principalKey);
   if (!principal) throw new Error("a method ran without a principal");
-  return principal.subject;
+  return principal;
+}
+
+/** Who asks for a change and from where, for the trail. */
+export function causeOf(context: HandlerContext): Cause {
+  return { actor: principalOf(context).subject, clientAddress: context.values.get(clientAddressKey) };
+}
+
+/** Whether the caller may read the addresses of the user: by permission, or as the user itself. */
+export function mayReadAddresses(context: HandlerContext, user: User): boolean {
+  const principal = principalOf(context);
+  if (principal.subject === user.user_id) return true;
+  return mayIn(principal, "user.read", user.org_id) || mayIn(principal, "user.write", user.org_id);
 }
 
 /** The user that the message names, who must exist. */

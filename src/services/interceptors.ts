@@ -9,13 +9,28 @@ import {
   type UnaryRequest,
 } from "@connectrpc/connect";
 import { bearerChallenge, bearerToken } from "../auth/bearer.ts";
-import { type Access, accessToOrganization, accessToUser, type Rule } from "../auth/permissions.ts";
+import {
+  type Access,
+  accessToOrganization,
+  accessToOwnOrganizations,
+  accessToUser,
+  type Rule,
+} from "../auth/permissions.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { TokenVerifier } from "../auth/verifier.ts";
 import { internal, permissionDenied, reasonOf, unavailable } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { type User, userNotFound } from "../user/user.ts";
-import { accessKey, type Input, inputKey, type Parser, principalKey, userKey } from "./call.ts";
+import { userNotFound } from "../user/refusals.ts";
+import type { User } from "../user/user.ts";
+import {
+  accessKey,
+  clientAddressKey,
+  type Input,
+  inputKey,
+  type Parser,
+  principalKey,
+  userKey,
+} from "./call.ts";
 
 export interface InterceptorOptions {
   readonly log: Log;
@@ -28,6 +43,8 @@ export interface InterceptorOptions {
   readonly parsers: Readonly<Record<string, Parser>>;
   /** The protocol that a call came by, for the log. */
   readonly protocolOf: (request: AnyRequest) => string;
+  /** Where a call comes from, for the trail of events. */
+  readonly clientAddressOf: (request: AnyRequest) => string | undefined;
 }
 
 type AnyRequest = UnaryRequest | StreamRequest;
@@ -108,7 +125,7 @@ async function* untilEnd<T>(
 
 /** Lets a call through that is authenticated (401), valid (400) and authorized (403, 404): checked in this order. */
 function admit(options: InterceptorOptions): Interceptor {
-  const { rules, parsers, verifier, findUser } = options;
+  const { rules, parsers, verifier, findUser, clientAddressOf } = options;
   return (next) => async (request) => {
     const name = methodName(request);
     const rule = rules[name];
@@ -118,6 +135,7 @@ function admit(options: InterceptorOptions): Interceptor {
     const { contextValues } = request;
     const principal = await requirePrincipal(request, verifier);
     contextValues.set(principalKey, principal);
+    contextValues.set(clientAddressKey, clientAddressOf(request));
 
     if (!request.stream) {
       const input = parser(request.message as never);
@@ -177,13 +195,15 @@ async function requireAccess(
   findUser: InterceptorOptions["findUser"],
 ): Promise<void> {
   let access: Access;
-  if (rule.target === "organization") {
-    access = accessToOrganization(principal, rule, input.orgId ?? "");
-  } else {
+  if (rule.target === "user") {
     const userId = input.userId ?? "";
     const user = await findUser(userId);
     contextValues.set(userKey, user);
     access = accessToUser(principal, rule, { userId, orgId: user?.org_id });
+  } else if (rule.target === "organizations" && input.orgId === undefined) {
+    access = accessToOwnOrganizations(principal, rule);
+  } else {
+    access = accessToOrganization(principal, rule, input.orgId ?? "");
   }
   if (access === "hidden") throw userNotFound();
   if (access === "denied") {

@@ -1,23 +1,35 @@
-import type { SetEmail } from "../../gen/countersign/user/v3alpha/otp_email_pb.ts";
-import type { Organization } from "../../gen/countersign/user/v3alpha/user_pb.ts";
+import type { SendEmailVerificationCode, SetEmail } from "../../gen/countersign/user/v3alpha/otp_email_pb.ts";
+import { type Organization, UserState } from "../../gen/countersign/user/v3alpha/user_pb.ts";
 import type {
   AddOTPEmailRequest,
   CreateUserRequest,
+  GetOTPEmailRequest,
   GetUserByIDRequest,
+  ListEventsRequest,
+  ListOTPEmailsRequest,
+  ListUsersRequest,
+  RemoveOTPEmailRequest,
+  ResendOTPEmailCodeRequest,
+  UnlockOTPEmailRequest,
   VerifyOTPEmailRequest,
+  WatchEventsRequest,
 } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { invalidArgument } from "../errors.ts";
 import { parseEnrolmentCode } from "../otp/attempt.ts";
 import type { Policy } from "../otp/policy.ts";
 import { parseUrlTemplate, type UrlTemplate } from "../otp/url-template.ts";
 import { type EmailAddress, parseEmailAddress } from "../user/email-address.ts";
-import { requireLanguage, requireName, requireText } from "./validate.ts";
+import { requireLanguage, requireName, requirePageSize, requireText } from "./validate.ts";
+
+/** How the caller wants the code to come to the user. `field` is where that was asked for. */
+export type RequestedDelivery =
+  | { readonly kind: "send_code"; readonly urlTemplate: UrlTemplate | undefined; readonly field: string }
+  | { readonly kind: "return_code"; readonly field: string };
 
 /** How the caller wants the address to be verified. */
 export type RequestedVerification =
-  | { readonly kind: "send_code"; readonly urlTemplate: UrlTemplate | undefined }
-  | { readonly kind: "return_code" }
-  | { readonly kind: "is_verified" };
+  | RequestedDelivery
+  | { readonly kind: "is_verified"; readonly field: string };
 
 export type UserParsers = ReturnType<typeof createUserParsers>;
 
@@ -28,14 +40,37 @@ export function createUserParsers(policy: Policy) {
       const userId = requireText(message.userId, "user_id");
       if (!message.email)
         throw invalidArgument("REQUEST_INVALID", "email", "email is missing: give an address");
-      return { userId, address: parseAddress(message.email), verification: parseVerification(message.email) };
+      return {
+        userId,
+        address: parseAddress(message.email.address, "email.address"),
+        verification: parseVerification(message.email),
+      };
     },
 
     verifyOTPEmail(message: VerifyOTPEmailRequest) {
-      const userId = requireText(message.userId, "user_id");
-      const otpEmailId = requireText(message.otpEmailId, "otp_email_id");
       const code = parseEnrolmentCode(policy, requireText(message.code, "code"));
-      return { userId, otpEmailId, code };
+      return { ...parseOTPEmailName(message), code };
+    },
+
+    resendOTPEmailCode(message: ResendOTPEmailCodeRequest) {
+      return { ...parseOTPEmailName(message), delivery: parseDelivery(message) };
+    },
+
+    listOTPEmails(message: ListOTPEmailsRequest) {
+      const userId = requireText(message.userId, "user_id");
+      return { userId, pageSize: requirePageSize(message.pageSize), pageToken: message.pageToken };
+    },
+
+    getOTPEmail(message: GetOTPEmailRequest) {
+      return parseOTPEmailName(message);
+    },
+
+    removeOTPEmail(message: RemoveOTPEmailRequest) {
+      return { ...parseOTPEmailName(message), reason: parseReason(message) };
+    },
+
+    unlockOTPEmail(message: UnlockOTPEmailRequest) {
+      return { ...parseOTPEmailName(message), reason: parseReason(message) };
     },
 
     createUser(message: CreateUserRequest) {
@@ -54,25 +89,55 @@ export function createUserParsers(policy: Policy) {
     getUserByID(message: GetUserByIDRequest) {
       return { userId: requireText(message.userId, "user_id") };
     },
+
+    listEvents(message: ListEventsRequest) {
+      const userId = requireText(message.userId, "user_id");
+      return { userId, pageSize: requirePageSize(message.pageSize), pageToken: message.pageToken };
+    },
+
+    watchEvents({ afterPosition }: WatchEventsRequest) {
+      const after = afterPosition === undefined ? undefined : parsePosition(afterPosition);
+      return { orgId: undefined, after };
+    },
+
+    listUsers(message: ListUsersRequest) {
+      const { orgId, emailAddress } = message;
+      return {
+        orgId: orgId === undefined ? undefined : requireText(orgId, "org_id"),
+        filter: {
+          state: parseState(message.state),
+          canonicalAddress:
+            emailAddress === undefined ? undefined : parseAddress(emailAddress, "email_address").canonical,
+        },
+        pageSize: requirePageSize(message.pageSize),
+        pageToken: message.pageToken,
+      };
+    },
+
+    deactivateUser: parseUserChange,
+    reactivateUser: parseUserChange,
+    lockUser: parseUserChange,
+    unlockUser: parseUserChange,
+    deleteUser: parseUserChange,
   };
 }
 
-function parseAddress(email: SetEmail): EmailAddress {
-  const parsed = parseEmailAddress(email.address);
-  if (!parsed.ok) throw invalidArgument("EMAIL_INVALID", "email.address", parsed.problem);
+function parseAddress(address: string, field: string): EmailAddress {
+  const parsed = parseEmailAddress(address);
+  if (!parsed.ok) throw invalidArgument("EMAIL_INVALID", field, parsed.problem);
   return parsed.address;
 }
 
 function parseVerification({ verification }: SetEmail): RequestedVerification {
   switch (verification.case) {
     case undefined:
-      return { kind: "send_code", urlTemplate: undefined };
+      return sendCode(undefined, "email.send_code");
     case "sendCode":
-      return { kind: "send_code", urlTemplate: parseTemplate(verification.value.urlTemplate) };
+      return sendCode(verification.value, "email.send_code");
     case "returnCode":
-      return { kind: "return_code" };
+      return { kind: "return_code", field: "email.return_code" };
     case "isVerified":
-      if (verification.value) return { kind: "is_verified" };
+      if (verification.value) return { kind: "is_verified", field: "email.is_verified" };
       throw invalidArgument(
         "REQUEST_INVALID",
         "email.is_verified",
@@ -81,12 +146,68 @@ function parseVerification({ verification }: SetEmail): RequestedVerification {
   }
 }
 
-function parseTemplate(template: string | undefined): UrlTemplate | undefined {
+function parseDelivery({ verification }: ResendOTPEmailCodeRequest): RequestedDelivery {
+  if (verification.case === "returnCode") return { kind: "return_code", field: "return_code" };
+  return sendCode(verification.value, "send_code");
+}
+
+function sendCode(asked: SendEmailVerificationCode | undefined, field: string): RequestedDelivery {
+  return {
+    kind: "send_code",
+    urlTemplate: parseTemplate(asked?.urlTemplate, `${field}.url_template`),
+    field,
+  };
+}
+
+function parseTemplate(template: string | undefined, field: string): UrlTemplate | undefined {
   if (template === undefined) return undefined;
-  const field = "email.send_code.url_template";
   const parsed = parseUrlTemplate(requireText(template, field));
   if (!parsed.ok) throw invalidArgument("URL_TEMPLATE_INVALID", field, parsed.problem);
   return parsed.template;
+}
+
+function parseOTPEmailName({ userId, otpEmailId }: { userId: string; otpEmailId: string }) {
+  return {
+    userId: requireText(userId, "user_id"),
+    otpEmailId: requireText(otpEmailId, "otp_email_id"),
+  };
+}
+
+function parseUserChange(message: { userId: string; reason?: string }) {
+  return { userId: requireText(message.userId, "user_id"), reason: parseReason(message) };
+}
+
+function parseState(state: UserState): "active" | "inactive" | "locked" | undefined {
+  switch (state) {
+    case UserState.UNSPECIFIED:
+      return undefined;
+    case UserState.ACTIVE:
+      return "active";
+    case UserState.INACTIVE:
+      return "inactive";
+    case UserState.LOCKED:
+      return "locked";
+    default:
+      throw invalidArgument(
+        "REQUEST_INVALID",
+        "state",
+        "state must be that of a user that can be listed: active, inactive or locked. Leave it out for all of them",
+      );
+  }
+}
+
+function parsePosition(position: string): number {
+  // Of 15 digits any number is exact.
+  if (/^\d{1,15}$/.test(position)) return Number(position);
+  throw invalidArgument(
+    "REQUEST_INVALID",
+    "after_position",
+    "after_position must be a position that this service told, or 0 for the beginning",
+  );
+}
+
+function parseReason({ reason }: { reason?: string }): string | undefined {
+  return reason === undefined ? undefined : requireName(reason, "reason");
 }
 
 function parseOrganization(organization: Organization | undefined): string {

@@ -1,36 +1,55 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { DetailsSchema } from "../../gen/countersign/user/v3alpha/details_pb.ts";
-import { UserState } from "../../gen/countersign/user/v3alpha/user_pb.ts";
 import type { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { organizationsOf } from "../auth/principal.ts";
 import { permissionDenied } from "../errors.ts";
 import { verifyOTPEmail } from "../otp/attempt.ts";
 import type { OTPContext } from "../otp/context.ts";
-import { addOTPEmail, listOTPEmails, type Verification } from "../otp/otp-email.ts";
+import { addOTPEmail } from "../otp/otp-email.ts";
+import type { CodeDelivery } from "../otp/pending-code.ts";
+import { getOTPEmail, listOTPEmails, otpEmailsOf } from "../otp/read-otp-email.ts";
+import { removeOTPEmail } from "../otp/remove-otp-email.ts";
+import { resendCode } from "../otp/resend-code.ts";
+import { unlockOTPEmail } from "../otp/unlock-otp-email.ts";
 import { hostAllowed } from "../otp/url-template.ts";
-import type { Details } from "../user/event.ts";
-import { createUser, detailsOf } from "../user/user.ts";
-import { accessKey, actorOf, inputOf, requireUser } from "./call.ts";
-import type { RequestedVerification, UserParsers } from "./user-requests.ts";
+import { deleteUser } from "../user/delete-user.ts";
+import type { EventFeed } from "../user/event-feed.ts";
+import { listEvents } from "../user/list-events.ts";
+import { listUsers } from "../user/list-users.ts";
+import { createUser, requireActive } from "../user/user.ts";
+import { changeState, type Transition } from "../user/user-state.ts";
+import { accessKey, causeOf, inputOf, mayReadAddresses, principalOf, requireUser } from "./call.ts";
+import { toDetails, toEvent, toOTPEmail, toUser } from "./messages.ts";
+import { createPageTokens, pageOf } from "./page-token.ts";
+import type { RequestedDelivery, RequestedVerification, UserParsers } from "./user-requests.ts";
 
 export interface UserServiceOptions {
   readonly otp: OTPContext;
+  readonly events: EventFeed;
   readonly parsers: UserParsers;
   /** Hosts that the user itself may name in a `url_template`. */
   readonly linkHosts: readonly string[];
 }
 
+/** In whichever organization a caller has one of these, it may list users and watch events. */
+const userReaders = ["user.read", "user.write"] as const;
+
 /** UserService: message ↔ use case, and nothing else. */
 export function createUserService(options: UserServiceOptions): ServiceImpl<typeof UserService> {
-  const { otp, parsers, linkHosts } = options;
+  const { otp, events, parsers, linkHosts } = options;
+  const pageTokens = createPageTokens(otp.keys);
   return {
     async addOTPEmail(_request, context) {
       const { address, verification } = inputOf(context, parsers.addOTPEmail);
       refuseToProveItself(verification, context, linkHosts);
-      const { user_id: userId } = requireUser(context);
-      const input = { userId, address, verification: toVerification(verification), actor: actorOf(context) };
-      const added = await addOTPEmail(otp, input);
+      const { user_id: userId, org_id: orgId } = requireUser(context);
+      const how = verification.kind === "is_verified" ? verification : toDelivery(verification);
+      const added = await addOTPEmail(otp, {
+        ...causeOf(context),
+        userId,
+        orgId,
+        address,
+        verification: how,
+      });
       return {
         details: toDetails(added.details),
         otpEmailId: added.otpEmailId,
@@ -40,78 +59,167 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
 
     async verifyOTPEmail(_request, context) {
       const { otpEmailId, code } = inputOf(context, parsers.verifyOTPEmail);
-      const input = { otpEmailId, code, actor: actorOf(context) };
+      const input = { ...causeOf(context), otpEmailId, code };
       return { details: toDetails(await verifyOTPEmail(otp, requireUser(context), input)) };
     },
 
+    async resendOTPEmailCode(_request, context) {
+      const { otpEmailId, delivery } = inputOf(context, parsers.resendOTPEmailCode);
+      refuseToProveItself(delivery, context, linkHosts);
+      const { user_id: userId } = requireUser(context);
+      const input = { ...causeOf(context), userId, otpEmailId, delivery: toDelivery(delivery) };
+      const { details, code } = await resendCode(otp, input);
+      return { details: toDetails(details), verificationCode: code };
+    },
+
+    async listOTPEmails(_request, context) {
+      const { pageSize, pageToken } = inputOf(context, parsers.listOTPEmails);
+      const user = requireUser(context);
+      const list = ["ListOTPEmails", user.org_id, user.user_id];
+      const [after] = pageTokens.read(list, pageToken) ?? [];
+      const found = await listOTPEmails(otp, user, { after, most: pageSize + 1 });
+      const { page, last } = pageOf(found, pageSize);
+      const masked = !mayReadAddresses(context, user);
+      return {
+        otpEmails: page.map((otpEmail) => toOTPEmail(otpEmail, { masked })),
+        nextPageToken: last ? pageTokens.make(list, [last.otpEmailId]) : "",
+      };
+    },
+
+    async getOTPEmail(_request, context) {
+      const { otpEmailId } = inputOf(context, parsers.getOTPEmail);
+      const user = requireUser(context);
+      const otpEmail = await getOTPEmail(otp, user, otpEmailId);
+      return { otpEmail: toOTPEmail(otpEmail, { masked: !mayReadAddresses(context, user) }) };
+    },
+
+    async removeOTPEmail(_request, context) {
+      const { otpEmailId, reason } = inputOf(context, parsers.removeOTPEmail);
+      const user = requireUser(context);
+      // Whoever took over an account that was locked for it must not remove what proves whose it is.
+      if (context.values.get(accessKey) === "self") requireActive(user);
+      const input = { ...causeOf(context), userId: user.user_id, otpEmailId, reason };
+      return { details: toDetails(await removeOTPEmail(otp, input)) };
+    },
+
+    async unlockOTPEmail(_request, context) {
+      const { otpEmailId, reason } = inputOf(context, parsers.unlockOTPEmail);
+      const { user_id: userId } = requireUser(context);
+      const input = { ...causeOf(context), userId, otpEmailId, reason };
+      return { details: toDetails(await unlockOTPEmail(otp, input)) };
+    },
+
     async createUser(_request, context) {
-      const user = { ...inputOf(context, parsers.createUser), actor: actorOf(context) };
+      const user = { ...inputOf(context, parsers.createUser), ...causeOf(context) };
       const { userId, details } = await createUser(otp.store, otp.clock, user);
       return { userId, details: toDetails(details) };
     },
 
     async getUserByID(_request, context) {
       const user = requireUser(context);
-      const otpEmails = await listOTPEmails(otp.store.db, user.user_id);
+      return { user: toUser(user, await otpEmailsOf(otp, [user.user_id])) };
+    },
+
+    async listUsers(_request, context) {
+      const { orgId, filter, pageSize, pageToken } = inputOf(context, parsers.listUsers);
+      const own = organizationsOf(principalOf(context), userReaders);
+      const organizations = orgId === undefined ? own : new Set([orgId]);
+      const list = ["ListUsers", organizations === "all" ? "all" : [...organizations].sort(), filter];
+      const [afterOrgId, afterUserId] = pageTokens.read(list, pageToken) ?? [];
+      const after =
+        afterOrgId === undefined || afterUserId === undefined
+          ? undefined
+          : { orgId: afterOrgId, userId: afterUserId };
+      const { store } = otp;
+      const found = await listUsers(store.db, organizations, filter, { after, most: pageSize + 1 });
+      const { page, last } = pageOf(found, pageSize);
+      const otpEmails = await otpEmailsOf(
+        otp,
+        page.map((user) => user.user_id),
+      );
       return {
-        user: {
-          userId: user.user_id,
-          details: toDetails(detailsOf(user)),
-          state: states[user.state],
-          preferredLanguage: user.preferred_language ?? undefined,
-          displayName: user.display_name ?? undefined,
-          authenticators: {
-            otpEmail: otpEmails.map((row) => ({
-              otpEmailId: row.otp_email_id,
-              address: row.address,
-              isVerified: row.verify_time !== null,
-            })),
-          },
-        },
+        users: page.map((user) =>
+          toUser(
+            user,
+            otpEmails.filter((otpEmail) => otpEmail.userId === user.user_id),
+          ),
+        ),
+        nextPageToken: last ? pageTokens.make(list, [last.org_id, last.user_id]) : "",
       };
     },
-  };
-}
 
-const states = {
-  active: UserState.ACTIVE,
-  inactive: UserState.INACTIVE,
-  locked: UserState.LOCKED,
-} as const;
+    async listEvents(_request, context) {
+      const { pageSize, pageToken } = inputOf(context, parsers.listEvents);
+      const user = requireUser(context);
+      const list = ["ListEvents", user.org_id, user.user_id];
+      const [sequence] = pageTokens.read(list, pageToken) ?? [];
+      const before = sequence === undefined ? undefined : Number(sequence);
+      const found = await listEvents(otp.store.db, user, { before, most: pageSize + 1 });
+      const { page, last } = pageOf(found, pageSize);
+      return {
+        events: page.map(toEvent),
+        nextPageToken: last ? pageTokens.make(list, [String(last.sequence)]) : "",
+      };
+    },
+
+    async *watchEvents(_request, context) {
+      const { after } = inputOf(context, parsers.watchEvents);
+      const organizations = organizationsOf(principalOf(context), userReaders);
+      for await (const { event, position } of events.watch({
+        organizations,
+        after,
+        signal: context.signal,
+      })) {
+        yield { event: event && toEvent(event), position: String(position) };
+      }
+    },
+
+    deactivateUser: change("deactivate", parsers.deactivateUser),
+    reactivateUser: change("reactivate", parsers.reactivateUser),
+    lockUser: change("lock", parsers.lockUser),
+    unlockUser: change("unlock", parsers.unlockUser),
+
+    async deleteUser(_request, context) {
+      const { reason } = inputOf(context, parsers.deleteUser);
+      const input = { ...causeOf(context), user: requireUser(context), reason };
+      return { details: toDetails(await deleteUser(otp.store, otp.clock, input)) };
+    },
+  };
+
+  function change(transition: Transition, parser: UserParsers["lockUser"]) {
+    return async (_request: unknown, context: HandlerContext) => {
+      const { reason } = inputOf(context, parser);
+      const input = { ...causeOf(context), user: requireUser(context), reason };
+      return { details: toDetails(await changeState(otp.store, otp.clock, transition, input)) };
+    };
+  }
+}
 
 /**
  * The user itself must not come by the code, or past it, without reading the mail: no code in the reply, no word of
  * its own for it, no link that hands the code to a host of its choice.
  */
 function refuseToProveItself(
-  verification: RequestedVerification,
+  asked: RequestedVerification,
   context: HandlerContext,
   linkHosts: readonly string[],
 ): void {
   if (context.values.get(accessKey) !== "self") return;
-  if (verification.kind !== "send_code") {
+  if (asked.kind !== "send_code") {
     throw permissionDenied(
-      `email.${verification.kind} needs the permission user.write: leave it out and the code is mailed`,
+      `${asked.field} needs the permission user.write: leave it out and the code is mailed`,
     );
   }
-  const { urlTemplate } = verification;
+  const { urlTemplate, field } = asked;
   if (urlTemplate && !hostAllowed(urlTemplate, linkHosts)) {
     throw permissionDenied(
-      "email.send_code.url_template names a host that only a caller with user.write may name: leave it out, or ask the " +
+      `${field}.url_template names a host that only a caller with user.write may name: leave it out, or ask the ` +
         "operator to allow the host",
     );
   }
 }
 
-function toVerification(requested: RequestedVerification): Verification {
-  if (requested.kind !== "send_code") return requested;
-  return { kind: "send_code", urlTemplate: requested.urlTemplate?.source ?? null };
-}
-
-function toDetails(details: Details): MessageInitShape<typeof DetailsSchema> {
-  return {
-    sequence: BigInt(details.sequence),
-    changeDate: timestampFromMs(details.changeTime),
-    resourceOwner: details.orgId,
-  };
+function toDelivery(asked: RequestedDelivery): CodeDelivery {
+  if (asked.kind === "return_code") return asked;
+  return { kind: "send_code", urlTemplate: asked.urlTemplate?.source ?? null };
 }

@@ -42,3 +42,18 @@ export function requireLanguage(value: string, field: string): string {
     throw invalidArgument("REQUEST_INVALID", field, `${field} must be a BCP 47 language tag such as en-GB`);
   }
 }
+
+const pageSizeDefault = 50;
+const pageSizeMax = 100;
+
+/** Checks a `page_size` and returns how many items a page has (AIP-158). */
+export function requirePageSize(value: number): number {
+  if (value < 0) {
+    throw invalidArgument(
+      "REQUEST_INVALID",
+      "page_size",
+      `page_size must not be negative: give 1 to ${pageSizeMax}, or leave it out`,
+    );
+  }
+  return value === 0 ? pageSizeDefault : Math.min(value, pageSizeMax);
+}

@@ -1,22 +1,41 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
-import type { DB } from "../db/schema.ts";
+import type { DB, EventRow } from "../db/schema.ts";
+import { userNotFound } from "./refusals.ts";
+
+/** An event as it is stored. */
+export type Event = EventRow;
 
 /** What can happen to a user. Names are kept for ever: they are in the trail. */
 export type EventType =
   | "user.created"
+  | "user.deactivated"
+  | "user.reactivated"
+  | "user.locked"
+  | "user.unlocked"
+  | "user.deleted"
   | "otp_email.added"
   | "otp_email.code_requested"
   | "otp_email.verify_failed"
   | "otp_email.attempts_exhausted"
-  | "otp_email.verified";
+  | "otp_email.verified"
+  | "otp_email.unlocked"
+  | "otp_email.removed";
 
-export interface NewEvent {
+/** Who asked for a change, from where and why. */
+export interface Cause {
+  /** The subject of the token. */
+  readonly actor: string;
+  /** The IP address of the client, where it is known. */
+  readonly clientAddress?: string | undefined;
+  /** In the words of the caller. */
+  readonly reason?: string | undefined;
+}
+
+export interface NewEvent extends Cause {
   readonly userId: string;
   readonly type: EventType;
-  /** The subject of the token that asked for it. */
-  readonly actor: string;
-  /** Ids and settings. Never a code, a token or an address. */
+  /** Ids and settings. Never a code, a token or an email address, not even masked: the trail outlives the user. */
   readonly data?: Readonly<Record<string, string | number | boolean>>;
 }
 
@@ -29,7 +48,11 @@ export interface Details {
   readonly orgId: string;
 }
 
-/** Appends to the trail of an existing user and counts it, in the transaction of the change it tells of. */
+/**
+ * Appends to the trail of a user and counts it, in the transaction of the change it tells of.
+ *
+ * @throws NOT_FOUND if the user was deleted meanwhile.
+ */
 export async function appendEvent(trx: Transaction<DB>, clock: Clock, event: NewEvent): Promise<Details> {
   const time = clock.now();
   const user = await trx
@@ -37,15 +60,18 @@ export async function appendEvent(trx: Transaction<DB>, clock: Clock, event: New
     .set((eb) => ({ sequence: eb("sequence", "+", 1), change_time: time }))
     .where("user_id", "=", event.userId)
     .returning(["sequence", "org_id"])
-    .executeTakeFirstOrThrow();
+    .executeTakeFirstOrThrow(userNotFound);
   await trx
     .insertInto("events")
     .values({
+      org_id: user.org_id,
       user_id: event.userId,
       sequence: user.sequence,
       type: event.type,
       time,
       actor: event.actor,
+      client_address: event.clientAddress ?? null,
+      reason: event.reason ?? null,
       data: JSON.stringify(event.data ?? {}),
     })
     .execute();

@@ -3,19 +3,19 @@ import type { Clock } from "../clock.ts";
 import { makeId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
 import type { DB, UserRow } from "../db/schema.ts";
-import { alreadyExists, failedPrecondition, notFound } from "../errors.ts";
-import { appendEvent, type Details } from "./event.ts";
+import { alreadyExists, failedPrecondition } from "../errors.ts";
+import { appendEvent, type Cause, type Details } from "./event.ts";
+import { userNotFound } from "./refusals.ts";
 
 /** A user as it is stored. */
 export type User = UserRow;
 
-export interface NewUser {
+export interface NewUser extends Cause {
   /** Made by the service if it is not given. */
   readonly userId?: string | undefined;
   readonly orgId: string;
   readonly preferredLanguage?: string | undefined;
   readonly displayName?: string | undefined;
-  readonly actor: string;
 }
 
 /**
@@ -39,7 +39,13 @@ export async function createUser(
         state: "active",
         preferred_language: user.preferredLanguage ?? null,
         display_name: user.displayName ?? null,
-        sequence: 0,
+        // The trail of a deleted user stays. Whoever takes its id in the same organization goes on counting.
+        sequence: (eb) =>
+          eb
+            .selectFrom("events")
+            .select((last) => last.fn.coalesce(last.fn.max("sequence"), last.val(0)).as("sequence"))
+            .where("org_id", "=", user.orgId)
+            .where("user_id", "=", userId),
         create_time: now,
         change_time: now,
       })
@@ -52,7 +58,7 @@ export async function createUser(
         "the user_id is taken: choose another, or leave it out and one is made",
       );
     }
-    const details = await appendEvent(trx, clock, { userId, type: "user.created", actor: user.actor });
+    const details = await appendEvent(trx, clock, { ...user, userId, type: "user.created" });
     return { userId, details };
   });
 }
@@ -69,10 +75,6 @@ export function requireActive(user: UserRow | undefined): UserRow {
     throw failedPrecondition("USER_NOT_ACTIVE", `the user is ${user.state}: ${remedy} it first`);
   }
   return user;
-}
-
-export function userNotFound() {
-  return notFound("USER_NOT_FOUND", "there is no such user: create it first, or check the user_id");
 }
 
 /** The details of a user that nothing happened to. */

@@ -117,7 +117,7 @@ describe("over REST", () => {
   it.each([
     ["a path that is not there", "/v3alpha/nothing", "POST", 404],
     ["a slash at the end", "/v3alpha/users/u/otp_email/", "POST", 404],
-    ["a method that is not there", "/v3alpha/users/u", "DELETE", 405],
+    ["a method that is not there", "/v3alpha/users/u", "PUT", 405],
     ["a parameter that is not there", "/v3alpha/users/u?deep=1", "GET", 400],
     ["T35 the id of the path as a parameter", "/v3alpha/users/u?user_id=v", "GET", 400],
     ["a token as a parameter", "/v3alpha/users/u?access_token=x", "GET", 400],

@@ -4,7 +4,7 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts"
 import { Health } from "../../gen/health/v1/health_pb.ts";
 import { accessToOrganization, accessToUser, type Rule, rules } from "../../src/auth/permissions.ts";
 import type { Permission, Principal } from "../../src/auth/principal.ts";
-import { protocols, startTestApp, type TestApp, type UserClient } from "../support/app.ts";
+import { type Protocol, protocols, startTestApp, type TestApp, type UserClient } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
 
 function principal(subject: string, grants: Partial<Record<Permission, "all" | string[]>>): Principal {
@@ -57,10 +57,34 @@ describe("the rules", () => {
 const calls: Record<string, (client: UserClient, userId: string) => Promise<unknown>> = {
   addOTPEmail: (client, userId) => client.addOTPEmail({ userId, email: { address: "a@x.io" } }),
   verifyOTPEmail: (client, userId) => client.verifyOTPEmail({ userId, otpEmailId: "1", code: "00000000" }),
+  resendOTPEmailCode: (client, userId) => client.resendOTPEmailCode({ userId, otpEmailId: "1" }),
+  listOTPEmails: (client, userId) => client.listOTPEmails({ userId }),
+  getOTPEmail: (client, userId) => client.getOTPEmail({ userId, otpEmailId: "1" }),
+  removeOTPEmail: (client, userId) => client.removeOTPEmail({ userId, otpEmailId: "1" }),
+  unlockOTPEmail: (client, userId) => client.unlockOTPEmail({ userId, otpEmailId: "1" }),
   createUser: (client, userId) =>
     client.createUser({ userId, organization: { org: { case: "orgId", value: "o" } } }),
   getUserByID: (client, userId) => client.getUserByID({ userId }),
+  listUsers: (client) => client.listUsers({}),
+  deactivateUser: (client, userId) => client.deactivateUser({ userId }),
+  reactivateUser: (client, userId) => client.reactivateUser({ userId }),
+  lockUser: (client, userId) => client.lockUser({ userId }),
+  unlockUser: (client, userId) => client.unlockUser({ userId }),
+  listEvents: (client, userId) => client.listEvents({ userId }),
+  watchEvents: async (client) => {
+    for await (const message of client.watchEvents({})) return message;
+    throw new Error("it ended without a message");
+  },
+  deleteUser: (client, userId) => client.deleteUser({ userId }),
 };
+
+/** Methods that name no user. */
+const withoutUser = ["createUser", "listUsers", "watchEvents"];
+
+/** The calls that a client of the protocol can make: the REST client of the tests has no streams. */
+function callsOver(protocol: Protocol): [string, (typeof calls)[string]][] {
+  return Object.entries(calls).filter(([name]) => protocol !== "REST" || name !== "watchEvents");
+}
 
 async function startWithUsers(): Promise<TestApp> {
   const test = await startTestApp();
@@ -70,12 +94,56 @@ async function startWithUsers(): Promise<TestApp> {
   return test;
 }
 
+/** Which callers of the organization may call a method for a user of it. */
+const callers = {
+  "user.write": ["user.write"],
+  "user.read": ["user.read"],
+  "otp.challenge": ["otp.challenge"],
+  self: [],
+  nobody: [],
+} satisfies Record<string, Permission[]>;
+const mayCall: Record<string, (keyof typeof callers)[]> = {
+  addOTPEmail: ["user.write", "self"],
+  verifyOTPEmail: ["user.write", "self"],
+  resendOTPEmailCode: ["user.write", "self"],
+  listOTPEmails: ["user.write", "user.read", "otp.challenge", "self"],
+  getOTPEmail: ["user.write", "user.read", "otp.challenge", "self"],
+  removeOTPEmail: ["user.write", "self"],
+  unlockOTPEmail: ["user.write"],
+  createUser: ["user.write"],
+  getUserByID: ["user.write", "user.read", "self"],
+  listUsers: ["user.write", "user.read"],
+  deactivateUser: ["user.write"],
+  reactivateUser: ["user.write"],
+  lockUser: ["user.write"],
+  unlockUser: ["user.write"],
+  listEvents: ["user.write", "user.read"],
+  watchEvents: ["user.write", "user.read"],
+  deleteUser: ["user.write"],
+};
+
+describe.each(["Connect JSON", "REST"] as const)("T16 every caller and every method over %s", (protocol) => {
+  it.each(Object.entries(callers))("%s", async (caller, permissions) => {
+    const test = await startWithUsers();
+    const token = await test.token(caller === "self" ? "a" : "s", { org: "o", permissions });
+    const client = test.client(token, protocol);
+    const letThrough: string[] = [];
+    for (const [name, call] of callsOver(protocol)) {
+      if ((await outcomeOf(call(client, "a"))) !== "PERMISSION_MISSING") letThrough.push(name);
+    }
+    const names = callsOver(protocol).map(([name]) => name);
+    const expected = names.filter((name) => mayCall[name]?.some((who) => who === caller));
+    expect(letThrough).toEqual(expected);
+  });
+});
+
 describe.each(protocols)("over %s", (protocol) => {
   it("T16 a stranger learns nothing: the refusal is the same for a user that exists and one that does not", async () => {
     const test = await startWithUsers();
     expect(Object.keys(calls).sort()).toEqual(UserService.methods.map((m) => m.localName).sort());
+    expect(Object.keys(mayCall).sort()).toEqual(Object.keys(calls).sort());
     const stranger = test.client(await test.token("b"), protocol);
-    for (const [name, call] of Object.entries(calls)) {
+    for (const [name, call] of callsOver(protocol)) {
       const existing = await refusalOf(call(stranger, "a"));
       const absent = await refusalOf(call(stranger, "absent"));
       expect(existing, name).toMatchObject({ code: "PermissionDenied", reason: "PERMISSION_MISSING" });
@@ -85,11 +153,12 @@ describe.each(protocols)("over %s", (protocol) => {
 
   it("T12 a caller of another organization sees what it sees of an absent user", async () => {
     const test = await startWithUsers();
-    const token = await test.token("service", { org: "p", permissions: ["user.write", "user.read"] });
+    const token = await test.token("service", { org: "p", permissions: ["user.write"] });
     const other = test.client(token, protocol);
-    for (const name of ["addOTPEmail", "verifyOTPEmail", "getUserByID"]) {
-      const foreign = await refusalOf(calls[name]!(other, "a"));
-      const absent = await refusalOf(calls[name]!(other, "absent"));
+    for (const [name, call] of callsOver(protocol)) {
+      if (withoutUser.includes(name)) continue;
+      const foreign = await refusalOf(call(other, "a"));
+      const absent = await refusalOf(call(other, "absent"));
       expect(foreign, name).toMatchObject({ code: "NotFound", reason: "USER_NOT_FOUND" });
       expect({ ...absent, headers: undefined }, name).toEqual({ ...foreign, headers: undefined });
     }
@@ -105,7 +174,7 @@ describe.each(protocols)("over %s", (protocol) => {
       ["not.a.token", "TOKEN_INVALID", /^Bearer realm="countersign", error="invalid_token"/],
       [expired, "TOKEN_EXPIRED", /^Bearer realm="countersign", error="invalid_token"/],
     ] as const) {
-      for (const call of Object.values(calls)) {
+      for (const [, call] of callsOver(protocol)) {
         const refusal = await refusalOf(call(test.client(token, protocol), "a"));
         expect(refusal).toMatchObject({ code: "Unauthenticated", reason, domain: "countersign" });
         expect(refusal.headers.get("www-authenticate")).toMatch(challenge);

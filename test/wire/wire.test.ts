@@ -452,7 +452,7 @@ describe("paths and methods", () => {
 
   it.each([
     [`${rpc}/AddOTPEmail`, "POST, OPTIONS"],
-    ["/v3alpha/users/u", "GET, HEAD, OPTIONS"],
+    ["/v3alpha/users/u", "DELETE, GET, HEAD, OPTIONS"],
     ["/v3alpha/users", "POST, OPTIONS"],
   ])("OPTIONS %s says %s", async (path, allow) => {
     const { origin } = await serve();

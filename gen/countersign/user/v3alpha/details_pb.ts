@@ -22,7 +22,8 @@ export const file_countersign_user_v3alpha_details: GenFile = /*@__PURE__*/
 export type Details = Message<"countersign.user.v3alpha.Details"> & {
   /**
    * How many events this user has. It grows by one with each change, so that a
-   * reader can tell an older reply from a newer one. In JSON this is a string.
+   * reader can tell an older reply from a newer one. A user that takes the id of a
+   * deleted one of the same organization goes on counting. In JSON this is a string.
    *
    * Example: "2"
    *

@@ -2,16 +2,18 @@
 // @generated from file countersign/user/v3alpha/otp_email.proto (package countersign.user.v3alpha, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file countersign/user/v3alpha/otp_email.proto.
  */
 export const file_countersign_user_v3alpha_otp_email: GenFile = /*@__PURE__*/
-  fileDesc("Cihjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvb3RwX2VtYWlsLnByb3RvEhhjb3VudGVyc2lnbi51c2VyLnYzYWxwaGEiUAoIT1RQRW1haWwSGQoMb3RwX2VtYWlsX2lkGAEgASgJQgPgQQMSDwoHYWRkcmVzcxgCIAEoCRIYCgtpc192ZXJpZmllZBgDIAEoCEID4EEDIt8BCghTZXRFbWFpbBIUCgdhZGRyZXNzGAEgASgJQgPgQQISSAoJc2VuZF9jb2RlGAIgASgLMjMuY291bnRlcnNpZ24udXNlci52M2FscGhhLlNlbmRFbWFpbFZlcmlmaWNhdGlvbkNvZGVIABJMCgtyZXR1cm5fY29kZRgDIAEoCzI1LmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5SZXR1cm5FbWFpbFZlcmlmaWNhdGlvbkNvZGVIABIVCgtpc192ZXJpZmllZBgEIAEoCEgAQg4KDHZlcmlmaWNhdGlvbiJHChlTZW5kRW1haWxWZXJpZmljYXRpb25Db2RlEhkKDHVybF90ZW1wbGF0ZRgBIAEoCUgAiAEBQg8KDV91cmxfdGVtcGxhdGUiHQobUmV0dXJuRW1haWxWZXJpZmljYXRpb25Db2RlYgZwcm90bzM", [file_google_api_field_behavior]);
+  fileDesc("Cihjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvb3RwX2VtYWlsLnByb3RvEhhjb3VudGVyc2lnbi51c2VyLnYzYWxwaGEijgMKCE9UUEVtYWlsEhkKDG90cF9lbWFpbF9pZBgBIAEoCUID4EEDEg8KB2FkZHJlc3MYAiABKAkSGAoLaXNfdmVyaWZpZWQYAyABKAhCA+BBAxI0CgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0Cgt2ZXJpZnlfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI2Cg1sYXN0X3VzZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEiEKFGZhaWxlZF9hdHRlbXB0c19sZWZ0GA0gASgFQgPgQQMSNQoMbG9ja2VkX3VudGlsGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEj4KCWxhc3RfbWFpbBgPIAEoCzImLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5NYWlsRGVsaXZlcnlCA+BBAyLMAQoMTWFpbERlbGl2ZXJ5EjsKBXN0YXRlGAEgASgOMicuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRlbGl2ZXJ5U3RhdGVCA+BBAxI0CgtjcmVhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgtzZXR0bGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxITCgZyZWFzb24YBCABKAlCA+BBAyLfAQoIU2V0RW1haWwSFAoHYWRkcmVzcxgBIAEoCUID4EECEkgKCXNlbmRfY29kZRgCIAEoCzIzLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZW5kRW1haWxWZXJpZmljYXRpb25Db2RlSAASTAoLcmV0dXJuX2NvZGUYAyABKAsyNS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmV0dXJuRW1haWxWZXJpZmljYXRpb25Db2RlSAASFQoLaXNfdmVyaWZpZWQYBCABKAhIAEIOCgx2ZXJpZmljYXRpb24iRwoZU2VuZEVtYWlsVmVyaWZpY2F0aW9uQ29kZRIZCgx1cmxfdGVtcGxhdGUYASABKAlIAIgBAUIPCg1fdXJsX3RlbXBsYXRlIh0KG1JldHVybkVtYWlsVmVyaWZpY2F0aW9uQ29kZSq6AQoNRGVsaXZlcnlTdGF0ZRIeChpERUxJVkVSWV9TVEFURV9VTlNQRUNJRklFRBAAEhkKFURFTElWRVJZX1NUQVRFX1FVRVVFRBABEhcKE0RFTElWRVJZX1NUQVRFX1NFTlQQAhIbChdERUxJVkVSWV9TVEFURV9ERUZFUlJFRBADEhkKFURFTElWRVJZX1NUQVRFX0ZBSUxFRBAEEh0KGURFTElWRVJZX1NUQVRFX1NVUFBSRVNTRUQQBWIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_timestamp]);
 
 /**
  * One email address of one user, which can receive one-time codes (OTP).
@@ -30,7 +32,8 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
   otpEmailId: string;
 
   /**
-   * The address as it was given when it was added.
+   * The address as it was given when it was added. Callers without `user.read` or
+   * `user.write` see `m***@mouse.com` of it, unless they are the user itself.
    *
    * Example: "mini@mouse.com"
    *
@@ -47,6 +50,62 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
    * @generated from field: bool is_verified = 3;
    */
   isVerified: boolean;
+
+  /**
+   * When the address was added, in UTC.
+   *
+   * Example: "2026-11-23T09:30:01.250Z"
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 10;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the address was verified, in UTC. Not set while it waits for that.
+   *
+   * Example: "2026-11-23T09:30:40.500Z"
+   *
+   * @generated from field: google.protobuf.Timestamp verify_time = 11;
+   */
+  verifyTime?: Timestamp | undefined;
+
+  /**
+   * When a code that was sent to the address was last accepted, in UTC. Not set
+   * if none was.
+   *
+   * Example: "2026-11-23T09:30:40.500Z"
+   *
+   * @generated from field: google.protobuf.Timestamp last_use_time = 12;
+   */
+  lastUseTime?: Timestamp | undefined;
+
+  /**
+   * How many wrong codes there may still be before the authenticator is locked.
+   * A new code does not bring new attempts. 0 while it is locked.
+   *
+   * Example: 5
+   *
+   * @generated from field: int32 failed_attempts_left = 13;
+   */
+  failedAttemptsLeft: number;
+
+  /**
+   * Until when the authenticator is locked, in UTC. Not set if it is not.
+   *
+   * Example: "2026-11-23T09:35:40.500Z"
+   *
+   * @generated from field: google.protobuf.Timestamp locked_until = 14;
+   */
+  lockedUntil?: Timestamp | undefined;
+
+  /**
+   * What came of the last mail to the address. Not set if there was none.
+   *
+   * Example: {"state": "DELIVERY_STATE_SENT", "createTime": "2026-11-23T09:30:01.250Z", "settleTime": "2026-11-23T09:30:01.500Z"}
+   *
+   * @generated from field: countersign.user.v3alpha.MailDelivery last_mail = 15;
+   */
+  lastMail?: MailDelivery | undefined;
 };
 
 /**
@@ -55,6 +114,57 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
  */
 export const OTPEmailSchema: GenMessage<OTPEmail> = /*@__PURE__*/
   messageDesc(file_countersign_user_v3alpha_otp_email, 0);
+
+/**
+ * How far a mail has come.
+ *
+ * @generated from message countersign.user.v3alpha.MailDelivery
+ */
+export type MailDelivery = Message<"countersign.user.v3alpha.MailDelivery"> & {
+  /**
+   * Whether the mail was handed over.
+   *
+   * Example: "DELIVERY_STATE_SENT"
+   *
+   * @generated from field: countersign.user.v3alpha.DeliveryState state = 1;
+   */
+  state: DeliveryState;
+
+  /**
+   * When the mail was asked for, in UTC.
+   *
+   * Example: "2026-11-23T09:30:01.250Z"
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 2;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When it was sent or given up, in UTC. Not set while it waits.
+   *
+   * Example: "2026-11-23T09:30:01.500Z"
+   *
+   * @generated from field: google.protobuf.Timestamp settle_time = 3;
+   */
+  settleTime?: Timestamp | undefined;
+
+  /**
+   * Why it is not sent (yet): in short, or by the reply code and enhanced status
+   * (RFC 3463) of the mail server. Empty if nothing is wrong.
+   *
+   * Example: "550 5.1.1"
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.MailDelivery.
+ * Use `create(MailDeliverySchema)` to create a new message.
+ */
+export const MailDeliverySchema: GenMessage<MailDelivery> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_otp_email, 1);
 
 /**
  * The address to add, and how it is to be verified.
@@ -122,7 +232,7 @@ export type SetEmail = Message<"countersign.user.v3alpha.SetEmail"> & {
  * Use `create(SetEmailSchema)` to create a new message.
  */
 export const SetEmailSchema: GenMessage<SetEmail> = /*@__PURE__*/
-  messageDesc(file_countersign_user_v3alpha_otp_email, 1);
+  messageDesc(file_countersign_user_v3alpha_otp_email, 2);
 
 /**
  * The code is mailed to the address.
@@ -150,7 +260,7 @@ export type SendEmailVerificationCode = Message<"countersign.user.v3alpha.SendEm
  * Use `create(SendEmailVerificationCodeSchema)` to create a new message.
  */
 export const SendEmailVerificationCodeSchema: GenMessage<SendEmailVerificationCode> = /*@__PURE__*/
-  messageDesc(file_countersign_user_v3alpha_otp_email, 2);
+  messageDesc(file_countersign_user_v3alpha_otp_email, 3);
 
 /**
  * The code is returned in the reply.
@@ -165,5 +275,70 @@ export type ReturnEmailVerificationCode = Message<"countersign.user.v3alpha.Retu
  * Use `create(ReturnEmailVerificationCodeSchema)` to create a new message.
  */
 export const ReturnEmailVerificationCodeSchema: GenMessage<ReturnEmailVerificationCode> = /*@__PURE__*/
-  messageDesc(file_countersign_user_v3alpha_otp_email, 3);
+  messageDesc(file_countersign_user_v3alpha_otp_email, 4);
+
+/**
+ * Whether a mail was handed over to the mail server of the operator. What the
+ * servers behind it do with the mail is not known.
+ *
+ * @generated from enum countersign.user.v3alpha.DeliveryState
+ */
+export const DeliveryState = {
+  /**
+   * Never returned.
+   *
+   * @generated from enum value: DELIVERY_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The mail waits to be handed over.
+   *
+   * @generated from enum value: DELIVERY_STATE_QUEUED = 1;
+   */
+  QUEUED: 1,
+
+  /**
+   * The mail server took it.
+   *
+   * @generated from enum value: DELIVERY_STATE_SENT = 2;
+   */
+  SENT: 2,
+
+  /**
+   * The mail server did not take it yet. It is tried again while the code lives.
+   *
+   * @generated from enum value: DELIVERY_STATE_DEFERRED = 3;
+   */
+  DEFERRED: 3,
+
+  /**
+   * The mail server refused it, or did not take it before the code died.
+   *
+   * @generated from enum value: DELIVERY_STATE_FAILED = 4;
+   */
+  FAILED: 4,
+
+  /**
+   * It was not handed over, because its code was used or replaced meanwhile, or
+   * its user is no longer active.
+   *
+   * @generated from enum value: DELIVERY_STATE_SUPPRESSED = 5;
+   */
+  SUPPRESSED: 5,
+} as const;
+
+/**
+ * Whether a mail was handed over to the mail server of the operator. What the
+ * servers behind it do with the mail is not known.
+ *
+ * @generated from enum countersign.user.v3alpha.DeliveryState
+ */
+export type DeliveryState = (typeof DeliveryState)[keyof typeof DeliveryState] | UnknownEnum;
+
+/**
+ * Describes the enum countersign.user.v3alpha.DeliveryState.
+ */
+export const DeliveryStateSchema: GenEnum<DeliveryState> = /*@__PURE__*/
+  enumDesc(file_countersign_user_v3alpha_otp_email, 0);
 

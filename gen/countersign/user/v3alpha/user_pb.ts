@@ -179,7 +179,7 @@ export const UserState = {
   INACTIVE: 2,
 
   /**
-   * The user was deleted.
+   * The user was deleted. Never returned: a deleted user is NOT_FOUND.
    *
    * @generated from enum value: USER_STATE_DELETED = 3;
    */

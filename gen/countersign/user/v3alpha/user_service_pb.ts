@@ -6,9 +6,11 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Details } from "./details_pb.ts";
 import { file_countersign_user_v3alpha_details } from "./details_pb.ts";
-import type { SetEmail } from "./otp_email_pb.ts";
+import type { Event } from "./event_pb.ts";
+import { file_countersign_user_v3alpha_event } from "./event_pb.ts";
+import type { OTPEmail, ReturnEmailVerificationCode, SendEmailVerificationCode, SetEmail } from "./otp_email_pb.ts";
 import { file_countersign_user_v3alpha_otp_email } from "./otp_email_pb.ts";
-import type { Organization, User } from "./user_pb.ts";
+import type { Organization, User, UserState } from "./user_pb.ts";
 import { file_countersign_user_v3alpha_user } from "./user_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
@@ -18,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file countersign/user/v3alpha/user_service.proto.
  */
 export const file_countersign_user_v3alpha_user_service: GenFile = /*@__PURE__*/
-  fileDesc("Citjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvdXNlcl9zZXJ2aWNlLnByb3RvEhhjb3VudGVyc2lnbi51c2VyLnYzYWxwaGEiYgoSQWRkT1RQRW1haWxSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhI2CgVlbWFpbBgCIAEoCzIiLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZXRFbWFpbEID4EECIpUBChNBZGRPVFBFbWFpbFJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxIUCgxvdHBfZW1haWxfaWQYAiABKAkSHgoRdmVyaWZpY2F0aW9uX2NvZGUYAyABKAlIAIgBAUIUChJfdmVyaWZpY2F0aW9uX2NvZGUiWwoVVmVyaWZ5T1RQRW1haWxSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhIZCgxvdHBfZW1haWxfaWQYAiABKAlCA+BBAhIRCgRjb2RlGAMgASgJQgPgQQIiTAoWVmVyaWZ5T1RQRW1haWxSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMi3AEKEUNyZWF0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlIAIgBARJBCgxvcmdhbml6YXRpb24YAiABKAsyJi5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuT3JnYW5pemF0aW9uQgPgQQISHwoScHJlZmVycmVkX2xhbmd1YWdlGAogASgJSAGIAQESGQoMZGlzcGxheV9uYW1lGAsgASgJSAKIAQFCCgoIX3VzZXJfaWRCFQoTX3ByZWZlcnJlZF9sYW5ndWFnZUIPCg1fZGlzcGxheV9uYW1lIlkKEkNyZWF0ZVVzZXJSZXNwb25zZRIPCgd1c2VyX2lkGAEgASgJEjIKB2RldGFpbHMYAiABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyIqChJHZXRVc2VyQnlJRFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECIkMKE0dldFVzZXJCeUlEUmVzcG9uc2USLAoEdXNlchgBIAEoCzIeLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Vc2VyMvgECgtVc2VyU2VydmljZRKZAQoLQWRkT1RQRW1haWwSLC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQWRkT1RQRW1haWxSZXF1ZXN0Gi0uY291bnRlcnNpZ24udXNlci52M2FscGhhLkFkZE9UUEVtYWlsUmVzcG9uc2UiLYLT5JMCJzoBKiIiL3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbBK4AQoOVmVyaWZ5T1RQRW1haWwSLy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVmVyaWZ5T1RQRW1haWxSZXF1ZXN0GjAuY291bnRlcnNpZ24udXNlci52M2FscGhhLlZlcmlmeU9UUEVtYWlsUmVzcG9uc2UiQ4LT5JMCPToBKiI4L3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbC97b3RwX2VtYWlsX2lkfS92ZXJpZnkSggEKCkNyZWF0ZVVzZXISKy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQ3JlYXRlVXNlclJlcXVlc3QaLC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQ3JlYXRlVXNlclJlc3BvbnNlIhmC0+STAhM6ASoiDi92M2FscGhhL3VzZXJzEowBCgtHZXRVc2VyQnlJRBIsLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5HZXRVc2VyQnlJRFJlcXVlc3QaLS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuR2V0VXNlckJ5SURSZXNwb25zZSIggtPkkwIaEhgvdjNhbHBoYS91c2Vycy97dXNlcl9pZH1iBnByb3RvMw", [file_countersign_user_v3alpha_details, file_countersign_user_v3alpha_otp_email, file_countersign_user_v3alpha_user, file_google_api_annotations, file_google_api_field_behavior]);
+  fileDesc("Citjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvdXNlcl9zZXJ2aWNlLnByb3RvEhhjb3VudGVyc2lnbi51c2VyLnYzYWxwaGEiYgoSQWRkT1RQRW1haWxSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhI2CgVlbWFpbBgCIAEoCzIiLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZXRFbWFpbEID4EECIpUBChNBZGRPVFBFbWFpbFJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxIUCgxvdHBfZW1haWxfaWQYAiABKAkSHgoRdmVyaWZpY2F0aW9uX2NvZGUYAyABKAlIAIgBAUIUChJfdmVyaWZpY2F0aW9uX2NvZGUiWwoVVmVyaWZ5T1RQRW1haWxSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhIZCgxvdHBfZW1haWxfaWQYAiABKAlCA+BBAhIRCgRjb2RlGAMgASgJQgPgQQIiTAoWVmVyaWZ5T1RQRW1haWxSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMi9AEKGVJlc2VuZE9UUEVtYWlsQ29kZVJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEkgKCXNlbmRfY29kZRgDIAEoCzIzLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZW5kRW1haWxWZXJpZmljYXRpb25Db2RlSAASTAoLcmV0dXJuX2NvZGUYBCABKAsyNS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmV0dXJuRW1haWxWZXJpZmljYXRpb25Db2RlSABCDgoMdmVyaWZpY2F0aW9uIoYBChpSZXNlbmRPVFBFbWFpbENvZGVSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMSHgoRdmVyaWZpY2F0aW9uX2NvZGUYAiABKAlIAIgBAUIUChJfdmVyaWZpY2F0aW9uX2NvZGUiUwoUTGlzdE9UUEVtYWlsc1JlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImgKFUxpc3RPVFBFbWFpbHNSZXNwb25zZRI2CgpvdHBfZW1haWxzGAEgAygLMiIuY291bnRlcnNpZ24udXNlci52M2FscGhhLk9UUEVtYWlsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJFChJHZXRPVFBFbWFpbFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECIkwKE0dldE9UUEVtYWlsUmVzcG9uc2USNQoJb3RwX2VtYWlsGAEgASgLMiIuY291bnRlcnNpZ24udXNlci52M2FscGhhLk9UUEVtYWlsImgKFVJlbW92ZU9UUEVtYWlsUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISGQoMb3RwX2VtYWlsX2lkGAIgASgJQgPgQQISEwoGcmVhc29uGAogASgJSACIAQFCCQoHX3JlYXNvbiJMChZSZW1vdmVPVFBFbWFpbFJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyJoChVVbmxvY2tPVFBFbWFpbFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEhMKBnJlYXNvbhgKIAEoCUgAiAEBQgkKB19yZWFzb24iTAoWVW5sb2NrT1RQRW1haWxSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMi3AEKEUNyZWF0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlIAIgBARJBCgxvcmdhbml6YXRpb24YAiABKAsyJi5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuT3JnYW5pemF0aW9uQgPgQQISHwoScHJlZmVycmVkX2xhbmd1YWdlGAogASgJSAGIAQESGQoMZGlzcGxheV9uYW1lGAsgASgJSAKIAQFCCgoIX3VzZXJfaWRCFQoTX3ByZWZlcnJlZF9sYW5ndWFnZUIPCg1fZGlzcGxheV9uYW1lIlkKEkNyZWF0ZVVzZXJSZXNwb25zZRIPCgd1c2VyX2lkGAEgASgJEjIKB2RldGFpbHMYAiABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyIqChJHZXRVc2VyQnlJRFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECIkMKE0dldFVzZXJCeUlEUmVzcG9uc2USLAoEdXNlchgBIAEoCzIeLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Vc2VyIrsBChBMaXN0VXNlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhMKBm9yZ19pZBgDIAEoCUgAiAEBEjIKBXN0YXRlGAQgASgOMiMuY291bnRlcnNpZ24udXNlci52M2FscGhhLlVzZXJTdGF0ZRIaCg1lbWFpbF9hZGRyZXNzGAUgASgJSAGIAQFCCQoHX29yZ19pZEIQCg5fZW1haWxfYWRkcmVzcyJbChFMaXN0VXNlcnNSZXNwb25zZRItCgV1c2VycxgBIAMoCzIeLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Vc2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJNChVEZWFjdGl2YXRlVXNlclJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhMKBnJlYXNvbhgKIAEoCUgAiAEBQgkKB19yZWFzb24iTAoWRGVhY3RpdmF0ZVVzZXJSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMiTQoVUmVhY3RpdmF0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhITCgZyZWFzb24YCiABKAlIAIgBAUIJCgdfcmVhc29uIkwKFlJlYWN0aXZhdGVVc2VyUmVzcG9uc2USMgoHZGV0YWlscxgBIAEoCzIhLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZXRhaWxzIkcKD0xvY2tVc2VyUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISEwoGcmVhc29uGAogASgJSACIAQFCCQoHX3JlYXNvbiJGChBMb2NrVXNlclJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyJJChFVbmxvY2tVc2VyUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISEwoGcmVhc29uGAogASgJSACIAQFCCQoHX3JlYXNvbiJIChJVbmxvY2tVc2VyUmVzcG9uc2USMgoHZGV0YWlscxgBIAEoCzIhLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZXRhaWxzIkkKEURlbGV0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhITCgZyZWFzb24YCiABKAlIAIgBAUIJCgdfcmVhc29uIkgKEkRlbGV0ZVVzZXJSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMiUAoRTGlzdEV2ZW50c1JlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIl4KEkxpc3RFdmVudHNSZXNwb25zZRIvCgZldmVudHMYASADKAsyHy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkQKEldhdGNoRXZlbnRzUmVxdWVzdBIbCg5hZnRlcl9wb3NpdGlvbhgBIAEoCUgAiAEBQhEKD19hZnRlcl9wb3NpdGlvbiJXChNXYXRjaEV2ZW50c1Jlc3BvbnNlEi4KBWV2ZW50GAEgASgLMh8uY291bnRlcnNpZ24udXNlci52M2FscGhhLkV2ZW50EhAKCHBvc2l0aW9uGAIgASgJMpgVCgtVc2VyU2VydmljZRKZAQoLQWRkT1RQRW1haWwSLC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQWRkT1RQRW1haWxSZXF1ZXN0Gi0uY291bnRlcnNpZ24udXNlci52M2FscGhhLkFkZE9UUEVtYWlsUmVzcG9uc2UiLYLT5JMCJzoBKiIiL3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbBK4AQoOVmVyaWZ5T1RQRW1haWwSLy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVmVyaWZ5T1RQRW1haWxSZXF1ZXN0GjAuY291bnRlcnNpZ24udXNlci52M2FscGhhLlZlcmlmeU9UUEVtYWlsUmVzcG9uc2UiQ4LT5JMCPToBKiI4L3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbC97b3RwX2VtYWlsX2lkfS92ZXJpZnkSxAEKElJlc2VuZE9UUEVtYWlsQ29kZRIzLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5SZXNlbmRPVFBFbWFpbENvZGVSZXF1ZXN0GjQuY291bnRlcnNpZ24udXNlci52M2FscGhhLlJlc2VuZE9UUEVtYWlsQ29kZVJlc3BvbnNlIkOC0+STAj06ASoiOC92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwve290cF9lbWFpbF9pZH0vcmVzZW5kEpwBCg1MaXN0T1RQRW1haWxzEi4uY291bnRlcnNpZ24udXNlci52M2FscGhhLkxpc3RPVFBFbWFpbHNSZXF1ZXN0Gi8uY291bnRlcnNpZ24udXNlci52M2FscGhhLkxpc3RPVFBFbWFpbHNSZXNwb25zZSIqgtPkkwIkEiIvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsEqUBCgtHZXRPVFBFbWFpbBIsLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5HZXRPVFBFbWFpbFJlcXVlc3QaLS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuR2V0T1RQRW1haWxSZXNwb25zZSI5gtPkkwIzEjEvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9Eq4BCg5SZW1vdmVPVFBFbWFpbBIvLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5SZW1vdmVPVFBFbWFpbFJlcXVlc3QaMC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmVtb3ZlT1RQRW1haWxSZXNwb25zZSI5gtPkkwIzKjEvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9ErgBCg5VbmxvY2tPVFBFbWFpbBIvLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5VbmxvY2tPVFBFbWFpbFJlcXVlc3QaMC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVW5sb2NrT1RQRW1haWxSZXNwb25zZSJDgtPkkwI9OgEqIjgvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9L3VubG9jaxKCAQoKQ3JlYXRlVXNlchIrLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5DcmVhdGVVc2VyUmVxdWVzdBosLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5DcmVhdGVVc2VyUmVzcG9uc2UiGYLT5JMCEzoBKiIOL3YzYWxwaGEvdXNlcnMSjAEKC0dldFVzZXJCeUlEEiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLkdldFVzZXJCeUlEUmVxdWVzdBotLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5HZXRVc2VyQnlJRFJlc3BvbnNlIiCC0+STAhoSGC92M2FscGhhL3VzZXJzL3t1c2VyX2lkfRKGAQoJTGlzdFVzZXJzEiouY291bnRlcnNpZ24udXNlci52M2FscGhhLkxpc3RVc2Vyc1JlcXVlc3QaKy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuTGlzdFVzZXJzUmVzcG9uc2UiIILT5JMCGjoBKiIVL3YzYWxwaGEvdXNlcnMvc2VhcmNoEqMBCg5EZWFjdGl2YXRlVXNlchIvLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZWFjdGl2YXRlVXNlclJlcXVlc3QaMC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGVhY3RpdmF0ZVVzZXJSZXNwb25zZSIugtPkkwIoOgEqIiMvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vZGVhY3RpdmF0ZRKjAQoOUmVhY3RpdmF0ZVVzZXISLy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmVhY3RpdmF0ZVVzZXJSZXF1ZXN0GjAuY291bnRlcnNpZ24udXNlci52M2FscGhhLlJlYWN0aXZhdGVVc2VyUmVzcG9uc2UiLoLT5JMCKDoBKiIjL3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L3JlYWN0aXZhdGUSiwEKCExvY2tVc2VyEikuY291bnRlcnNpZ24udXNlci52M2FscGhhLkxvY2tVc2VyUmVxdWVzdBoqLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Mb2NrVXNlclJlc3BvbnNlIiiC0+STAiI6ASoiHS92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9sb2NrEpMBCgpVbmxvY2tVc2VyEisuY291bnRlcnNpZ24udXNlci52M2FscGhhLlVubG9ja1VzZXJSZXF1ZXN0GiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLlVubG9ja1VzZXJSZXNwb25zZSIqgtPkkwIkOgEqIh8vdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vdW5sb2NrEokBCgpEZWxldGVVc2VyEisuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRlbGV0ZVVzZXJSZXF1ZXN0GiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRlbGV0ZVVzZXJSZXNwb25zZSIggtPkkwIaKhgvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0SkAEKCkxpc3RFdmVudHMSKy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuTGlzdEV2ZW50c1JlcXVlc3QaLC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuTGlzdEV2ZW50c1Jlc3BvbnNlIieC0+STAiESHy92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9ldmVudHMSiwEKC1dhdGNoRXZlbnRzEiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLldhdGNoRXZlbnRzUmVxdWVzdBotLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5XYXRjaEV2ZW50c1Jlc3BvbnNlIh2C0+STAhcSFS92M2FscGhhL2V2ZW50czp3YXRjaDABYgZwcm90bzM", [file_countersign_user_v3alpha_details, file_countersign_user_v3alpha_event, file_countersign_user_v3alpha_otp_email, file_countersign_user_v3alpha_user, file_google_api_annotations, file_google_api_field_behavior]);
 
 /**
  * What to add to which user.
@@ -159,6 +161,357 @@ export const VerifyOTPEmailResponseSchema: GenMessage<VerifyOTPEmailResponse> = 
   messageDesc(file_countersign_user_v3alpha_user_service, 3);
 
 /**
+ * Whose code to send again, and how.
+ *
+ * @generated from message countersign.user.v3alpha.ResendOTPEmailCodeRequest
+ */
+export type ResendOTPEmailCodeRequest = Message<"countersign.user.v3alpha.ResendOTPEmailCodeRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * The id of the authenticator, as AddOTPEmail returned it, 1 to 200 characters.
+   *
+   * Example: "163840776835432705"
+   *
+   * @generated from field: string otp_email_id = 2;
+   */
+  otpEmailId: string;
+
+  /**
+   * How the code comes to the user: at most one of the two. Without any, it is
+   * mailed with the default link, as by an empty `send_code`.
+   *
+   * @generated from oneof countersign.user.v3alpha.ResendOTPEmailCodeRequest.verification
+   */
+  verification: {
+    /**
+     * Mail the code to the address.
+     *
+     * Example: {"urlTemplate": "https://example.com/email/verify?code={{.Code}}"}
+     *
+     * @generated from field: countersign.user.v3alpha.SendEmailVerificationCode send_code = 3;
+     */
+    value: SendEmailVerificationCode;
+    case: "sendCode";
+  } | {
+    /**
+     * Return the code in the reply and send no mail. Only for callers with
+     * `user.write` in the user's organization.
+     *
+     * Example: {}
+     *
+     * @generated from field: countersign.user.v3alpha.ReturnEmailVerificationCode return_code = 4;
+     */
+    value: ReturnEmailVerificationCode;
+    case: "returnCode";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ResendOTPEmailCodeRequest.
+ * Use `create(ResendOTPEmailCodeRequestSchema)` to create a new message.
+ */
+export const ResendOTPEmailCodeRequestSchema: GenMessage<ResendOTPEmailCodeRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 4);
+
+/**
+ * The code is on its way.
+ *
+ * @generated from message countersign.user.v3alpha.ResendOTPEmailCodeResponse
+ */
+export type ResendOTPEmailCodeResponse = Message<"countersign.user.v3alpha.ResendOTPEmailCodeResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+
+  /**
+   * The code, only if `return_code` was asked for.
+   *
+   * Example: "7QZ4M2KX"
+   *
+   * @generated from field: optional string verification_code = 2;
+   */
+  verificationCode?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ResendOTPEmailCodeResponse.
+ * Use `create(ResendOTPEmailCodeResponseSchema)` to create a new message.
+ */
+export const ResendOTPEmailCodeResponseSchema: GenMessage<ResendOTPEmailCodeResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 5);
+
+/**
+ * Whose authenticators to list.
+ *
+ * @generated from message countersign.user.v3alpha.ListOTPEmailsRequest
+ */
+export type ListOTPEmailsRequest = Message<"countersign.user.v3alpha.ListOTPEmailsRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * How many to return at most. 50 if it is left out, and never more than 100.
+   *
+   * Example: 50
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the reply before, for the page behind it.
+   *
+   * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ListOTPEmailsRequest.
+ * Use `create(ListOTPEmailsRequestSchema)` to create a new message.
+ */
+export const ListOTPEmailsRequestSchema: GenMessage<ListOTPEmailsRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 6);
+
+/**
+ * A page of authenticators.
+ *
+ * @generated from message countersign.user.v3alpha.ListOTPEmailsResponse
+ */
+export type ListOTPEmailsResponse = Message<"countersign.user.v3alpha.ListOTPEmailsResponse"> & {
+  /**
+   * The authenticators, in the order in which they were added.
+   *
+   * Example: [{"otpEmailId": "163840776835432705", "address": "mini@mouse.com", "isVerified": true}]
+   *
+   * @generated from field: repeated countersign.user.v3alpha.OTPEmail otp_emails = 1;
+   */
+  otpEmails: OTPEmail[];
+
+  /**
+   * The `page_token` of the next page. Empty: this is the last one.
+   *
+   * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ListOTPEmailsResponse.
+ * Use `create(ListOTPEmailsResponseSchema)` to create a new message.
+ */
+export const ListOTPEmailsResponseSchema: GenMessage<ListOTPEmailsResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 7);
+
+/**
+ * Which authenticator to return.
+ *
+ * @generated from message countersign.user.v3alpha.GetOTPEmailRequest
+ */
+export type GetOTPEmailRequest = Message<"countersign.user.v3alpha.GetOTPEmailRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * The id of the authenticator, as AddOTPEmail returned it, 1 to 200 characters.
+   *
+   * Example: "163840776835432705"
+   *
+   * @generated from field: string otp_email_id = 2;
+   */
+  otpEmailId: string;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.GetOTPEmailRequest.
+ * Use `create(GetOTPEmailRequestSchema)` to create a new message.
+ */
+export const GetOTPEmailRequestSchema: GenMessage<GetOTPEmailRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 8);
+
+/**
+ * The authenticator.
+ *
+ * @generated from message countersign.user.v3alpha.GetOTPEmailResponse
+ */
+export type GetOTPEmailResponse = Message<"countersign.user.v3alpha.GetOTPEmailResponse"> & {
+  /**
+   * The authenticator.
+   *
+   * Example: {"otpEmailId": "163840776835432705", "address": "mini@mouse.com", "isVerified": true}
+   *
+   * @generated from field: countersign.user.v3alpha.OTPEmail otp_email = 1;
+   */
+  otpEmail?: OTPEmail | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.GetOTPEmailResponse.
+ * Use `create(GetOTPEmailResponseSchema)` to create a new message.
+ */
+export const GetOTPEmailResponseSchema: GenMessage<GetOTPEmailResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 9);
+
+/**
+ * Which authenticator to remove.
+ *
+ * @generated from message countersign.user.v3alpha.RemoveOTPEmailRequest
+ */
+export type RemoveOTPEmailRequest = Message<"countersign.user.v3alpha.RemoveOTPEmailRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * The id of the authenticator, as AddOTPEmail returned it, 1 to 200 characters.
+   *
+   * Example: "163840776835432705"
+   *
+   * @generated from field: string otp_email_id = 2;
+   */
+  otpEmailId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.RemoveOTPEmailRequest.
+ * Use `create(RemoveOTPEmailRequestSchema)` to create a new message.
+ */
+export const RemoveOTPEmailRequestSchema: GenMessage<RemoveOTPEmailRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 10);
+
+/**
+ * The authenticator is removed.
+ *
+ * @generated from message countersign.user.v3alpha.RemoveOTPEmailResponse
+ */
+export type RemoveOTPEmailResponse = Message<"countersign.user.v3alpha.RemoveOTPEmailResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.RemoveOTPEmailResponse.
+ * Use `create(RemoveOTPEmailResponseSchema)` to create a new message.
+ */
+export const RemoveOTPEmailResponseSchema: GenMessage<RemoveOTPEmailResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 11);
+
+/**
+ * Which authenticator to unlock.
+ *
+ * @generated from message countersign.user.v3alpha.UnlockOTPEmailRequest
+ */
+export type UnlockOTPEmailRequest = Message<"countersign.user.v3alpha.UnlockOTPEmailRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * The id of the authenticator, as AddOTPEmail returned it, 1 to 200 characters.
+   *
+   * Example: "163840776835432705"
+   *
+   * @generated from field: string otp_email_id = 2;
+   */
+  otpEmailId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.UnlockOTPEmailRequest.
+ * Use `create(UnlockOTPEmailRequestSchema)` to create a new message.
+ */
+export const UnlockOTPEmailRequestSchema: GenMessage<UnlockOTPEmailRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 12);
+
+/**
+ * The authenticator is unlocked.
+ *
+ * @generated from message countersign.user.v3alpha.UnlockOTPEmailResponse
+ */
+export type UnlockOTPEmailResponse = Message<"countersign.user.v3alpha.UnlockOTPEmailResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.UnlockOTPEmailResponse.
+ * Use `create(UnlockOTPEmailResponseSchema)` to create a new message.
+ */
+export const UnlockOTPEmailResponseSchema: GenMessage<UnlockOTPEmailResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 13);
+
+/**
  * The user to create.
  *
  * @generated from message countersign.user.v3alpha.CreateUserRequest
@@ -206,7 +559,7 @@ export type CreateUserRequest = Message<"countersign.user.v3alpha.CreateUserRequ
  * Use `create(CreateUserRequestSchema)` to create a new message.
  */
 export const CreateUserRequestSchema: GenMessage<CreateUserRequest> = /*@__PURE__*/
-  messageDesc(file_countersign_user_v3alpha_user_service, 4);
+  messageDesc(file_countersign_user_v3alpha_user_service, 14);
 
 /**
  * The user that was created.
@@ -238,7 +591,7 @@ export type CreateUserResponse = Message<"countersign.user.v3alpha.CreateUserRes
  * Use `create(CreateUserResponseSchema)` to create a new message.
  */
 export const CreateUserResponseSchema: GenMessage<CreateUserResponse> = /*@__PURE__*/
-  messageDesc(file_countersign_user_v3alpha_user_service, 5);
+  messageDesc(file_countersign_user_v3alpha_user_service, 15);
 
 /**
  * The user to return.
@@ -261,7 +614,7 @@ export type GetUserByIDRequest = Message<"countersign.user.v3alpha.GetUserByIDRe
  * Use `create(GetUserByIDRequestSchema)` to create a new message.
  */
 export const GetUserByIDRequestSchema: GenMessage<GetUserByIDRequest> = /*@__PURE__*/
-  messageDesc(file_countersign_user_v3alpha_user_service, 6);
+  messageDesc(file_countersign_user_v3alpha_user_service, 16);
 
 /**
  * The user.
@@ -284,7 +637,510 @@ export type GetUserByIDResponse = Message<"countersign.user.v3alpha.GetUserByIDR
  * Use `create(GetUserByIDResponseSchema)` to create a new message.
  */
 export const GetUserByIDResponseSchema: GenMessage<GetUserByIDResponse> = /*@__PURE__*/
-  messageDesc(file_countersign_user_v3alpha_user_service, 7);
+  messageDesc(file_countersign_user_v3alpha_user_service, 17);
+
+/**
+ * Which users to list.
+ *
+ * @generated from message countersign.user.v3alpha.ListUsersRequest
+ */
+export type ListUsersRequest = Message<"countersign.user.v3alpha.ListUsersRequest"> & {
+  /**
+   * How many to return at most. 50 if it is left out, and never more than 100.
+   *
+   * Example: 50
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the reply before, for the page behind it.
+   *
+   * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only users of this organization, 1 to 200 characters. The caller must have
+   * `user.read` or `user.write` in it.
+   *
+   * Example: "demo"
+   *
+   * @generated from field: optional string org_id = 3;
+   */
+  orgId?: string | undefined;
+
+  /**
+   * Only users in this state.
+   *
+   * Example: "USER_STATE_LOCKED"
+   *
+   * @generated from field: countersign.user.v3alpha.UserState state = 4;
+   */
+  state: UserState;
+
+  /**
+   * Only users with an authenticator of this address, verified or not. The case of
+   * its letters does not matter.
+   *
+   * Example: "mini@mouse.com"
+   *
+   * @generated from field: optional string email_address = 5;
+   */
+  emailAddress?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ListUsersRequest.
+ * Use `create(ListUsersRequestSchema)` to create a new message.
+ */
+export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 18);
+
+/**
+ * A page of users.
+ *
+ * @generated from message countersign.user.v3alpha.ListUsersResponse
+ */
+export type ListUsersResponse = Message<"countersign.user.v3alpha.ListUsersResponse"> & {
+  /**
+   * The users with their authenticators, ordered by organization and id.
+   *
+   * Example: [{"userId": "demo-user", "state": "USER_STATE_ACTIVE", "details": {"sequence": "1"}}]
+   *
+   * @generated from field: repeated countersign.user.v3alpha.User users = 1;
+   */
+  users: User[];
+
+  /**
+   * The `page_token` of the next page. Empty: this is the last one.
+   *
+   * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ListUsersResponse.
+ * Use `create(ListUsersResponseSchema)` to create a new message.
+ */
+export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 19);
+
+/**
+ * The user to deactivate.
+ *
+ * @generated from message countersign.user.v3alpha.DeactivateUserRequest
+ */
+export type DeactivateUserRequest = Message<"countersign.user.v3alpha.DeactivateUserRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.DeactivateUserRequest.
+ * Use `create(DeactivateUserRequestSchema)` to create a new message.
+ */
+export const DeactivateUserRequestSchema: GenMessage<DeactivateUserRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 20);
+
+/**
+ * The user is deactivated.
+ *
+ * @generated from message countersign.user.v3alpha.DeactivateUserResponse
+ */
+export type DeactivateUserResponse = Message<"countersign.user.v3alpha.DeactivateUserResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.DeactivateUserResponse.
+ * Use `create(DeactivateUserResponseSchema)` to create a new message.
+ */
+export const DeactivateUserResponseSchema: GenMessage<DeactivateUserResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 21);
+
+/**
+ * The user to reactivate.
+ *
+ * @generated from message countersign.user.v3alpha.ReactivateUserRequest
+ */
+export type ReactivateUserRequest = Message<"countersign.user.v3alpha.ReactivateUserRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ReactivateUserRequest.
+ * Use `create(ReactivateUserRequestSchema)` to create a new message.
+ */
+export const ReactivateUserRequestSchema: GenMessage<ReactivateUserRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 22);
+
+/**
+ * The user is reactivated.
+ *
+ * @generated from message countersign.user.v3alpha.ReactivateUserResponse
+ */
+export type ReactivateUserResponse = Message<"countersign.user.v3alpha.ReactivateUserResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ReactivateUserResponse.
+ * Use `create(ReactivateUserResponseSchema)` to create a new message.
+ */
+export const ReactivateUserResponseSchema: GenMessage<ReactivateUserResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 23);
+
+/**
+ * The user to lock.
+ *
+ * @generated from message countersign.user.v3alpha.LockUserRequest
+ */
+export type LockUserRequest = Message<"countersign.user.v3alpha.LockUserRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.LockUserRequest.
+ * Use `create(LockUserRequestSchema)` to create a new message.
+ */
+export const LockUserRequestSchema: GenMessage<LockUserRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 24);
+
+/**
+ * The user is locked.
+ *
+ * @generated from message countersign.user.v3alpha.LockUserResponse
+ */
+export type LockUserResponse = Message<"countersign.user.v3alpha.LockUserResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.LockUserResponse.
+ * Use `create(LockUserResponseSchema)` to create a new message.
+ */
+export const LockUserResponseSchema: GenMessage<LockUserResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 25);
+
+/**
+ * The user to unlock.
+ *
+ * @generated from message countersign.user.v3alpha.UnlockUserRequest
+ */
+export type UnlockUserRequest = Message<"countersign.user.v3alpha.UnlockUserRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.UnlockUserRequest.
+ * Use `create(UnlockUserRequestSchema)` to create a new message.
+ */
+export const UnlockUserRequestSchema: GenMessage<UnlockUserRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 26);
+
+/**
+ * The user is unlocked.
+ *
+ * @generated from message countersign.user.v3alpha.UnlockUserResponse
+ */
+export type UnlockUserResponse = Message<"countersign.user.v3alpha.UnlockUserResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.UnlockUserResponse.
+ * Use `create(UnlockUserResponseSchema)` to create a new message.
+ */
+export const UnlockUserResponseSchema: GenMessage<UnlockUserResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 27);
+
+/**
+ * The user to delete.
+ *
+ * @generated from message countersign.user.v3alpha.DeleteUserRequest
+ */
+export type DeleteUserRequest = Message<"countersign.user.v3alpha.DeleteUserRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
+   * personal data into it.
+   *
+   * Example: "ticket 4711"
+   *
+   * @generated from field: optional string reason = 10;
+   */
+  reason?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.DeleteUserRequest.
+ * Use `create(DeleteUserRequestSchema)` to create a new message.
+ */
+export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 28);
+
+/**
+ * The user is deleted.
+ *
+ * @generated from message countersign.user.v3alpha.DeleteUserResponse
+ */
+export type DeleteUserResponse = Message<"countersign.user.v3alpha.DeleteUserResponse"> & {
+  /**
+   * The user's event count, last change and organization.
+   *
+   * Example: {"sequence": "4", "changeDate": "2026-11-23T09:31:00Z", "resourceOwner": "demo"}
+   *
+   * @generated from field: countersign.user.v3alpha.Details details = 1;
+   */
+  details?: Details | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.DeleteUserResponse.
+ * Use `create(DeleteUserResponseSchema)` to create a new message.
+ */
+export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 29);
+
+/**
+ * Whose events to list.
+ *
+ * @generated from message countersign.user.v3alpha.ListEventsRequest
+ */
+export type ListEventsRequest = Message<"countersign.user.v3alpha.ListEventsRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * How many to return at most. 50 if it is left out, and never more than 100.
+   *
+   * Example: 50
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the reply before, for the page behind it.
+   *
+   * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ListEventsRequest.
+ * Use `create(ListEventsRequestSchema)` to create a new message.
+ */
+export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 30);
+
+/**
+ * A page of events.
+ *
+ * @generated from message countersign.user.v3alpha.ListEventsResponse
+ */
+export type ListEventsResponse = Message<"countersign.user.v3alpha.ListEventsResponse"> & {
+  /**
+   * The events, the latest first.
+   *
+   * Example: [{"userId": "demo-user", "sequence": "1", "type": "user.created", "actor": "my-app", "orgId": "demo", "position": "1042"}]
+   *
+   * @generated from field: repeated countersign.user.v3alpha.Event events = 1;
+   */
+  events: Event[];
+
+  /**
+   * The `page_token` of the next page. Empty: this is the last one.
+   *
+   * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.ListEventsResponse.
+ * Use `create(ListEventsResponseSchema)` to create a new message.
+ */
+export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 31);
+
+/**
+ * From where on to watch.
+ *
+ * @generated from message countersign.user.v3alpha.WatchEventsRequest
+ */
+export type WatchEventsRequest = Message<"countersign.user.v3alpha.WatchEventsRequest"> & {
+  /**
+   * The `position` behind which to begin, as the last message or an event had it.
+   * "0" is the beginning of the trail. Without it only what happens from now on is
+   * told.
+   *
+   * Example: "1042"
+   *
+   * @generated from field: optional string after_position = 1;
+   */
+  afterPosition?: string | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.WatchEventsRequest.
+ * Use `create(WatchEventsRequestSchema)` to create a new message.
+ */
+export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 32);
+
+/**
+ * What happened, and how far that is.
+ *
+ * @generated from message countersign.user.v3alpha.WatchEventsResponse
+ */
+export type WatchEventsResponse = Message<"countersign.user.v3alpha.WatchEventsResponse"> & {
+  /**
+   * The event. Not set in a message that only tells the position.
+   *
+   * Example: {"userId": "demo-user", "sequence": "1", "type": "user.created", "actor": "my-app", "orgId": "demo", "position": "1042"}
+   *
+   * @generated from field: countersign.user.v3alpha.Event event = 1;
+   */
+  event?: Event | undefined;
+
+  /**
+   * Everything up to this position was told.
+   *
+   * Example: "1042"
+   *
+   * @generated from field: string position = 2;
+   */
+  position: string;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.WatchEventsResponse.
+ * Use `create(WatchEventsResponseSchema)` to create a new message.
+ */
+export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_user_service, 33);
 
 /**
  * UserService keeps users and their email one-time-password authenticators.
@@ -292,7 +1148,13 @@ export const GetUserByIDResponseSchema: GenMessage<GetUserByIDResponse> = /*@__P
  * Every call carries a bearer token in the `authorization` header or metadata.
  * A caller with `user.write` in the user's organization may do everything. The
  * user itself (the token's subject is the `user_id`) may add an authenticator
- * whose code is mailed, verify it, and read its own data.
+ * whose code is mailed, have the code mailed again, verify it, remove it, and
+ * read its own data.
+ *
+ * Lists come in pages. `page_size` is how many items a reply has at most: 50 if it
+ * is left out or 0, and never more than 100. If there are more, the reply has a
+ * `next_page_token`: call again with it as `page_token` and the same other fields.
+ * What is added meanwhile neither repeats nor hides an item.
  *
  * Every error carries a `google.rpc.ErrorInfo` with the domain `countersign` and
  * a reason to branch on.
@@ -307,6 +1169,9 @@ export const UserService: GenService<{
    * (`is_verified`), it must be verified with the code that is mailed to it or
    * returned: see VerifyOTPEmail. The code is 8 characters long, lives for 10
    * minutes and can be used once.
+   *
+   * A user has at most 10 authenticators, unless the operator sets another number:
+   * one more is FAILED_PRECONDITION (OTP_EMAIL_LIMIT_REACHED).
    *
    * To add an address again that is not verified yet is harmless: the
    * authenticator and its live code stay the same. An address that is already
@@ -339,6 +1204,74 @@ export const UserService: GenService<{
     output: typeof VerifyOTPEmailResponseSchema;
   },
   /**
+   * Send the code of an email one-time-password authenticator again
+   *
+   * Mails or returns the code of an address that is not verified yet: the same
+   * code while it lives, otherwise a fresh one. The attempts that are left stay the
+   * same, and a locked authenticator is RESOURCE_EXHAUSTED (ATTEMPTS_EXHAUSTED).
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.ResendOTPEmailCode
+   */
+  resendOTPEmailCode: {
+    methodKind: "unary";
+    input: typeof ResendOTPEmailCodeRequestSchema;
+    output: typeof ResendOTPEmailCodeResponseSchema;
+  },
+  /**
+   * List the email one-time-password authenticators of a user
+   *
+   * Returns them in the order in which they were added. Callers with
+   * `otp.challenge` may list them too, and see the addresses masked.
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.ListOTPEmails
+   */
+  listOTPEmails: {
+    methodKind: "unary";
+    input: typeof ListOTPEmailsRequestSchema;
+    output: typeof ListOTPEmailsResponseSchema;
+  },
+  /**
+   * Get an email one-time-password authenticator
+   *
+   * Returns one authenticator, with what came of its last mail. Callers with
+   * `otp.challenge` may get it too, and see the address masked.
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.GetOTPEmail
+   */
+  getOTPEmail: {
+    methodKind: "unary";
+    input: typeof GetOTPEmailRequestSchema;
+    output: typeof GetOTPEmailResponseSchema;
+  },
+  /**
+   * Remove an email one-time-password authenticator
+   *
+   * Removes it, its code and the mails that wait to be sent. A code that was
+   * mailed before is of no use any more. Wrong attempts and a lock stand when the
+   * address is added again. A user that is not active cannot remove its own.
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.RemoveOTPEmail
+   */
+  removeOTPEmail: {
+    methodKind: "unary";
+    input: typeof RemoveOTPEmailRequestSchema;
+    output: typeof RemoveOTPEmailResponseSchema;
+  },
+  /**
+   * Unlock an email one-time-password authenticator
+   *
+   * Ends the lock after too many wrong codes, and gives the authenticator all its
+   * attempts back. The code that was guessed at is dead: ask for a new one with
+   * ResendOTPEmailCode. Needs `user.write`.
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.UnlockOTPEmail
+   */
+  unlockOTPEmail: {
+    methodKind: "unary";
+    input: typeof UnlockOTPEmailRequestSchema;
+    output: typeof UnlockOTPEmailResponseSchema;
+  },
+  /**
    * Create a user
    *
    * Creates an active user in an organization. Needs `user.write` there.
@@ -362,6 +1295,120 @@ export const UserService: GenService<{
     methodKind: "unary";
     input: typeof GetUserByIDRequestSchema;
     output: typeof GetUserByIDResponseSchema;
+  },
+  /**
+   * List users
+   *
+   * Returns the users of the organizations in which the caller has `user.read` or
+   * `user.write`, with their authenticators, ordered by organization and id. What
+   * the request names narrows them down.
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.ListUsers
+   */
+  listUsers: {
+    methodKind: "unary";
+    input: typeof ListUsersRequestSchema;
+    output: typeof ListUsersResponseSchema;
+  },
+  /**
+   * Deactivate a user
+   *
+   * An active or locked user becomes inactive: it can neither add nor verify
+   * authenticators, and mails to it that wait are not sent. Needs `user.write`. From
+   * another state it is FAILED_PRECONDITION (USER_NOT_ACTIVE).
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.DeactivateUser
+   */
+  deactivateUser: {
+    methodKind: "unary";
+    input: typeof DeactivateUserRequestSchema;
+    output: typeof DeactivateUserResponseSchema;
+  },
+  /**
+   * Reactivate a user
+   *
+   * An inactive user becomes active. Needs `user.write`. From another state it is
+   * FAILED_PRECONDITION (USER_NOT_INACTIVE).
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.ReactivateUser
+   */
+  reactivateUser: {
+    methodKind: "unary";
+    input: typeof ReactivateUserRequestSchema;
+    output: typeof ReactivateUserResponseSchema;
+  },
+  /**
+   * Lock a user
+   *
+   * An active user is locked: it can neither add nor verify authenticators, and
+   * mails to it that wait are not sent. Needs `user.write`. From another state it is
+   * FAILED_PRECONDITION (USER_NOT_ACTIVE).
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.LockUser
+   */
+  lockUser: {
+    methodKind: "unary";
+    input: typeof LockUserRequestSchema;
+    output: typeof LockUserResponseSchema;
+  },
+  /**
+   * Unlock a user
+   *
+   * A locked user becomes active. Locks of its authenticators stay: see
+   * UnlockOTPEmail. Needs `user.write`. From another state it is
+   * FAILED_PRECONDITION (USER_NOT_LOCKED).
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.UnlockUser
+   */
+  unlockUser: {
+    methodKind: "unary";
+    input: typeof UnlockUserRequestSchema;
+    output: typeof UnlockUserResponseSchema;
+  },
+  /**
+   * Delete a user
+   *
+   * Deletes the user, its authenticators and the mails that wait to be sent, for
+   * good. Codes that were mailed before are of no use any more. Its events stay: they
+   * have no email address and no name, and the client addresses of the user itself
+   * are removed from them. Needs `user.write`.
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.DeleteUser
+   */
+  deleteUser: {
+    methodKind: "unary";
+    input: typeof DeleteUserRequestSchema;
+    output: typeof DeleteUserResponseSchema;
+  },
+  /**
+   * List the events of a user
+   *
+   * Returns what happened to the user, the latest first, with who asked for it, from
+   * where and why. Needs `user.read` or `user.write`.
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.ListEvents
+   */
+  listEvents: {
+    methodKind: "unary";
+    input: typeof ListEventsRequestSchema;
+    output: typeof ListEventsResponseSchema;
+  },
+  /**
+   * Watch the events of all users
+   *
+   * Tells what happens to the users of the organizations in which the caller has
+   * `user.read` or `user.write`, as it happens, each event once and in order. Every
+   * message has a `position`; to go on after the stream has ended, call again with
+   * the last one. The first message, and one every 30 seconds in which nothing
+   * happens, has a position and no event. The service ends the stream after 15
+   * minutes, so that the token is checked again.
+   *
+   * @generated from rpc countersign.user.v3alpha.UserService.WatchEvents
+   */
+  watchEvents: {
+    methodKind: "server_streaming";
+    input: typeof WatchEventsRequestSchema;
+    output: typeof WatchEventsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_countersign_user_v3alpha_user_service, 0);

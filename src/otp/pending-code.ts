@@ -1,0 +1,97 @@
+import { randomBytes } from "node:crypto";
+import type { Transaction } from "kysely";
+import type { DB, OTPEmailRow } from "../db/schema.ts";
+import { enqueue } from "../mail/outbox.ts";
+import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { saltBytes } from "./code.ts";
+import type { OTPContext } from "./context.ts";
+import { type LiveCode, liveCode } from "./live-code.ts";
+import { attemptsExhausted } from "./refusals.ts";
+
+/** How a code comes to the user. `urlTemplate` null: the link leads to the service's own page. */
+export type CodeDelivery =
+  | { readonly kind: "send_code"; readonly urlTemplate: string | null }
+  | { readonly kind: "return_code" };
+
+/**
+ * Asks once more for the code of an authenticator that waits to be verified: the same while it lives, otherwise a fresh
+ * one. Neither brings new attempts.
+ *
+ * @throws RESOURCE_EXHAUSTED while the authenticator is locked.
+ */
+export async function renewCode(
+  trx: Transaction<DB>,
+  context: OTPContext,
+  row: OTPEmailRow,
+  request: Cause & { readonly delivery: CodeDelivery },
+): Promise<{ code: LiveCode; details: Details }> {
+  const now = context.clock.now();
+  if (row.locked_until !== null && row.locked_until > now) throw attemptsExhausted(row.locked_until - now);
+  const alive = liveCode(context, row);
+  const code = alive ?? freshCode(context);
+  if (!alive) await replaceCode(trx, context, row.otp_email_id, code);
+  const details = await appendEvent(trx, context.clock, {
+    ...request,
+    userId: row.user_id,
+    type: "otp_email.code_requested",
+    data: { otp_email_id: row.otp_email_id, verification: request.delivery.kind, fresh: !alive },
+  });
+  await enqueueIfMailed(trx, context, row, { code, delivery: request.delivery });
+  return { code, details };
+}
+
+async function replaceCode(trx: Transaction<DB>, context: OTPContext, otpEmailId: string, code: LiveCode) {
+  await trx
+    .updateTable("otp_emails")
+    .set((eb) => ({
+      ...codeColumns(context, code),
+      // Not refilled by a new code, or each would be worth a few more guesses. Only a lock that was served does it.
+      attempts: eb
+        .case()
+        .when("attempts", ">=", context.policy.enrolment.attemptsMax)
+        .then(0)
+        .else(eb.ref("attempts"))
+        .end(),
+      change_time: context.clock.now(),
+    }))
+    .where("otp_email_id", "=", otpEmailId)
+    .execute();
+}
+
+export function freshCode(context: OTPContext): LiveCode {
+  return {
+    secret: context.keys.current.secret,
+    salt: randomBytes(saltBytes),
+    expireTime: context.clock.now() + context.policy.enrolment.codeTtlMs,
+  };
+}
+
+/** What a row holds of its fresh code, or of none. */
+export function codeColumns(context: OTPContext, code: LiveCode | undefined) {
+  if (!code) return noCode;
+  return { code_key_id: context.keys.current.id, code_salt: code.salt, code_expire_time: code.expireTime };
+}
+
+export const noCode = { code_key_id: null, code_salt: null, code_expire_time: null };
+
+/**
+ * Queues the mail of a code in the transaction that asks for it, to be followed by `mailQueued` after the commit. Every mail
+ * of a code comes this way, the first and each further one: limits on mails have their place here.
+ */
+export async function enqueueIfMailed(
+  trx: Transaction<DB>,
+  context: OTPContext,
+  row: Pick<OTPEmailRow, "user_id" | "otp_email_id">,
+  { code, delivery }: { code: LiveCode; delivery: CodeDelivery },
+): Promise<void> {
+  if (delivery.kind !== "send_code") return;
+  await enqueue(trx, context.clock.now(), {
+    purpose: "enrolment",
+    userId: row.user_id,
+    otpEmailId: row.otp_email_id,
+    codeSalt: code.salt,
+    urlTemplate: delivery.urlTemplate,
+    expireTime: code.expireTime,
+    messageIdDomain: context.messageIdDomain,
+  });
+}

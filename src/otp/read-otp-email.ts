@@ -1,0 +1,113 @@
+import type { Kysely } from "kysely";
+import { isId } from "../db/id.ts";
+import type { DB, OTPEmailRow, UserRow } from "../db/schema.ts";
+import { type MailStatus, waitingMails } from "../mail/outbox.ts";
+import type { OTPContext } from "./context.ts";
+import type { Policy } from "./policy.ts";
+import { otpEmailNotFound } from "./refusals.ts";
+
+/** An authenticator as it is told of. Times are milliseconds since the epoch. */
+export interface OTPEmail {
+  readonly otpEmailId: string;
+  readonly userId: string;
+  readonly address: string;
+  readonly createTime: number;
+  readonly verifyTime: number | null;
+  readonly lastUseTime: number | null;
+  /** How many wrong codes there may still be before it is locked. None while it is. */
+  readonly attemptsLeft: number;
+  /** Null: not locked. */
+  readonly lockedUntil: number | null;
+  /** What came of the last mail to the address, if there was one. */
+  readonly lastMail: MailStatus | undefined;
+}
+
+/** @throws NOT_FOUND */
+export async function getOTPEmail(context: OTPContext, user: UserRow, otpEmailId: string): Promise<OTPEmail> {
+  const row = await findOTPEmail(context.store.db, user.user_id, otpEmailId);
+  if (!row) throw otpEmailNotFound();
+  const [otpEmail] = await toOTPEmails(context, [row]);
+  if (!otpEmail) throw otpEmailNotFound();
+  return otpEmail;
+}
+
+/** The authenticators of a user, oldest first: `most` of them, beginning behind the id `after`. */
+export async function listOTPEmails(
+  context: OTPContext,
+  user: UserRow,
+  { after = "0", most }: { after?: string | undefined; most: number },
+): Promise<OTPEmail[]> {
+  const rows = await context.store.db
+    .selectFrom("otp_emails")
+    .selectAll()
+    .where("user_id", "=", user.user_id)
+    .where("otp_email_id", ">", after)
+    .orderBy("otp_email_id")
+    .limit(most)
+    .execute();
+  return toOTPEmails(context, rows);
+}
+
+/** All authenticators of some users, oldest first. A user has a bounded number of them. */
+export async function otpEmailsOf(context: OTPContext, userIds: readonly string[]): Promise<OTPEmail[]> {
+  if (userIds.length === 0) return [];
+  const rows = await context.store.db
+    .selectFrom("otp_emails")
+    .selectAll()
+    .where("user_id", "in", userIds)
+    .orderBy("otp_email_id")
+    .execute();
+  return toOTPEmails(context, rows);
+}
+
+export async function findOTPEmail(
+  db: Kysely<DB>,
+  userId: string,
+  otpEmailId: string,
+): Promise<OTPEmailRow | undefined> {
+  if (!isId(otpEmailId)) return undefined;
+  return db
+    .selectFrom("otp_emails")
+    .selectAll()
+    .where("otp_email_id", "=", otpEmailId)
+    .where("user_id", "=", userId)
+    .executeTakeFirst();
+}
+
+async function toOTPEmails(context: OTPContext, rows: readonly OTPEmailRow[]): Promise<OTPEmail[]> {
+  const { store, clock, policy } = context;
+  const waiting = await waitingMails(
+    store.db,
+    rows.map((row) => row.otp_email_id),
+  );
+  const now = clock.now();
+  return rows.map((row) => {
+    const lockedUntil = row.locked_until !== null && row.locked_until > now ? row.locked_until : null;
+    return {
+      otpEmailId: row.otp_email_id,
+      userId: row.user_id,
+      address: row.address,
+      createTime: row.create_time,
+      verifyTime: row.verify_time,
+      lastUseTime: row.last_use_time,
+      attemptsLeft: lockedUntil === null ? attemptsLeft(policy, row.attempts) : 0,
+      lockedUntil,
+      lastMail: waiting.get(row.otp_email_id) ?? settledMail(row),
+    };
+  });
+}
+
+/** A budget that was spent, and whose lock was served, is full again with the next code. */
+function attemptsLeft({ enrolment }: Policy, attempts: number): number {
+  return attempts >= enrolment.attemptsMax ? enrolment.attemptsMax : enrolment.attemptsMax - attempts;
+}
+
+function settledMail(row: OTPEmailRow): MailStatus | undefined {
+  if (row.mail_state === null || row.mail_create_time === null) return undefined;
+  return {
+    state: row.mail_state,
+    createTime: row.mail_create_time,
+    settleTime: row.mail_settle_time,
+    reason: row.mail_reason,
+  };
+}

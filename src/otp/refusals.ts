@@ -1,0 +1,26 @@
+import { failedPrecondition, notFound, resourceExhausted } from "../errors.ts";
+
+/** NOT_FOUND: also for an authenticator of another user. */
+export function otpEmailNotFound() {
+  return notFound("OTP_EMAIL_NOT_FOUND", "the user has no such authenticator: check the otp_email_id");
+}
+
+/** RESOURCE_EXHAUSTED until the lock of the authenticator ends. */
+export function attemptsExhausted(lockedForMs: number) {
+  return resourceExhausted(
+    "ATTEMPTS_EXHAUSTED",
+    "too many wrong codes: the authenticator is locked for a while. Wait, then ask for a new code",
+    lockedForMs,
+  );
+}
+
+/**
+ * FAILED_PRECONDITION rather than RESOURCE_EXHAUSTED, of which clients know that they may wait and try again: no waiting
+ * helps here (google.rpc.Code).
+ */
+export function tooManyOTPEmails(most: number) {
+  return failedPrecondition(
+    "OTP_EMAIL_LIMIT_REACHED",
+    `the user has ${most} authenticators, which is the most there may be: remove one first`,
+  );
+}

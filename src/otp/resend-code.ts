@@ -1,0 +1,48 @@
+import type { Kysely } from "kysely";
+import type { DB, OTPEmailRow } from "../db/schema.ts";
+import { failedPrecondition } from "../errors.ts";
+import type { Cause, Details } from "../user/event.ts";
+import { findUser, requireActive } from "../user/user.ts";
+import type { OTPContext } from "./context.ts";
+import { enrolmentCode } from "./live-code.ts";
+import { type CodeDelivery, renewCode } from "./pending-code.ts";
+import { findOTPEmail } from "./read-otp-email.ts";
+import { otpEmailNotFound } from "./refusals.ts";
+
+export interface ResendCode extends Cause {
+  readonly userId: string;
+  readonly otpEmailId: string;
+  readonly delivery: CodeDelivery;
+}
+
+/**
+ * Mails or returns the code of an address that waits to be verified: the same code while it lives, otherwise a fresh one.
+ *
+ * @returns the code, only for `return_code`.
+ * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, address verified), RESOURCE_EXHAUSTED (too many wrong codes).
+ */
+export async function resendCode(
+  context: OTPContext,
+  input: ResendCode,
+): Promise<{ details: Details; code: string | undefined }> {
+  const { row, code, details } = await context.store.write(async (trx) => {
+    requireActive(await findUser(trx, input.userId));
+    const row = await requirePending(trx, input);
+    return { row, ...(await renewCode(trx, context, row, input)) };
+  });
+  if (input.delivery.kind === "send_code") context.mailQueued();
+  const isReturned = input.delivery.kind === "return_code";
+  return { details, code: isReturned ? enrolmentCode(context, details.orgId, row, code) : undefined };
+}
+
+async function requirePending(db: Kysely<DB>, { userId, otpEmailId }: ResendCode): Promise<OTPEmailRow> {
+  const row = await findOTPEmail(db, userId, otpEmailId);
+  if (!row) throw otpEmailNotFound();
+  if (row.verify_time !== null) {
+    throw failedPrecondition(
+      "OTP_EMAIL_ALREADY_VERIFIED",
+      "the address is verified: there is no code to send again",
+    );
+  }
+  return row;
+}

@@ -1,0 +1,147 @@
+import { setMaxListeners } from "node:events";
+import type { Clock } from "../clock.ts";
+import type { Store } from "../db/open.ts";
+import { invalidArgument, resourceExhausted } from "../errors.ts";
+import type { Event } from "./event.ts";
+import type { Organizations } from "./list-users.ts";
+
+/** Tells watchers of events as they happen. */
+export interface EventFeed {
+  /**
+   * The events behind a position, and then those to come, each once and in their order. It begins with where it stands,
+   * and ends by itself after a while, or when the feed is closed: to be gone on with from the last position.
+   *
+   * @throws INVALID_ARGUMENT (the trail does not go as far), RESOURCE_EXHAUSTED (too many watch).
+   */
+  watch(options: WatchOptions): AsyncGenerator<Watched>;
+  /** Ends all watching. */
+  close(): void;
+}
+
+export interface WatchOptions {
+  /** Whose events. */
+  readonly organizations: Organizations;
+  /** Undefined: from now on. */
+  readonly after: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface Watched {
+  /** Everything up to here was told. */
+  readonly position: number;
+  /** Undefined: nothing happened for a while. */
+  readonly event: Event | undefined;
+}
+
+/** How long an event that another process wrote may go unseen. */
+const pollMs = 1_000;
+
+/** Told without an event this often, so that proxies keep the connection and the position stays near the end. */
+const idleMs = 30_000;
+
+/** Whoever watches shows its token again after this long. */
+const watchMsMax = 900_000;
+
+const watchersMax = 100;
+
+/** How many events are read in one go. Those of other organizations count too: no read is longer for a rare one. */
+const windowSize = 200;
+
+/**
+ * A feed that reads the trail after each commit of this process, and now and then for those of others.
+ *
+ * It relies on positions being committed in their order (see `EventsTable.position`): nothing is ever added before a
+ * position that was read.
+ */
+export function createEventFeed(store: Store, clock: Clock): EventFeed {
+  const closing = new AbortController();
+  // Every watcher listens to it. Node takes more than 10 listeners for a leak.
+  setMaxListeners(0, closing.signal);
+  let watchers = 0;
+
+  async function* watch({ organizations, after, signal }: WatchOptions): AsyncGenerator<Watched> {
+    const startTime = clock.now();
+    const end = await lastPosition(store);
+    if (after !== undefined && after > end) throw aheadOfTrail();
+    let position = after ?? end;
+    yield { position, event: undefined };
+
+    let toldTime = clock.now();
+    for (const alarm of alarms([signal, closing.signal])) {
+      const events = await readWindow(store, position);
+      for (const event of events) {
+        position = event.position;
+        if (organizations !== "all" && !organizations.has(event.org_id)) continue;
+        yield { position, event };
+        toldTime = clock.now();
+      }
+      const now = clock.now();
+      if (now - startTime >= watchMsMax) return;
+      if (now - toldTime >= idleMs) {
+        yield { position, event: undefined };
+        toldTime = now;
+      }
+      if (events.length < windowSize) await clock.wait(pollMs, alarm);
+    }
+  }
+
+  /** For each round a signal that aborts with the next commit, made before the trail is read: none is overheard. */
+  function* alarms(ends: readonly AbortSignal[]): Generator<AbortSignal> {
+    let alarm = new AbortController();
+    const ring = () => alarm.abort();
+    const stopListening = store.onCommit(ring);
+    for (const end of ends) end.addEventListener("abort", ring);
+    try {
+      while (!ends.some((end) => end.aborted)) {
+        alarm = new AbortController();
+        yield alarm.signal;
+      }
+    } finally {
+      stopListening();
+      for (const end of ends) end.removeEventListener("abort", ring);
+    }
+  }
+
+  return {
+    async *watch(options) {
+      if (watchers >= watchersMax) throw tooManyWatchers();
+      watchers++;
+      try {
+        yield* watch(options);
+      } finally {
+        watchers--;
+      }
+    },
+    close: () => closing.abort(),
+  };
+}
+
+async function lastPosition({ db }: Store): Promise<number> {
+  const row = await db
+    .selectFrom("events")
+    .select((eb) => eb.fn.max("position").as("position"))
+    .executeTakeFirst();
+  return row?.position ?? 0;
+}
+
+function readWindow({ db }: Store, after: number): Promise<Event[]> {
+  return db
+    .selectFrom("events")
+    .selectAll()
+    .where("position", ">", after)
+    .orderBy("position")
+    .limit(windowSize)
+    .execute();
+}
+
+function aheadOfTrail() {
+  return invalidArgument(
+    "REQUEST_INVALID",
+    "after_position",
+    "after_position is ahead of the trail: give one that this service told, or leave it out to begin now",
+  );
+}
+
+function tooManyWatchers() {
+  return resourceExhausted("WATCHERS_EXHAUSTED", "too many watch at this process: try again", 10_000);
+}

@@ -1,0 +1,36 @@
+import type { Mail, TestApp, UserClient } from "./app.ts";
+
+/** Creates a user in an organization. */
+export async function addUser(client: UserClient, userId = "u", orgId = "o"): Promise<void> {
+  await client.createUser({ userId, organization: { org: { case: "orgId", value: orgId } } });
+}
+
+/** Adds an address that waits to be verified, without a mail. */
+export async function addPending(client: UserClient, userId = "u", address = "mini@mouse.com") {
+  const email = { address, verification: { case: "returnCode", value: {} } } as const;
+  const { otpEmailId, verificationCode = "" } = await client.addOTPEmail({ userId, email });
+  return { otpEmailId, code: verificationCode };
+}
+
+/** Adds an address that is verified, and returns its id. */
+export async function addVerified(client: UserClient, userId = "u", address = "mini@mouse.com") {
+  const email = { address, verification: { case: "isVerified", value: true } } as const;
+  return (await client.addOTPEmail({ userId, email })).otpEmailId;
+}
+
+/** The types of the events of a user, oldest first. */
+export async function eventTypes(test: TestApp, userId = "u"): Promise<string[]> {
+  const rows = await test.app.store.db
+    .selectFrom("events")
+    .select("type")
+    .where("user_id", "=", userId)
+    .orderBy("position")
+    .execute();
+  return rows.map((row) => row.type);
+}
+
+/** The mails of the mailbox right now. */
+export async function mailsNow(test: TestApp, to: string): Promise<Mail[]> {
+  const url = `${test.origin}/dev/mailbox/messages?to=${encodeURIComponent(to)}`;
+  return (await (await fetch(url)).json()) as Mail[];
+}
