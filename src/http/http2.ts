@@ -41,7 +41,7 @@ interface Exchange {
 export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report): Engine {
   const sessions = new Map<ServerHttp2Session, Session>();
   const reclaim = createReclaim();
-  const silenceMs = Math.min(limits.headersTimeoutMs, limits.sessionIdleMs);
+  const silenceMs = Math.min(limits.headersTimeoutMs / 2, limits.sessionIdleMs);
 
   const server = createServer({
     settings: {
