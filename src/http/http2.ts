@@ -9,6 +9,7 @@ import type { Socket } from "node:net";
 import type { Engine } from "./engine.ts";
 import { type Guarded, refuse } from "./guard.ts";
 import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
+import { createReclaim } from "./reclaim.ts";
 import { expectationUnknown, methodUnsupported, tooSlow } from "./refusal.ts";
 import type { Report } from "./report.ts";
 
@@ -17,6 +18,13 @@ interface Session {
   readonly exchanges: Set<Exchange>;
   /** Set when a check has found the session gone and its socket still open. */
   leftOpen: boolean;
+  /** Whether the client has answered since it fell silent. */
+  isProbed: boolean;
+  /** Requests that the client may still reset, and when it was so many. */
+  resetsLeft: number;
+  resetTime: number;
+  /** Set when it was too many. Nothing that arrives after that is looked at. */
+  isEnded: boolean;
 }
 
 /** A request and its response, until the stream of both is closed. */
@@ -32,6 +40,8 @@ interface Exchange {
 /** HTTP/2 (RFC 9113), over TLS or with prior knowledge. */
 export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report): Engine {
   const sessions = new Map<ServerHttp2Session, Session>();
+  const reclaim = createReclaim();
+  const silenceMs = Math.min(limits.headersTimeoutMs / 2, limits.sessionIdleMs);
 
   const server = createServer({
     settings: {
@@ -48,14 +58,11 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
   });
 
   server.on("session", (session) => {
-    session.setTimeout(limits.sessionIdleMs);
+    session.setTimeout(silenceMs);
     session.on("timeout", () => {
-      session.setTimeout(limits.sessionIdleMs);
-      if (sessions.get(session)?.exchanges.size === 0) {
-        end(session);
-      } else {
-        probe(session);
-      }
+      const entry = sessions.get(session);
+      if (entry?.isProbed && entry.exchanges.size === 0) end(session);
+      else probe(session, entry);
     });
   });
   server.on("sessionError", (error) => report(error, "an HTTP/2 connection failed"));
@@ -73,13 +80,38 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
 
   /** Counts a stream in. False if the connection is gone. */
   function begin(request: Http2ServerRequest, response: Http2ServerResponse): boolean {
-    const session = sessions.get(request.stream.session as ServerHttp2Session);
-    if (session === undefined) return false;
+    const { stream } = request;
+    const session = stream.session as ServerHttp2Session;
+    const entry = sessions.get(session);
+    if (entry === undefined || entry.isEnded) return false;
+    reclaim();
     const now = performance.now();
+    if (entry.isProbed) {
+      entry.isProbed = false;
+      session.setTimeout(silenceMs);
+    }
     const exchange = { request, response, beginTime: now, unsent: 0, unsentTime: now };
-    session.exchanges.add(exchange);
-    request.stream.once("close", () => session.exchanges.delete(exchange));
+    entry.exchanges.add(exchange);
+    stream.once("close", () => {
+      entry.exchanges.delete(exchange);
+      if (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR)
+        countReset(session, entry, performance.now());
+    });
     return true;
+  }
+
+  /** Closes a connection that resets its requests faster than anybody has use for (CVE-2023-44487). */
+  function countReset(session: ServerHttp2Session, entry: Session, now: number): void {
+    const earned = ((now - entry.resetTime) * limits.resetsPerSecond) / 1_000;
+    entry.resetsLeft = Math.min(limits.resetsBurst, entry.resetsLeft + earned) - 1;
+    entry.resetTime = now;
+    if (entry.resetsLeft >= 0 || entry.isEnded) return;
+    entry.isEnded = true;
+    report(new Error("too many resets"), "an HTTP/2 connection was closed");
+    // Not at once: this runs while Node is at work on what it has read, and to destroy a session then ends the process (an
+    // assertion of Http2Session::CheckAllocatedSize fails, Node 20.20).
+    setImmediate(() => session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM));
+    setTimeout(() => entry.socket.destroy(), lingerMs);
   }
 
   function end(session: ServerHttp2Session): void {
@@ -88,10 +120,18 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
     destroyAfter(session, lingerMs);
   }
 
-  /** Where streams are open and nothing moves, a client that is still there answers a PING. */
-  function probe(session: ServerHttp2Session): void {
+  /**
+   * Where nothing moves, a client that is still there answers a PING. After a GOAWAY for a fault of the client Node
+   * neither reads nor writes any more, and leaves the connection to it: there no answer comes either.
+   */
+  function probe(session: ServerHttp2Session, entry: Session | undefined): void {
     const timer = destroyAfter(session, limits.headersTimeoutMs);
-    session.ping(() => clearTimeout(timer));
+    session.ping(() => {
+      clearTimeout(timer);
+      if (session.destroyed) return;
+      if (entry !== undefined) entry.isProbed = true;
+      session.setTimeout(limits.sessionIdleMs);
+    });
   }
 
   /** Closes a stream whose client does not end the request in time or does not take the reply. */
@@ -128,7 +168,15 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
       // A connection of which one side has ended is of use to HTTP/1 alone.
       socket.allowHalfOpen = false;
       server.once("session", (session) => {
-        sessions.set(session, { socket, exchanges: new Set(), leftOpen: false });
+        sessions.set(session, {
+          socket,
+          exchanges: new Set(),
+          leftOpen: false,
+          isProbed: false,
+          resetsLeft: limits.resetsBurst,
+          resetTime: performance.now(),
+          isEnded: false,
+        });
         socket.once("close", () => sessions.delete(session));
       });
       server.emit("connection", socket);

@@ -16,6 +16,9 @@ export interface HttpLimits {
   readonly connectionsMax: number;
   /** Requests at the same time on one connection: streams of HTTP/2, pipelined requests of HTTP/1. */
   readonly streamsMax: number;
+  /** Requests that a client of HTTP/2 resets before it has their replies: at once, and in the long run. */
+  readonly resetsBurst: number;
+  readonly resetsPerSecond: number;
 }
 
 export const defaultLimits: HttpLimits = {
@@ -27,6 +30,8 @@ export const defaultLimits: HttpLimits = {
   sessionIdleMs: 300_000,
   connectionsMax: 10_000,
   streamsMax: 100,
+  resetsBurst: 500,
+  resetsPerSecond: 200,
 };
 
 /** A client that has been told that its connection ends has this long to take the last bytes (RFC 9112 §9.6). */

@@ -91,7 +91,7 @@ export function parseAnswer(received: string): { status: number; head: string; b
 }
 
 /** One HTTP/2 connection, closed when the test is over. */
-export function openHttp2(server: HttpServer): ClientHttp2Session {
+export function openHttp2(server: Pick<HttpServer, "origin">): ClientHttp2Session {
   const session = connectHttp2(server.origin, { ca: tls.cert });
   session.on("error", () => {});
   onTestFinished(() => session.destroy());

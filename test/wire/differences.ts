@@ -6,6 +6,7 @@ import {
   bytesOf,
   deadlineMsOf,
   depthOf,
+  endsInPrefix,
   faultsOf,
   fieldOf,
   isBase64,
@@ -105,11 +106,10 @@ export const differences: Readonly<Record<string, Difference>> = {
   },
   "a prefix without its message": {
     why: "it is a message that breaks off, as it is when some of it has come",
-    inPlace: (_stock, request) => {
-      const bytes = bytesOf(request);
-      const isAlone = bytes.length === 5 && bytes.readUInt32BE(1) > 0;
-      return !isConnect(request) && isAlone ? invalid(request) : undefined;
-    },
+    inPlace: (stock, request) =>
+      stock.code !== "none" && !isConnect(request) && endsInPrefix(bytesOf(request))
+        ? invalid(request)
+        : undefined,
   },
   "a reply in brotli": {
     why: "brotli at its usual level costs many times what it saves: gzip, or identity to who accepts nothing else",

@@ -83,7 +83,7 @@ function serviceOf(called: () => void): Partial<ServiceImpl<typeof UserService>>
       responseHeader.set("x-seen", requestHeader.get("x-seen") ?? "");
       responseHeader.set("x-bytes-bin", requestHeader.get("x-bytes-bin") ?? "");
       responseHeader.set("x-more", requestHeader.get("x-more") ?? "");
-      responseHeader.set("x-has-deadline", String((timeoutMs() ?? 0) > 0));
+      responseHeader.set("x-has-deadline", String(timeoutMs() !== undefined));
       responseHeader.set("x-aborted", String(signal.aborted));
       responseTrailer.set("x-trailer", "at the end");
       for (const [name, value] of work.headers ?? []) responseHeader.append(name, value);

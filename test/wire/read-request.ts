@@ -63,6 +63,13 @@ function faultsOfFrames(request: RawRequest, bytes: Buffer, encoding: string): s
   return count === 1 ? faults : [...faults, "Unimplemented"];
 }
 
+/** Whether a body breaks off right behind a prefix that announces a message. */
+export function endsInPrefix(bytes: Buffer): boolean {
+  let at = 0;
+  while (at + 5 < bytes.length) at += 5 + bytes.readUInt32BE(at + 1);
+  return at + 5 === bytes.length && bytes.readUInt32BE(at + 1) > 0;
+}
+
 function faultsOfMessage(request: RawRequest, data: Buffer, encoding: string): string[] {
   if (data.length > messageBytesMax) return ["ResourceExhausted"];
   try {
