@@ -19,11 +19,11 @@ export interface Options {
 
 export const usage = `npm run bench:wire -- [options]
 
-  --quick            the rows that a target needs, three short rounds: some 50 seconds
+  --quick            the rows that a target needs, three short rounds: about a minute
   --only WORDS       rows by server, protocol and version of HTTP, such as lane,connect-json,http1
   --rounds N         measured runs of each row (5; quick 3)
-  --run MS           of CPU time in a run (600; quick 250)
-  --warm-up MS       of CPU time before the first one (2500; quick 1000)
+  --run MS           of CPU time in a run (400; quick 250)
+  --warm-up MS       of CPU time before the first one (3500; quick 1500)
   --connections N    of HTTP/1.1 (32)
   --sessions N       connections of HTTP/2 (8)
   --streams N        at a time on each connection of HTTP/2 (8)
@@ -65,8 +65,8 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   return {
     cases: only === undefined ? every : casesOf(only.split(",")),
     rounds: number("rounds", quick ? 3 : 5),
-    warmUpMs: number("warm-up", quick ? 1000 : 2500),
-    runMs: number("run", quick ? 250 : 600),
+    warmUpMs: number("warm-up", quick ? 1500 : 3500),
+    runMs: number("run", quick ? 250 : 400),
     connections: number("connections", 32),
     sessions: number("sessions", 8),
     streams: number("streams", 8),
