@@ -127,5 +127,6 @@ export function toFields(headers: Headers | Fields): Fields {
 function stopReading(stream: ServerHttp2Stream, hasTrailers: boolean): void {
   const close = () => stream.close(constants.NGHTTP2_NO_ERROR);
   if (hasTrailers) stream.once("wantTrailers", () => setImmediate(close));
-  else close();
+  // Not before the header is on its way: without content to wait for, newer nghttp2 would drop it.
+  else setImmediate(close);
 }
