@@ -7,6 +7,7 @@ import { composeMail } from "./compose-mail.ts";
 import type { Config } from "./config.ts";
 import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/write.ts";
+import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
 import { createPages } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
@@ -158,6 +159,7 @@ interface UserWireParts {
 function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserWireParts): NodeHandler {
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
   const parsers = createUserParsers(config.policy);
+  const trustedProxies = parseTrustedProxies(config.trustedProxies);
   return createWire({
     services: [bind(UserService, createUserService({ otp, parsers, linkHosts }))],
     aliases: publishedPaths,
@@ -170,7 +172,8 @@ function createUserWire(config: Config, { log, otp, publicUrl, verifier }: UserW
       rules,
       parsers: parsersByMethod(parsers),
       protocolOf,
-      clientAddressOf: (request) => request.contextValues.get(peerAddress),
+      clientAddressOf: ({ contextValues, header }) =>
+        clientAddressOf(contextValues.get(peerAddress), header.get("x-forwarded-for"), trustedProxies),
     }),
     onRefused: ({ method, ...refused }) =>
       logCall(log, { method: method && `${method.parent.name}.${method.name}`, ...refused }),

@@ -1,4 +1,4 @@
-import type { ColumnType, GeneratedAlways, Insertable, Selectable } from "kysely";
+import type { ColumnType, Generated, GeneratedAlways, Insertable, Selectable } from "kysely";
 
 /**
  * The tables. Times are milliseconds since the Unix epoch. Ids made by this service are 63-bit,
@@ -9,6 +9,9 @@ export interface DB {
   events: EventsTable;
   otp_emails: OTPEmailsTable;
   outbox: OutboxTable;
+  removed_otp_emails: RemovedOTPEmailsTable;
+  hits: HitsTable;
+  idempotency_keys: IdempotencyKeysTable;
 }
 
 export type UserState = "active" | "inactive" | "locked";
@@ -59,8 +62,12 @@ export interface OTPEmailsTable {
   code_key_id: string | null;
   code_salt: Uint8Array | null;
   code_expire_time: number | null;
-  /** Wrong or unfinished attempts since the last right code or lock, over all codes: a new code does not refill them. */
+  /** Wrong or unfinished attempts at the live code. */
   attempts: number;
+  /** The same in a row, over all codes since the last right one. */
+  failures: Generated<number>;
+  /** When the last of these were: a JSON list of as many as the limit of an hour, oldest first. */
+  failure_times: Generated<string>;
   /** How often this authenticator was locked since the last right code. */
   lock_count: number;
   locked_until: number | null;
@@ -104,6 +111,40 @@ export interface OutboxTable {
   settle_time: number | null;
   /** Why it is not sent (yet): reply code and enhanced status, never the server's words. */
   reason: string | null;
+}
+
+/**
+ * What is remembered of a removed authenticator that had failed, so that adding it again does not refill its attempts. It
+ * is found by a keyed digest of organization, user and address: the table names nobody.
+ */
+export interface RemovedOTPEmailsTable {
+  digest: Fixed<string>;
+  failures: Fixed<number>;
+  failure_times: Fixed<string>;
+  lock_count: Fixed<number>;
+  locked_until: Fixed<number | null>;
+  expire_time: Fixed<number>;
+}
+
+/** What counts towards limits, such as mails. It too names nobody. */
+export interface HitsTable {
+  /** A keyed digest of what is limited, such as one address. */
+  digest: Fixed<string>;
+  /** The start of the slot of time in which they fell. */
+  time: Fixed<number>;
+  count: number;
+  expire_time: Fixed<number>;
+}
+
+/** Calls that may be sent again, and what was replied. Never a code. */
+export interface IdempotencyKeysTable {
+  /** Of the principal and its key. */
+  digest: Fixed<string>;
+  /** Of the method and its message, keyed by the key of the principal. */
+  request_digest: Fixed<string>;
+  /** A small JSON object. Null only within the transaction that makes it. */
+  reply: string | null;
+  expire_time: Fixed<number>;
 }
 
 export type EventRow = Selectable<EventsTable>;

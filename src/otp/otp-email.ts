@@ -7,6 +7,7 @@ import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { userNotFound } from "../user/refusals.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import type { OTPContext } from "./context.ts";
+import { noFailures } from "./failures.ts";
 import { enrolmentCode, type LiveCode } from "./live-code.ts";
 import {
   type CodeDelivery,
@@ -16,7 +17,8 @@ import {
   noCode,
   renewCode,
 } from "./pending-code.ts";
-import { tooManyOTPEmails } from "./refusals.ts";
+import { refuseLocked, tooManyOTPEmails } from "./refusals.ts";
+import { forgetFailures, recallFailures } from "./removed-failures.ts";
 
 /** How an added address is verified. */
 export type Verification = CodeDelivery | { readonly kind: "is_verified" };
@@ -42,7 +44,7 @@ export interface AddedOTPEmail {
  * code is no longer alive, there is a fresh one.
  *
  * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, or with as many authenticators as there may be),
- *   ALREADY_EXISTS (address verified before), RESOURCE_EXHAUSTED (too many wrong codes).
+ *   ALREADY_EXISTS (address verified before), RESOURCE_EXHAUSTED (too many wrong codes, too many mails).
  */
 export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Promise<AddedOTPEmail> {
   const { row, code, details } = await context.store.write(async (trx) => {
@@ -61,7 +63,7 @@ export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Prom
 }
 
 interface Added {
-  row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address">;
+  row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address" | "address_canonical">;
   /** Undefined once the address is verified. */
   code: LiveCode | undefined;
   details: Details;
@@ -75,6 +77,9 @@ async function insertNew(
 ): Promise<Added | undefined> {
   const now = context.clock.now();
   const verified = input.verification.kind === "is_verified";
+  const identity = { ...input, canonicalAddress: input.address.canonical };
+  const recalled = await recallFailures(trx, context, identity);
+  if (!verified && recalled) refuseLocked(recalled, now);
   const code = verified ? undefined : freshCode(context);
   const row = await insertWithinLimit(trx, context.policy.otpEmailsMax, {
     otp_email_id: makeId(now),
@@ -83,18 +88,19 @@ async function insertNew(
     address_canonical: input.address.canonical,
     verify_time: verified ? now : null,
     ...codeColumns(context, code),
-    attempts: 0,
-    lock_count: 0,
+    ...noFailures,
+    ...(!verified && recalled),
     create_time: now,
     change_time: now,
   });
   if (!row) return undefined;
+  if (recalled) await forgetFailures(trx, context, identity);
 
   const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
   let details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.added", data });
   if (input.verification.kind === "is_verified")
     details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.verified", data });
-  else if (code) await enqueueIfMailed(trx, context, row, { code, delivery: input.verification });
+  else if (code) await enqueueIfMailed(trx, context, row, { ...input, code, delivery: input.verification });
   return { row, code, details };
 }
 
@@ -108,8 +114,7 @@ type NewOTPEmail = Pick<
   | "code_key_id"
   | "code_salt"
   | "code_expire_time"
-  | "attempts"
-  | "lock_count"
+  | keyof typeof noFailures
   | "create_time"
   | "change_time"
 >;
@@ -137,7 +142,7 @@ function insertWithinLimit(trx: Transaction<DB>, most: number, row: NewOTPEmail)
         ),
     )
     .onConflict((conflict) => conflict.columns(["user_id", "address_canonical"]).doNothing())
-    .returning(["otp_email_id", "user_id", "address"])
+    .returning(["otp_email_id", "user_id", "address", "address_canonical"])
     .executeTakeFirst();
 }
 
@@ -173,6 +178,3 @@ async function setVerified(trx: Transaction<DB>, context: OTPContext, otpEmailId
     .where("otp_email_id", "=", otpEmailId)
     .execute();
 }
-
-/** What a right code sets back. */
-export const noFailures = { attempts: 0, lock_count: 0, locked_until: null };

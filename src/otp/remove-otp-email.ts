@@ -2,6 +2,7 @@ import { isId } from "../db/id.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
 import { otpEmailNotFound } from "./refusals.ts";
+import { rememberFailures } from "./removed-failures.ts";
 
 export interface RemoveOTPEmail extends Cause {
   readonly userId: string;
@@ -22,10 +23,12 @@ export async function removeOTPEmail(context: OTPContext, input: RemoveOTPEmail)
       .deleteFrom("otp_emails")
       .where("otp_email_id", "=", otpEmailId)
       .where("user_id", "=", userId)
-      .returning("otp_email_id")
+      .returningAll()
       .executeTakeFirst();
     if (!removed) throw otpEmailNotFound();
     const data = { otp_email_id: otpEmailId };
-    return appendEvent(trx, context.clock, { ...input, type: "otp_email.removed", data });
+    const details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.removed", data });
+    await rememberFailures(trx, context, details.orgId, removed);
+    return details;
   });
 }
