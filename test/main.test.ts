@@ -376,6 +376,69 @@ describe("two processes on one database", () => {
     expect(outcomes.filter((o) => o !== "OK" && !refusals.includes(o))).toEqual([]);
   });
 
+  it("do once what 50 calls with one Idempotency-Key ask for, and give each the same reply", async () => {
+    const [a, b] = await startTwo();
+    const request = {
+      userId: "demo-user",
+      email: { address: "mini@mouse.com", verification: { case: "returnCode", value: {} } },
+    } as const;
+    const headers = { "idempotency-key": "k" };
+    const replies = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => (i % 2 ? a : b).addOTPEmail(request, { headers })),
+    );
+    for (const reply of replies) expect(reply).toEqual(replies[0]);
+    expect(replies[0]?.details?.sequence).toBe(2n);
+    const reused = b.addOTPEmail({ ...request, email: { address: "b@x.io" } }, { headers });
+    expect(await outcomeOf(reused)).toBe("IDEMPOTENCY_KEY_REUSED");
+  });
+
+  it("leave an effect with its reply, or neither, when one is killed while it works", {
+    timeout: 120_000,
+  }, async () => {
+    const data = dataFolder();
+    const survivor = await startCommand(["dev"], data);
+    const args = ["token", "--subject", "admin", "--permission", "user.write"];
+    const token = (await runCommand(args, data)).stdout.trim();
+    const organization = { orgId: "demo" };
+    const create = async (origin: string, key: number) => {
+      const reply = await fetch(`${origin}/v3alpha/users`, {
+        method: "POST",
+        headers: {
+          authorization: `Bearer ${token}`,
+          "content-type": "application/json",
+          "idempotency-key": `k${key}`,
+        },
+        body: JSON.stringify({ organization, displayName: `user ${key}` }),
+      });
+      return (await reply.json()) as { userId: string };
+    };
+    const users = new Set<string>();
+    let keys = 0;
+    for (let round = 0; round < rounds(2, 20); round++) {
+      const victim = await startCommand(["dev"], data);
+      const from = keys;
+      keys += 40;
+      const calls = Array.from({ length: 40 }, (_, i) =>
+        create(victim.origin, from + i).catch(() => undefined),
+      );
+      await sleep(10 + 15 * round);
+      victim.child.kill("SIGKILL");
+      const told = await Promise.all(calls);
+      for (let i = 0; i < 40; i++) {
+        const { userId } = await create(survivor.origin, from + i);
+        users.add(userId);
+        if (told[i]) expect(told[i]?.userId).toBe(userId);
+      }
+    }
+    const list = await fetch(`${survivor.origin}/v3alpha/users/search`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ pageSize: 100 }),
+    });
+    const { users: listed } = (await list.json()) as { users: { userId: string }[] };
+    expect(listed.map((user) => user.userId).sort()).toEqual(["demo-user", ...users].sort().slice(0, 100));
+  });
+
   it("add one authenticator for one address", async () => {
     const [a, b] = await startTwo();
     const email = { address: "mini@mouse.com", verification: { case: "returnCode", value: {} } } as const;

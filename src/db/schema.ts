@@ -138,12 +138,12 @@ export interface HitsTable {
 
 /** Calls that may be sent again, and what was replied. Never a code. */
 export interface IdempotencyKeysTable {
-  /** Of the principal and its key. */
+  /** A keyed digest of the principal and its key. */
   digest: Fixed<string>;
-  /** Of the method and its message, keyed by the key of the principal. */
+  /** Of the method and its message. */
   request_digest: Fixed<string>;
-  /** A small JSON object. Null only within the transaction that makes it. */
-  reply: string | null;
+  /** A small JSON object. */
+  reply: Fixed<string>;
   expire_time: Fixed<number>;
 }
 

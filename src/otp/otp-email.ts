@@ -4,11 +4,12 @@ import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { alreadyExists } from "../errors.ts";
 import type { EmailAddress } from "../user/email-address.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { once, type Repeatable } from "../user/idempotency.ts";
 import { userNotFound } from "../user/refusals.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import type { OTPContext } from "./context.ts";
 import { noFailures } from "./failures.ts";
-import { enrolmentCode, type LiveCode } from "./live-code.ts";
+import { enrolmentCode, type LiveCode, repeatedCode, saltOf } from "./live-code.ts";
 import {
   type CodeDelivery,
   codeColumns,
@@ -23,7 +24,7 @@ import { forgetFailures, recallFailures } from "./removed-failures.ts";
 /** How an added address is verified. */
 export type Verification = CodeDelivery | { readonly kind: "is_verified" };
 
-export interface AddOTPEmail extends Cause {
+export interface AddOTPEmail extends Cause, Repeatable {
   readonly userId: string;
   readonly orgId: string;
   readonly address: EmailAddress;
@@ -33,7 +34,7 @@ export interface AddOTPEmail extends Cause {
 export interface AddedOTPEmail {
   readonly otpEmailId: string;
   readonly details: Details;
-  /** Only for `return_code`. */
+  /** Only for `return_code`. Undefined too if the call was made before and its code is no longer alive. */
   readonly code: string | undefined;
 }
 
@@ -43,23 +44,29 @@ export interface AddedOTPEmail {
  * An address that waits to be verified keeps its authenticator and its live code, so that a retry is harmless. If the
  * code is no longer alive, there is a fresh one.
  *
- * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, or with as many authenticators as there may be),
+ * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, or with as many authenticators as there may be, another request
+ *   with its key),
  *   ALREADY_EXISTS (address verified before), RESOURCE_EXHAUSTED (too many wrong codes, too many mails).
  */
 export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Promise<AddedOTPEmail> {
-  const { row, code, details } = await context.store.write(async (trx) => {
-    const user = requireActive(await findUser(trx, input.userId));
-    // The user was deleted since the call was let through, and its id was taken elsewhere.
-    if (user.org_id !== input.orgId) throw userNotFound();
-    return (await insertNew(trx, context, input)) ?? (await renewPending(trx, context, input));
-  });
+  const { reply, made } = await context.store.write((trx) =>
+    once(trx, context.clock, input.idempotencyKey, async () => {
+      const user = requireActive(await findUser(trx, input.userId));
+      // The user was deleted since the call was let through, and its id was taken elsewhere.
+      if (user.org_id !== input.orgId) throw userNotFound();
+      const made = (await insertNew(trx, context, input)) ?? (await renewPending(trx, context, input));
+      const { row, code, details } = made;
+      return { reply: { otpEmailId: row.otp_email_id, details, codeSalt: saltOf(code) }, made };
+    }),
+  );
+  const { otpEmailId, details, codeSalt } = reply;
   if (input.verification.kind === "send_code") context.mailQueued();
-  const returned = input.verification.kind === "return_code" && code !== undefined;
-  return {
-    otpEmailId: row.otp_email_id,
-    details,
-    code: returned ? enrolmentCode(context, details.orgId, row, code) : undefined,
-  };
+  if (input.verification.kind !== "return_code" || codeSalt === undefined)
+    return { otpEmailId, details, code: undefined };
+  const code = made?.code
+    ? enrolmentCode(context, details.orgId, made.row, made.code)
+    : await repeatedCode(context, details.orgId, { ...input, otpEmailId, codeSalt });
+  return { otpEmailId, details, code };
 }
 
 interface Added {

@@ -46,7 +46,7 @@ async function createRetryKeys(db: Kysely<unknown>): Promise<void> {
     .createTable("idempotency_keys")
     .addColumn("digest", "text", (c) => c.primaryKey().notNull())
     .addColumn("request_digest", "text", (c) => c.notNull())
-    .addColumn("reply", "text")
+    .addColumn("reply", "text", (c) => c.notNull())
     .addColumn("expire_time", "integer", (c) => c.notNull())
     .execute();
   await indexExpiry(db, "idempotency_keys");
