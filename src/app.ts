@@ -22,6 +22,7 @@ import type { Parser } from "./services/call.ts";
 import { createInterceptors, logCall } from "./services/interceptors.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
+import { startSweeper } from "./sweeper.ts";
 import { findUser } from "./user/user.ts";
 import { bind, createWire, peerAddress, protocolOf } from "./wire/wire.ts";
 
@@ -91,6 +92,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const courier = cleanup.add(
       startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, identity, row) }),
     );
+    cleanup.add(startSweeper({ store, clock, log }));
     cleanup.add({
       async [Symbol.asyncDispose]() {
         ready = false;
