@@ -288,6 +288,7 @@ const policyEntries = {
   COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX: v.optional(integer(1, 1_000), "5"),
   COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: v.optional(integer(1, 999_999_999), "1000"),
   COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: v.optional(integer(1, 999_999_999), "10000"),
+  COUNTERSIGN_NOTICES_PER_DAY_MAX: v.optional(integer(1, 1_000), "20"),
   COUNTERSIGN_LOCK_MIN: v.optional(duration(1_000, 86_400_000, "1s to 1d"), "5m"),
   COUNTERSIGN_LOCK_MAX: v.optional(duration(1_000, 7 * 86_400_000, "1s to 7d"), "1d"),
 };
@@ -449,6 +450,7 @@ function toPolicy(settings: Partial<PolicySettings>): Policy {
       perAddressHourMax: settings.COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX ?? mails.perAddressHourMax,
       perClientHourMax: settings.COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX ?? mails.perClientHourMax,
       allHourMax: settings.COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX ?? mails.allHourMax,
+      noticesPerDayMax: settings.COUNTERSIGN_NOTICES_PER_DAY_MAX ?? mails.noticesPerDayMax,
     },
   };
 }

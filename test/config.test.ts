@@ -50,6 +50,7 @@ describe("serve", () => {
           perAddressHourMax: 5,
           perClientHourMax: 1_000,
           allHourMax: 10_000,
+          noticesPerDayMax: 20,
         },
       },
       trustedProxies: [],

@@ -92,10 +92,12 @@ export interface OutboxTable {
   purpose: Fixed<string>;
   user_id: Fixed<string>;
   otp_email_id: Fixed<string>;
-  /** The salt of the code that this mail is about. Once the authenticator has another, the mail is dead. */
+  /** The salt of the code that this mail is about. Once the authenticator has another, the mail is dead. Empty: no code. */
   code_salt: Fixed<Uint8Array>;
   /** The template of the link, or null for the service's own page. */
   url_template: Fixed<string | null>;
+  /** Of a notice: where the change that it tells of was asked for, if that is known. */
+  client_address: Fixed<string | null>;
   /** Made once, so that a second copy of a mail is recognised as such (RFC 5322 §3.6.4). */
   message_id: Fixed<string>;
   state: MailState;

@@ -9,6 +9,7 @@ import type { OTPContext } from "./context.ts";
 import { noFailures, withFailure } from "./failures.ts";
 import { enrolmentCode, type LiveCode } from "./live-code.ts";
 import { mailWaitMs } from "./mail-limits.ts";
+import { enqueueNotices } from "./notices.ts";
 import { noCode } from "./pending-code.ts";
 import type { Policy } from "./policy.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
@@ -121,9 +122,13 @@ async function useCode(
       .executeTakeFirst();
     if (!used) return undefined;
     const data = { otp_email_id: input.otpEmailId, verification: "code" };
-    return appendEvent(trx, context.clock, { ...input, userId, type: "otp_email.verified", data });
+    const event = { ...input, userId, type: "otp_email.verified", data } as const;
+    const details = await appendEvent(trx, context.clock, event);
+    await enqueueNotices(trx, context, { ...input, orgId: details.orgId, userId, kind: "verified" });
+    return details;
   });
   if (!details) throw await refusal(context, userId, input);
+  context.mailQueued();
   return details;
 }
 

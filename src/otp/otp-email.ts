@@ -10,6 +10,7 @@ import { findUser, requireActive } from "../user/user.ts";
 import type { OTPContext } from "./context.ts";
 import { noFailures } from "./failures.ts";
 import { enrolmentCode, type LiveCode, repeatedCode, saltOf } from "./live-code.ts";
+import { enqueueNotices } from "./notices.ts";
 import {
   type CodeDelivery,
   codeColumns,
@@ -60,7 +61,7 @@ export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Prom
     }),
   );
   const { otpEmailId, details, codeSalt } = reply;
-  if (input.verification.kind === "send_code") context.mailQueued();
+  context.mailQueued();
   if (input.verification.kind !== "return_code" || codeSalt === undefined)
     return { otpEmailId, details, code: undefined };
   const code = made?.code
@@ -104,6 +105,7 @@ async function insertNew(
   if (recalled) await forgetFailures(trx, context, identity);
 
   const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
+  await enqueueNotices(trx, context, { ...input, kind: "added", otpEmailId: row.otp_email_id });
   let details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.added", data });
   if (input.verification.kind === "is_verified")
     details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.verified", data });
@@ -169,6 +171,7 @@ async function renewPending(trx: Transaction<DB>, context: OTPContext, input: Ad
   }
   if (input.verification.kind === "is_verified") {
     await setVerified(trx, context, row.otp_email_id);
+    await enqueueNotices(trx, context, { ...input, kind: "verified", otpEmailId: row.otp_email_id });
     const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
     const details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.verified", data });
     return { row, code: undefined, details };

@@ -43,6 +43,8 @@ export interface MailPolicy {
   readonly perClientHourMax: number;
   /** Of all together. */
   readonly allHourMax: number;
+  /** Changes of one user that its other addresses are told of. */
+  readonly noticesPerDayMax: number;
 }
 
 export const hourMs = 3_600_000;
@@ -60,6 +62,7 @@ export const defaultPolicy: Policy = {
     perAddressHourMax: 5,
     perClientHourMax: 1_000,
     allHourMax: 10_000,
+    noticesPerDayMax: 20,
   },
 };
 

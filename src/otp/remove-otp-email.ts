@@ -1,6 +1,7 @@
 import { isId } from "../db/id.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
+import { enqueueNotices } from "./notices.ts";
 import { otpEmailNotFound } from "./refusals.ts";
 import { rememberFailures } from "./removed-failures.ts";
 
@@ -18,7 +19,7 @@ export interface RemoveOTPEmail extends Cause {
 export async function removeOTPEmail(context: OTPContext, input: RemoveOTPEmail): Promise<Details> {
   const { userId, otpEmailId } = input;
   if (!isId(otpEmailId)) throw otpEmailNotFound();
-  return context.store.write(async (trx) => {
+  const details = await context.store.write(async (trx) => {
     const removed = await trx
       .deleteFrom("otp_emails")
       .where("otp_email_id", "=", otpEmailId)
@@ -29,6 +30,9 @@ export async function removeOTPEmail(context: OTPContext, input: RemoveOTPEmail)
     const data = { otp_email_id: otpEmailId };
     const details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.removed", data });
     await rememberFailures(trx, context, details.orgId, removed);
+    await enqueueNotices(trx, context, { ...input, orgId: details.orgId, kind: "removed" });
     return details;
   });
+  context.mailQueued();
+  return details;
 }

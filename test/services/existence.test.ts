@@ -26,13 +26,16 @@ async function ask(test: TestApp, token: string, path: string, body?: object): P
 
 const seen = ({ status, headers, body }: Answer) => JSON.stringify({ status, headers, body });
 
-/** The calls of both sides in turns, after some to warm up. */
+/** The calls of both sides in random order, after some to warm up: to come second has a time of its own. */
 async function interleave(known: () => Promise<Answer>, unknown: () => Promise<Answer>, count: number) {
-  for (let i = 0; i < 20; i++) await (i % 2 ? known() : unknown());
   const answers: [Answer[], Answer[]] = [[], []];
-  for (let i = 0; i < count; i++) {
-    answers[0].push(await known());
-    answers[1].push(await unknown());
+  for (let i = -rounds(0, 100); i < count; i++) {
+    const knownFirst = Math.random() < 0.5;
+    const first = await (knownFirst ? known() : unknown());
+    const second = await (knownFirst ? unknown() : known());
+    if (i < 0) continue;
+    answers[knownFirst ? 0 : 1].push(first);
+    answers[knownFirst ? 1 : 0].push(second);
   }
   return answers;
 }

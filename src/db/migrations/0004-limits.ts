@@ -4,6 +4,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await addFailures(db);
   await createHits(db);
   await createRetryKeys(db);
+  // Of notices, which tell where a change was asked for.
+  await db.schema.alterTable("outbox").addColumn("client_address", "text").execute();
 }
 
 /** Wrong codes in a row and within an hour, beside those at the live code; and what is kept of a removed authenticator. */
