@@ -159,6 +159,8 @@ async function findAccess(
   if (rule.target !== "user") return accessToOrganization(principal, rule, input.orgId ?? "");
 
   const userId = input.userId ?? "";
+  // Whoever may do this to nobody is refused without a look: the time of a look would tell who exists (T17).
+  if (accessToUser(principal, rule, { userId, orgId: undefined }) === "denied") return "denied";
   const user = await findUser(userId);
   request.contextValues.set(userKey, user);
   return accessToUser(principal, rule, { userId, orgId: user?.org_id });
