@@ -11,6 +11,7 @@ import { composeMail } from "./compose-mail.ts";
 import type { Config } from "./config.ts";
 import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/write.ts";
+import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
 import { createPages, isReady, pageAt } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
@@ -27,6 +28,7 @@ import { createInterceptors, logCall } from "./services/interceptors.ts";
 import { createReflection } from "./services/reflection.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
+import { startSweeper } from "./sweeper.ts";
 import { createEventFeed, type EventFeed } from "./user/event-feed.ts";
 import { findUser } from "./user/user.ts";
 import { bind, createWire, peerAddress, protocolOf } from "./wire/wire.ts";
@@ -97,6 +99,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const courier = cleanup.add(
       startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, identity, row) }),
     );
+    cleanup.add(startSweeper({ store, clock, log }));
     const events = createEventFeed(store, clock);
     cleanup.add({
       async [Symbol.asyncDispose]() {
@@ -198,6 +201,7 @@ function createUserWire(
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
   const parsers = createUserParsers(config.policy);
   const reflection = createReflection([...products, Health, ...reflections]) as object;
+  const trustedProxies = parseTrustedProxies(config.trustedProxies);
   return createWire({
     services: [
       bind(UserService, createUserService({ otp, events, parsers, linkHosts })),
@@ -214,7 +218,8 @@ function createUserWire(
       rules,
       parsers: parsersByMethod(parsers),
       protocolOf,
-      clientAddressOf: (request) => request.contextValues.get(peerAddress),
+      clientAddressOf: ({ contextValues, header }) =>
+        clientAddressOf(contextValues.get(peerAddress), header.get("x-forwarded-for"), trustedProxies),
     }),
     onRefused: ({ method, ...refused }) =>
       logCall(log, { method: method && `${method.parent.name}.${method.name}`, ...refused }),

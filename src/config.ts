@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { createSecureContext } from "node:tls";
 import * as v from "valibot";
+import { parseTrustedProxies } from "./http/client-address.ts";
 import { logLevels } from "./log.ts";
 import { codeBits } from "./otp/code.ts";
 import type { CodeKey } from "./otp/keys.ts";
@@ -40,6 +41,8 @@ export interface Config {
   };
   /** Whether grpc.reflection tells clients the contract. */
   readonly reflection: boolean;
+  /** Addresses and networks whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly logLevel: (typeof logLevels)[number];
   readonly policy: Policy;
@@ -87,6 +90,17 @@ export function readDataConfig(environment: Environment = process.env) {
   const { settings, problems } = parse(v.object(dataEntries), environment);
   if (problems.length > 0) throw new ConfigError(problems);
   return freeze(toDataConfig(settings));
+}
+
+/**
+ * Reads the limits alone, for `countersign doctor`: also where they are not safe, so that it can show why.
+ *
+ * @throws ConfigError if one of them cannot be read.
+ */
+export function readPolicy(environment: Environment = process.env): Policy {
+  const { settings, problems } = parse(v.object(policyEntries), environment);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return toPolicy(settings);
 }
 
 // --- values -----------------------------------------------------------------------------------------------------
@@ -220,6 +234,19 @@ const hosts = v.pipe(
   v.transform((items) => items.map((item) => item.toLowerCase())),
 );
 
+const proxies = v.pipe(
+  list,
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      parseTrustedProxies(dataset.value);
+      return dataset.value;
+    } catch {
+      addIssue({ message: "must be addresses and networks, comma separated, such as 10.0.0.0/8,::1" });
+      return NEVER;
+    }
+  }),
+);
+
 const origins = v.pipe(
   list,
   v.check(
@@ -260,6 +287,28 @@ const dataEntries = {
   COUNTERSIGN_AUDIENCE: v.optional(text),
 };
 
+const policyEntries = {
+  COUNTERSIGN_OTP_EMAILS_MAX: v.optional(integer(1, 100), "10"),
+  COUNTERSIGN_CODE_ALPHABET: v.optional(
+    v.picklist(["crockford", "digits"], "must be crockford or digits"),
+    "crockford",
+  ),
+  COUNTERSIGN_CODE_LENGTH: v.optional(integer(4, 12), "8"),
+  COUNTERSIGN_CODE_TTL: v.optional(duration(30_000, 600_000, "30s to 10m (ASVS 6.5.5)"), "10m"),
+  COUNTERSIGN_CODE_ATTEMPTS_MAX: v.optional(integer(1, 20), "5"),
+  COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX: v.optional(integer(1, 100), "10"),
+  COUNTERSIGN_ATTEMPTS_IN_ROW_MAX: v.optional(integer(1, 1_000), "100"),
+  COUNTERSIGN_MAIL_INTERVAL: v.optional(duration(0, 3_600_000, "0s to 1h"), "60s"),
+  COUNTERSIGN_MAILS_PER_HOUR_MAX: v.optional(integer(1, 1_000), "5"),
+  COUNTERSIGN_MAILS_PER_DAY_MAX: v.optional(integer(1, 1_000), "20"),
+  COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX: v.optional(integer(1, 1_000), "5"),
+  COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: v.optional(integer(1, 999_999_999), "1000"),
+  COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: v.optional(integer(1, 999_999_999), "10000"),
+  COUNTERSIGN_NOTICES_PER_DAY_MAX: v.optional(integer(1, 1_000), "20"),
+  COUNTERSIGN_LOCK_MIN: v.optional(duration(1_000, 86_400_000, "1s to 1d"), "5m"),
+  COUNTERSIGN_LOCK_MAX: v.optional(duration(1_000, 7 * 86_400_000, "1s to 7d"), "1d"),
+};
+
 function schemaOf(mode: Mode) {
   return v.object({
     ...dataEntries,
@@ -276,26 +325,19 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_OAUTH_TOKEN_URL: v.optional(endpoint, "/oauth/v2/token"),
     COUNTERSIGN_OAUTH_SCOPES: v.optional(list, "openid,urn:zitadel:iam:org:project:id:zitadel:aud"),
     COUNTERSIGN_REFLECTION: v.optional(v.picklist(["on", "off"], "must be on or off"), "on"),
+    COUNTERSIGN_TRUSTED_PROXIES: v.optional(proxies, ""),
     COUNTERSIGN_TLS_CERT: v.optional(pem),
     COUNTERSIGN_TLS_KEY: v.optional(pem),
     COUNTERSIGN_LOG_LEVEL: v.optional(
       v.picklist(logLevels, `must be one of ${logLevels.join(", ")}`),
       "info",
     ),
-    COUNTERSIGN_OTP_EMAILS_MAX: v.optional(integer(1, 100), "10"),
-    COUNTERSIGN_CODE_ALPHABET: v.optional(
-      v.picklist(["crockford", "digits"], "must be crockford or digits"),
-      "crockford",
-    ),
-    COUNTERSIGN_CODE_LENGTH: v.optional(integer(4, 12), "8"),
-    COUNTERSIGN_CODE_TTL: v.optional(duration(30_000, 600_000, "30s to 10m (ASVS 6.5.5)"), "10m"),
-    COUNTERSIGN_CODE_ATTEMPTS_MAX: v.optional(integer(1, 20), "5"),
-    COUNTERSIGN_LOCK_MIN: v.optional(duration(1_000, 86_400_000, "1s to 1d"), "5m"),
-    COUNTERSIGN_LOCK_MAX: v.optional(duration(1_000, 7 * 86_400_000, "1s to 7d"), "1d"),
+    ...policyEntries,
   });
 }
 
 type DataSettings = v.InferOutput<v.ObjectSchema<typeof dataEntries, undefined>>;
+type PolicySettings = v.InferOutput<v.ObjectSchema<typeof policyEntries, undefined>>;
 type Settings = v.InferOutput<ReturnType<typeof schemaOf>>;
 
 /** Settings that may come from a file: NAME_FILE holds its path. */
@@ -381,7 +423,7 @@ const neededToServe = {
 function unsafePolicy(settings: Partial<Settings>): string[] {
   const policy = toPolicy(settings);
   const problems: string[] = [];
-  if (policy.lockMsMax < policy.lockMsMin) {
+  if (policy.attempts.lockMsMax < policy.attempts.lockMsMin) {
     problems.push("COUNTERSIGN_LOCK_MAX must not be shorter than COUNTERSIGN_LOCK_MIN");
   }
   if (codeBits(policy.enrolment.format) < 19.9) {
@@ -389,17 +431,21 @@ function unsafePolicy(settings: Partial<Settings>): string[] {
       "COUNTERSIGN_CODE_LENGTH is too short: at least 6 digits or 4 letters (20 bits, ASVS 6.5.4)",
     );
   }
-  if (guessProbabilityPerDay(policy) > guessProbabilityMax) {
+  const codes = [policy.enrolment, policy.login];
+  if (codes.some((code) => guessProbabilityPerDay(policy, code) > guessProbabilityMax)) {
     problems.push(
-      "COUNTERSIGN_CODE_LENGTH, COUNTERSIGN_CODE_ATTEMPTS_MAX and COUNTERSIGN_LOCK_MIN together let one authenticator be " +
-        `guessed with a probability above ${guessProbabilityMax} in a day: lengthen the code or the lock, or allow fewer attempts`,
+      "COUNTERSIGN_CODE_LENGTH, COUNTERSIGN_CODE_ATTEMPTS_MAX, COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX, " +
+        "COUNTERSIGN_ATTEMPTS_IN_ROW_MAX, COUNTERSIGN_LOCK_MIN, COUNTERSIGN_LOCK_MAX and COUNTERSIGN_MAILS_PER_DAY_MAX " +
+        `together let one authenticator be guessed with a probability above ${guessProbabilityMax} in a day: lengthen the ` +
+        "code or the lock, or allow fewer attempts or mails (countersign doctor limits shows the sum)",
     );
   }
   return problems;
 }
 
-function toPolicy(settings: Partial<Settings>): Policy {
-  const { otpEmailsMax, enrolment, lockMsMin, lockMsMax } = defaultPolicy;
+function toPolicy(settings: Partial<PolicySettings>): Policy {
+  const { otpEmailsMax, enrolment, login, attempts, mails } = defaultPolicy;
+  const attemptsMax = settings.COUNTERSIGN_CODE_ATTEMPTS_MAX ?? enrolment.attemptsMax;
   return {
     otpEmailsMax: settings.COUNTERSIGN_OTP_EMAILS_MAX ?? otpEmailsMax,
     enrolment: {
@@ -408,10 +454,24 @@ function toPolicy(settings: Partial<Settings>): Policy {
         length: settings.COUNTERSIGN_CODE_LENGTH ?? enrolment.format.length,
       },
       codeTtlMs: settings.COUNTERSIGN_CODE_TTL ?? enrolment.codeTtlMs,
-      attemptsMax: settings.COUNTERSIGN_CODE_ATTEMPTS_MAX ?? enrolment.attemptsMax,
+      attemptsMax,
     },
-    lockMsMin: settings.COUNTERSIGN_LOCK_MIN ?? lockMsMin,
-    lockMsMax: settings.COUNTERSIGN_LOCK_MAX ?? lockMsMax,
+    login: { ...login, attemptsMax },
+    attempts: {
+      perHourMax: settings.COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX ?? attempts.perHourMax,
+      inRowMax: settings.COUNTERSIGN_ATTEMPTS_IN_ROW_MAX ?? attempts.inRowMax,
+      lockMsMin: settings.COUNTERSIGN_LOCK_MIN ?? attempts.lockMsMin,
+      lockMsMax: settings.COUNTERSIGN_LOCK_MAX ?? attempts.lockMsMax,
+    },
+    mails: {
+      intervalMs: settings.COUNTERSIGN_MAIL_INTERVAL ?? mails.intervalMs,
+      perHourMax: settings.COUNTERSIGN_MAILS_PER_HOUR_MAX ?? mails.perHourMax,
+      perDayMax: settings.COUNTERSIGN_MAILS_PER_DAY_MAX ?? mails.perDayMax,
+      perAddressHourMax: settings.COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX ?? mails.perAddressHourMax,
+      perClientHourMax: settings.COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX ?? mails.perClientHourMax,
+      allHourMax: settings.COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX ?? mails.allHourMax,
+      noticesPerDayMax: settings.COUNTERSIGN_NOTICES_PER_DAY_MAX ?? mails.noticesPerDayMax,
+    },
   };
 }
 
@@ -451,6 +511,7 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
       scopes: settings.COUNTERSIGN_OAUTH_SCOPES ?? [],
     },
     reflection: settings.COUNTERSIGN_REFLECTION !== "off",
+    trustedProxies: settings.COUNTERSIGN_TRUSTED_PROXIES ?? [],
     tls: tls || undefined,
     logLevel: settings.COUNTERSIGN_LOG_LEVEL ?? "info",
     policy: toPolicy(settings),

@@ -7,6 +7,8 @@ Usage: countersign COMMAND [OPTIONS]
             to try it with. Prints a token and the commands to paste.
   serve     Start for production. Refuses missing or unsafe settings, and names all of them at once.
   migrate   Bring the database up to date and stop. (dev and serve do this when they start.)
+  doctor limits
+            Print how likely one authenticator is to be guessed in a day under the settings, and why.
   token     Print an access token of the local issuer, and nothing else.
               --subject S       whom it is for: the id of a user, or a name for a service (needed)
               --permission P    user.read, user.write or otp.challenge; may be given several times
@@ -36,6 +38,8 @@ Settings (environment):
   COUNTERSIGN_OAUTH_SCOPES       what they ask for there, comma separated
                                  (openid,urn:zitadel:iam:org:project:id:zitadel:aud)
   COUNTERSIGN_REFLECTION         on or off: whether gRPC clients are told the contract (on)
+  COUNTERSIGN_TRUSTED_PROXIES    addresses and networks whose X-Forwarded-For is believed, comma separated
+                                 (none)
   COUNTERSIGN_TLS_CERT *         PEM text, or the path of a PEM file
   COUNTERSIGN_TLS_KEY *          PEM text, or the path of a PEM file
   COUNTERSIGN_LOG_LEVEL          trace, debug, info, warn, error, fatal or silent (info)
@@ -43,8 +47,17 @@ Settings (environment):
   COUNTERSIGN_CODE_ALPHABET      crockford or digits (crockford)
   COUNTERSIGN_CODE_LENGTH        characters of a code (8)
   COUNTERSIGN_CODE_TTL           how long a code lives, 30s to 10m (10m)
-  COUNTERSIGN_CODE_ATTEMPTS_MAX  wrong codes until the authenticator is locked (5)
+  COUNTERSIGN_CODE_ATTEMPTS_MAX  wrong attempts until a code is dead (5)
+  COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX  wrong codes within an hour until the authenticator is locked (10)
+  COUNTERSIGN_ATTEMPTS_IN_ROW_MAX  wrong codes in a row until it is locked for the longest time (100)
   COUNTERSIGN_LOCK_MIN           the first lock; each further one is twice as long (5m)
   COUNTERSIGN_LOCK_MAX           the longest lock (1d)
+  COUNTERSIGN_MAIL_INTERVAL      between two mails for one authenticator (60s)
+  COUNTERSIGN_MAILS_PER_HOUR_MAX  mails for one authenticator in an hour (5)
+  COUNTERSIGN_MAILS_PER_DAY_MAX  the same in a day (20)
+  COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX  mails to one address in an hour, over all users and organizations (5)
+  COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX  mails that one client address may ask for in an hour (1000)
+  COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX  mails of all together in an hour (10000)
+  COUNTERSIGN_NOTICES_PER_DAY_MAX  changes of one user in a day that its other addresses are told of (20)
 
   * NAME_FILE holds the path of a file with the value instead.`;

@@ -4,9 +4,10 @@ import { createApp } from "./app.ts";
 import { openLocalIssuer } from "./auth/local-issuer.ts";
 import type { Permission } from "./auth/principal.ts";
 import { systemClock } from "./clock.ts";
-import { ConfigError, parseDuration, readConfig, readDataConfig } from "./config.ts";
+import { ConfigError, parseDuration, readConfig, readDataConfig, readPolicy } from "./config.ts";
 import { openStore } from "./db/open.ts";
 import { startDev } from "./dev.ts";
+import { describeLimits } from "./doctor.ts";
 import { help } from "./help.ts";
 import { makePrivateFolder } from "./private-file.ts";
 
@@ -33,6 +34,13 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
     console.log(ran.length === 0 ? "the database is up to date" : `ran ${ran.join(", ")}`);
   },
 
+  async doctor(args) {
+    const { positionals } = parse(args, {}, true);
+    if (positionals.join(" ") !== "limits")
+      throw new UsageError("doctor must be told what to look at: doctor limits");
+    console.log(describeLimits(readPolicy()));
+  },
+
   async token(args) {
     const { values } = parse(args, {
       subject: { type: "string" },
@@ -56,9 +64,10 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
 function parse<const O extends NonNullable<Parameters<typeof parseArgs>[0]>["options"]>(
   args: string[],
   options: O,
+  allowPositionals = false,
 ) {
   try {
-    return parseArgs({ args, options, strict: true, allowPositionals: false });
+    return parseArgs({ args, options, strict: true, allowPositionals });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }

@@ -42,9 +42,19 @@ describe("serve", () => {
       policy: {
         otpEmailsMax: 10,
         enrolment: { format: { alphabet: "crockford", length: 8 }, codeTtlMs: 600_000, attemptsMax: 5 },
-        lockMsMin: 300_000,
-        lockMsMax: 86_400_000,
+        login: { format: { alphabet: "digits", length: 6 }, codeTtlMs: 300_000, attemptsMax: 5 },
+        attempts: { perHourMax: 10, inRowMax: 100, lockMsMin: 300_000, lockMsMax: 86_400_000 },
+        mails: {
+          intervalMs: 60_000,
+          perHourMax: 5,
+          perDayMax: 20,
+          perAddressHourMax: 5,
+          perClientHourMax: 1_000,
+          allHourMax: 10_000,
+          noticesPerDayMax: 20,
+        },
       },
+      trustedProxies: [],
     });
     expect(config.keys?.map(({ id, secret }) => [id, secret.length])).toEqual([["k1", 32]]);
     expect(Object.isFrozen(config) && Object.isFrozen(config.policy.enrolment.format)).toBe(true);
@@ -170,6 +180,16 @@ describe("serve", () => {
         COUNTERSIGN_CODE_ATTEMPTS_MAX: "20",
       },
       /guessed with a probability above 0.0001 in a day/,
+    ],
+    [
+      "mails that bring too many codes",
+      { COUNTERSIGN_MAILS_PER_DAY_MAX: "21" },
+      /COUNTERSIGN_MAILS_PER_DAY_MAX together let one authenticator be guessed/,
+    ],
+    [
+      "a proxy that is no address",
+      { COUNTERSIGN_TRUSTED_PROXIES: "10.0.0.0/8, lb.example.com" },
+      /^COUNTERSIGN_TRUSTED_PROXIES must be addresses and networks/,
     ],
     [
       "a longest lock below the first",

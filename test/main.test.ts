@@ -193,9 +193,29 @@ describe("countersign migrate", () => {
   it("says what it ran, and then that there is nothing to do", async () => {
     const data = dataFolder();
     expect((await runCommand(["migrate"], data)).stdout).toBe(
-      "ran 0001-users-and-otp-emails, 0002-lifecycle\n",
+      "ran 0001-users-and-otp-emails, 0002-lifecycle, 0003-limits\n",
     );
     expect((await runCommand(["migrate"], data)).stdout).toBe("the database is up to date\n");
+  });
+});
+
+describe("countersign doctor limits", () => {
+  it("prints the probability that one authenticator is guessed in a day, and what it is made of", async () => {
+    const { code, stdout, stderr } = await runCommand(["doctor", "limits"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain("Login: 1 in 10,000 (1.0e-4)");
+    expect(stdout).toContain("6 digits: 1,000,000 codes; 5 wrong attempts at each");
+    expect(stdout).toContain("100 guesses: by the hour 225, in a row 100, by mails 100");
+    expect(stdout).toContain("Enrolment: 1 in 10,995,116,277");
+  });
+
+  it("shows why settings are refused, too", async () => {
+    const { code, stdout } = await runCommand(["doctor", "limits"], { COUNTERSIGN_MAILS_PER_DAY_MAX: "50" });
+    expect(code).toBe(0);
+    expect(stdout).toContain("Login: 1 in 4,000");
+    const dev = await runCommand(["dev"], { ...dataFolder(), COUNTERSIGN_MAILS_PER_DAY_MAX: "50" });
+    expect(dev.code).toBe(1);
+    expect(dev.stderr).toMatch(/guessed with a probability above 0.0001 in a day/);
   });
 });
 
@@ -319,6 +339,104 @@ describe("two processes on one database", () => {
     );
     expect(outcomes.filter((o) => o === "OK")).toHaveLength(10);
     expect(outcomes.filter((o) => o === "OTP_EMAIL_LIMIT_REACHED")).toHaveLength(40);
+  });
+
+  it("T05 let ten wrong codes of 200 at once through, over many codes", async () => {
+    const [a, b] = await startTwo();
+    const email = { address: "mini@mouse.com", verification: { case: "returnCode", value: {} } } as const;
+    const outcomes: string[] = [];
+    for (let round = 0; round < 8; round++) {
+      const added = await a.addOTPEmail({ userId: "demo-user", email }).catch(() => undefined);
+      if (!added) break;
+      const { otpEmailId, verificationCode = "" } = added;
+      const calls = Array.from({ length: 25 }, (_, i) => {
+        const code = wrongCode(verificationCode, 1 + i);
+        return outcomeOf((i % 2 ? a : b).verifyOTPEmail({ userId: "demo-user", otpEmailId, code }));
+      });
+      outcomes.push(...(await Promise.all(calls)));
+    }
+    expect(outcomes.filter((o) => o === "CODE_INVALID")).toHaveLength(10);
+    expect(outcomes.filter((o) => o !== "CODE_INVALID" && o !== "ATTEMPTS_EXHAUSTED")).toEqual([]);
+    expect(await outcomeOf(b.addOTPEmail({ userId: "demo-user", email }))).toBe("ATTEMPTS_EXHAUSTED");
+  });
+
+  it("T25 queue five mails to one address of 100 at once for 50 users", async () => {
+    const [a, b] = await startTwo();
+    const organization = { org: { case: "orgId", value: "demo" } } as const;
+    await Promise.all(Array.from({ length: 50 }, (_, i) => a.createUser({ userId: `u${i}`, organization })));
+    const outcomes = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => {
+        const email = { address: "mini@mouse.com" };
+        return outcomeOf((i % 2 ? a : b).addOTPEmail({ userId: `u${i >> 1}`, email }));
+      }),
+    );
+    expect(outcomes.filter((o) => o === "OK")).toHaveLength(5);
+    // The second call of a user that had one of the five.
+    const refusals = ["RESEND_TOO_SOON", "SEND_LIMIT_REACHED"];
+    expect(outcomes.filter((o) => o !== "OK" && !refusals.includes(o))).toEqual([]);
+  });
+
+  it("do once what 50 calls with one Idempotency-Key ask for, and give each the same reply", async () => {
+    const [a, b] = await startTwo();
+    const request = {
+      userId: "demo-user",
+      email: { address: "mini@mouse.com", verification: { case: "returnCode", value: {} } },
+    } as const;
+    const headers = { "idempotency-key": "k" };
+    const replies = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => (i % 2 ? a : b).addOTPEmail(request, { headers })),
+    );
+    for (const reply of replies) expect(reply).toEqual(replies[0]);
+    expect(replies[0]?.details?.sequence).toBe(2n);
+    const reused = b.addOTPEmail({ ...request, email: { address: "b@x.io" } }, { headers });
+    expect(await outcomeOf(reused)).toBe("IDEMPOTENCY_KEY_REUSED");
+  });
+
+  it("leave an effect with its reply, or neither, when one is killed while it works", {
+    timeout: 120_000,
+  }, async () => {
+    const data = dataFolder();
+    const survivor = await startCommand(["dev"], data);
+    const args = ["token", "--subject", "admin", "--permission", "user.write"];
+    const token = (await runCommand(args, data)).stdout.trim();
+    const organization = { orgId: "demo" };
+    const create = async (origin: string, key: number) => {
+      const reply = await fetch(`${origin}/v3alpha/users`, {
+        method: "POST",
+        headers: {
+          authorization: `Bearer ${token}`,
+          "content-type": "application/json",
+          "idempotency-key": `k${key}`,
+        },
+        body: JSON.stringify({ organization, displayName: `user ${key}` }),
+      });
+      return (await reply.json()) as { userId: string };
+    };
+    const users = new Set<string>();
+    let keys = 0;
+    for (let round = 0; round < rounds(2, 20); round++) {
+      const victim = await startCommand(["dev"], data);
+      const from = keys;
+      keys += 40;
+      const calls = Array.from({ length: 40 }, (_, i) =>
+        create(victim.origin, from + i).catch(() => undefined),
+      );
+      await sleep(10 + 15 * round);
+      victim.child.kill("SIGKILL");
+      const told = await Promise.all(calls);
+      for (let i = 0; i < 40; i++) {
+        const { userId } = await create(survivor.origin, from + i);
+        users.add(userId);
+        if (told[i]) expect(told[i]?.userId).toBe(userId);
+      }
+    }
+    const list = await fetch(`${survivor.origin}/v3alpha/users/search`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ pageSize: 100 }),
+    });
+    const { users: listed } = (await list.json()) as { users: { userId: string }[] };
+    expect(listed.map((user) => user.userId).sort()).toEqual(["demo-user", ...users].sort().slice(0, 100));
   });
 
   it("add one authenticator for one address", async () => {

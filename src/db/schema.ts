@@ -1,4 +1,4 @@
-import type { ColumnType, GeneratedAlways, Insertable, Selectable } from "kysely";
+import type { ColumnType, Generated, GeneratedAlways, Insertable, Selectable } from "kysely";
 
 /**
  * The tables. Times are milliseconds since the Unix epoch. Ids made by this service are 63-bit,
@@ -8,8 +8,10 @@ export interface DB {
   users: UsersTable;
   events: EventsTable;
   otp_emails: OTPEmailsTable;
-  spent_attempts: SpentAttemptsTable;
   outbox: OutboxTable;
+  removed_otp_emails: RemovedOTPEmailsTable;
+  hits: HitsTable;
+  idempotency_keys: IdempotencyKeysTable;
 }
 
 export type UserState = "active" | "inactive" | "locked";
@@ -60,8 +62,12 @@ export interface OTPEmailsTable {
   code_key_id: string | null;
   code_salt: Uint8Array | null;
   code_expire_time: number | null;
-  /** Wrong or unfinished attempts since the last right code or lock, over all codes: a new code does not refill them. */
+  /** Wrong or unfinished attempts at the live code. */
   attempts: number;
+  /** The same in a row, over all codes since the last right one. */
+  failures: Generated<number>;
+  /** When the last of these were: a JSON list of as many as the limit of an hour, oldest first. */
+  failure_times: Generated<string>;
   /** How often this authenticator was locked since the last right code. */
   lock_count: number;
   locked_until: number | null;
@@ -78,16 +84,6 @@ export interface OTPEmailsTable {
   change_time: number;
 }
 
-/** The wrong attempts at addresses that were removed. Who adds an address again goes on with them. */
-export interface SpentAttemptsTable {
-  user_id: Fixed<string>;
-  /** SHA-256: who removes an address does not expect it to be kept. */
-  address_hash: Fixed<Uint8Array>;
-  attempts: number;
-  lock_count: number;
-  locked_until: number | null;
-}
-
 export type MailState = "queued" | "sent" | "failed" | "dropped";
 
 /** Mails to be handed over to SMTP. No row holds a code: it is derived at that moment. */
@@ -96,10 +92,12 @@ export interface OutboxTable {
   purpose: Fixed<string>;
   user_id: Fixed<string>;
   otp_email_id: Fixed<string>;
-  /** The salt of the code that this mail is about. Once the authenticator has another, the mail is dead. */
+  /** The salt of the code that this mail is about. Once the authenticator has another, the mail is dead. Empty: no code. */
   code_salt: Fixed<Uint8Array>;
   /** The template of the link, or null for the service's own page. */
   url_template: Fixed<string | null>;
+  /** Of a notice: where the change that it tells of was asked for, if that is known. */
+  client_address: Fixed<string | null>;
   /** Made once, so that a second copy of a mail is recognised as such (RFC 5322 §3.6.4). */
   message_id: Fixed<string>;
   state: MailState;
@@ -115,6 +113,40 @@ export interface OutboxTable {
   settle_time: number | null;
   /** Why it is not sent (yet): reply code and enhanced status, never the server's words. */
   reason: string | null;
+}
+
+/**
+ * What is remembered of a removed authenticator that had failed, so that adding it again does not refill its attempts. It
+ * is found by a keyed digest of organization, user and address: the table names nobody.
+ */
+export interface RemovedOTPEmailsTable {
+  digest: Fixed<string>;
+  failures: Fixed<number>;
+  failure_times: Fixed<string>;
+  lock_count: Fixed<number>;
+  locked_until: Fixed<number | null>;
+  expire_time: Fixed<number>;
+}
+
+/** What counts towards limits, such as mails. It too names nobody. */
+export interface HitsTable {
+  /** A keyed digest of what is limited, such as one address. */
+  digest: Fixed<string>;
+  /** The start of the slot of time in which they fell. */
+  time: Fixed<number>;
+  count: number;
+  expire_time: Fixed<number>;
+}
+
+/** Calls that may be sent again, and what was replied. Never a code. */
+export interface IdempotencyKeysTable {
+  /** A keyed digest of the principal and its key. */
+  digest: Fixed<string>;
+  /** Of the method and its message. */
+  request_digest: Fixed<string>;
+  /** A small JSON object. */
+  reply: Fixed<string>;
+  expire_time: Fixed<number>;
 }
 
 export type EventRow = Selectable<EventsTable>;

@@ -78,6 +78,53 @@ export async function enqueue(trx: Transaction<DB>, now: number, mail: NewMail):
     .execute();
 }
 
+/** What a mail without a code tells of an authenticator of the same user. */
+export type NoticeKind = keyof typeof noticePurposes;
+
+const noticePurposes = {
+  added: "notice.added",
+  verified: "notice.verified",
+  removed: "notice.removed",
+} as const;
+
+/** What a mail is a notice of, or undefined if it is about a code. */
+export function noticeKindOf({ purpose }: Pick<OutboxRow, "purpose">): NoticeKind | undefined {
+  return (Object.keys(noticePurposes) as NoticeKind[]).find((kind) => noticePurposes[kind] === purpose);
+}
+
+export interface NewNotice {
+  readonly kind: NoticeKind;
+  readonly userId: string;
+  /** Whom it is sent to. */
+  readonly otpEmailId: string;
+  /** Where the change was asked for, where that is known. */
+  readonly clientAddress: string | null;
+  /** Until when it is worth sending, in milliseconds since the epoch. */
+  readonly expireTime: number;
+  readonly messageIdDomain: string;
+}
+
+/** Queues a notice, in the transaction of what it tells of. Each is a mail of its own. */
+export async function enqueueNotice(trx: Transaction<DB>, now: number, notice: NewNotice): Promise<void> {
+  await trx
+    .insertInto("outbox")
+    .values({
+      mail_id: makeId(now),
+      purpose: noticePurposes[notice.kind],
+      user_id: notice.userId,
+      otp_email_id: notice.otpEmailId,
+      code_salt: new Uint8Array(),
+      client_address: notice.clientAddress,
+      message_id: `<${makeRandomId()}@${notice.messageIdDomain}>`,
+      state: "queued",
+      attempts: 0,
+      next_attempt_time: now,
+      expire_time: notice.expireTime,
+      create_time: now,
+    })
+    .execute();
+}
+
 async function dropSuperseded(trx: Transaction<DB>, now: number, mail: NewMail): Promise<void> {
   await trx
     .updateTable("outbox")

@@ -1,16 +1,19 @@
-import { type ExpressionBuilder, sql } from "kysely";
+import type { ExpressionBuilder } from "kysely";
 import { isId } from "../db/id.ts";
-import type { DB, UserRow } from "../db/schema.ts";
+import type { DB, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { failedPrecondition, invalidArgument } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import { codesEqual, normalizeCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
+import { noFailures, withFailure } from "./failures.ts";
 import { enrolmentCode, type LiveCode } from "./live-code.ts";
-import { noFailures } from "./otp-email.ts";
+import { mailWaitMs } from "./mail-limits.ts";
+import { enqueueNotices } from "./notices.ts";
 import { noCode } from "./pending-code.ts";
 import type { Policy } from "./policy.ts";
-import { attemptsExhausted, otpEmailNotFound } from "./refusals.ts";
+import { findOTPEmail } from "./read-otp-email.ts";
+import { attemptsExhausted, codeSpent, otpEmailNotFound } from "./refusals.ts";
 
 export interface VerifyOTPEmail extends Cause {
   readonly otpEmailId: string;
@@ -49,60 +52,46 @@ export async function verifyOTPEmail(
   if (!isId(input.otpEmailId)) throw otpEmailNotFound();
 
   const attempt = await countAttempt(context, user.user_id, input.otpEmailId);
-  if (!attempt) throw await refusal(context, user.user_id, input.otpEmailId);
+  if (!attempt) throw await refusal(context, user.user_id, input);
 
   const key = context.keys.get(attempt.code_key_id);
   // The key was retired while the code lived: it cannot be checked any more, and counts as expired.
   if (!key) throw codeExpired();
   const code = { secret: key.secret, salt: attempt.code_salt };
   if (!codesEqual(enrolmentCode(context, user.org_id, attempt, code), input.code)) {
-    await recordFailure(context, user.user_id, input, attempt.attempts);
+    await recordFailure(context, input, attempt);
     throw invalidArgument("CODE_INVALID", "code", "this is not the code of the mail: check it and try again");
   }
   return useCode(context, user.user_id, input, code.salt);
 }
 
 /**
- * Step 1. Counted first and committed alone: no failure later in the call refunds an attempt. The last attempt locks
- * the authenticator in the same statement, and only a right code unlocks it again.
+ * Step 1. Counted first and committed alone: no failure later in the call refunds an attempt. An attempt that reaches a
+ * limit locks the authenticator in the same transaction, and only a right code unlocks it again.
  */
 async function countAttempt(context: OTPContext, userId: string, otpEmailId: string) {
   const { policy } = context;
-  const { attemptsMax } = policy.enrolment;
   const now = context.clock.now();
-  // Beyond 30 doublings of a second the lock is longer than any that can be set; the shift stays in range.
-  const lockedUntil = sql<number>`${now} + case
-    when lock_count >= 30 or ${policy.lockMsMin} * (1 << lock_count) > ${policy.lockMsMax} then ${policy.lockMsMax}
-    else ${policy.lockMsMin} * (1 << lock_count) end`;
-  const counted = await context.store.write((trx) =>
-    trx
+  const counted = await context.store.write(async (trx) => {
+    // First the guarded statement: from here on the row is in nobody else's hands, whatever the engine.
+    const row = await trx
       .updateTable("otp_emails")
-      .set((eb) => ({
-        attempts: eb("attempts", "+", 1),
-        locked_until: eb
-          .case()
-          .when("attempts", ">=", attemptsMax - 1)
-          .then(lockedUntil)
-          .else(eb.ref("locked_until"))
-          .end(),
-        lock_count: eb
-          .case()
-          .when("attempts", ">=", attemptsMax - 1)
-          .then(eb("lock_count", "+", 1))
-          .else(eb.ref("lock_count"))
-          .end(),
-      }))
+      .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
       .where("otp_email_id", "=", otpEmailId)
       .where("user_id", "=", userId)
       .where("verify_time", "is", null)
       .where("code_salt", "is not", null)
       .where("code_expire_time", ">", now)
-      .where("attempts", "<", attemptsMax)
+      .where("attempts", "<", policy.enrolment.attemptsMax)
       .where((eb) => eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]))
       .where(isActive(userId))
-      .returning(["otp_email_id", "user_id", "address", "attempts", "code_key_id", "code_salt"])
-      .executeTakeFirst(),
-  );
+      .returningAll()
+      .executeTakeFirst();
+    if (!row) return undefined;
+    const failed = withFailure(policy.attempts, now, row);
+    await trx.updateTable("otp_emails").set(failed).where("otp_email_id", "=", otpEmailId).execute();
+    return { ...row, ...failed };
+  });
   if (counted?.code_key_id == null || counted.code_salt === null) return undefined;
   return { ...counted, code_key_id: counted.code_key_id, code_salt: counted.code_salt };
 }
@@ -133,9 +122,13 @@ async function useCode(
       .executeTakeFirst();
     if (!used) return undefined;
     const data = { otp_email_id: input.otpEmailId, verification: "code" };
-    return appendEvent(trx, context.clock, { ...input, userId, type: "otp_email.verified", data });
+    const event = { ...input, userId, type: "otp_email.verified", data } as const;
+    const details = await appendEvent(trx, context.clock, event);
+    await enqueueNotices(trx, context, { ...input, orgId: details.orgId, userId, kind: "verified" });
+    return details;
   });
-  if (!details) throw await refusal(context, userId, input.otpEmailId);
+  if (!details) throw await refusal(context, userId, input);
+  context.mailQueued();
   return details;
 }
 
@@ -144,39 +137,38 @@ function isActive(userId: string) {
     exists(selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"));
 }
 
-/** The trail tells of each wrong code, and once that the last attempt was spent. */
-async function recordFailure(
-  context: OTPContext,
-  userId: string,
-  input: VerifyOTPEmail,
-  attempts: number,
-): Promise<void> {
-  const event = { ...input, userId, data: { otp_email_id: input.otpEmailId, attempts } };
+/** The trail tells of each wrong code, and once that the last attempt at a code, or before a lock, was spent. */
+async function recordFailure(context: OTPContext, input: VerifyOTPEmail, row: OTPEmailRow): Promise<void> {
+  const data = { otp_email_id: row.otp_email_id, attempts: row.attempts };
+  const event = { ...input, userId: row.user_id, data };
+  const isLocked = row.locked_until !== null && row.locked_until > context.clock.now();
   await context.store.write(async (trx) => {
     await appendEvent(trx, context.clock, { ...event, type: "otp_email.verify_failed" });
-    if (attempts < context.policy.enrolment.attemptsMax) return;
+    if (!isLocked && row.attempts < context.policy.enrolment.attemptsMax) return;
     await appendEvent(trx, context.clock, { ...event, type: "otp_email.attempts_exhausted" });
   });
 }
 
 /** Why no attempt was counted, or a right code was not accepted. */
-async function refusal(context: OTPContext, userId: string, otpEmailId: string): Promise<Error> {
+async function refusal(
+  context: OTPContext,
+  userId: string,
+  { otpEmailId, clientAddress }: VerifyOTPEmail,
+): Promise<Error> {
   const now = context.clock.now();
   const { db } = context.store;
-  requireActive(await findUser(db, userId));
-  const row = await db
-    .selectFrom("otp_emails")
-    .select(["verify_time", "locked_until", "code_salt", "code_expire_time"])
-    .where("otp_email_id", "=", otpEmailId)
-    .where("user_id", "=", userId)
-    .executeTakeFirst();
+  const { org_id: orgId } = requireActive(await findUser(db, userId));
+  const row = await findOTPEmail(db, userId, otpEmailId);
   if (!row) return otpEmailNotFound();
   if (row.verify_time !== null) return codeUsed();
   if (row.locked_until !== null && row.locked_until > now) return attemptsExhausted(row.locked_until - now);
   if (row.code_salt !== null && row.code_expire_time !== null && row.code_expire_time <= now) {
     await endCode(context, otpEmailId, row.code_salt);
+    return codeExpired();
   }
-  return codeExpired();
+  if (row.code_salt === null || row.attempts < context.policy.enrolment.attemptsMax) return codeExpired();
+  const { address_canonical: canonicalAddress } = row;
+  return codeSpent(await mailWaitMs(db, context, { orgId, userId, canonicalAddress, clientAddress }));
 }
 
 /** Expiry is recorded: a clock that is set back does not bring the code back to life. */

@@ -39,7 +39,7 @@ export const saltBytes = 16;
  */
 export function deriveCode(key: Uint8Array, binding: CodeBinding, format: CodeFormat): string {
   const alphabet = alphabets[format.alphabet];
-  const space = BigInt(alphabet.length) ** BigInt(format.length);
+  const space = codeSpace(format);
   let number = uniformBelow(space, key, encodeBinding(binding));
   let code = "";
   for (let i = 0; i < format.length; i++) {
@@ -47,6 +47,11 @@ export function deriveCode(key: Uint8Array, binding: CodeBinding, format: CodeFo
     number /= BigInt(alphabet.length);
   }
   return code;
+}
+
+/** How many codes a format has. */
+export function codeSpace({ alphabet, length }: CodeFormat): bigint {
+  return BigInt(alphabets[alphabet].length) ** BigInt(length);
 }
 
 /** How many codes a format has, as a power of two: 20 bits are a million. */
@@ -80,10 +85,13 @@ export function codesEqual(a: string, b: string): boolean {
   return left.length === right.length && timingSafeEqual(left, right);
 }
 
-/** Every part is preceded by its length, so that no two bindings are the same bytes. */
 function encodeBinding(binding: CodeBinding): Buffer {
   const { purpose, orgId, userId, otpEmailId, challengeId, address, salt } = binding;
-  const parts = ["countersign/v1", purpose, orgId, userId, otpEmailId, challengeId, address, salt];
+  return lengthPrefixed(["countersign/v1", purpose, orgId, userId, otpEmailId, challengeId, address, salt]);
+}
+
+/** Every part is preceded by its length, so that no two lists are the same bytes. */
+export function lengthPrefixed(parts: readonly (string | Uint8Array)[]): Buffer {
   return Buffer.concat(
     parts.flatMap((part) => {
       const bytes = Buffer.from(part);

@@ -5,6 +5,8 @@ import { readOrMakePrivateFile } from "../private-file.ts";
 /** The keys that codes are derived from. The first derives, all verify. */
 export interface KeyRing {
   readonly current: CodeKey;
+  /** The current one first. */
+  readonly all: readonly [CodeKey, ...CodeKey[]];
   /** Undefined for a key that was retired: its codes are dead, and a new one can be asked for. */
   get(keyId: string): CodeKey | undefined;
 }
@@ -17,7 +19,7 @@ export interface CodeKey {
 
 export function createKeyRing(keys: readonly [CodeKey, ...CodeKey[]]): KeyRing {
   const byId = new Map(keys.map((key) => [key.id, key]));
-  return { current: keys[0], get: (keyId) => byId.get(keyId) };
+  return { current: keys[0], all: keys, get: (keyId) => byId.get(keyId) };
 }
 
 /** The key of a development server, made on its first start. */

@@ -1,6 +1,7 @@
 import type { OTPEmailRow } from "../db/schema.ts";
 import { deriveCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
+import { findOTPEmail } from "./read-otp-email.ts";
 
 /** The columns of an authenticator that its code is derived from and lives by. */
 export type CodeColumns = Pick<
@@ -29,6 +30,27 @@ export function liveCode(context: OTPContext, row: CodeColumns): LiveCode | unde
   if (row.attempts >= context.policy.enrolment.attemptsMax) return undefined;
   const key = context.keys.get(row.code_key_id);
   return key && { secret: key.secret, salt: row.code_salt, expireTime: row.code_expire_time };
+}
+
+/** What is kept of a code where its reply is: nothing to use without the key. */
+export function saltOf(code: LiveCode | undefined): string | undefined {
+  return code && Buffer.from(code.salt).toString("base64url");
+}
+
+/**
+ * The code of a reply that is given once more, or undefined if it is no longer alive.
+ *
+ * @param codeSalt of the code, in base64url.
+ */
+export async function repeatedCode(
+  context: OTPContext,
+  orgId: string,
+  { userId, otpEmailId, codeSalt }: { userId: string; otpEmailId: string; codeSalt: string },
+): Promise<string | undefined> {
+  const row = await findOTPEmail(context.store.db, userId, otpEmailId);
+  const code = row && liveCode(context, row);
+  if (!row || !code || saltOf(code) !== codeSalt) return undefined;
+  return enrolmentCode(context, orgId, row, code);
 }
 
 /** What the user of an authenticator has to type for it to be verified. */

@@ -4,10 +4,13 @@ import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { alreadyExists } from "../errors.ts";
 import type { EmailAddress } from "../user/email-address.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { once, type Repeatable } from "../user/idempotency.ts";
 import { userNotFound } from "../user/refusals.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import type { OTPContext } from "./context.ts";
-import { enrolmentCode, type LiveCode } from "./live-code.ts";
+import { noFailures } from "./failures.ts";
+import { enrolmentCode, type LiveCode, repeatedCode, saltOf } from "./live-code.ts";
+import { enqueueNotices } from "./notices.ts";
 import {
   type CodeDelivery,
   codeColumns,
@@ -16,13 +19,13 @@ import {
   noCode,
   renewCode,
 } from "./pending-code.ts";
-import { attemptsExhausted, tooManyOTPEmails } from "./refusals.ts";
-import { forgetAttempts, hashOf } from "./spent-attempts.ts";
+import { refuseLocked, tooManyOTPEmails } from "./refusals.ts";
+import { forgetFailures, recallFailures } from "./removed-failures.ts";
 
 /** How an added address is verified. */
 export type Verification = CodeDelivery | { readonly kind: "is_verified" };
 
-export interface AddOTPEmail extends Cause {
+export interface AddOTPEmail extends Cause, Repeatable {
   readonly userId: string;
   readonly orgId: string;
   readonly address: EmailAddress;
@@ -32,7 +35,7 @@ export interface AddOTPEmail extends Cause {
 export interface AddedOTPEmail {
   readonly otpEmailId: string;
   readonly details: Details;
-  /** Only for `return_code`. */
+  /** Only for `return_code`. Undefined too if the call was made before and its code is no longer alive. */
   readonly code: string | undefined;
 }
 
@@ -42,27 +45,33 @@ export interface AddedOTPEmail {
  * An address that waits to be verified keeps its authenticator and its live code, so that a retry is harmless. If the
  * code is no longer alive, there is a fresh one.
  *
- * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, or with as many authenticators as there may be),
- *   ALREADY_EXISTS (address verified before), RESOURCE_EXHAUSTED (too many wrong codes).
+ * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, or with as many authenticators as there may be, another request
+ *   with its key),
+ *   ALREADY_EXISTS (address verified before), RESOURCE_EXHAUSTED (too many wrong codes, too many mails).
  */
 export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Promise<AddedOTPEmail> {
-  const { row, code, details } = await context.store.write(async (trx) => {
-    const user = requireActive(await findUser(trx, input.userId));
-    // The user was deleted since the call was let through, and its id was taken elsewhere.
-    if (user.org_id !== input.orgId) throw userNotFound();
-    return (await insertNew(trx, context, input)) ?? (await renewPending(trx, context, input));
-  });
-  if (input.verification.kind === "send_code") context.mailQueued();
-  const returned = input.verification.kind === "return_code" && code !== undefined;
-  return {
-    otpEmailId: row.otp_email_id,
-    details,
-    code: returned ? enrolmentCode(context, details.orgId, row, code) : undefined,
-  };
+  const { reply, made } = await context.store.write((trx) =>
+    once(trx, context.clock, input.idempotencyKey, async () => {
+      const user = requireActive(await findUser(trx, input.userId));
+      // The user was deleted since the call was let through, and its id was taken elsewhere.
+      if (user.org_id !== input.orgId) throw userNotFound();
+      const made = (await insertNew(trx, context, input)) ?? (await renewPending(trx, context, input));
+      const { row, code, details } = made;
+      return { reply: { otpEmailId: row.otp_email_id, details, codeSalt: saltOf(code) }, made };
+    }),
+  );
+  const { otpEmailId, details, codeSalt } = reply;
+  context.mailQueued();
+  if (input.verification.kind !== "return_code" || codeSalt === undefined)
+    return { otpEmailId, details, code: undefined };
+  const code = made?.code
+    ? enrolmentCode(context, details.orgId, made.row, made.code)
+    : await repeatedCode(context, details.orgId, { ...input, otpEmailId, codeSalt });
+  return { otpEmailId, details, code };
 }
 
 interface Added {
-  row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address">;
+  row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address" | "address_canonical">;
   /** Undefined once the address is verified. */
   code: LiveCode | undefined;
   details: Details;
@@ -76,6 +85,9 @@ async function insertNew(
 ): Promise<Added | undefined> {
   const now = context.clock.now();
   const verified = input.verification.kind === "is_verified";
+  const identity = { ...input, canonicalAddress: input.address.canonical };
+  const recalled = await recallFailures(trx, context, identity);
+  if (!verified && recalled) refuseLocked(recalled, now);
   const code = verified ? undefined : freshCode(context);
   const row = await insertWithinLimit(trx, context.policy.otpEmailsMax, {
     otp_email_id: makeId(now),
@@ -84,17 +96,20 @@ async function insertNew(
     address_canonical: input.address.canonical,
     verify_time: verified ? now : null,
     ...codeColumns(context, code),
+    ...noFailures,
+    ...(!verified && recalled),
     create_time: now,
     change_time: now,
   });
   if (!row) return undefined;
-  if (row.attempts > 0 || row.lock_count > 0) await goOnWithAttempts(trx, context, row, { verified });
+  if (recalled) await forgetFailures(trx, context, identity);
 
   const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
+  await enqueueNotices(trx, context, { ...input, kind: "added", otpEmailId: row.otp_email_id });
   let details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.added", data });
   if (input.verification.kind === "is_verified")
     details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.verified", data });
-  else if (code) await enqueueIfMailed(trx, context, row, { code, delivery: input.verification });
+  else if (code) await enqueueIfMailed(trx, context, row, { ...input, code, delivery: input.verification });
   return { row, code, details };
 }
 
@@ -108,56 +123,34 @@ type NewOTPEmail = Pick<
   | "code_key_id"
   | "code_salt"
   | "code_expire_time"
+  | keyof typeof noFailures
   | "create_time"
   | "change_time"
 >;
 
 /**
- * Counts and inserts in one statement, with the attempts that were spent on the address before. That is exact where one
- * transaction writes at a time, as on SQLite; an engine with many writers has to lock the row of the user before.
+ * Counts and inserts in one statement. That is exact where one transaction writes at a time, as on SQLite; an engine with
+ * many writers has to lock the row of the user before.
  *
  * In plain SQL: building it from its parts made the whole call dearer by about a fifth.
  */
 async function insertWithinLimit(trx: Transaction<DB>, most: number, row: NewOTPEmail) {
-  const spent = sql`from spent_attempts
-    where user_id = ${row.user_id} and address_hash = ${hashOf(row.user_id, row.address_canonical)}`;
   const { rows } = await sql<Inserted>`
     insert into otp_emails (
       otp_email_id, user_id, address, address_canonical, verify_time, code_key_id, code_salt, code_expire_time,
-      create_time, change_time, attempts, lock_count, locked_until
+      create_time, change_time, attempts, failures, failure_times, lock_count, locked_until
     )
     select
       ${row.otp_email_id}, ${row.user_id}, ${row.address}, ${row.address_canonical}, ${row.verify_time},
       ${row.code_key_id}, ${row.code_salt}, ${row.code_expire_time}, ${row.create_time}, ${row.change_time},
-      coalesce((select attempts ${spent}), 0), coalesce((select lock_count ${spent}), 0),
-      (select locked_until ${spent})
+      ${row.attempts}, ${row.failures}, ${row.failure_times}, ${row.lock_count}, ${row.locked_until}
     where (select count(*) from otp_emails where user_id = ${row.user_id}) < ${most}
     on conflict (user_id, address_canonical) do nothing
-    returning otp_email_id, user_id, address, address_canonical, attempts, lock_count, locked_until`.execute(
-    trx,
-  );
+    returning otp_email_id, user_id, address, address_canonical`.execute(trx);
   return rows[0];
 }
 
-type Inserted = Pick<
-  OTPEmailRow,
-  "otp_email_id" | "user_id" | "address" | "address_canonical" | "attempts" | "lock_count" | "locked_until"
->;
-
-/** The address was removed after wrong attempts. They stand, and so does the lock, unless somebody vouches for it. */
-async function goOnWithAttempts(
-  trx: Transaction<DB>,
-  context: OTPContext,
-  row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address_canonical" | "locked_until">,
-  { verified }: { verified: boolean },
-): Promise<void> {
-  const now = context.clock.now();
-  if (verified) await setVerified(trx, context, row.otp_email_id);
-  else if (row.locked_until !== null && row.locked_until > now) {
-    throw attemptsExhausted(row.locked_until - now);
-  }
-  await forgetAttempts(trx, row.user_id, row.address_canonical);
-}
+type Inserted = Added["row"];
 
 async function renewPending(trx: Transaction<DB>, context: OTPContext, input: AddOTPEmail): Promise<Added> {
   const row = await trx
@@ -175,6 +168,7 @@ async function renewPending(trx: Transaction<DB>, context: OTPContext, input: Ad
   }
   if (input.verification.kind === "is_verified") {
     await setVerified(trx, context, row.otp_email_id);
+    await enqueueNotices(trx, context, { ...input, kind: "verified", otpEmailId: row.otp_email_id });
     const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
     const details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.verified", data });
     return { row, code: undefined, details };
@@ -191,6 +185,3 @@ async function setVerified(trx: Transaction<DB>, context: OTPContext, otpEmailId
     .where("otp_email_id", "=", otpEmailId)
     .execute();
 }
-
-/** What a right code sets back. */
-export const noFailures = { attempts: 0, lock_count: 0, locked_until: null };

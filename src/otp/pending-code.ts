@@ -6,7 +6,8 @@ import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { saltBytes } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { type LiveCode, liveCode } from "./live-code.ts";
-import { attemptsExhausted } from "./refusals.ts";
+import { takeMail } from "./mail-limits.ts";
+import { refuseLocked } from "./refusals.ts";
 
 /** How a code comes to the user. `urlTemplate` null: the link leads to the service's own page. */
 export type CodeDelivery =
@@ -15,9 +16,9 @@ export type CodeDelivery =
 
 /**
  * Asks once more for the code of an authenticator that waits to be verified: the same while it lives, otherwise a fresh
- * one. Neither brings new attempts.
+ * one. Neither brings new attempts at the authenticator.
  *
- * @throws RESOURCE_EXHAUSTED while the authenticator is locked.
+ * @throws RESOURCE_EXHAUSTED while the authenticator is locked, or after too many mails.
  */
 export async function renewCode(
   trx: Transaction<DB>,
@@ -25,8 +26,7 @@ export async function renewCode(
   row: OTPEmailRow,
   request: Cause & { readonly delivery: CodeDelivery },
 ): Promise<{ code: LiveCode; details: Details }> {
-  const now = context.clock.now();
-  if (row.locked_until !== null && row.locked_until > now) throw attemptsExhausted(row.locked_until - now);
+  refuseLocked(row, context.clock.now());
   const alive = liveCode(context, row);
   const code = alive ?? freshCode(context);
   if (!alive) await replaceCode(trx, context, row.otp_email_id, code);
@@ -36,24 +36,15 @@ export async function renewCode(
     type: "otp_email.code_requested",
     data: { otp_email_id: row.otp_email_id, verification: request.delivery.kind, fresh: !alive },
   });
-  await enqueueIfMailed(trx, context, row, { code, delivery: request.delivery });
+  await enqueueIfMailed(trx, context, row, { ...request, orgId: details.orgId, code });
   return { code, details };
 }
 
 async function replaceCode(trx: Transaction<DB>, context: OTPContext, otpEmailId: string, code: LiveCode) {
   await trx
     .updateTable("otp_emails")
-    .set((eb) => ({
-      ...codeColumns(context, code),
-      // Not refilled by a new code, or each would be worth a few more guesses. Only a lock that was served does it.
-      attempts: eb
-        .case()
-        .when("attempts", ">=", context.policy.enrolment.attemptsMax)
-        .then(0)
-        .else(eb.ref("attempts"))
-        .end(),
-      change_time: context.clock.now(),
-    }))
+    // The attempts at a code go with it. Those at the authenticator stay.
+    .set({ ...codeColumns(context, code), attempts: 0, change_time: context.clock.now() })
     .where("otp_email_id", "=", otpEmailId)
     .execute();
 }
@@ -75,16 +66,24 @@ export function codeColumns(context: OTPContext, code: LiveCode | undefined) {
 export const noCode = { code_key_id: null, code_salt: null, code_expire_time: null };
 
 /**
- * Queues the mail of a code in the transaction that asks for it, to be followed by `mailQueued` after the commit. Every mail
- * of a code comes this way, the first and each further one: limits on mails have their place here.
+ * Queues the mail of a code in the transaction that asks for it, to be followed by `mailQueued` after the commit. Every
+ * mail of a code comes this way, the first and each further one.
+ *
+ * @throws RESOURCE_EXHAUSTED (too many mails).
  */
 export async function enqueueIfMailed(
   trx: Transaction<DB>,
   context: OTPContext,
-  row: Pick<OTPEmailRow, "user_id" | "otp_email_id">,
-  { code, delivery }: { code: LiveCode; delivery: CodeDelivery },
+  row: Pick<OTPEmailRow, "user_id" | "otp_email_id" | "address_canonical">,
+  { code, delivery, orgId, clientAddress }: Cause & { orgId: string; code: LiveCode; delivery: CodeDelivery },
 ): Promise<void> {
   if (delivery.kind !== "send_code") return;
+  await takeMail(trx, context, {
+    orgId,
+    userId: row.user_id,
+    canonicalAddress: row.address_canonical,
+    clientAddress,
+  });
   await enqueue(trx, context.clock.now(), {
     purpose: "enrolment",
     userId: row.user_id,

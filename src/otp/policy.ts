@@ -1,61 +1,107 @@
-import { type CodeFormat, codeBits } from "./code.ts";
+import { type CodeFormat, codeSpace } from "./code.ts";
 
 /** Every limit, with its unit. */
 export interface Policy {
   /** How many authenticators a user may have. */
   readonly otpEmailsMax: number;
   readonly enrolment: CodePolicy;
-  /** An authenticator whose attempts are spent is locked for this long, twice as long each further time… */
-  readonly lockMsMin: number;
-  /** …up to this long. A right code sets it back. */
-  readonly lockMsMax: number;
+  readonly login: CodePolicy;
+  readonly attempts: AttemptPolicy;
+  readonly mails: MailPolicy;
 }
 
 export interface CodePolicy {
   readonly format: CodeFormat;
   /** How long a code lives. At most 10 minutes (ASVS 6.5.5). */
   readonly codeTtlMs: number;
-  /**
-   * Wrong attempts, over all codes of an authenticator since the last right one or lock. The last of them locks it, and
-   * its code dies.
-   */
+  /** Wrong attempts at one code. With the last of them it dies; another code can be asked for. */
   readonly attemptsMax: number;
 }
+
+/** Wrong codes of one authenticator, over all its codes. A right one sets everything back. */
+export interface AttemptPolicy {
+  /** This many within an hour lock it. While they stand, so does each further one. */
+  readonly perHourMax: number;
+  /** This many in a row lock it for the longest time, and so does each further one (NIST SP 800-63B-4 3.2.2). */
+  readonly inRowMax: number;
+  /** The first lock, twice as long each further time… */
+  readonly lockMsMin: number;
+  /** …up to this long. */
+  readonly lockMsMax: number;
+}
+
+/** Mails that are sent. What is returned to the caller, or vouched for by it, takes none of them. */
+export interface MailPolicy {
+  /** Between two mails of one authenticator. */
+  readonly intervalMs: number;
+  /** To one authenticator. */
+  readonly perHourMax: number;
+  readonly perDayMax: number;
+  /** To one address, over all users and organizations. */
+  readonly perAddressHourMax: number;
+  /** Asked for from one client address (IPv6: from one /64). */
+  readonly perClientHourMax: number;
+  /** Of all together. */
+  readonly allHourMax: number;
+  /** Changes of one user that its other addresses are told of. */
+  readonly noticesPerDayMax: number;
+}
+
+export const hourMs = 3_600_000;
+export const dayMs = 86_400_000;
 
 export const defaultPolicy: Policy = {
   otpEmailsMax: 10,
   enrolment: { format: { alphabet: "crockford", length: 8 }, codeTtlMs: 600_000, attemptsMax: 5 },
-  lockMsMin: 300_000,
-  lockMsMax: 86_400_000,
+  login: { format: { alphabet: "digits", length: 6 }, codeTtlMs: 300_000, attemptsMax: 5 },
+  attempts: { perHourMax: 10, inRowMax: 100, lockMsMin: 300_000, lockMsMax: dayMs },
+  mails: {
+    intervalMs: 60_000,
+    perHourMax: 5,
+    perDayMax: 20,
+    perAddressHourMax: 5,
+    perClientHourMax: 1_000,
+    allHourMax: 10_000,
+    noticesPerDayMax: 20,
+  },
 };
 
 /** The most that is allowed of one authenticator being guessed in a day. */
 export const guessProbabilityMax = 1e-4;
 
-const dayMs = 86_400_000;
-
-/**
- * How likely one authenticator is to be guessed in a day, at most: by someone who asks for new codes, spends every
- * attempt at once and waits only for the locks. (A new code alone does not bring new attempts.)
- *
- * @returns a probability, 0 to 1.
- */
-export function guessProbabilityPerDay(policy: Policy): number {
-  const attempts = attemptsPerDay(policy, policy.enrolment);
-  return Math.min(1, attempts / 2 ** codeBits(policy.enrolment.format));
+/** How many wrong codes someone can try at one authenticator within a day, by what stops him. */
+export interface GuessesPerDay {
+  /** Where he is careful to stay below the limit of an hour, and then lets himself be locked. */
+  readonly byHour: number;
+  /** Where nobody passes a check in between: the limit in a row, and what the longest lock leaves after it. */
+  readonly inRow: number;
+  /** Where the owner passes checks in between, which sets back the two above: the mails of a day, each with a code. */
+  readonly byMails: number;
+  /** The most of all. */
+  readonly most: number;
 }
 
-/** The first day is the worst: later days begin with longer locks. */
-function attemptsPerDay(policy: Policy, code: CodePolicy): number {
-  let attempts = 0;
-  for (let time = 0, lockCount = 0; time < dayMs; lockCount++) {
-    attempts += code.attemptsMax;
-    time += lockMs(policy, lockCount);
-  }
-  return attempts;
+/** Upper bounds: they suppose that the attacker loses no time. */
+export function guessesPerDay({ attempts, mails }: Policy, code: CodePolicy): GuessesPerDay {
+  const byHour = Math.ceil(dayMs / hourMs) * (attempts.perHourMax - 1) + locksPerDay(attempts);
+  const inRow = attempts.inRowMax + Math.ceil(dayMs / attempts.lockMsMax) - 1;
+  const byMails = mails.perDayMax * code.attemptsMax;
+  return { byHour, inRow, byMails, most: Math.max(Math.min(byHour, inRow), byMails) };
+}
+
+/** How likely one authenticator is to be guessed in a day, at most: a probability, 0 to 1. */
+export function guessProbabilityPerDay(policy: Policy, code: CodePolicy): number {
+  return Math.min(1, guessesPerDay(policy, code).most / Number(codeSpace(code.format)));
+}
+
+/** How many locks can begin within a day, if each follows the one before. */
+function locksPerDay(attempts: AttemptPolicy): number {
+  let locks = 0;
+  for (let time = 0; time < dayMs; locks++) time += lockMs(attempts, locks);
+  return locks;
 }
 
 /** How long the lock lasts that follows `lockCount` earlier ones, in milliseconds. */
-export function lockMs(policy: Policy, lockCount: number): number {
-  return Math.min(policy.lockMsMax, policy.lockMsMin * 2 ** lockCount);
+export function lockMs({ lockMsMin, lockMsMax }: AttemptPolicy, lockCount: number): number {
+  return Math.min(lockMsMax, lockMsMin * 2 ** lockCount);
 }

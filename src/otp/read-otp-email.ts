@@ -3,6 +3,7 @@ import { isId } from "../db/id.ts";
 import type { DB, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { type MailStatus, waitingMails } from "../mail/outbox.ts";
 import type { OTPContext } from "./context.ts";
+import { failuresLeft } from "./failures.ts";
 import type { Policy } from "./policy.ts";
 import { otpEmailNotFound } from "./refusals.ts";
 
@@ -90,16 +91,18 @@ async function toOTPEmails(context: OTPContext, rows: readonly OTPEmailRow[]): P
       createTime: row.create_time,
       verifyTime: row.verify_time,
       lastUseTime: row.last_use_time,
-      attemptsLeft: lockedUntil === null ? attemptsLeft(policy, row.attempts) : 0,
+      attemptsLeft: lockedUntil === null ? attemptsLeft(policy, now, row) : 0,
       lockedUntil,
       lastMail: waiting.get(row.otp_email_id) ?? settledMail(row),
     };
   });
 }
 
-/** A budget that was spent, and whose lock was served, is full again with the next code. */
-function attemptsLeft({ enrolment }: Policy, attempts: number): number {
-  return attempts >= enrolment.attemptsMax ? enrolment.attemptsMax : enrolment.attemptsMax - attempts;
+/** At the code, of which the next one brings new attempts, and at the authenticator, to which it does not. */
+function attemptsLeft({ enrolment, attempts }: Policy, now: number, row: OTPEmailRow): number {
+  const atCode =
+    row.attempts >= enrolment.attemptsMax ? enrolment.attemptsMax : enrolment.attemptsMax - row.attempts;
+  return Math.min(atCode, failuresLeft(attempts, now, row));
 }
 
 function settledMail(row: OTPEmailRow): MailStatus | undefined {

@@ -14,6 +14,20 @@ export function attemptsExhausted(lockedForMs: number) {
   );
 }
 
+/** @throws RESOURCE_EXHAUSTED while the authenticator is locked. */
+export function refuseLocked({ locked_until }: { locked_until: number | null }, now: number): void {
+  if (locked_until !== null && locked_until > now) throw attemptsExhausted(locked_until - now);
+}
+
+/** RESOURCE_EXHAUSTED until another code can be asked for: this one had too many wrong attempts, and is dead. */
+export function codeSpent(mailInMs: number) {
+  return resourceExhausted(
+    "ATTEMPTS_EXHAUSTED",
+    "too many wrong codes: the code is no longer valid. Ask for a new one",
+    mailInMs,
+  );
+}
+
 /**
  * FAILED_PRECONDITION rather than RESOURCE_EXHAUSTED, of which clients know that they may wait and try again: no waiting
  * helps here (google.rpc.Code).

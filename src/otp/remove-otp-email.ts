@@ -1,8 +1,9 @@
 import { isId } from "../db/id.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
+import { enqueueNotices } from "./notices.ts";
 import { otpEmailNotFound } from "./refusals.ts";
-import { keepAttempts } from "./spent-attempts.ts";
+import { rememberFailures } from "./removed-failures.ts";
 
 export interface RemoveOTPEmail extends Cause {
   readonly userId: string;
@@ -18,16 +19,20 @@ export interface RemoveOTPEmail extends Cause {
 export async function removeOTPEmail(context: OTPContext, input: RemoveOTPEmail): Promise<Details> {
   const { userId, otpEmailId } = input;
   if (!isId(otpEmailId)) throw otpEmailNotFound();
-  return context.store.write(async (trx) => {
+  const details = await context.store.write(async (trx) => {
     const removed = await trx
       .deleteFrom("otp_emails")
       .where("otp_email_id", "=", otpEmailId)
       .where("user_id", "=", userId)
-      .returning(["user_id", "address_canonical", "attempts", "lock_count", "locked_until"])
+      .returningAll()
       .executeTakeFirst();
     if (!removed) throw otpEmailNotFound();
-    await keepAttempts(trx, context.policy, removed);
     const data = { otp_email_id: otpEmailId };
-    return appendEvent(trx, context.clock, { ...input, type: "otp_email.removed", data });
+    const details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.removed", data });
+    await rememberFailures(trx, context, details.orgId, removed);
+    await enqueueNotices(trx, context, { ...input, orgId: details.orgId, kind: "removed" });
+    return details;
   });
+  context.mailQueued();
+  return details;
 }

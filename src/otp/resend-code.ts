@@ -2,14 +2,15 @@ import type { Kysely } from "kysely";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
 import type { Cause, Details } from "../user/event.ts";
+import { once, type Repeatable } from "../user/idempotency.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import type { OTPContext } from "./context.ts";
-import { enrolmentCode } from "./live-code.ts";
+import { enrolmentCode, repeatedCode, saltOf } from "./live-code.ts";
 import { type CodeDelivery, renewCode } from "./pending-code.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
 import { otpEmailNotFound } from "./refusals.ts";
 
-export interface ResendCode extends Cause {
+export interface ResendCode extends Cause, Repeatable {
   readonly userId: string;
   readonly otpEmailId: string;
   readonly delivery: CodeDelivery;
@@ -19,20 +20,30 @@ export interface ResendCode extends Cause {
  * Mails or returns the code of an address that waits to be verified: the same code while it lives, otherwise a fresh one.
  *
  * @returns the code, only for `return_code`.
- * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, address verified), RESOURCE_EXHAUSTED (too many wrong codes).
+ * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, address verified, another request with its
+ *   key), RESOURCE_EXHAUSTED (too many wrong codes, too many mails).
  */
 export async function resendCode(
   context: OTPContext,
   input: ResendCode,
 ): Promise<{ details: Details; code: string | undefined }> {
-  const { row, code, details } = await context.store.write(async (trx) => {
-    requireActive(await findUser(trx, input.userId));
-    const row = await requirePending(trx, input);
-    return { row, ...(await renewCode(trx, context, row, input)) };
-  });
-  if (input.delivery.kind === "send_code") context.mailQueued();
-  const isReturned = input.delivery.kind === "return_code";
-  return { details, code: isReturned ? enrolmentCode(context, details.orgId, row, code) : undefined };
+  const { reply, made } = await context.store.write((trx) =>
+    once(trx, context.clock, input.idempotencyKey, async () => {
+      requireActive(await findUser(trx, input.userId));
+      const row = await requirePending(trx, input);
+      const { code, details } = await renewCode(trx, context, row, input);
+      return { reply: { details, codeSalt: saltOf(code) ?? "" }, made: { row, code } };
+    }),
+  );
+  const { details, codeSalt } = reply;
+  if (input.delivery.kind === "send_code") {
+    context.mailQueued();
+    return { details, code: undefined };
+  }
+  const code = made
+    ? enrolmentCode(context, details.orgId, made.row, made.code)
+    : await repeatedCode(context, details.orgId, { ...input, codeSalt });
+  return { details, code };
 }
 
 async function requirePending(db: Kysely<DB>, { userId, otpEmailId }: ResendCode): Promise<OTPEmailRow> {

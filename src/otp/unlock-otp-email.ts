@@ -1,7 +1,7 @@
 import { failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
-import { noFailures } from "./otp-email.ts";
+import { noFailures } from "./failures.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
 import { otpEmailNotFound } from "./refusals.ts";
 
@@ -35,7 +35,7 @@ export async function unlockOTPEmail(context: OTPContext, input: UnlockOTPEmail)
       })
       .where("otp_email_id", "=", otpEmailId)
       .where("user_id", "=", userId)
-      .where((eb) => eb.or([eb("attempts", ">", 0), eb("lock_count", ">", 0)]))
+      .where((eb) => eb.or([eb("failures", ">", 0), eb("attempts", ">", 0)]))
       .returning("otp_email_id")
       .executeTakeFirst();
     if (!unlocked) {

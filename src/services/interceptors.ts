@@ -197,9 +197,13 @@ async function requireAccess(
   let access: Access;
   if (rule.target === "user") {
     const userId = input.userId ?? "";
-    const user = await findUser(userId);
-    contextValues.set(userKey, user);
-    access = accessToUser(principal, rule, { userId, orgId: user?.org_id });
+    access = accessToUser(principal, rule, { userId, orgId: undefined });
+    // Whoever may do this to nobody is refused without a look: the time of a look would tell who exists (T17).
+    if (access !== "denied") {
+      const user = await findUser(userId);
+      contextValues.set(userKey, user);
+      access = accessToUser(principal, rule, { userId, orgId: user?.org_id });
+    }
   } else if (rule.target === "organizations" && input.orgId === undefined) {
     access = accessToOwnOrganizations(principal, rule);
   } else {

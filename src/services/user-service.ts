@@ -1,5 +1,10 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import {
+  AddOTPEmailRequestSchema,
+  CreateUserRequestSchema,
+  ResendOTPEmailCodeRequestSchema,
+  type UserService,
+} from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { organizationsOf } from "../auth/principal.ts";
 import { permissionDenied } from "../errors.ts";
 import { verifyOTPEmail } from "../otp/attempt.ts";
@@ -18,6 +23,7 @@ import { listUsers } from "../user/list-users.ts";
 import { createUser, requireActive } from "../user/user.ts";
 import { changeState, type Transition } from "../user/user-state.ts";
 import { accessKey, causeOf, inputOf, mayReadAddresses, principalOf, requireUser } from "./call.ts";
+import { idempotencyKeyOf } from "./idempotency-key.ts";
 import { toDetails, toEvent, toOTPEmail, toUser } from "./messages.ts";
 import { createPageTokens, pageOf } from "./page-token.ts";
 import type { RequestedDelivery, RequestedVerification, UserParsers } from "./user-requests.ts";
@@ -38,7 +44,7 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
   const { otp, events, parsers, linkHosts } = options;
   const pageTokens = createPageTokens(otp.keys);
   return {
-    async addOTPEmail(_request, context) {
+    async addOTPEmail(request, context) {
       const { address, verification } = inputOf(context, parsers.addOTPEmail);
       refuseToProveItself(verification, context, linkHosts);
       const { user_id: userId, org_id: orgId } = requireUser(context);
@@ -49,6 +55,7 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
         orgId,
         address,
         verification: how,
+        idempotencyKey: idempotencyKeyOf(otp.keys, context, AddOTPEmailRequestSchema, request),
       });
       return {
         details: toDetails(added.details),
@@ -63,11 +70,17 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
       return { details: toDetails(await verifyOTPEmail(otp, requireUser(context), input)) };
     },
 
-    async resendOTPEmailCode(_request, context) {
+    async resendOTPEmailCode(request, context) {
       const { otpEmailId, delivery } = inputOf(context, parsers.resendOTPEmailCode);
       refuseToProveItself(delivery, context, linkHosts);
       const { user_id: userId } = requireUser(context);
-      const input = { ...causeOf(context), userId, otpEmailId, delivery: toDelivery(delivery) };
+      const input = {
+        ...causeOf(context),
+        userId,
+        otpEmailId,
+        delivery: toDelivery(delivery),
+        idempotencyKey: idempotencyKeyOf(otp.keys, context, ResendOTPEmailCodeRequestSchema, request),
+      };
       const { details, code } = await resendCode(otp, input);
       return { details: toDetails(details), verificationCode: code };
     },
@@ -109,8 +122,12 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
       return { details: toDetails(await unlockOTPEmail(otp, input)) };
     },
 
-    async createUser(_request, context) {
-      const user = { ...inputOf(context, parsers.createUser), ...causeOf(context) };
+    async createUser(request, context) {
+      const user = {
+        ...inputOf(context, parsers.createUser),
+        ...causeOf(context),
+        idempotencyKey: idempotencyKeyOf(otp.keys, context, CreateUserRequestSchema, request),
+      };
       const { userId, details } = await createUser(otp.store, otp.clock, user);
       return { userId, details: toDetails(details) };
     },

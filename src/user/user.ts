@@ -1,16 +1,17 @@
-import type { Kysely } from "kysely";
+import type { Kysely, Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
 import { makeId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
 import type { DB, UserRow } from "../db/schema.ts";
 import { alreadyExists, failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "./event.ts";
+import { once, type Repeatable } from "./idempotency.ts";
 import { userNotFound } from "./refusals.ts";
 
 /** A user as it is stored. */
 export type User = UserRow;
 
-export interface NewUser extends Cause {
+export interface NewUser extends Cause, Repeatable {
   /** Made by the service if it is not given. */
   readonly userId?: string | undefined;
   readonly orgId: string;
@@ -21,46 +22,58 @@ export interface NewUser extends Cause {
 /**
  * Creates an active user.
  *
- * @throws ALREADY_EXISTS if the id is taken, in whichever organization.
+ * @throws ALREADY_EXISTS if the id is taken, in whichever organization; FAILED_PRECONDITION (another request with its key).
  */
 export async function createUser(
   store: Store,
   clock: Clock,
   user: NewUser,
 ): Promise<{ userId: string; details: Details }> {
-  return store.write(async (trx) => {
-    const now = clock.now();
-    const userId = user.userId ?? makeId(now);
-    const created = await trx
-      .insertInto("users")
-      .values({
-        user_id: userId,
-        org_id: user.orgId,
-        state: "active",
-        preferred_language: user.preferredLanguage ?? null,
-        display_name: user.displayName ?? null,
-        // The trail of a deleted user stays. Whoever takes its id in the same organization goes on counting.
-        sequence: (eb) =>
-          eb
-            .selectFrom("events")
-            .select((last) => last.fn.coalesce(last.fn.max("sequence"), last.val(0)).as("sequence"))
-            .where("org_id", "=", user.orgId)
-            .where("user_id", "=", userId),
-        create_time: now,
-        change_time: now,
-      })
-      .onConflict((conflict) => conflict.column("user_id").doNothing())
-      .returning("user_id")
-      .executeTakeFirst();
-    if (!created) {
-      throw alreadyExists(
-        "USER_ALREADY_EXISTS",
-        "the user_id is taken: choose another, or leave it out and one is made",
-      );
-    }
-    const details = await appendEvent(trx, clock, { ...user, userId, type: "user.created" });
-    return { userId, details };
-  });
+  const { reply } = await store.write((trx) =>
+    once(trx, clock, user.idempotencyKey, async () => ({
+      reply: await insertUser(trx, clock, user),
+      made: undefined,
+    })),
+  );
+  return reply;
+}
+
+async function insertUser(
+  trx: Transaction<DB>,
+  clock: Clock,
+  user: NewUser,
+): Promise<{ userId: string; details: Details }> {
+  const now = clock.now();
+  const userId = user.userId ?? makeId(now);
+  const created = await trx
+    .insertInto("users")
+    .values({
+      user_id: userId,
+      org_id: user.orgId,
+      state: "active",
+      preferred_language: user.preferredLanguage ?? null,
+      display_name: user.displayName ?? null,
+      // The trail of a deleted user stays. Whoever takes its id in the same organization goes on counting.
+      sequence: (eb) =>
+        eb
+          .selectFrom("events")
+          .select((last) => last.fn.coalesce(last.fn.max("sequence"), last.val(0)).as("sequence"))
+          .where("org_id", "=", user.orgId)
+          .where("user_id", "=", userId),
+      create_time: now,
+      change_time: now,
+    })
+    .onConflict((conflict) => conflict.column("user_id").doNothing())
+    .returning("user_id")
+    .executeTakeFirst();
+  if (!created) {
+    throw alreadyExists(
+      "USER_ALREADY_EXISTS",
+      "the user_id is taken: choose another, or leave it out and one is made",
+    );
+  }
+  const details = await appendEvent(trx, clock, { ...user, userId, type: "user.created" });
+  return { userId, details };
 }
 
 export async function findUser(db: Kysely<DB>, userId: string): Promise<UserRow | undefined> {

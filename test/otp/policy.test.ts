@@ -1,36 +1,59 @@
 import { describe, expect, it } from "vitest";
-import { defaultPolicy, guessProbabilityMax, guessProbabilityPerDay, lockMs } from "../../src/otp/policy.ts";
+import {
+  type AttemptPolicy,
+  defaultPolicy,
+  guessesPerDay,
+  guessProbabilityMax,
+  guessProbabilityPerDay,
+  lockMs,
+} from "../../src/otp/policy.ts";
 
 const minute = 60_000;
+const { login, enrolment, attempts, mails } = defaultPolicy;
+
+describe("guessesPerDay", () => {
+  it("of the defaults is 100, in a row as well as by mails", () => {
+    // By the hour: 9 in each of 24 hours, and locks of 5, 10, 20 … 640 minutes, which are over after 21.25 hours.
+    expect(guessesPerDay(defaultPolicy, login)).toEqual({ byHour: 225, inRow: 100, byMails: 100, most: 100 });
+  });
+
+  it.each<[string, Partial<AttemptPolicy>, number, number]>([
+    ["fewer an hour", { perHourMax: 2 }, 24 + 9, 100],
+    ["a lock that does not grow", { lockMsMin: minute, lockMsMax: minute }, 216 + 1440, 100 + 1439],
+    ["a longest lock of an hour", { lockMsMax: 60 * minute }, 216 + 27, 100 + 23],
+    ["a longest lock of a week", { lockMsMax: 7 * 1440 * minute }, 225, 100],
+    ["more in a row", { inRowMax: 200 }, 225, 200],
+  ])("with %s", (_name, changed, byHour, inRow) => {
+    const policy = { ...defaultPolicy, attempts: { ...attempts, ...changed } };
+    expect(guessesPerDay(policy, login)).toMatchObject({ byHour, inRow });
+  });
+});
 
 describe("guessProbabilityPerDay", () => {
-  it("counts every attempt that the locks of a day leave", () => {
-    // Locks of 5, 10, 20 … 640 minutes are over after 21.25 hours: nine rounds of five attempts.
-    const probability = guessProbabilityPerDay(defaultPolicy);
-    expect(probability).toBe(45 / 2 ** 40);
+  it("of the defaults is 1 in 10,000 for a login code, and next to nothing for an enrolment code", () => {
+    expect(guessProbabilityPerDay(defaultPolicy, login)).toBe(guessProbabilityMax);
+    expect(guessProbabilityPerDay(defaultPolicy, enrolment)).toBe(100 / 2 ** 40);
   });
 
-  it("grows with the attempts and shrinks with the code", () => {
-    const digits = (length: number, attemptsMax: number) =>
-      guessProbabilityPerDay({
-        ...defaultPolicy,
-        enrolment: { ...defaultPolicy.enrolment, format: { alphabet: "digits", length }, attemptsMax },
-      });
-    expect(digits(6, 5)).toBeCloseTo(45e-6, 12);
-    expect(digits(6, 5)).toBeLessThan(guessProbabilityMax);
-    expect(digits(6, 20)).toBeGreaterThan(guessProbabilityMax);
-    expect(digits(4, 5)).toBeGreaterThan(guessProbabilityMax);
+  it.each([
+    ["more mails a day", { mails: { ...mails, perDayMax: 21 } }],
+    ["more in a row, and fewer mails", { attempts: { ...attempts, inRowMax: 101 } }],
+    ["shorter locks", { attempts: { ...attempts, lockMsMax: 12 * 60 * minute } }],
+  ])("is too high for a login code with %s", (_name, changed) => {
+    const policy = { ...defaultPolicy, ...changed };
+    expect(guessProbabilityPerDay(policy, login)).toBeGreaterThan(guessProbabilityMax);
+    expect(guessProbabilityPerDay(policy, enrolment)).toBeLessThan(guessProbabilityMax);
   });
 
-  it("counts a lock that does not grow", () => {
-    const policy = { ...defaultPolicy, lockMsMin: minute, lockMsMax: minute };
-    expect(guessProbabilityPerDay(policy)).toBe((5 * 24 * 60) / 2 ** 40);
+  it("is never above 1", () => {
+    const code = { ...login, format: { alphabet: "digits", length: 1 } } as const;
+    expect(guessProbabilityPerDay(defaultPolicy, code)).toBe(1);
   });
 });
 
 describe("lockMs", () => {
   it("doubles up to the longest", () => {
-    const locks = [0, 1, 2, 8, 9, 60].map((count) => lockMs(defaultPolicy, count) / minute);
+    const locks = [0, 1, 2, 8, 9, 60].map((count) => lockMs(attempts, count) / minute);
     expect(locks).toEqual([5, 10, 20, 1280, 1440, 1440]);
   });
 });

@@ -217,6 +217,7 @@ describe("DeleteUser", () => {
       "CODE_INVALID",
       "CODE_USED",
       "ATTEMPTS_EXHAUSTED",
+      "RESEND_TOO_SOON",
     ];
     expect([...outcomes].filter((o) => !foreseen.includes(o))).toEqual([]);
     const { db } = test.app.store;

@@ -5,17 +5,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await addDelivery(db);
   await numberEvents(db);
 
-  // What was guessed at an address before it was removed. Read and removed by its key when the address is added again.
-  await db.schema
-    .createTable("spent_attempts")
-    .addColumn("user_id", "text", (c) => c.notNull().references("users.user_id").onDelete("cascade"))
-    .addColumn("address_hash", "blob", (c) => c.notNull())
-    .addColumn("attempts", "integer", (c) => c.notNull())
-    .addColumn("lock_count", "integer", (c) => c.notNull())
-    .addColumn("locked_until", "integer")
-    .addPrimaryKeyConstraint("spent_attempts_pk", ["user_id", "address_hash"])
-    .execute();
-
   // Users are listed by organization; the second index is for those that ask for one state.
   await db.schema.createIndex("users_of_org").on("users").columns(["org_id", "user_id"]).execute();
   await db.schema.createIndex("users_by_state").on("users").columns(["org_id", "state", "user_id"]).execute();

@@ -1,4 +1,5 @@
 import { escapeHtml } from "./html.ts";
+import { oneLine } from "./one-line.ts";
 
 export interface VerificationMail {
   readonly code: string;
@@ -55,12 +56,6 @@ function inWords(ms: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes >= 2 || seconds === 60) return minutes === 1 ? "1 minute" : `${minutes} minutes`;
   return seconds === 1 ? "1 second" : `${seconds} seconds`;
-}
-
-/** Without line breaks, control characters and marks that turn the direction of writing, and not too long. */
-function oneLine(text: string): string {
-  const characters = text.replace(/[\p{C}\p{Z}]+/gu, " ").trim();
-  return [...characters].slice(0, 80).join("");
 }
 
 interface Parts {

@@ -80,8 +80,9 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
   lastUseTime?: Timestamp | undefined;
 
   /**
-   * How many wrong codes there may still be before the authenticator is locked.
-   * A new code does not bring new attempts. 0 while it is locked.
+   * How many wrong codes there may still be before the code is dead or the
+   * authenticator is locked. A new code has attempts of its own; those at the
+   * authenticator it does not bring back. 0 while it is locked.
    *
    * Example: 5
    *

@@ -1177,6 +1177,12 @@ export const UserService: GenService<{
    * authenticator and its live code stay the same. An address that is already
    * verified for this user is ALREADY_EXISTS.
    *
+   * Too many mails, for the authenticator or to the address, are RESOURCE_EXHAUSTED
+   * (RESEND_TOO_SOON, SEND_LIMIT_REACHED, with the time to wait). With an
+   * `Idempotency-Key` in the header or metadata the call can be sent again within
+   * 24 hours: it has one effect and gives the same reply. With another message the
+   * key is FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED).
+   *
    * OWASP ASVS 5.0 (6.3.6, V6.6) and NIST SP 800-63B-4 do not accept email as an
    * out-of-band authenticator for high assurance. A passed check says that the
    * user reads this address. It is never AAL2 or "mfa" by itself.
@@ -1193,8 +1199,9 @@ export const UserService: GenService<{
    *
    * Verifies the address with its code. Spaces and dashes in the code, the case
    * of its letters and the look-alikes O for 0, I and L for 1 do not matter. After
-   * 5 wrong codes the authenticator is locked for a while (ATTEMPTS_EXHAUSTED, with
-   * the time to wait), whatever is sent next.
+   * 5 wrong attempts a code is dead: ask for another. After 10 wrong codes within an
+   * hour the authenticator is locked for a while, whatever is sent next. Both are
+   * RESOURCE_EXHAUSTED (ATTEMPTS_EXHAUSTED, with the time to wait).
    *
    * @generated from rpc countersign.user.v3alpha.UserService.VerifyOTPEmail
    */
@@ -1208,7 +1215,8 @@ export const UserService: GenService<{
    *
    * Mails or returns the code of an address that is not verified yet: the same
    * code while it lives, otherwise a fresh one. The attempts that are left stay the
-   * same, and a locked authenticator is RESOURCE_EXHAUSTED (ATTEMPTS_EXHAUSTED).
+   * same, and a locked authenticator is RESOURCE_EXHAUSTED (ATTEMPTS_EXHAUSTED). Mails
+   * are limited, and an `Idempotency-Key` counts, as with AddOTPEmail.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.ResendOTPEmailCode
    */
@@ -1274,7 +1282,8 @@ export const UserService: GenService<{
   /**
    * Create a user
    *
-   * Creates an active user in an organization. Needs `user.write` there.
+   * Creates an active user in an organization. Needs `user.write` there. An
+   * `Idempotency-Key` counts as with AddOTPEmail.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.CreateUser
    */

@@ -1,0 +1,60 @@
+import { codeSpace } from "./otp/code.ts";
+import {
+  type CodePolicy,
+  guessesPerDay,
+  guessProbabilityMax,
+  guessProbabilityPerDay,
+  type Policy,
+} from "./otp/policy.ts";
+
+/** What `countersign doctor limits` prints: how likely one authenticator is to be guessed in a day, and why. */
+export function describeLimits(policy: Policy): string {
+  const { attempts, mails } = policy;
+  return [
+    "How likely is one authenticator to be guessed in a day, at most?",
+    "",
+    ...describeCode(policy, "Login", policy.login),
+    "",
+    ...describeCode(policy, "Enrolment", policy.enrolment),
+    "",
+    `Above 1 in ${count(1 / guessProbabilityMax)} the service does not start. How the sum is made:`,
+    "",
+    `  by the hour  ${attempts.perHourMax - 1} wrong codes in each of 24 hours lock nothing; the next one of an hour does, first for`,
+    `               ${span(attempts.lockMsMin)}, then twice as long each time, up to ${span(attempts.lockMsMax)}.`,
+    `  in a row     The ${attempts.inRowMax}th wrong code in a row locks for ${span(attempts.lockMsMax)}, and so does each further one. Of these two`,
+    "               limits the lower holds.",
+    `  by mails     A right code sets both back. Whoever guesses while the owner passes checks needs a new code for each`,
+    `               few wrong ones, and ${mails.perDayMax} codes are mailed in a day. Where your application has codes returned instead`,
+    "               of mailed, it decides how many there are.",
+  ].join("\n");
+}
+
+function describeCode(policy: Policy, name: string, code: CodePolicy): string[] {
+  const { alphabet, length } = code.format;
+  const { byHour, inRow, byMails, most } = guessesPerDay(policy, code);
+  const probability = guessProbabilityPerDay(policy, code);
+  return [
+    `${name}: 1 in ${count(1 / probability)} (${probability.toExponential(1)})`,
+    `  ${length} ${alphabet === "digits" ? "digits" : "letters and digits"}: ${count(Number(codeSpace(code.format)))} codes; ${code.attemptsMax} wrong attempts at each`,
+    `  ${most} guesses: by the hour ${byHour}, in a row ${inRow}, by mails ${byMails}`,
+  ];
+}
+
+function count(number: number): string {
+  return Math.floor(number + 1e-6).toLocaleString("en-US");
+}
+
+function span(ms: number): string {
+  for (const [unit, unitMs] of units) if (ms % unitMs === 0) return plural(ms / unitMs, unit);
+  return plural(ms / 1_000, "second");
+}
+
+const units = [
+  ["day", 86_400_000],
+  ["hour", 3_600_000],
+  ["minute", 60_000],
+] as const;
+
+function plural(number: number, unit: string): string {
+  return `${number} ${unit}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,112 @@
+import type { Kysely, Transaction } from "kysely";
+import type { DB } from "../db/schema.ts";
+
+/** What counts towards the same limits, such as the mails to one address. */
+export interface HitLog {
+  /** Where hits are looked for. They are written under the first. */
+  readonly digests: readonly [string, ...string[]];
+  readonly limits: readonly HitLimit[];
+  /**
+   * How exactly the time of a hit is kept, in milliseconds. 1: every hit has its row. More, where many hits are allowed:
+   * those of a slot share one, and all count until the last of them would be out of the window.
+   */
+  readonly slotMs: number;
+}
+
+/** At most `most` hits in any `windowMs` milliseconds. */
+export interface HitLimit {
+  readonly most: number;
+  readonly windowMs: number;
+}
+
+/**
+ * Counts one hit in each log, or none in any if a limit of one of them is reached. Windows slide: at no time are there
+ * more hits behind it than the limit says.
+ *
+ * Exact where one transaction writes at a time, as on SQLite: the logs are read and written under its lock.
+ *
+ * (rate-limiter-flexible 11.4 counts in a transaction of its own, by its own clock, one key at a time and in windows that
+ * do not slide: it could not be undone with the row of the outbox, and would let twice as many mails go in an hour.)
+ *
+ * @returns the limit with the longest wait and that wait in milliseconds, or undefined if the hit was counted.
+ */
+export async function takeHit(
+  trx: Transaction<DB>,
+  now: number,
+  logs: readonly HitLog[],
+): Promise<Wait | undefined> {
+  const wait = await longestWait(trx, now, logs);
+  if (wait) return wait;
+  for (const log of logs) await insertHit(trx, now, log);
+  return undefined;
+}
+
+export interface Wait {
+  readonly limit: HitLimit;
+  readonly ms: number;
+}
+
+/** The longest that one more hit would have to wait for. Counts nothing. */
+export async function longestWait(
+  db: Kysely<DB>,
+  now: number,
+  logs: readonly HitLog[],
+): Promise<Wait | undefined> {
+  let longest: Wait | undefined;
+  for (const log of logs) {
+    const wait = await waitOf(db, now, log);
+    if (wait && wait.ms > (longest?.ms ?? 0)) longest = wait;
+  }
+  return longest;
+}
+
+async function waitOf(db: Kysely<DB>, now: number, log: HitLog): Promise<Wait | undefined> {
+  const hits = await db
+    .selectFrom("hits")
+    .select(["time", "count"])
+    .where("digest", "in", log.digests)
+    .where("time", ">", now - lifeOf(log))
+    .orderBy("time", "desc")
+    .execute();
+  let longest: Wait | undefined;
+  for (const limit of log.limits) {
+    const ms = waitFor(limit, log.slotMs, now, hits);
+    if (ms > (longest?.ms ?? 0)) longest = { limit, ms };
+  }
+  return longest;
+}
+
+/**
+ * How long until there is room for one more hit, in milliseconds: as long as the newest `most` hits are in the window.
+ *
+ * @param hits newest first.
+ */
+export function waitFor(
+  { most, windowMs }: HitLimit,
+  slotMs: number,
+  now: number,
+  hits: readonly { readonly time: number; readonly count: number }[],
+): number {
+  let count = 0;
+  for (const hit of hits) {
+    count += hit.count;
+    if (count >= most) return Math.max(0, hit.time + slotMs - 1 + windowMs - now);
+  }
+  return 0;
+}
+
+async function insertHit(trx: Transaction<DB>, now: number, log: HitLog): Promise<void> {
+  const time = now - (now % log.slotMs);
+  await trx
+    .insertInto("hits")
+    .values({ digest: log.digests[0], time, count: 1, expire_time: time + lifeOf(log) })
+    .onConflict((conflict) =>
+      conflict.columns(["digest", "time"]).doUpdateSet((eb) => ({ count: eb("hits.count", "+", 1) })),
+    )
+    .execute();
+}
+
+/** How long a row counts for, from the start of its slot. */
+function lifeOf({ limits, slotMs }: HitLog): number {
+  return Math.max(...limits.map(({ windowMs }) => windowMs)) + slotMs - 1;
+}

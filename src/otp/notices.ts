@@ -1,0 +1,55 @@
+import type { Transaction } from "kysely";
+import type { DB } from "../db/schema.ts";
+import { enqueueNotice, type NoticeKind } from "../mail/outbox.ts";
+import type { Cause } from "../user/event.ts";
+import type { OTPContext } from "./context.ts";
+import { digestsOf } from "./digest.ts";
+import { takeHit } from "./hits.ts";
+import { dayMs } from "./policy.ts";
+
+export interface Change extends Cause {
+  readonly kind: NoticeKind;
+  readonly orgId: string;
+  readonly userId: string;
+  /** The authenticator that changes. */
+  readonly otpEmailId: string;
+}
+
+/**
+ * Tells the other verified addresses of a user that an authenticator changes, in the transaction of the change. To be
+ * followed by `mailQueued` after the commit.
+ *
+ * Beyond the limit of a day the change goes on without: whoever makes so many has warned the owner already, and must not
+ * be able to fill the mailbox.
+ */
+export async function enqueueNotices(
+  trx: Transaction<DB>,
+  context: OTPContext,
+  { kind, orgId, userId, otpEmailId, clientAddress }: Change,
+): Promise<void> {
+  const others = await trx
+    .selectFrom("otp_emails")
+    .select("otp_email_id")
+    .where("user_id", "=", userId)
+    .where("verify_time", "is not", null)
+    .where("otp_email_id", "!=", otpEmailId)
+    .execute();
+  if (others.length === 0) return;
+  const now = context.clock.now();
+  const log = {
+    digests: digestsOf(context.keys, "notices", orgId, userId),
+    limits: [{ most: context.policy.mails.noticesPerDayMax, windowMs: dayMs }],
+    slotMs: 1,
+  };
+  if (await takeHit(trx, now, [log])) return;
+  for (const { otp_email_id } of others) {
+    await enqueueNotice(trx, now, {
+      kind,
+      userId,
+      otpEmailId: otp_email_id,
+      clientAddress: clientAddress ?? null,
+      expireTime: now + dayMs,
+      messageIdDomain: context.messageIdDomain,
+    });
+  }
+}

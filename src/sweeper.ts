@@ -1,0 +1,82 @@
+import type { Kysely } from "kysely";
+import type { Clock } from "./clock.ts";
+import type { Store } from "./db/open.ts";
+import type { DB } from "./db/schema.ts";
+import type { Log } from "./log.ts";
+
+/** Tables whose rows expire, and what tells their rows apart. */
+const swept = [
+  { table: "hits", key: "digest" },
+  { table: "idempotency_keys", key: "digest" },
+  { table: "removed_otp_emails", key: "digest" },
+] as const;
+
+/** Between two rounds, in milliseconds. What has expired counts no longer, swept or not. */
+const pauseMs = 60_000;
+
+/** How many keys at most go in one transaction: others that want to write wait no longer than that takes. */
+const batchSize = 200;
+
+export interface SweeperOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Removes what has expired, a few rows at a time. To dispose it: the batch under way is finished, and no other begun. */
+export function startSweeper({ store, clock, log }: SweeperOptions): AsyncDisposable {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+
+  async function run(): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await sweep(store, clock.now(), signal);
+      } catch (error) {
+        const code = error instanceof Error && "code" in error ? error.code : undefined;
+        log.error({ code }, "what has expired cannot be swept now");
+      }
+      await clock.wait(pauseMs, signal);
+    }
+  }
+
+  const running = run();
+  return {
+    async [Symbol.asyncDispose]() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
+
+/** Removes everything that had expired by `now`, in batches, until it is done or told to stop. */
+export async function sweep(store: Store, now: number, signal: AbortSignal): Promise<void> {
+  for (const { table, key } of swept) {
+    // Looked for before the write lock is taken: most of the time there is nothing.
+    while (!signal.aborted && (await hasExpired(store.db, table, now))) {
+      await store.write((trx) =>
+        trx
+          .deleteFrom(table)
+          .where(key, "in", (eb) =>
+            eb.selectFrom(table).select(key).where("expire_time", "<=", now).limit(batchSize),
+          )
+          .where("expire_time", "<=", now)
+          .execute(),
+      );
+    }
+  }
+}
+
+async function hasExpired(
+  db: Kysely<DB>,
+  table: (typeof swept)[number]["table"],
+  now: number,
+): Promise<boolean> {
+  const row = await db
+    .selectFrom(table)
+    .select("expire_time")
+    .where("expire_time", "<=", now)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}

@@ -1,0 +1,74 @@
+import type { Transaction } from "kysely";
+import type { Clock } from "../clock.ts";
+import type { DB } from "../db/schema.ts";
+import { failedPrecondition } from "../errors.ts";
+
+/** The key under which a principal may send a call again, and what the call asks for: digests, one for each key of the service. */
+export interface IdempotencyKey {
+  readonly digests: readonly [string, ...string[]];
+  readonly requestDigests: readonly [string, ...string[]];
+}
+
+/** A call that may be sent again. */
+export interface Repeatable {
+  readonly idempotencyKey?: IdempotencyKey | undefined;
+}
+
+/** For how long a key is remembered. */
+const rememberedMs = 86_400_000;
+
+/**
+ * Does the work of a call once for its key, however often the call is sent, and to how many processes at once. The reply is
+ * kept in the transaction of the effect: a crash leaves both or neither. A call that fails leaves nothing, and may succeed
+ * when it is sent again.
+ *
+ * @param work `reply` is kept for a day, so that it must not hold a code. `made` is for the call that did it.
+ * @returns `made` is undefined if the work was done before.
+ * @throws FAILED_PRECONDITION if the key was used for something else.
+ */
+export async function once<R extends object, M>(
+  trx: Transaction<DB>,
+  clock: Clock,
+  key: IdempotencyKey | undefined,
+  work: () => Promise<{ reply: R; made: M }>,
+): Promise<{ reply: R; made: M | undefined }> {
+  if (!key) return work();
+  const now = clock.now();
+  const kept = await trx
+    .selectFrom("idempotency_keys")
+    .select(["request_digest", "reply"])
+    .where("digest", "in", key.digests)
+    .where("expire_time", ">", now)
+    .executeTakeFirst();
+  if (kept) {
+    if (!key.requestDigests.includes(kept.request_digest)) throw keyReused();
+    return { reply: JSON.parse(kept.reply) as R, made: undefined };
+  }
+  const done = await work();
+  const [digest] = key.digests;
+  // One that has expired and was not swept yet.
+  await trx
+    .deleteFrom("idempotency_keys")
+    .where("digest", "=", digest)
+    .where("expire_time", "<=", now)
+    .execute();
+  // Where another call of the same key was faster, the primary key refuses this one: `write` runs it again, and it finds
+  // the reply. (SQLite has one writer at a time, and it does not come to that.)
+  await trx
+    .insertInto("idempotency_keys")
+    .values({
+      digest,
+      request_digest: key.requestDigests[0],
+      reply: JSON.stringify(done.reply),
+      expire_time: now + rememberedMs,
+    })
+    .execute();
+  return done;
+}
+
+function keyReused() {
+  return failedPrecondition(
+    "IDEMPOTENCY_KEY_REUSED",
+    "the Idempotency-Key was used for another request: send that request again as it was, or take a new key",
+  );
+}

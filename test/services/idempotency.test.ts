@@ -1,0 +1,172 @@
+import { describe, expect, it } from "vitest";
+import { codeIn, protocols, startTestApp, type TestApp } from "../support/app.ts";
+import { outcomeOf, refusalOf } from "../support/errors.ts";
+import { addUser, eventTypes } from "../support/users.ts";
+
+const minute = 60_000;
+const day = 24 * 60 * minute;
+const address = "mini@mouse.com";
+const returnCode = { case: "returnCode", value: {} } as const;
+const organization = { org: { case: "orgId", value: "o" } } as const;
+
+const key = (value = "8e03978e-40d5-43dd-bc93-6894a57f9324") => ({ headers: { "idempotency-key": value } });
+
+async function startWithUser(environment: Record<string, string> = {}): Promise<TestApp> {
+  const test = await startTestApp({ environment });
+  await addUser(await test.admin());
+  return test;
+}
+
+describe.each(protocols)("the same call with the same key over %s", (protocol) => {
+  it("AddOTPEmail gives the same reply and one mail, whatever protocol it was first sent over", async () => {
+    const test = await startWithUser();
+    const request = { userId: "u", email: { address } };
+    const first = await (await test.admin("Connect JSON")).addOTPEmail(request, key());
+    test.clock.move(minute);
+    const client = await test.admin(protocol);
+    for (let i = 0; i < 3; i++) expect(await client.addOTPEmail(request, key())).toEqual(first);
+    await test.mails(address);
+    expect(await test.app.store.db.selectFrom("outbox").selectAll().execute()).toHaveLength(1);
+    expect(await eventTypes(test)).toEqual(["user.created", "otp_email.added"]);
+    // Another key is another call.
+    expect((await client.addOTPEmail(request, key("2"))).details?.sequence).toBe(3n);
+    await test.mails(address, 2);
+  });
+
+  it("ResendOTPEmailCode and CreateUser give the same reply and have one effect", async () => {
+    const test = await startWithUser();
+    const client = await test.admin(protocol);
+    const { otpEmailId } = await client.addOTPEmail({
+      userId: "u",
+      email: { address, verification: returnCode },
+    });
+    const resent = await client.resendOTPEmailCode({ userId: "u", otpEmailId }, key("r"));
+    expect(await client.resendOTPEmailCode({ userId: "u", otpEmailId }, key("r"))).toEqual(resent);
+    const created = await client.createUser({ organization }, key("c"));
+    expect(await client.createUser({ organization }, key("c"))).toEqual(created);
+    expect(await eventTypes(test, created.userId)).toEqual(["user.created"]);
+    expect(await test.app.store.db.selectFrom("outbox").selectAll().execute()).toHaveLength(1);
+  });
+
+  it("with another body or another method is refused, and has no effect", async () => {
+    const test = await startWithUser();
+    const client = await test.admin(protocol);
+    const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } }, key());
+    const others = [
+      client.addOTPEmail({ userId: "u", email: { address: "minnie@mouse.com" } }, key()),
+      client.addOTPEmail({ userId: "u", email: { address, verification: returnCode } }, key()),
+      client.resendOTPEmailCode({ userId: "u", otpEmailId }, key()),
+      client.createUser({ organization }, key()),
+    ];
+    for (const call of others) {
+      expect(await refusalOf(call)).toMatchObject({
+        code: "FailedPrecondition",
+        reason: "IDEMPOTENCY_KEY_REUSED",
+        domain: "countersign",
+      });
+    }
+    expect((await client.listUsers({})).users).toHaveLength(1);
+    expect(await eventTypes(test)).toEqual(["user.created", "otp_email.added"]);
+  });
+});
+
+describe("a returned code", () => {
+  it("is derived again while it lives, and is nowhere in the database", async () => {
+    const test = await startWithUser();
+    const client = await test.admin();
+    const request = { userId: "u", email: { address, verification: returnCode } };
+    const first = await client.addOTPEmail(request, key());
+    const code = first.verificationCode ?? "";
+    test.clock.move(9 * minute);
+    expect(await client.addOTPEmail(request, key())).toEqual(first);
+    const name = { userId: "u", otpEmailId: first.otpEmailId };
+    const resent = await client.resendOTPEmailCode({ ...name, verification: returnCode }, key("r"));
+    expect(resent.verificationCode).toBe(code);
+    expect(await client.resendOTPEmailCode({ ...name, verification: returnCode }, key("r"))).toEqual(resent);
+    const rows = await test.app.store.db.selectFrom("idempotency_keys").selectAll().execute();
+    expect(rows).toHaveLength(2);
+    for (const secret of [code, "mouse", "8e03978e", "admin"])
+      expect(JSON.stringify(rows)).not.toContain(secret);
+
+    await client.verifyOTPEmail({ ...name, code });
+    const again = await client.addOTPEmail(request, key());
+    expect(again).toMatchObject({ otpEmailId: first.otpEmailId, details: first.details });
+    expect(again.verificationCode).toBeUndefined();
+  });
+
+  it("is not replaced by the next one", async () => {
+    const test = await startWithUser();
+    const client = await test.admin();
+    const request = { userId: "u", email: { address, verification: returnCode } };
+    const first = await client.addOTPEmail(request, key());
+    test.clock.move(10 * minute);
+    const next = await client.addOTPEmail(request, key("2"));
+    expect(next.verificationCode).not.toBe(first.verificationCode);
+    expect((await client.addOTPEmail(request, key())).verificationCode).toBeUndefined();
+    expect((await client.addOTPEmail(request, key("2"))).verificationCode).toBe(next.verificationCode);
+  });
+});
+
+describe("a key", () => {
+  const request = { userId: "u", email: { address } };
+
+  it("is the principal's own", async () => {
+    const test = await startWithUser();
+    await (await test.admin()).addOTPEmail(request, key());
+    const other = test.client(await test.token("other", { permissions: ["user.write"] }));
+    expect(await outcomeOf(other.addOTPEmail(request, key()))).toBe("RESEND_TOO_SOON");
+    await other.addOTPEmail({ userId: "u", email: { address: "b@x.io" } }, key());
+  });
+
+  it("is remembered for a day, over restarts and new keys of the codes", async () => {
+    const secret = (id: string) => `${id}:${Buffer.alloc(32, id).toString("base64")}`;
+    const test = await startWithUser({ COUNTERSIGN_KEYS: secret("a") });
+    const first = await (await test.admin()).addOTPEmail(request, key());
+    await test.app[Symbol.asyncDispose]();
+    const environment = { COUNTERSIGN_KEYS: `${secret("b")},${secret("a")}` };
+    const again = await startTestApp({ dataDir: test.dataDir, clock: test.clock, environment });
+    test.clock.move(day - 1);
+    expect(await (await again.admin()).addOTPEmail(request, key())).toEqual(first);
+    test.clock.move(1);
+    const client = await again.admin();
+    const later = await client.addOTPEmail(request, key());
+    expect(later.details?.sequence).toBe(3n);
+    expect(await client.addOTPEmail(request, key())).toEqual(later);
+  });
+
+  it("is free again after a call that failed", async () => {
+    const test = await startWithUser();
+    const client = await test.admin();
+    await client.addOTPEmail(request);
+    expect(await outcomeOf(client.addOTPEmail(request, key()))).toBe("RESEND_TOO_SOON");
+    test.clock.move(minute);
+    const added = await client.addOTPEmail(request, key());
+    expect(await client.addOTPEmail(request, key())).toEqual(added);
+    await client.addOTPEmail({ userId: "u", email: { address: "b@x.io" } }, key("2"));
+  });
+
+  it.each([
+    ["that is too long", "x".repeat(256)],
+    ["with a space", "a b"],
+    ["that is empty", ""],
+  ])("%s is refused", async (_name, value) => {
+    const test = await startWithUser();
+    const client = await test.admin();
+    expect(await refusalOf(client.addOTPEmail(request, key(value)))).toMatchObject({
+      code: "InvalidArgument",
+      reason: "IDEMPOTENCY_KEY_INVALID",
+      fields: ["Idempotency-Key"],
+    });
+    expect(await eventTypes(test)).toEqual(["user.created"]);
+  });
+
+  it("makes one call of 50 at once", async () => {
+    const test = await startWithUser();
+    const client = await test.admin("gRPC");
+    const replies = await Promise.all(Array.from({ length: 50 }, () => client.addOTPEmail(request, key())));
+    expect(new Set(replies.map((reply) => `${reply.otpEmailId} ${reply.details?.sequence}`)).size).toBe(1);
+    expect(await eventTypes(test)).toEqual(["user.created", "otp_email.added"]);
+    const [mail] = await test.mails(address);
+    await client.verifyOTPEmail({ userId: "u", otpEmailId: replies[0]!.otpEmailId, code: codeIn(mail!) });
+  });
+});
