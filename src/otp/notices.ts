@@ -16,17 +16,18 @@ export interface Change extends Cause {
 }
 
 /**
- * Tells the other verified addresses of a user that an authenticator changes, in the transaction of the change. To be
- * followed by `mailQueued` after the commit.
+ * Tells the other verified addresses of a user that an authenticator changes, in the transaction of the change.
  *
  * Beyond the limit of a day the change goes on without: whoever makes so many has warned the owner already, and must not
  * be able to fill the mailbox.
+ *
+ * @returns whether there are any: then `mailQueued` is to be called after the commit.
  */
 export async function enqueueNotices(
   trx: Transaction<DB>,
   context: OTPContext,
   { kind, orgId, userId, otpEmailId, clientAddress }: Change,
-): Promise<void> {
+): Promise<boolean> {
   const others = await trx
     .selectFrom("otp_emails")
     .select("otp_email_id")
@@ -34,14 +35,14 @@ export async function enqueueNotices(
     .where("verify_time", "is not", null)
     .where("otp_email_id", "!=", otpEmailId)
     .execute();
-  if (others.length === 0) return;
+  if (others.length === 0) return false;
   const now = context.clock.now();
   const log = {
     digests: digestsOf(context.keys, "notices", orgId, userId),
     limits: [{ most: context.policy.mails.noticesPerDayMax, windowMs: dayMs }],
     slotMs: 1,
   };
-  if (await takeHit(trx, now, [log])) return;
+  if (await takeHit(trx, now, [log])) return false;
   for (const { otp_email_id } of others) {
     await enqueueNotice(trx, now, {
       kind,
@@ -52,4 +53,5 @@ export async function enqueueNotices(
       messageIdDomain: context.messageIdDomain,
     });
   }
+  return true;
 }

@@ -61,7 +61,7 @@ export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Prom
     }),
   );
   const { otpEmailId, details, codeSalt } = reply;
-  context.mailQueued();
+  if (input.verification.kind === "send_code" || made?.isNoticed) context.mailQueued();
   if (input.verification.kind !== "return_code" || codeSalt === undefined)
     return { otpEmailId, details, code: undefined };
   const code = made?.code
@@ -75,6 +75,8 @@ interface Added {
   /** Undefined once the address is verified. */
   code: LiveCode | undefined;
   details: Details;
+  /** Whether other addresses of the user are told. */
+  isNoticed: boolean;
 }
 
 /** Undefined if the user has the address already, or has as many as there may be. */
@@ -105,12 +107,16 @@ async function insertNew(
   if (recalled) await forgetFailures(trx, context, identity);
 
   const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
-  await enqueueNotices(trx, context, { ...input, kind: "added", otpEmailId: row.otp_email_id });
+  const isNoticed = await enqueueNotices(trx, context, {
+    ...input,
+    kind: "added",
+    otpEmailId: row.otp_email_id,
+  });
   let details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.added", data });
   if (input.verification.kind === "is_verified")
     details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.verified", data });
   else if (code) await enqueueIfMailed(trx, context, row, { ...input, code, delivery: input.verification });
-  return { row, code, details };
+  return { row, code, details, isNoticed };
 }
 
 type NewOTPEmail = Pick<
@@ -168,12 +174,14 @@ async function renewPending(trx: Transaction<DB>, context: OTPContext, input: Ad
   }
   if (input.verification.kind === "is_verified") {
     await setVerified(trx, context, row.otp_email_id);
-    await enqueueNotices(trx, context, { ...input, kind: "verified", otpEmailId: row.otp_email_id });
+    const change = { ...input, kind: "verified", otpEmailId: row.otp_email_id } as const;
+    const isNoticed = await enqueueNotices(trx, context, change);
     const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
     const details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.verified", data });
-    return { row, code: undefined, details };
+    return { row, code: undefined, details, isNoticed };
   }
-  return { row, ...(await renewCode(trx, context, row, { ...input, delivery: input.verification })) };
+  const renewed = await renewCode(trx, context, row, { ...input, delivery: input.verification });
+  return { row, ...renewed, isNoticed: false };
 }
 
 /** Marks an authenticator as verified and ends its code and its lock. */
