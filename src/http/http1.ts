@@ -88,7 +88,7 @@ export function createHttp1(serve: Guarded, limits: HttpLimits, report: Report):
     }
     connection.pending += 1;
     connection.newest = response;
-    response.once("close", () => {
+    response.on("close", () => {
       connection.pending -= 1;
       connection.bytesReadAtRest = socket.bytesRead;
       if (draining && connection.pending === 0) socket.destroySoon();

@@ -70,7 +70,7 @@ export class Call {
 
   /** Starts to listen for its ends. @param timeoutMs undefined for no deadline; 0 or less for one that has passed */
   begin(timeoutMs: number | undefined, { shutdownSignal, running }: CallEnds): void {
-    this.#response.once("close", this.#gone);
+    this.#response.on("close", this.#gone);
     if (shutdownSignal) {
       running.add(this);
       if (shutdownSignal.aborted) this.stop(shutdownSignal.reason);
