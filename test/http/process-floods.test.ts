@@ -173,7 +173,7 @@ const floods: readonly Flood[] = [
 const isGivenUpByNode = ({ name }: Flood) => /malformed|many entries/.test(name);
 const isForTls = ({ name }: Flood) => /malformed|15 KB of headers that are reset/.test(name);
 
-test("floods leave the process below twice its memory, its other clients served and their own connections closed", {
+test("T31 floods leave the process below twice its memory, its other clients served and their own connections closed", {
   timeout: rounds(120_000, 900_000),
 }, async () => {
   const encrypted = { COUNTERSIGN_TLS_CERT: tls.cert.toString(), COUNTERSIGN_TLS_KEY: tls.key.toString() };
@@ -219,7 +219,7 @@ async function flood(server: Running, floods: readonly Flood[]): Promise<Promise
   return closings;
 }
 
-test("clients that cancel 100 calls a second, open 100 streams at once and send long headers are served", async () => {
+test("T31 clients that cancel 100 calls a second, open 100 streams at once and send long headers are served", async () => {
   const server = await startCommand(["dev"], { COUNTERSIGN_DATA_DIR: temporaryFolder() });
   const session = connectHttp2(server.origin);
   session.on("error", () => {});
