@@ -1,5 +1,5 @@
 import { validateHeaderValue } from "node:http";
-import { constants, type Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import { LazyHeaders } from "./lazy-headers.ts";
 import type { NodeRequest, NodeResponse } from "./node-http.ts";
 
@@ -34,7 +34,7 @@ export function send(request: NodeRequest, response: NodeResponse, reply: Reply)
   const content = request.method === "HEAD" ? "" : body;
   if ("stream" in response) {
     sendHttp2(response, status, fields, content, trailers);
-    if (unread > 0) stopReading(response.stream, trailers !== undefined);
+    if (unread > 0) stopReading(request as Http2ServerRequest, trailers !== undefined);
     return;
   }
   if (unread > bytesToSkipMax) fields.connection = "close";
@@ -124,9 +124,22 @@ export function toFields(headers: Headers | Fields): Fields {
  * To close a stream whose trailers are still to be sent would lose them, and on Node 20 can end the process: nghttp2
  * then asks for them without end.
  */
-function stopReading(stream: ServerHttp2Stream, hasTrailers: boolean): void {
-  const close = () => stream.close(constants.NGHTTP2_NO_ERROR);
-  if (hasTrailers) stream.once("wantTrailers", () => setImmediate(close));
+function stopReading(request: Http2ServerRequest, hasTrailers: boolean): void {
+  if (hasTrailers) request.stream.once("wantTrailers", () => setImmediate(leaveUnread, request));
   // Not before the header is on its way: without content to wait for, newer nghttp2 would drop it.
-  else setImmediate(close);
+  else setImmediate(leaveUnread, request);
+}
+
+/** The same for a reply of connect-node, which ends with trailers: if the client still sends then. */
+export function stopReadingAtEnd(request: Http2ServerRequest): void {
+  request.stream.once("wantTrailers", () => {
+    if (bytesUnread(request) > 0) setImmediate(leaveUnread, request);
+  });
+}
+
+function leaveUnread(request: Http2ServerRequest): void {
+  request.stream.close(constants.NGHTTP2_NO_ERROR);
+  // A stream that was begun to be read lives until all that came is read, and its connection with it: so it is dropped.
+  request.resume();
+  request.stream.resume();
 }

@@ -25,7 +25,7 @@ import {
   urlOf,
 } from "./node-http.ts";
 import { restError } from "./rest/rest.ts";
-import { bytesUnread, canSend, dropFraming, send } from "./send.ts";
+import { bytesUnread, canSend, dropFraming, send, stopReadingAtEnd } from "./send.ts";
 import type { BoundService } from "./service.ts";
 import { explainInput, explainOutput, explainReply } from "./stock-errors.ts";
 import { type LaneOptions, untilAborted } from "./unary.ts";
@@ -104,7 +104,8 @@ async function sendStream(
   const { header = new Headers(), trailer, body } = reply;
   dropFraming(header);
   header.set("cache-control", "no-store");
-  if (!("stream" in response) && bytesUnread(request) > 0) header.set("connection", "close");
+  if ("stream" in request) stopReadingAtEnd(request);
+  else if (bytesUnread(request) > 0) header.set("connection", "close");
   const frames = body && endOnClose(body, response);
   await universalResponseToNodeResponse({ status: reply.status, header, body: frames, trailer }, response);
 }
