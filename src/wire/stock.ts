@@ -28,12 +28,12 @@ import { restError } from "./rest/rest.ts";
 import { bytesUnread, canSend, dropFraming, send, stopReadingAtEnd } from "./send.ts";
 import type { BoundService } from "./service.ts";
 import { explainInput, explainOutput, explainReply } from "./stock-errors.ts";
-import { type LaneOptions, untilAborted } from "./unary.ts";
+import { type LaneOptions, whyStopped } from "./unary.ts";
 import { wireError, withErrorInfo } from "./wire-error.ts";
 
 /**
  * What connect-node makes of methods: streams, and Connect GET. It has the interceptors, the limits and the errors of
- * the lane, but only the lane ends a call whose method does not notice that its time is up, unless it is unary.
+ * the lane.
  */
 export function createStock(
   services: readonly BoundService[],
@@ -155,16 +155,20 @@ function protocolOf(request: NodeRequest): string {
 
 const callKey = createContextKey({ isCalled: false }, { description: "whether interceptors saw the call" });
 
-/** The first interceptor: every error that comes from within, or from the request, leaves it with ErrorInfo. */
+/**
+ * The first interceptor: every error that comes from within, or from the request, leaves it with ErrorInfo, and a call
+ * ends when its time is up or its client is gone, whether or not its method notices.
+ */
 function explainErrors(messageBytesMax: number): Interceptor {
   return (next) => async (request) => {
     request.contextValues.get(callKey).isCalled = true;
+    const { signal } = request;
     try {
-      if (!request.stream) return await untilAborted(next(request), request.signal);
-      const input = explained(request.message, (thrown) => explainInput(thrown, messageBytesMax));
-      const response = await next({ ...request, message: input });
+      if (!request.stream) return await untilAborted(next(request), signal);
+      const input = explained(request.message, signal, (thrown) => explainInput(thrown, messageBytesMax));
+      const response = await untilAborted(next({ ...request, message: input }), signal);
       return response.stream
-        ? { ...response, message: explained(response.message, withErrorInfo) }
+        ? { ...response, message: explained(response.message, signal, withErrorInfo) }
         : response;
     } catch (thrown) {
       throw withErrorInfo(thrown);
@@ -174,11 +178,31 @@ function explainErrors(messageBytesMax: number): Interceptor {
 
 async function* explained<T>(
   messages: AsyncIterable<T>,
+  signal: AbortSignal,
   explain: (thrown: unknown) => ConnectError,
 ): AsyncGenerator<T> {
+  const iterator = messages[Symbol.asyncIterator]();
   try {
-    yield* messages;
+    for (;;) {
+      const { done, value } = await untilAborted(iterator.next(), signal);
+      if (done) return;
+      yield value;
+    }
   } catch (thrown) {
     throw explain(thrown);
+  } finally {
+    // Not waited for: a method that does not notice its signal may never come to its end.
+    iterator.return?.().catch(() => {});
   }
+}
+
+/** Waits for an outcome, but no longer than until the signal aborts, whether or not whoever works on it notices. */
+function untilAborted<T>(outcome: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(whyStopped(signal.reason));
+    const stopListening = () => signal.removeEventListener("abort", abort);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort);
+    outcome.then(resolve, reject).finally(stopListening);
+  });
 }

@@ -99,22 +99,13 @@ export async function readMessage(
   return message instanceof Promise ? call.untilStopped(message) : message;
 }
 
-/** Waits for an outcome, but no longer than until the signal aborts, whether or not whoever works on it notices. */
-export function untilAborted<T>(outcome: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    outcome.then(resolve, reject);
-  });
-}
-
 /** What the caller is told of an error of the call. */
 export function toTellable(thrown: unknown, call: Call): ConnectError {
   return withErrorInfo(call.isStopped && thrown === call.reason ? whyStopped(thrown) : thrown);
 }
 
-function whyStopped(reason: unknown): unknown {
+/** What the caller is told of a call that was stopped for a reason. */
+export function whyStopped(reason: unknown): unknown {
   if (!(reason instanceof ConnectError))
     return wireError(Code.Unavailable, "UNAVAILABLE", "the service is shutting down: send the call again");
   if (reason.code !== Code.DeadlineExceeded) return reason;

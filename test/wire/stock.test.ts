@@ -296,6 +296,34 @@ describe("streams", () => {
     expect([reply.status, JSON.parse(reply.body.toString()).message]).toEqual([500, "internal error"]);
   });
 
+  it("that end before their request is read do not wait for the rest of it", async () => {
+    const { port } = await serve("2");
+    const headers = { "content-type": "application/grpc", te: "trailers" };
+    const body = frameOf(Buffer.alloc(200_000));
+    const reply = await exchange(port, "2", { path: `${rpc}/Join`, headers, body });
+    expect(reply.trailers["grpc-status"]).toBe(String(Code.ResourceExhausted));
+  });
+
+  it.each(httpVersions)(
+    "end at their deadline over HTTP/%s, also if the method does not notice",
+    async (version) => {
+      const implementation: EchoImpl = {
+        async *split() {
+          yield { text: "a" };
+          await new Promise(() => {});
+        },
+        join: () => new Promise(() => {}),
+      };
+      const { port } = await serve(version, { implementation });
+      const headers = { "content-type": "application/connect+json", "connect-timeout-ms": "50" };
+      for (const method of ["Split", "Join"]) {
+        const body = frameOf(Buffer.from("{}"));
+        const reply = await exchange(port, version, { path: `${rpc}/${method}`, headers, body });
+        expect(reply.body.toString()).toContain('"reason":"DEADLINE_EXCEEDED"');
+      }
+    },
+  );
+
   it("with a deadline that no timer can count to have none", async () => {
     const { port } = await serve("1.1");
     const headers = { "content-type": "application/connect+json", "connect-timeout-ms": "9999999999" };
