@@ -80,7 +80,10 @@ export function logCall(log: Log, { method, protocol, error, durationMs, subject
 function logCalls({ log, protocolOf, isStorageUnavailable }: InterceptorOptions): Interceptor {
   return (next) => async (request) => {
     const start = performance.now();
-    const logEnd = (error?: ConnectError) =>
+    let isOver = false;
+    const logEnd = (error?: ConnectError) => {
+      if (isOver) return;
+      isOver = true;
       logCall(log, {
         method: methodName(request),
         protocol: protocolOf(request),
@@ -88,6 +91,7 @@ function logCalls({ log, protocolOf, isStorageUnavailable }: InterceptorOptions)
         durationMs: performance.now() - start,
         subject: request.contextValues.get(principalKey)?.subject,
       });
+    };
     const fail = (thrown: unknown) => {
       const error = toTellable(thrown, log, isStorageUnavailable);
       logEnd(error);
@@ -95,7 +99,8 @@ function logCalls({ log, protocolOf, isStorageUnavailable }: InterceptorOptions)
     };
     try {
       const response = await next(request);
-      if (response.stream) return { ...response, message: untilEnd(response.message, logEnd, fail) };
+      if (response.stream)
+        return { ...response, message: untilEnd(response.message, request.signal, logEnd, fail) };
       logEnd();
       return response;
     } catch (thrown) {
@@ -107,19 +112,23 @@ function logCalls({ log, protocolOf, isStorageUnavailable }: InterceptorOptions)
 /** A stream is over when it has ended, failed, or nobody takes it any more. */
 async function* untilEnd<T>(
   messages: AsyncIterable<T>,
+  signal: AbortSignal,
   logEnd: (error?: ConnectError) => void,
   fail: (thrown: unknown) => ConnectError,
 ): AsyncGenerator<T> {
-  let isOver = false;
+  // A method that does not notice, or then ends as if nothing were, is over all the same.
+  const stop = () => logEnd(ConnectError.from(signal.reason, Code.Canceled));
+  signal.addEventListener("abort", stop);
   try {
+    if (signal.aborted) stop();
     yield* messages;
-    isOver = true;
     logEnd();
   } catch (thrown) {
-    isOver = true;
     throw fail(thrown);
   } finally {
-    if (!isOver) logEnd(new ConnectError("the client went away", Code.Canceled));
+    signal.removeEventListener("abort", stop);
+    // Of a stream that has ended the line is there already.
+    logEnd(new ConnectError("the client went away", Code.Canceled));
   }
 }
 
