@@ -25,7 +25,7 @@ import { makePrivateFolder } from "./private-file.ts";
 import type { Parser } from "./services/call.ts";
 import { createHealth, type HealthService } from "./services/health.ts";
 import { createInterceptors, logCall } from "./services/interceptors.ts";
-import { createReflection } from "./services/reflection.ts";
+import { createReflection, type ReflectionService } from "./services/reflection.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
 import { startSweeper } from "./sweeper.ts";
@@ -105,7 +105,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       async [Symbol.asyncDispose]() {
         ready = false;
         health.stop();
-        // Or its streams would hold the drain up to the end.
+        // Or their streams would hold the drain up to the end.
+        reflection?.stop();
         events.close();
         await server.close(drainMs);
       },
@@ -116,6 +117,9 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       services: products.map(({ typeName }) => typeName),
       isReady: () => isReady(canServe),
     });
+    const reflection = config.reflection
+      ? createReflection([...products, Health, ...reflections])
+      : undefined;
     const reference = createApiReference({
       services: products,
       publicUrl,
@@ -132,6 +136,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       events,
       publicUrl,
       health,
+      reflection,
       verifier: verifierOf(config, clock, localIssuer, log),
     });
     handler = (request, response) => {
@@ -191,22 +196,22 @@ interface UserWireParts {
   events: EventFeed;
   publicUrl: string;
   health: HealthService;
+  reflection: ReflectionService | undefined;
   verifier: ReturnType<typeof createVerifier>;
 }
 
 function createUserWire(
   config: Config,
-  { log, otp, events, publicUrl, health, verifier }: UserWireParts,
+  { log, otp, events, publicUrl, health, reflection, verifier }: UserWireParts,
 ): NodeHandler {
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
   const parsers = createUserParsers(config.policy);
-  const reflection = createReflection([...products, Health, ...reflections]) as object;
   const trustedProxies = parseTrustedProxies(config.trustedProxies);
   return createWire({
     services: [
       bind(UserService, createUserService({ otp, events, parsers, linkHosts })),
       bind(Health, health.implementation),
-      ...(config.reflection ? reflections.map((service) => bind(service, reflection)) : []),
+      ...(reflection ? reflections.map((service) => bind(service, reflection.implementation as object)) : []),
     ],
     aliases: publishedPaths,
     rpcOnRestPaths: true,

@@ -39,7 +39,8 @@ export function createHealth({
   const ask = async () => (!isStopped && (await isReady()) ? Status.SERVING : Status.NOT_SERVING);
 
   function set(status: Status): void {
-    if (status === current) return;
+    // What was asked for before the end may be answered after it.
+    if (status === current || (isStopped && status === Status.SERVING)) return;
     current = status;
     for (const wake of [...waiting]) wake();
   }

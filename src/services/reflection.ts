@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { type DescFile, type DescService, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
@@ -10,25 +11,59 @@ import type {
 
 type Answer = MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"];
 
+export interface ReflectionService {
+  readonly implementation: ServiceImpl<typeof ServerReflection>;
+  /** Ends all streams: a client that keeps one open would hold up the end of the service. */
+  stop(): void;
+}
+
 /**
  * grpc.reflection.v1 (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md) over the descriptors of what is
  * served. v1alpha has messages of the same shape, and is served by the same methods.
  *
  * A file is sent with all that it imports, and once a stream.
  */
-export function createReflection(services: readonly DescService[]): ServiceImpl<typeof ServerReflection> {
+export function createReflection(services: readonly DescService[]): ReflectionService {
   const index = indexOf(services.map(({ file }) => file));
   const names = services.map(({ typeName }) => ({ name: typeName }));
+  const stopping = new AbortController();
+  // Every stream listens to it. Node takes more than 10 listeners for a leak.
+  setMaxListeners(0, stopping.signal);
   return {
-    async *serverReflectionInfo(requests) {
-      const sent = new Set<DescFile>();
-      for await (const request of requests) {
-        const { host, messageRequest } = request;
-        const messageResponse = answer(messageRequest, index, names, sent);
-        yield { validHost: host, originalRequest: { host, messageRequest }, messageResponse };
-      }
+    implementation: {
+      async *serverReflectionInfo(requests) {
+        const sent = new Set<DescFile>();
+        for await (const request of until(stopping.signal, requests)) {
+          const { host, messageRequest } = request;
+          const messageResponse = answer(messageRequest, index, names, sent);
+          yield { validHost: host, originalRequest: { host, messageRequest }, messageResponse };
+        }
+      },
     },
+    stop: () => stopping.abort(),
   };
+}
+
+/** What comes before the signal aborts. */
+async function* until<T>(signal: AbortSignal, messages: AsyncIterable<T>): AsyncGenerator<T> {
+  const iterator = messages[Symbol.asyncIterator]();
+  let stop = () => {};
+  const stopped = new Promise<IteratorReturnResult<undefined>>((resolve) => {
+    stop = () => resolve({ done: true, value: undefined });
+  });
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([stopped, iterator.next()]);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener("abort", stop);
+    // Not waited for: the client may never send the next message.
+    iterator.return?.().catch(() => {});
+  }
 }
 
 function answer(
@@ -64,8 +99,16 @@ function filesFrom(file: DescFile | undefined, sent: Set<DescFile>): Answer {
   if (!file) return notFound;
   const files = withImports(file).filter((one) => one === file || !sent.has(one));
   for (const one of files) sent.add(one);
-  const fileDescriptorProto = files.map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
-  return { case: "fileDescriptorResponse", value: { fileDescriptorProto } };
+  return { case: "fileDescriptorResponse", value: { fileDescriptorProto: files.map(encode) } };
+}
+
+const encoded = new WeakMap<DescFile, Uint8Array>();
+
+/** Once for all streams: it takes 0.1 to 0.2 ms, and anybody may ask. */
+function encode(file: DescFile): Uint8Array {
+  const bytes = encoded.get(file) ?? toBinary(FileDescriptorProtoSchema, file.proto);
+  encoded.set(file, bytes);
+  return bytes;
 }
 
 function failure(errorCode: Code, errorMessage: string): Answer {

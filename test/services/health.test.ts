@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createFileRegistry } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
@@ -6,6 +7,8 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
+import { credentials, makeGenericClientConstructor, type ServiceError, status } from "@grpc/grpc-js";
+import { service } from "grpc-health-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../gen/health/v1/health_pb.ts";
 import { listen } from "../../src/http/server.ts";
@@ -23,7 +26,7 @@ const transports = [
 
 /** Serves nothing but health, which says what the test says. */
 async function serve(limits: { watchersMax?: number } = {}) {
-  const state = { isReady: true, asked: 0 };
+  const state = { isReady: true as boolean | Promise<boolean>, asked: 0 };
   const isReady = async () => {
     state.asked += 1;
     return state.isReady;
@@ -56,6 +59,32 @@ describe.each(transports)("health over %s", (_name, transport) => {
   });
 });
 
+describe("the client of @grpc/grpc-js", () => {
+  const Client = makeGenericClientConstructor(service, "Health");
+
+  it("checks, and watches until the service stops", async () => {
+    const { origin, app } = await startTestApp();
+    const client = new Client(new URL(origin).host, credentials.createInsecure());
+    onTestFinished(() => client.close());
+    const check = (name: string) =>
+      new Promise((resolve, reject) => {
+        client.check!({ service: name }, (error: ServiceError | null, reply: unknown) =>
+          error ? reject(error) : resolve(reply),
+        );
+      });
+    expect(await check(user)).toEqual({ status: "SERVING" });
+    await expect(check("other.Service")).rejects.toMatchObject({ code: status.NOT_FOUND });
+    const told: unknown[] = [];
+    const replies = client.watch!({ service: "" });
+    replies.on("data", (reply: unknown) => told.push(reply));
+    const ended = once(replies, "end");
+    await expect.poll(() => told).toEqual([{ status: "SERVING" }]);
+    await app[Symbol.asyncDispose]();
+    await ended;
+    expect(told).toEqual([{ status: "SERVING" }, { status: "NOT_SERVING" }]);
+  });
+});
+
 describe("who watches", () => {
   it("is told of each change, and of a service that is not there", async () => {
     const { state, origin } = await serve();
@@ -75,8 +104,22 @@ describe("who watches", () => {
     health.stop();
     expect(await next()).toBe(Status.NOT_SERVING);
     expect(await next()).toBeUndefined();
-    // Nothing is left that would have to be cut off.
-    await server.close(20_000);
+    // Nothing is left that would have to be cut off: the test has less time than that.
+    await server.close(120_000);
+  });
+
+  it("is not told SERVING once the service stops, though it was asked for before", async () => {
+    const { state, health, origin } = await serve();
+    let answer = (_isReady: boolean) => {};
+    state.isReady = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const next = watchStatus(origin);
+    const first = next();
+    await expect.poll(() => state.asked).toBe(1);
+    health.stop();
+    answer(true);
+    expect([await first, await next()]).toEqual([Status.NOT_SERVING, undefined]);
   });
 
   it("costs nothing once nobody watches any more", async () => {
@@ -99,12 +142,16 @@ describe("who watches", () => {
   });
 });
 
-it("who watches the service does not hold up its end, and the log has one line of it", async () => {
+// The service waits 25 seconds for what is in flight.
+it("who watches the service does not hold up its end, and the log has one line of it", {
+  timeout: 15_000,
+}, async () => {
   const { origin, app, logLines } = await startTestApp();
   const next = watchStatus(origin);
   expect(await next()).toBe(Status.SERVING);
+  const rest = Promise.all([next(), next()]);
   await app[Symbol.asyncDispose]();
-  expect(await next()).toBe(Status.NOT_SERVING);
+  expect(await rest).toEqual([Status.NOT_SERVING, undefined]);
   const lines = logLines.map((line) => JSON.parse(line)).filter(({ method }) => method === "Health.Watch");
   expect(lines).toMatchObject([{ msg: "call", protocol: "grpc", code: "OK" }]);
 });

@@ -1,4 +1,6 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { connect as http2Connect } from "node:http2";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { create, createFileRegistry, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
@@ -9,13 +11,14 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import {
   ServerReflection,
   type ServerReflectionRequestSchema,
 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as V1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { startTestApp } from "../support/app.ts";
+import { exchange, frameOf } from "../wire/exchange.ts";
 
 type Request = MessageInitShape<typeof ServerReflectionRequestSchema>["messageRequest"];
 
@@ -131,6 +134,60 @@ describe("what is not there", () => {
     const [answer, next] = await ask(origin, [request, { case: "listServices", value: "" }]);
     expect(answer).toMatchObject({ case: "errorResponse", value: { errorCode } });
     expect(next?.case).toBe("listServicesResponse");
+  });
+});
+
+describe("a stream", () => {
+  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+  const grpc = { "content-type": "application/grpc", te: "trailers" };
+  const listServices = frameOf(Buffer.from([0x3a, 0]));
+  const portOf = (origin: string) => Number(new URL(origin).port);
+
+  // The service waits 25 seconds for what is in flight.
+  it("that a client keeps open does not hold up the end of the service", { timeout: 15_000 }, async () => {
+    const { origin, app } = await startTestApp();
+    const client = createClient(ServerReflection, createGrpcTransport({ baseUrl: origin }));
+    const leave = new AbortController();
+    onTestFinished(() => leave.abort());
+    async function* messages() {
+      yield { messageRequest: { case: "listServices" as const, value: "" } };
+      await once(leave.signal, "abort");
+    }
+    const answers = client.serverReflectionInfo(messages())[Symbol.asyncIterator]();
+    expect((await answers.next()).done).toBe(false);
+    const end = answers.next();
+    await app[Symbol.asyncDispose]();
+    expect((await end).done).toBe(true);
+  });
+
+  it("that a client keeps open ends at its deadline", async () => {
+    const { origin, logLines } = await startTestApp();
+    const session = http2Connect(origin);
+    onTestFinished(() => session.destroy());
+    const headers = { ...grpc, ":method": "POST", ":path": path, "grpc-timeout": "100m" };
+    const stream = session.request(headers, { endStream: false });
+    stream.write(listServices);
+    stream.resume();
+    const [trailers] = await once(stream, "trailers");
+    expect(trailers["grpc-status"]).toBe(String(Code.DeadlineExceeded));
+    await once(stream, "close");
+    expect(logLines.filter((line) => line.includes("ServerReflection"))).toEqual([
+      expect.stringContaining('"code":"DeadlineExceeded"'),
+    ]);
+  });
+
+  it.each([
+    ["no protobuf", frameOf(Buffer.from([255])), Code.InvalidArgument],
+    ["bad UTF-8", frameOf(Buffer.from([0x22, 2, 255, 254])), Code.InvalidArgument],
+    ["half a frame", listServices.subarray(0, 6), Code.InvalidArgument],
+    ["too much", frameOf(Buffer.alloc(200_000)), Code.ResourceExhausted],
+  ])("ends with %s, and the service does not", async (_name, bytes, code) => {
+    const { origin } = await startTestApp();
+    const body = Buffer.concat([listServices, bytes]);
+    const reply = await exchange(portOf(origin), "2", { path, headers: grpc, body });
+    expect(reply.trailers["grpc-status"]).toBe(String(code));
+    const [answer] = await ask(origin, [{ case: "listServices", value: "" }]);
+    expect(answer?.case).toBe("listServicesResponse");
   });
 });
 
