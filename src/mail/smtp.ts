@@ -47,7 +47,7 @@ export interface SmtpTimeouts {
 }
 
 /** Far below those of RFC 5321 §4.5.3.2, which are for mails that live for days: a code lives for minutes. */
-export const defaultTimeouts: SmtpTimeouts = {
+const defaultTimeouts: SmtpTimeouts = {
   connectMs: 5_000,
   greetingMs: 10_000,
   commandMs: 10_000,

@@ -1,5 +1,5 @@
 /** The variables of a link in a mail. */
-export const urlTemplateVariables = ["UserID", "Code", "OrgID", "OTPEmailID"] as const;
+const urlTemplateVariables = ["UserID", "Code", "OrgID", "OTPEmailID"] as const;
 
 export type UrlTemplateVariable = (typeof urlTemplateVariables)[number];
 

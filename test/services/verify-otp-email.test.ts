@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { codeIn, protocols, startTestApp, type TestApp, type UserClient, wrongCode } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
 import { rounds } from "../support/soak.ts";
+import { eventTypes } from "../support/users.ts";
 
 const second = 1_000;
 const minute = 60 * second;
@@ -38,16 +39,6 @@ async function pendingOf({ test, client, userId }: Pending, other: string) {
     const { otpEmailId, verificationCode: code = "" } = await client.addOTPEmail({ userId, email });
     return { otpEmailId, code };
   };
-}
-
-async function eventsOf(test: TestApp, userId = "u"): Promise<string[]> {
-  const rows = await test.app.store.db
-    .selectFrom("events")
-    .select("type")
-    .where("user_id", "=", userId)
-    .orderBy("sequence")
-    .execute();
-  return rows.map((row) => row.type);
 }
 
 async function rowOf({ test, otpEmailId }: Pending) {
@@ -95,7 +86,7 @@ describe("attempts", () => {
     expect(right).toMatchObject({ code: "ResourceExhausted", reason: "ATTEMPTS_EXHAUSTED", retryAfter: 1 });
     const wrong = await refusalOf(p.verify(wrongCode(p.code)));
     expect({ ...wrong, headers: undefined }).toEqual({ ...right, headers: undefined });
-    const events = await eventsOf(p.test);
+    const events = await eventTypes(p.test);
     expect(events.filter((type) => type === "otp_email.attempts_exhausted")).toHaveLength(1);
     expect(events.filter((type) => type === "otp_email.verify_failed")).toHaveLength(5);
   });
@@ -163,7 +154,7 @@ describe("attempts", () => {
         Array.from({ length: 50 }, () => outcomeOf(p.verify(p.code, client))),
       );
       expect(outcomes.filter((o) => o === "OK")).toHaveLength(1);
-      expect((await eventsOf(p.test)).filter((type) => type === "otp_email.verified")).toHaveLength(1);
+      expect((await eventTypes(p.test)).filter((type) => type === "otp_email.verified")).toHaveLength(1);
       expect(await outcomeOf(p.verify(p.code))).toBe("CODE_USED");
       await p.test.app[Symbol.asyncDispose]();
     }
@@ -222,7 +213,7 @@ describe("attempts", () => {
       // The lock is over. While ten stand in the hour, each further wrong code locks again.
       expect(await outcomeOf(p.verify(wrongCode(await add()), await p.test.admin()))).toBe("CODE_INVALID");
     }
-    expect((await eventsOf(p.test)).filter((type) => type === "otp_email.attempts_exhausted")).toHaveLength(
+    expect((await eventTypes(p.test)).filter((type) => type === "otp_email.attempts_exhausted")).toHaveLength(
       5,
     );
     // Nothing of that touched the other authenticator.
