@@ -13,6 +13,7 @@ import { codeIn, type Mail, wrongCode } from "./support/app.ts";
 import { outcomeOf } from "./support/errors.ts";
 import { temporaryFolder } from "./support/folder.ts";
 import { type Running, runCommand, startCommand } from "./support/process.ts";
+import { proofKey } from "./support/proof-key.ts";
 import { rounds } from "./support/soak.ts";
 
 const sh = promisify(execFile);
@@ -23,6 +24,7 @@ const serveSettings = () => ({
   ...dataFolder(),
   COUNTERSIGN_PUBLIC_URL: "https://otp.example.com",
   COUNTERSIGN_KEYS: `k1:${Buffer.alloc(32, 7).toString("base64")}`,
+  COUNTERSIGN_PROOF_KEYS: proofKey(),
   COUNTERSIGN_ISSUERS: "local",
   COUNTERSIGN_AUDIENCE: "countersign",
   COUNTERSIGN_SMTP_URL: "smtp://127.0.0.1:1",

@@ -11,6 +11,7 @@ import { describe, expect, it } from "vitest";
 import type { Permission } from "../../src/auth/principal.ts";
 import { type Protocol, protocols, startTestApp, type TestApp } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
+import { proofKey } from "../support/proof-key.ts";
 import { addPending, addUser, addVerified, eventTypes, mailsNow } from "../support/users.ts";
 
 const address = "mini@mouse.com";
@@ -179,6 +180,29 @@ describe("a proof", () => {
     expect(keys.map((key) => Object.keys(key).sort())).toEqual([
       ["alg", "crv", "kid", "kty", "use", "x", "y"],
     ]);
+  });
+
+  it("is signed by the first key, and all keys are published: one that was replaced checks until it is removed", async () => {
+    const [old, next] = [proofKey(), proofKey()];
+    const keysOf = (text: string) => ({ COUNTERSIGN_PROOF_KEYS: text });
+    const before = await start(keysOf(old + next));
+    const { test, otpEmailId } = before;
+    const oldProof = await proofOf(before);
+    const after = await startTestApp({
+      dataDir: test.dataDir,
+      clock: test.clock,
+      environment: { ...keysOf(next + old), COUNTERSIGN_PUBLIC_URL: test.origin },
+    });
+    const newProof = await proofOf({ ...before, login: await challenger(after), otpEmailId });
+    const kidOf = (proof: string) => decodeProtectedHeader(proof).kid;
+    expect(kidOf(newProof)).not.toBe(kidOf(oldProof));
+    for (const { origin } of [test, after]) {
+      const keys = createRemoteJWKSet(new URL(`${origin}/.well-known/jwks.json`));
+      for (const proof of [oldProof, newProof]) {
+        const { payload } = await jwtVerify(proof, keys, { currentDate: new Date(test.clock.now()) });
+        expect(payload.iss).toBe(test.origin);
+      }
+    }
   });
 
   it("is for audiences that the operator allows", async () => {

@@ -60,6 +60,7 @@ describe.each([
     expect(answer).toMatchObject({ case: "listServicesResponse" });
     const names = answer?.case === "listServicesResponse" ? answer.value.service.map(({ name }) => name) : [];
     expect(names).toEqual([
+      "countersign.user.v3alpha.ChallengeService",
       service,
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
