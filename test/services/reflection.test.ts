@@ -60,8 +60,8 @@ describe.each([
     expect(answer).toMatchObject({ case: "listServicesResponse" });
     const names = answer?.case === "listServicesResponse" ? answer.value.service.map(({ name }) => name) : [];
     expect(names).toEqual([
-      "countersign.user.v3alpha.ChallengeService",
       service,
+      "countersign.user.v3alpha.ChallengeService",
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",

@@ -36,7 +36,7 @@ export type CreateOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.C
   userId: string;
 
   /**
-   * The id of a verified authenticator of the user.
+   * The id of a verified authenticator of the user, 1 to 200 characters.
    *
    * Example: "163840776835432705"
    *
@@ -195,7 +195,7 @@ export type VerifyOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.V
   userId: string;
 
   /**
-   * The id of the authenticator that is challenged.
+   * The id of the authenticator that is challenged, 1 to 200 characters.
    *
    * Example: "163840776835432705"
    *
@@ -204,7 +204,8 @@ export type VerifyOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.V
   otpEmailId: string;
 
   /**
-   * The id of the challenge, as CreateOTPEmailChallenge returned it.
+   * The id of the challenge, as CreateOTPEmailChallenge returned it, 1 to 200
+   * characters.
    *
    * Example: "163840776835432712"
    *
@@ -277,7 +278,7 @@ export type CancelOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.C
   userId: string;
 
   /**
-   * The id of the authenticator that is challenged.
+   * The id of the authenticator that is challenged, 1 to 200 characters.
    *
    * Example: "163840776835432705"
    *
@@ -286,7 +287,8 @@ export type CancelOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.C
   otpEmailId: string;
 
   /**
-   * The id of the challenge, as CreateOTPEmailChallenge returned it.
+   * The id of the challenge, as CreateOTPEmailChallenge returned it, 1 to 200
+   * characters.
    *
    * Example: "163840776835432712"
    *
