@@ -1,3 +1,5 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { ChallengeService } from "../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { UserService } from "../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.ts";
@@ -5,6 +7,8 @@ import { Health } from "../gen/health/v1/health_pb.ts";
 import { createApiReference, type OAuthEndpoints } from "./api-reference.ts";
 import { type LocalIssuer, openLocalIssuer } from "./auth/local-issuer.ts";
 import { rules } from "./auth/permissions.ts";
+import { createProver, openDevelopmentProofKey, type Prover } from "./auth/prover.ts";
+import { signingKeyOf } from "./auth/signing-key.ts";
 import { createVerifier } from "./auth/verifier.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { composeMail } from "./compose-mail.ts";
@@ -13,6 +17,8 @@ import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/write.ts";
 import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
+import { jwksPage } from "./http/jwks-page.ts";
+import { createNotMePage, type NotMePageOptions } from "./http/not-me-page.ts";
 import { createPages, isReady, pageAt } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
 import { createLog, type Log } from "./log.ts";
@@ -20,9 +26,13 @@ import { startCourier } from "./mail/courier.ts";
 import type { CaughtMail } from "./mail/dev-mailbox.ts";
 import { createSmtpMailer } from "./mail/smtp.ts";
 import type { OTPContext } from "./otp/context.ts";
+import { reportChallenge } from "./otp/end-challenge.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
+import { readReportHandle } from "./otp/report-handle.ts";
 import { makePrivateFolder } from "./private-file.ts";
 import type { Parser } from "./services/call.ts";
+import { createChallengeParsers } from "./services/challenge-requests.ts";
+import { createChallengeService } from "./services/challenge-service.ts";
 import { createHealth, type HealthService } from "./services/health.ts";
 import { createInterceptors, logCall } from "./services/interceptors.ts";
 import { createReflection, type ReflectionService } from "./services/reflection.ts";
@@ -71,6 +81,11 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const store = cleanup.add(openStore(config.databaseUrl));
     await store.migrate();
     const localIssuer = config.trustLocalIssuer ? await openLocalIssuer(config.dataDir) : undefined;
+    const [proofKey, ...otherProofKeys] = config.proofKeys ?? [openDevelopmentProofKey(config.dataDir)];
+    const signingKeys = [
+      await signingKeyOf(proofKey),
+      ...(await Promise.all(otherProofKeys.map(signingKeyOf))),
+    ] as const;
     const mailbox = config.smtpUrl === undefined ? await openMailbox(clock, overrides.onMail) : undefined;
     if (mailbox) cleanup.add(mailbox);
     const mailer = cleanup.add(
@@ -100,6 +115,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, identity, row) }),
     );
     cleanup.add(startSweeper({ store, clock, log }));
+    const prover = createProver(publicUrl, signingKeys);
     const events = createEventFeed(store, clock);
     cleanup.add({
       async [Symbol.asyncDispose]() {
@@ -127,13 +143,26 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     });
     const pages = createPages({
       ready: canServe,
-      extra: new Map([...reference.pages, ...(mailbox?.pages ?? [])]),
+      extra: new Map([
+        [
+          "/not-me",
+          createNotMePage({
+            report: reporterOf(config, otp),
+            onError: (err) => log.error({ err }, "a report cannot be recorded"),
+          }),
+        ],
+        ...reference.pages,
+        ...(mailbox?.pages ?? []),
+      ]),
     });
+    // Other origins may read these.
+    const open = new Map([...reference.public, ["/.well-known/jwks.json", jwksPage(prover.jwks)]]);
     const cors = createCors({ allowedOrigins: config.allowedOrigins });
     const wire = createUserWire(config, {
       log,
       otp,
       events,
+      prover,
       publicUrl,
       health,
       reflection,
@@ -142,7 +171,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     handler = (request, response) => {
       // Pages before CORS: no other origin may read them, least of all the mailbox.
       if (pages(request, response) || cors(request, response)) return;
-      (pageAt(reference.public, request) ?? wire)(request, response);
+      (pageAt(open, request) ?? wire)(request, response);
     };
     log.info({ origin: server.origin, mode: config.mode }, "listening");
     return {
@@ -180,6 +209,16 @@ function verifierOf(config: Config, clock: Clock, localIssuer: LocalIssuer | und
   });
 }
 
+/** Says that a login was somebody else, by the handle of its mail. One that was not made here changes nothing. */
+function reporterOf({ trustedProxies }: Config, otp: OTPContext): NotMePageOptions["report"] {
+  const proxies = parseTrustedProxies(trustedProxies);
+  return async (handle, { peer, forwardedFor }) => {
+    const challengeId = readReportHandle(otp.keys, handle);
+    if (challengeId === undefined) return;
+    await reportChallenge(otp, challengeId, clientAddressOf(peer, forwardedFor, proxies));
+  };
+}
+
 /** Tokens come from the first issuer that is configured. */
 function oauthOf({ oauth, issuers }: Config, publicUrl: string): OAuthEndpoints {
   const base = new URL(issuers[0]?.issuer ?? publicUrl).origin;
@@ -194,6 +233,7 @@ interface UserWireParts {
   log: Log;
   otp: OTPContext;
   events: EventFeed;
+  prover: Prover;
   publicUrl: string;
   health: HealthService;
   reflection: ReflectionService | undefined;
@@ -202,14 +242,16 @@ interface UserWireParts {
 
 function createUserWire(
   config: Config,
-  { log, otp, events, publicUrl, health, reflection, verifier }: UserWireParts,
+  { log, otp, events, prover, publicUrl, health, reflection, verifier }: UserWireParts,
 ): NodeHandler {
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
   const parsers = createUserParsers(config.policy);
+  const challengeParsers = createChallengeParsers(config.policy, config.proofAudiences);
   const trustedProxies = parseTrustedProxies(config.trustedProxies);
   return createWire({
     services: [
       bind(UserService, createUserService({ otp, events, parsers, linkHosts })),
+      bind(ChallengeService, createChallengeService({ otp, parsers: challengeParsers, prover, linkHosts })),
       bind(Health, health.implementation),
       ...(reflection ? reflections.map((service) => bind(service, reflection.implementation as object)) : []),
     ],
@@ -221,7 +263,10 @@ function createUserWire(
       findUser: (userId) => findUser(otp.store.db, userId),
       isStorageUnavailable,
       rules,
-      parsers: parsersByMethod(parsers),
+      parsers: {
+        ...parsersByMethod(UserService, parsers),
+        ...parsersByMethod(ChallengeService, challengeParsers),
+      },
       protocolOf,
       clientAddressOf: ({ contextValues, header }) =>
         clientAddressOf(contextValues.get(peerAddress), header.get("x-forwarded-for"), trustedProxies),
@@ -232,7 +277,7 @@ function createUserWire(
 }
 
 /** The services of the product. */
-const products = [UserService];
+const products = [UserService, ChallengeService];
 
 /** Of the same shape: clients ask for the one and then for the other. */
 const reflections = [ServerReflection, ServerReflectionV1Alpha];
@@ -244,12 +289,12 @@ const publishedPaths = {
   "/zitadel.user.v3alpha.UserService/RemoveOTPEmailAuthenticator": UserService.method.removeOTPEmail,
 };
 
-function parsersByMethod(parsers: ReturnType<typeof createUserParsers>): Record<string, Parser> {
+function parsersByMethod(
+  service: DescService,
+  parsers: Readonly<Record<string, unknown>>,
+): Record<string, Parser> {
   return Object.fromEntries(
-    UserService.methods.map((method) => [
-      `${UserService.name}.${method.name}`,
-      parsers[method.localName as keyof typeof parsers],
-    ]),
+    service.methods.map((method) => [`${service.name}.${method.name}`, parsers[method.localName] as Parser]),
   );
 }
 

@@ -1,11 +1,20 @@
-import type { OTPEmailRow, OutboxRow } from "./db/schema.ts";
+import type { OTPEmailRow, OutboxRow, UserRow } from "./db/schema.ts";
 import type { Composed } from "./mail/courier.ts";
 import { type NoticeKind, noticeKindOf } from "./mail/outbox.ts";
+import type { RenderedMail } from "./mail/templates/code-mail.ts";
+import { renderLoginMail } from "./mail/templates/login.ts";
 import { renderNoticeMail } from "./mail/templates/notice.ts";
 import { renderVerificationMail } from "./mail/templates/verification.ts";
 import type { OTPContext } from "./otp/context.ts";
-import { enrolmentCode, liveCode } from "./otp/live-code.ts";
-import { parseUrlTemplate } from "./otp/url-template.ts";
+import { liveLoginCode, loginCode, pendingChallenge } from "./otp/live-challenge.ts";
+import { enrolmentCode, type LiveCode, liveCode } from "./otp/live-code.ts";
+import { makeReportHandle } from "./otp/report-handle.ts";
+import {
+  loginUrlTemplateVariables,
+  parseUrlTemplate,
+  type UrlTemplateVariable,
+  urlTemplateVariables,
+} from "./otp/url-template.ts";
 import { parseEmailAddress } from "./user/email-address.ts";
 
 /** As whom the service speaks in mails. */
@@ -28,29 +37,73 @@ export async function composeMail(
     .selectFrom("otp_emails")
     .innerJoin("users", "users.user_id", "otp_emails.user_id")
     .selectAll("otp_emails")
-    .select(["users.org_id", "users.state"])
+    .select(["users.org_id", "users.state", "users.display_name", "users.preferred_language"])
     .where("otp_email_id", "=", mail.otp_email_id)
     .executeTakeFirst();
   const notice = noticeKindOf(mail);
   if (row && notice) return composeNotice(serviceName, mail, notice, row);
   if (row?.state !== "active") return { kind: "drop", reason: "user not active" };
 
-  const alive = liveCode(context, row);
-  if (!alive || !Buffer.from(alive.salt).equals(mail.code_salt))
-    return { kind: "drop", reason: "code not alive" };
+  const identity = { publicUrl, serviceName };
+  const rendered =
+    mail.purpose === "login"
+      ? await renderLogin(context, identity, mail, row)
+      : renderVerification(context, identity, mail, row);
+  if (!rendered) return { kind: "drop", reason: "code not alive" };
+  const { message_id: messageId } = mail;
+  const date = new Date(mail.create_time);
+  return { kind: "mail", mail: { to: mailboxOf(row.address), messageId, date, ...rendered } };
+}
 
+/** Undefined if the code of the mail is no longer alive. */
+function renderVerification(
+  context: OTPContext,
+  { publicUrl, serviceName }: MailIdentity,
+  mail: OutboxRow,
+  row: Recipient,
+): RenderedMail | undefined {
+  const alive = liveCode(context, row);
+  if (!alive || !isAbout(mail, alive)) return undefined;
   const code = enrolmentCode(context, row.org_id, row, alive);
+  const { url_template: template } = mail;
   const link =
-    mail.url_template === null ? ownLink(publicUrl, row) : renderLink(mail.url_template, row, code);
-  return {
-    kind: "mail",
-    mail: {
-      to: mailboxOf(row.address),
-      messageId: mail.message_id,
-      date: new Date(mail.create_time),
-      ...renderVerificationMail({ code, link, ttlMs: context.policy.enrolment.codeTtlMs, serviceName }),
-    },
-  };
+    template === null
+      ? ownLink(publicUrl, row)
+      : parseStored(template, urlTemplateVariables).render({ ...variablesOf(row), Code: code });
+  return renderVerificationMail({ code, link, ttlMs: context.policy.enrolment.codeTtlMs, serviceName });
+}
+
+/** Undefined if the challenge of the mail is over, or its authenticator locked. */
+async function renderLogin(
+  context: OTPContext,
+  { publicUrl, serviceName }: MailIdentity,
+  mail: OutboxRow,
+  row: Recipient,
+): Promise<RenderedMail | undefined> {
+  if (row.locked_until !== null && row.locked_until > context.clock.now()) return undefined;
+  const challenge = await pendingChallenge(context.store.db, row.otp_email_id);
+  const alive = challenge && liveLoginCode(context, challenge);
+  if (!alive || !isAbout(mail, alive)) return undefined;
+  const { challenge_id: challengeId } = challenge;
+  const code = loginCode(context, row, challengeId, alive);
+  const { url_template: template } = mail;
+  const link =
+    template === null
+      ? ownLink(publicUrl, row, { challenge_id: challengeId })
+      : parseStored(template, loginUrlTemplateVariables).render({
+          ...variablesOf(row),
+          Code: code,
+          ChallengeID: challengeId,
+          DisplayName: row.display_name ?? "",
+          PreferredLanguage: row.preferred_language ?? "",
+        });
+  const handle = new URLSearchParams({ challenge: makeReportHandle(context.keys, challengeId) });
+  const reportLink = `${publicUrl}/not-me?${handle}`;
+  return renderLoginMail({ code, link, reportLink, ttlMs: context.policy.login.codeTtlMs, serviceName });
+}
+
+function isAbout(mail: OutboxRow, { salt }: LiveCode): boolean {
+  return Buffer.from(salt).equals(mail.code_salt);
 }
 
 /** Whatever the state of the user: whoever is locked out wants to know what happens to the account. */
@@ -74,16 +127,20 @@ function mailboxOf(address: string): string {
   return to.address.mailbox;
 }
 
-type LinkRow = Pick<OTPEmailRow, "user_id" | "otp_email_id"> & { org_id: string };
+type Recipient = OTPEmailRow & Pick<UserRow, "org_id" | "display_name" | "preferred_language">;
 
 /** The service's own page. Its link has no code: a link is logged by proxies and kept in histories (ASVS 14.2.1). */
-function ownLink(publicUrl: string, row: LinkRow): string {
-  return `${publicUrl}/verify?${new URLSearchParams({ user_id: row.user_id, otp_email_id: row.otp_email_id })}`;
+function ownLink(publicUrl: string, row: Recipient, more: Readonly<Record<string, string>> = {}): string {
+  const names = { user_id: row.user_id, otp_email_id: row.otp_email_id, ...more };
+  return `${publicUrl}/verify?${new URLSearchParams(names)}`;
 }
 
-function renderLink(urlTemplate: string, row: LinkRow, code: string): string {
-  const parsed = parseUrlTemplate(urlTemplate);
+function parseStored<V extends UrlTemplateVariable>(urlTemplate: string, variables: readonly V[]) {
+  const parsed = parseUrlTemplate(urlTemplate, variables);
   if (!parsed.ok) throw new Error("a stored url_template is none");
-  const { user_id: UserID, org_id: OrgID, otp_email_id: OTPEmailID } = row;
-  return parsed.template.render({ UserID, OrgID, OTPEmailID, Code: code });
+  return parsed.template;
+}
+
+function variablesOf({ user_id: UserID, org_id: OrgID, otp_email_id: OTPEmailID }: Recipient) {
+  return { UserID, OrgID, OTPEmailID };
 }

@@ -1,7 +1,9 @@
+import type { KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { createSecureContext } from "node:tls";
 import * as v from "valibot";
+import { readPemKeys } from "./auth/signing-key.ts";
 import { parseTrustedProxies } from "./http/client-address.ts";
 import { logLevels } from "./log.ts";
 import { codeBits } from "./otp/code.ts";
@@ -22,6 +24,10 @@ export interface Config {
   readonly databaseUrl: string;
   /** Undefined under `dev` if none are given: one is made in the data folder. */
   readonly keys: readonly [CodeKey, ...CodeKey[]] | undefined;
+  /** The first signs proofs, all are published. Undefined under `dev` if none are given: one is made in the data folder. */
+  readonly proofKeys: readonly [KeyObject, ...KeyObject[]] | undefined;
+  /** For whom proofs may be asked for. */
+  readonly proofAudiences: "any" | readonly string[];
   readonly issuers: readonly ConfiguredIssuer[];
   /** Whether tokens of `countersign token` are accepted. */
   readonly trustLocalIssuer: boolean;
@@ -279,6 +285,15 @@ const pem = v.pipe(
   v.check((value) => value.includes("-----BEGIN "), "must be PEM text, or the path of a PEM file"),
 );
 
+const proofKeys = v.pipe(
+  pem,
+  v.transform(readPemKeys),
+  v.check(
+    (parsed) => parsed !== undefined,
+    "must be private keys on P-256, each once: openssl ecparam -genkey -name prime256v1 -noout makes one",
+  ),
+);
+
 // --- settings ---------------------------------------------------------------------------------------------------
 
 const dataEntries = {
@@ -315,6 +330,8 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_LISTEN: v.optional(listen, "127.0.0.1:8080"),
     COUNTERSIGN_PUBLIC_URL: v.optional(origin),
     COUNTERSIGN_KEYS: v.optional(keys),
+    COUNTERSIGN_PROOF_KEYS: v.optional(proofKeys),
+    COUNTERSIGN_PROOF_AUDIENCES: v.optional(list, mode === "dev" ? "*" : ""),
     COUNTERSIGN_ISSUERS: v.optional(issuers),
     COUNTERSIGN_ROLES_CLAIM: v.optional(text, "urn:zitadel:iam:org:project:roles"),
     COUNTERSIGN_SMTP_URL: v.optional(smtpUrl),
@@ -343,6 +360,7 @@ type Settings = v.InferOutput<ReturnType<typeof schemaOf>>;
 /** Settings that may come from a file: NAME_FILE holds its path. */
 const secrets = [
   "COUNTERSIGN_KEYS",
+  "COUNTERSIGN_PROOF_KEYS",
   "COUNTERSIGN_SMTP_URL",
   "COUNTERSIGN_DATABASE_URL",
   "COUNTERSIGN_TLS_KEY",
@@ -414,6 +432,8 @@ function unusableTls({ COUNTERSIGN_TLS_CERT: cert, COUNTERSIGN_TLS_KEY: key }: P
 const neededToServe = {
   COUNTERSIGN_PUBLIC_URL: "the links in mails begin with it",
   COUNTERSIGN_KEYS: "codes are derived from them; openssl rand -base64 32 makes one",
+  COUNTERSIGN_PROOF_KEYS:
+    "proofs of logins are signed with them; openssl ecparam -genkey -name prime256v1 -noout makes one",
   COUNTERSIGN_ISSUERS: "whose tokens are accepted",
   COUNTERSIGN_AUDIENCE: "the aud that tokens for this service carry",
   COUNTERSIGN_SMTP_URL: "mails leave through it",
@@ -491,6 +511,7 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
       key: settings.COUNTERSIGN_TLS_KEY,
     };
   const named = settings.COUNTERSIGN_ISSUERS ?? [];
+  const audiences = settings.COUNTERSIGN_PROOF_AUDIENCES;
   const [firstKey, ...otherKeys] = settings.COUNTERSIGN_KEYS ?? [];
   return {
     ...toDataConfig(settings),
@@ -498,6 +519,8 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     listen: settings.COUNTERSIGN_LISTEN ?? { host: "127.0.0.1", port: 8080 },
     publicUrl: settings.COUNTERSIGN_PUBLIC_URL,
     keys: firstKey && [firstKey, ...otherKeys],
+    proofKeys: settings.COUNTERSIGN_PROOF_KEYS,
+    proofAudiences: audiences?.includes("*") ? "any" : (audiences ?? []),
     issuers: named.filter((item) => item !== localIssuer).map(toIssuer),
     trustLocalIssuer: mode === "dev" || named.includes(localIssuer),
     rolesClaim: settings.COUNTERSIGN_ROLES_CLAIM ?? "",

@@ -23,6 +23,9 @@ Settings (environment):
   COUNTERSIGN_DATABASE_URL *     sqlite:PATH (sqlite:DATA_DIR/countersign.db)
   COUNTERSIGN_KEYS *             id:base64 of at least 32 bytes, comma separated; the first derives codes, all
                                  verify them (serve: needed)
+  COUNTERSIGN_PROOF_KEYS *       PEM text, or the path of a PEM file: private keys on P-256; the first signs proofs of
+                                 logins, all are published (serve: needed)
+  COUNTERSIGN_PROOF_AUDIENCES    whom proofs may be for, comma separated, or * (serve: none; dev: *)
   COUNTERSIGN_ISSUERS            issuers whose tokens are accepted, comma separated: an https URL, or
                                  URL|JWKS_URL, or "local" (serve: needed)
   COUNTERSIGN_AUDIENCE           the aud that tokens carry (serve: needed; dev: countersign)

@@ -9,6 +9,7 @@ const swept = [
   { table: "hits", key: "digest" },
   { table: "idempotency_keys", key: "digest" },
   { table: "removed_otp_emails", key: "digest" },
+  { table: "challenges", key: "challenge_id" },
 ] as const;
 
 /** Between two rounds, in milliseconds. What has expired counts no longer, swept or not. */

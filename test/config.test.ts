@@ -4,17 +4,22 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { ConfigError, readConfig, readDataConfig } from "../src/config.ts";
 import { temporaryFolder } from "./support/folder.ts";
+import { proofKey } from "./support/proof-key.ts";
 
 const key = Buffer.alloc(32, 7).toString("base64");
 
 const complete = {
   COUNTERSIGN_PUBLIC_URL: "https://otp.example.com",
   COUNTERSIGN_KEYS: `k1:${key}`,
+  COUNTERSIGN_PROOF_KEYS: proofKey(),
   COUNTERSIGN_ISSUERS: "https://id.example.com",
   COUNTERSIGN_AUDIENCE: "countersign",
   COUNTERSIGN_SMTP_URL: "smtps://user:secret@mail.example.com",
   COUNTERSIGN_MAIL_FROM: "Example <codes@example.com>",
 };
+
+const proofKeysWrong = /^COUNTERSIGN_PROOF_KEYS must be private keys on P-256/;
+const twice = (text: string) => text + text;
 
 function problemsOf(environment: Record<string, string>, mode: "dev" | "serve" = "serve"): readonly string[] {
   try {
@@ -77,6 +82,9 @@ describe("serve", () => {
       { COUNTERSIGN_KEYS: "k1:c2hvcnQtc2VjcmV0" },
       /^COUNTERSIGN_KEYS .*at least 32 bytes/,
     ],
+    ["proof keys that are none", { COUNTERSIGN_PROOF_KEYS: "-----BEGIN PRIVATE KEY-----" }, proofKeysWrong],
+    ["a proof key of another curve", { COUNTERSIGN_PROOF_KEYS: proofKey("P-384") }, proofKeysWrong],
+    ["one proof key twice", { COUNTERSIGN_PROOF_KEYS: twice(proofKey()) }, proofKeysWrong],
     ["a key without an id", { COUNTERSIGN_KEYS: key }, /^COUNTERSIGN_KEYS must be id:base64/],
     ["a key that is no base64", { COUNTERSIGN_KEYS: "k1:???" }, /^COUNTERSIGN_KEYS must be id:base64/],
     [
@@ -220,6 +228,14 @@ describe("serve", () => {
       "COUNTERSIGN_KEYS_FILE names a file that cannot be read",
       expect.stringMatching(/^COUNTERSIGN_KEYS is missing/),
     ]);
+  });
+
+  it("lets proofs be for nobody, unless it is told for whom", () => {
+    const audiencesOf = (audiences: Record<string, string>, mode: "dev" | "serve" = "serve") =>
+      readConfig(mode, { ...complete, ...audiences }).proofAudiences;
+    expect(audiencesOf({})).toEqual([]);
+    expect(audiencesOf({}, "dev")).toBe("any");
+    expect(audiencesOf({ COUNTERSIGN_PROOF_AUDIENCES: "a, b" })).toEqual(["a", "b"]);
   });
 
   it("trusts the local issuer only if it is named", () => {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fromBinary, getOption, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
+import { ChallengeService } from "../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { file_countersign_user_v3alpha_details as details } from "../gen/countersign/user/v3alpha/details_pb.ts";
 import { file_countersign_user_v3alpha_otp_email as otpEmail } from "../gen/countersign/user/v3alpha/otp_email_pb.ts";
 import { file_countersign_user_v3alpha_user as user } from "../gen/countersign/user/v3alpha/user_pb.ts";
@@ -132,7 +133,7 @@ describe("the messages are wire-compatible with the published ones", () => {
   });
 
   it("and paths", () => {
-    const paths = UserService.methods.map((method) => {
+    const paths = [...UserService.methods, ...ChallengeService.methods].map((method) => {
       const { pattern, body } = getOption(method, http);
       return [method.name, pattern.case, pattern.value, body];
     });
@@ -154,6 +155,24 @@ describe("the messages are wire-compatible with the published ones", () => {
       ["DeleteUser", "delete", "/v3alpha/users/{user_id}", ""],
       ["ListEvents", "get", "/v3alpha/users/{user_id}/events", ""],
       ["WatchEvents", "get", "/v3alpha/events:watch", ""],
+      [
+        "CreateOTPEmailChallenge",
+        "post",
+        "/v3alpha/users/{user_id}/otp_email/{otp_email_id}/challenges",
+        "*",
+      ],
+      [
+        "VerifyOTPEmailChallenge",
+        "post",
+        "/v3alpha/users/{user_id}/otp_email/{otp_email_id}/challenges/{challenge_id}/verify",
+        "*",
+      ],
+      [
+        "CancelOTPEmailChallenge",
+        "delete",
+        "/v3alpha/users/{user_id}/otp_email/{otp_email_id}/challenges/{challenge_id}",
+        "",
+      ],
     ]);
   });
 });

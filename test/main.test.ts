@@ -13,6 +13,7 @@ import { codeIn, type Mail, wrongCode } from "./support/app.ts";
 import { outcomeOf } from "./support/errors.ts";
 import { temporaryFolder } from "./support/folder.ts";
 import { type Running, runCommand, startCommand } from "./support/process.ts";
+import { proofKey } from "./support/proof-key.ts";
 import { rounds } from "./support/soak.ts";
 
 const sh = promisify(execFile);
@@ -23,6 +24,7 @@ const serveSettings = () => ({
   ...dataFolder(),
   COUNTERSIGN_PUBLIC_URL: "https://otp.example.com",
   COUNTERSIGN_KEYS: `k1:${Buffer.alloc(32, 7).toString("base64")}`,
+  COUNTERSIGN_PROOF_KEYS: proofKey(),
   COUNTERSIGN_ISSUERS: "local",
   COUNTERSIGN_AUDIENCE: "countersign",
   COUNTERSIGN_SMTP_URL: "smtp://127.0.0.1:1",
@@ -193,7 +195,7 @@ describe("countersign migrate", () => {
   it("says what it ran, and then that there is nothing to do", async () => {
     const data = dataFolder();
     expect((await runCommand(["migrate"], data)).stdout).toBe(
-      "ran 0001-users-and-otp-emails, 0002-lifecycle, 0003-limits\n",
+      "ran 0001-users-and-otp-emails, 0002-lifecycle, 0003-limits, 0004-challenges\n",
     );
     expect((await runCommand(["migrate"], data)).stdout).toBe("the database is up to date\n");
   });

@@ -29,7 +29,7 @@ interface Service {
 async function startService(): Promise<Service> {
   const test = await startTestApp();
   const document = (await (await fetch(`${test.origin}/openapi.json`)).json()) as OpenApi;
-  const token = await test.token("admin", { permissions: ["user.write"] });
+  const token = await test.token("admin", { permissions: ["user.write", "otp.challenge"] });
   return { test, document, operations: operationsOf(document), check: createChecker(document), token };
 }
 
@@ -57,6 +57,9 @@ const worlds: Readonly<Record<string, (service: Service, world: Values) => Value
     await attempt.catch(() => {});
     return world;
   },
+  ChallengeService_CreateOTPEmailChallenge: verifiedWorld,
+  ChallengeService_VerifyOTPEmailChallenge: challengedWorld,
+  ChallengeService_CancelOTPEmailChallenge: challengedWorld,
   UserService_ReactivateUser: async ({ test }, world) => {
     await (await test.admin()).deactivateUser({ userId: world.userId ?? "" });
     return world;
@@ -66,6 +69,26 @@ const worlds: Readonly<Record<string, (service: Service, world: Values) => Value
     return world;
   },
 };
+
+/** With an address of its own that is verified: mails to one address are limited over all users. */
+async function verifiedWorld({ test }: Service, { userId = "" }: Values): Promise<Values> {
+  const email = {
+    address: `u${userId}@mouse.com`,
+    verification: { case: "isVerified", value: true },
+  } as const;
+  const { otpEmailId } = await (await test.admin()).addOTPEmail({ userId, email });
+  return { userId, otpEmailId };
+}
+
+async function challengedWorld(service: Service, before: Values): Promise<Values> {
+  const { userId = "", otpEmailId = "" } = await verifiedWorld(service, before);
+  const delivery = { case: "returnCode", value: {} } as const;
+  const request = { userId, otpEmailId, audience: "https://app.example.com", delivery };
+  const { challengeId, code = "" } = await service.test
+    .challengeClient(service.token)
+    .createOTPEmailChallenge(request);
+  return { userId, otpEmailId, challengeId, code };
+}
 
 async function worldOf(service: Service, { operationId }: Operation): Promise<Values> {
   const world = await makeWorld(service);
@@ -200,7 +223,7 @@ describe("/openapi.json", () => {
       expect(operation).toMatchObject({
         summary: expect.stringMatching(/./),
         description: expect.stringMatching(/./),
-        tags: ["UserService"],
+        tags: [expect.stringMatching(/^(User|Challenge)Service$/)],
       });
       for (const parameter of operation.parameters)
         expect(parameter).toMatchObject({ description: expect.stringMatching(/./) });

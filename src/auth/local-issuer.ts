@@ -1,10 +1,10 @@
-import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { calculateJwkThumbprint, importJWK, type JSONWebKeySet, SignJWT } from "jose";
-import * as v from "valibot";
+import { type JSONWebKeySet, SignJWT } from "jose";
 import type { Clock } from "../clock.ts";
 import { readOrMakePrivateFile } from "../private-file.ts";
 import { defaultRolesClaim, isSubject, type Permission } from "./principal.ts";
+import { makeKeyPair, readKeyPair, signingKeyOf } from "./signing-key.ts";
 
 /** What a token of the local issuer says. */
 export interface LocalToken {
@@ -37,14 +37,13 @@ const issuer = "urn:countersign:local";
  */
 export async function openLocalIssuer(dataDir: string): Promise<LocalIssuer> {
   const path = join(dataDir, "local-issuer.json");
-  const { d, ...publicJwk } = parseKeyPair(path, readOrMakePrivateFile(path, makeKeyPair));
-  const kid = await calculateJwkThumbprint(publicJwk);
-  const privateKey = await importJWK({ ...publicJwk, d }, "ES256").catch(() => {
-    throw damaged(path);
-  });
+  const key = readKeyPair(readOrMakePrivateFile(path, makeKeyPair));
+  if (!key)
+    throw new Error(`${path} is not the key pair of the local issuer: remove it to have a new one made`);
+  const { kid, publicJwk, privateKey } = await signingKeyOf(key);
   return {
     issuer,
-    jwks: { keys: [{ ...publicJwk, kid, alg: "ES256", use: "sig" }] },
+    jwks: { keys: [publicJwk] },
     rolesClaim: defaultRolesClaim,
     async issue({ subject, audience, org, permissions, ttlMs }, clock) {
       if (!isSubject(subject)) throw new RangeError("the subject of a token must be 1 to 200 characters");
@@ -69,28 +68,4 @@ function permissionClaims(permissions: readonly Permission[], org: string | unde
   if (permissions.length === 0) return {};
   if (org === undefined) return { scope: permissions.join(" ") };
   return { [defaultRolesClaim]: Object.fromEntries(permissions.map((name) => [name, { [org]: org }])) };
-}
-
-function makeKeyPair(): string {
-  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  return `${JSON.stringify(privateKey.export({ format: "jwk" }), null, 2)}\n`;
-}
-
-const keyPairSchema = v.object({
-  kty: v.literal("EC"),
-  crv: v.literal("P-256"),
-  x: v.string(),
-  y: v.string(),
-  d: v.string(),
-});
-
-function parseKeyPair(path: string, text: string): v.InferOutput<typeof keyPairSchema> {
-  // Neither error goes on as the cause: both quote the key.
-  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), keyPairSchema), text);
-  if (!parsed.success) throw damaged(path);
-  return parsed.output;
-}
-
-function damaged(path: string): Error {
-  return new Error(`${path} is not the key pair of the local issuer: remove it to have a new one made`);
 }

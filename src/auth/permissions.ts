@@ -47,6 +47,10 @@ export const rules: Readonly<Record<string, Rule | "public">> = {
   "UserService.ListEvents": { anyOf: ["user.read", "user.write"], target: "user", self: false },
   "UserService.WatchEvents": { anyOf: ["user.read", "user.write"], target: "organizations", self: false },
   "UserService.DeleteUser": { anyOf: ["user.write"], target: "user", self: false },
+  // Not user.write: who manages users does not sign them in.
+  "ChallengeService.CreateOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
+  "ChallengeService.VerifyOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
+  "ChallengeService.CancelOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
 };
 
 /**

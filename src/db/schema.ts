@@ -8,6 +8,7 @@ export interface DB {
   users: UsersTable;
   events: EventsTable;
   otp_emails: OTPEmailsTable;
+  challenges: ChallengesTable;
   outbox: OutboxTable;
   removed_otp_emails: RemovedOTPEmailsTable;
   hits: HitsTable;
@@ -84,6 +85,31 @@ export interface OTPEmailsTable {
   change_time: number;
 }
 
+/** `pending`: waits for its code. All others are ends. `failed`: too many wrong codes. `reported`: by who read the mail. */
+export type ChallengeState = "pending" | "passed" | "failed" | "replaced" | "cancelled" | "reported";
+
+/** Login-time checks of verified authenticators: at most one pending of each. */
+export interface ChallengesTable {
+  challenge_id: Fixed<string>;
+  otp_email_id: Fixed<string>;
+  state: ChallengeState;
+  /** Whom the proof will be for. */
+  audience: Fixed<string>;
+  /** What the proof repeats. */
+  nonce: Fixed<string | null>;
+  /** The id of the key that the code is derived from. */
+  code_key_id: Fixed<string>;
+  code_salt: Fixed<Uint8Array>;
+  /** Wrong or unfinished attempts at this code. */
+  attempts: number;
+  /** When the reader of the mail said that it was somebody else. */
+  report_time: number | null;
+  code_expire_time: Fixed<number>;
+  create_time: Fixed<number>;
+  /** Until when the row is kept: the mail can be reported until then. */
+  expire_time: Fixed<number>;
+}
+
 export type MailState = "queued" | "sent" | "failed" | "dropped";
 
 /** Mails to be handed over to SMTP. No row holds a code: it is derived at that moment. */
@@ -152,6 +178,7 @@ export interface IdempotencyKeysTable {
 export type EventRow = Selectable<EventsTable>;
 export type UserRow = Selectable<UsersTable>;
 export type OTPEmailRow = Selectable<OTPEmailsTable>;
+export type ChallengeRow = Selectable<ChallengesTable>;
 export type OutboxRow = Selectable<OutboxTable>;
 export type NewOutboxRow = Insertable<OutboxTable>;
 

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Reply } from "./reply.ts";
 
-const style = `
+/** How the plain pages look. */
+export const style = `
 :root { color-scheme: light dark; }
 body {
   margin: 0 auto; padding: 12vh 1.25rem 3rem; max-width: 34rem;

@@ -1,4 +1,4 @@
-import type { ExpressionBuilder } from "kysely";
+import { expressionBuilder } from "kysely";
 import { isId } from "../db/id.ts";
 import type { DB, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { failedPrecondition, invalidArgument } from "../errors.ts";
@@ -11,13 +11,13 @@ import { enrolmentCode, type LiveCode } from "./live-code.ts";
 import { mailWaitMs } from "./mail-limits.ts";
 import { enqueueNotices } from "./notices.ts";
 import { noCode } from "./pending-code.ts";
-import type { Policy } from "./policy.ts";
+import type { CodePolicy } from "./policy.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
 import { attemptsExhausted, codeSpent, otpEmailNotFound } from "./refusals.ts";
 
 export interface VerifyOTPEmail extends Cause {
   readonly otpEmailId: string;
-  /** As `parseEnrolmentCode` returned it. */
+  /** As `parseCode` returned it. */
   readonly code: string;
 }
 
@@ -26,8 +26,7 @@ export interface VerifyOTPEmail extends Cause {
  *
  * @throws INVALID_ARGUMENT if it cannot be a code.
  */
-export function parseEnrolmentCode(policy: Policy, typed: string): string {
-  const { format } = policy.enrolment;
+export function parseCode({ format }: CodePolicy, typed: string): string {
   const code = normalizeCode(typed, format);
   if (code !== undefined) return code;
   throw invalidArgument(
@@ -132,9 +131,12 @@ async function useCode(
   return details;
 }
 
-function isActive(userId: string) {
-  return ({ exists, selectFrom }: ExpressionBuilder<DB, "otp_emails">) =>
-    exists(selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"));
+/** Whether the user is there and active, within a statement about something of it. */
+export function isActive(userId: string) {
+  const { exists, selectFrom } = expressionBuilder<DB>();
+  return exists(
+    selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"),
+  );
 }
 
 /** The trail tells of each wrong code, and once that the last attempt at a code, or before a lock, was spent. */

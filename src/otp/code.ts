@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 
 /** What a code is for. A code of one purpose is never one of another: the purpose is part of what it is derived from. */
-export type CodePurpose = "enrolment";
+export type CodePurpose = "enrolment" | "login";
 
 /** Everything a code is bound to. The same binding under the same key always gives the same code. */
 export interface CodeBinding {

@@ -115,7 +115,10 @@ async function insertNew(
   let details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.added", data });
   if (input.verification.kind === "is_verified")
     details = await appendEvent(trx, context.clock, { ...input, type: "otp_email.verified", data });
-  else if (code) await enqueueIfMailed(trx, context, row, { ...input, code, delivery: input.verification });
+  else if (code) {
+    const { verification: delivery } = input;
+    await enqueueIfMailed(trx, context, row, { ...input, purpose: "enrolment", code, delivery });
+  }
   return { row, code, details, isNoticed };
 }
 

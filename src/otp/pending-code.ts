@@ -3,7 +3,7 @@ import type { Transaction } from "kysely";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { enqueue } from "../mail/outbox.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
-import { saltBytes } from "./code.ts";
+import { type CodePurpose, saltBytes } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { type LiveCode, liveCode } from "./live-code.ts";
 import { takeMail } from "./mail-limits.ts";
@@ -36,7 +36,7 @@ export async function renewCode(
     type: "otp_email.code_requested",
     data: { otp_email_id: row.otp_email_id, verification: request.delivery.kind, fresh: !alive },
   });
-  await enqueueIfMailed(trx, context, row, { ...request, orgId: details.orgId, code });
+  await enqueueIfMailed(trx, context, row, { ...request, purpose: "enrolment", orgId: details.orgId, code });
   return { code, details };
 }
 
@@ -65,6 +65,13 @@ export function codeColumns(context: OTPContext, code: LiveCode | undefined) {
 
 export const noCode = { code_key_id: null, code_salt: null, code_expire_time: null };
 
+export interface MailedCode extends Cause {
+  readonly purpose: CodePurpose;
+  readonly orgId: string;
+  readonly code: Pick<LiveCode, "salt" | "expireTime">;
+  readonly delivery: CodeDelivery;
+}
+
 /**
  * Queues the mail of a code in the transaction that asks for it, to be followed by `mailQueued` after the commit. Every
  * mail of a code comes this way, the first and each further one.
@@ -75,7 +82,7 @@ export async function enqueueIfMailed(
   trx: Transaction<DB>,
   context: OTPContext,
   row: Pick<OTPEmailRow, "user_id" | "otp_email_id" | "address_canonical">,
-  { code, delivery, orgId, clientAddress }: Cause & { orgId: string; code: LiveCode; delivery: CodeDelivery },
+  { purpose, code, delivery, orgId, clientAddress }: MailedCode,
 ): Promise<void> {
   if (delivery.kind !== "send_code") return;
   await takeMail(trx, context, {
@@ -85,7 +92,7 @@ export async function enqueueIfMailed(
     clientAddress,
   });
   await enqueue(trx, context.clock.now(), {
-    purpose: "enrolment",
+    purpose,
     userId: row.user_id,
     otpEmailId: row.otp_email_id,
     codeSalt: code.salt,

@@ -5,6 +5,16 @@ export function otpEmailNotFound() {
   return notFound("OTP_EMAIL_NOT_FOUND", "the user has no such authenticator: check the otp_email_id");
 }
 
+/** NOT_FOUND: also for a challenge of another authenticator. */
+export function challengeNotFound() {
+  return notFound("CHALLENGE_NOT_FOUND", "the authenticator has no such challenge: check the challenge_id");
+}
+
+/** FAILED_PRECONDITION: it waits no more, and its code is dead. */
+export function challengeEnded() {
+  return failedPrecondition("CHALLENGE_ENDED", "the challenge is over: begin a new one");
+}
+
 /** RESOURCE_EXHAUSTED until the lock of the authenticator ends. */
 export function attemptsExhausted(lockedForMs: number) {
   return resourceExhausted(

@@ -1,12 +1,18 @@
-/** The variables of a link in a mail. */
-const urlTemplateVariables = ["UserID", "Code", "OrgID", "OTPEmailID"] as const;
+/** The variables of a link in a mail that verifies an address. */
+export const urlTemplateVariables = ["UserID", "Code", "OrgID", "OTPEmailID"] as const;
 
-export type UrlTemplateVariable = (typeof urlTemplateVariables)[number];
+/** The variables of a link in the mail of a login challenge. */
+export const loginUrlTemplateVariables = [
+  ...urlTemplateVariables,
+  "ChallengeID",
+  "DisplayName",
+  "PreferredLanguage",
+] as const;
 
-export type UrlTemplateValues = Readonly<Record<UrlTemplateVariable, string>>;
+export type UrlTemplateVariable = (typeof loginUrlTemplateVariables)[number];
 
-/** A checked template of a link. */
-export interface UrlTemplate {
+/** A checked template of a link, which has no other variables than `V`. */
+export interface UrlTemplate<V extends UrlTemplateVariable = UrlTemplateVariable> {
   /** As it was given. */
   readonly source: string;
   /** Host and port as a URL has them: lower-case, without a default port. */
@@ -14,11 +20,11 @@ export interface UrlTemplate {
   /** Whether the host is this machine: localhost, 127.0.0.0/8 or [::1]. */
   readonly loopback: boolean;
   /** The link, with every value percent-encoded. A lone surrogate becomes U+FFFD, as it does in a URL. */
-  render(values: UrlTemplateValues): string;
+  render(values: Readonly<Record<V, string>>): string;
 }
 
-export type ParsedUrlTemplate =
-  | { readonly ok: true; readonly template: UrlTemplate }
+export type ParsedUrlTemplate<V extends UrlTemplateVariable> =
+  | { readonly ok: true; readonly template: UrlTemplate<V> }
   | { readonly ok: false; readonly problem: string };
 
 /**
@@ -32,10 +38,10 @@ export type ParsedUrlTemplate =
  *
  * @param variables the names that this template may have.
  */
-export function parseUrlTemplate(
+export function parseUrlTemplate<V extends UrlTemplateVariable>(
   source: string,
-  variables: readonly UrlTemplateVariable[] = urlTemplateVariables,
-): ParsedUrlTemplate {
+  variables: readonly V[],
+): ParsedUrlTemplate<V> {
   if (source.length > charactersMax) {
     return { ok: false, problem: `url_template is too long: give 1 to ${charactersMax} characters` };
   }
@@ -43,26 +49,26 @@ export function parseUrlTemplate(
   if (typeof scanned === "string") return { ok: false, problem: scanned };
   const wrong = urlProblem(source, scanned);
   if (wrong !== undefined) return { ok: false, problem: wrong };
-  const render = (values: UrlTemplateValues) =>
+  const render = (values: Readonly<Record<V, string>>) =>
     scanned.map((part) => (typeof part === "string" ? part : percentEncode(values[part.variable]))).join("");
   const { host, hostname } = urlOf(scanned);
   return { ok: true, template: { source, host, loopback: isLoopback(hostname), render } };
 }
 
 /** Whether the link leads to one of these hosts (`host` or `host:port`, lower-case). */
-export function hostAllowed(template: UrlTemplate, allowedHosts: readonly string[]): boolean {
+export function hostAllowed(template: Pick<UrlTemplate, "host">, allowedHosts: readonly string[]): boolean {
   return allowedHosts.includes(template.host);
 }
 
 /** The limit of the contract. What is accepted is ASCII: a character is a UTF-16 unit. */
 const charactersMax = 200;
 
-type Part = string | { readonly variable: UrlTemplateVariable };
+type Part<V = UrlTemplateVariable> = string | { readonly variable: V };
 
 /** Splits a template into text and variables, or says what is wrong and where. */
-function scan(source: string, variables: readonly UrlTemplateVariable[]): Part[] | string {
+function scan<V extends UrlTemplateVariable>(source: string, variables: readonly V[]): Part<V>[] | string {
   const names = variables.map((name) => `{{.${name}}}`).join(", ");
-  const parts: Part[] = [];
+  const parts: Part<V>[] = [];
   let position = 0;
   while (position < source.length) {
     const open = source.indexOf("{{", position);

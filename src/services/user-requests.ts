@@ -15,16 +15,12 @@ import type {
   WatchEventsRequest,
 } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { invalidArgument } from "../errors.ts";
-import { parseEnrolmentCode } from "../otp/attempt.ts";
+import { parseCode } from "../otp/attempt.ts";
 import type { Policy } from "../otp/policy.ts";
-import { parseUrlTemplate, type UrlTemplate } from "../otp/url-template.ts";
+import { urlTemplateVariables } from "../otp/url-template.ts";
 import { type EmailAddress, parseEmailAddress } from "../user/email-address.ts";
+import { parseOTPEmailName, parseSendCode, type RequestedDelivery } from "./delivery.ts";
 import { requireLanguage, requireName, requirePageSize, requireText } from "./validate.ts";
-
-/** How the caller wants the code to come to the user. `field` is where that was asked for. */
-export type RequestedDelivery =
-  | { readonly kind: "send_code"; readonly urlTemplate: UrlTemplate | undefined; readonly field: string }
-  | { readonly kind: "return_code"; readonly field: string };
 
 /** How the caller wants the address to be verified. */
 export type RequestedVerification =
@@ -48,7 +44,7 @@ export function createUserParsers(policy: Policy) {
     },
 
     verifyOTPEmail(message: VerifyOTPEmailRequest) {
-      const code = parseEnrolmentCode(policy, requireText(message.code, "code"));
+      const code = parseCode(policy.enrolment, requireText(message.code, "code"));
       return { ...parseOTPEmailName(message), code };
     },
 
@@ -122,6 +118,10 @@ export function createUserParsers(policy: Policy) {
   };
 }
 
+function sendCode(asked: SendEmailVerificationCode | undefined, field: string) {
+  return parseSendCode(asked, field, urlTemplateVariables);
+}
+
 function parseAddress(address: string, field: string): EmailAddress {
   const parsed = parseEmailAddress(address);
   if (!parsed.ok) throw invalidArgument("EMAIL_INVALID", field, parsed.problem);
@@ -149,28 +149,6 @@ function parseVerification({ verification }: SetEmail): RequestedVerification {
 function parseDelivery({ verification }: ResendOTPEmailCodeRequest): RequestedDelivery {
   if (verification.case === "returnCode") return { kind: "return_code", field: "return_code" };
   return sendCode(verification.value, "send_code");
-}
-
-function sendCode(asked: SendEmailVerificationCode | undefined, field: string): RequestedDelivery {
-  return {
-    kind: "send_code",
-    urlTemplate: parseTemplate(asked?.urlTemplate, `${field}.url_template`),
-    field,
-  };
-}
-
-function parseTemplate(template: string | undefined, field: string): UrlTemplate | undefined {
-  if (template === undefined) return undefined;
-  const parsed = parseUrlTemplate(requireText(template, field));
-  if (!parsed.ok) throw invalidArgument("URL_TEMPLATE_INVALID", field, parsed.problem);
-  return parsed.template;
-}
-
-function parseOTPEmailName({ userId, otpEmailId }: { userId: string; otpEmailId: string }) {
-  return {
-    userId: requireText(userId, "user_id"),
-    otpEmailId: requireText(otpEmailId, "otp_email_id"),
-  };
 }
 
 function parseUserChange(message: { userId: string; reason?: string }) {

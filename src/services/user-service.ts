@@ -6,16 +6,13 @@ import {
   type UserService,
 } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { organizationsOf } from "../auth/principal.ts";
-import { permissionDenied } from "../errors.ts";
 import { verifyOTPEmail } from "../otp/attempt.ts";
 import type { OTPContext } from "../otp/context.ts";
 import { addOTPEmail } from "../otp/otp-email.ts";
-import type { CodeDelivery } from "../otp/pending-code.ts";
 import { getOTPEmail, listOTPEmails, otpEmailsOf } from "../otp/read-otp-email.ts";
 import { removeOTPEmail } from "../otp/remove-otp-email.ts";
 import { resendCode } from "../otp/resend-code.ts";
 import { unlockOTPEmail } from "../otp/unlock-otp-email.ts";
-import { hostAllowed } from "../otp/url-template.ts";
 import { deleteUser } from "../user/delete-user.ts";
 import type { EventFeed } from "../user/event-feed.ts";
 import { listEvents } from "../user/list-events.ts";
@@ -23,10 +20,11 @@ import { listUsers } from "../user/list-users.ts";
 import { createUser, requireActive } from "../user/user.ts";
 import { changeState, type Transition } from "../user/user-state.ts";
 import { accessKey, causeOf, inputOf, mayReadAddresses, principalOf, requireUser } from "./call.ts";
+import { refuseToProveItself, toDelivery } from "./delivery.ts";
 import { idempotencyKeyOf } from "./idempotency-key.ts";
 import { toDetails, toEvent, toOTPEmail, toUser } from "./messages.ts";
 import { createPageTokens, pageOf } from "./page-token.ts";
-import type { RequestedDelivery, RequestedVerification, UserParsers } from "./user-requests.ts";
+import type { UserParsers } from "./user-requests.ts";
 
 export interface UserServiceOptions {
   readonly otp: OTPContext;
@@ -46,7 +44,7 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
   return {
     async addOTPEmail(request, context) {
       const { address, verification } = inputOf(context, parsers.addOTPEmail);
-      refuseToProveItself(verification, context, linkHosts);
+      refuseToProveItself(verification, context, { linkHosts, permission: "user.write" });
       const { user_id: userId, org_id: orgId } = requireUser(context);
       const how = verification.kind === "is_verified" ? verification : toDelivery(verification);
       const added = await addOTPEmail(otp, {
@@ -72,7 +70,7 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
 
     async resendOTPEmailCode(request, context) {
       const { otpEmailId, delivery } = inputOf(context, parsers.resendOTPEmailCode);
-      refuseToProveItself(delivery, context, linkHosts);
+      refuseToProveItself(delivery, context, { linkHosts, permission: "user.write" });
       const { user_id: userId } = requireUser(context);
       const input = {
         ...causeOf(context),
@@ -210,33 +208,4 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
       return { details: toDetails(await changeState(otp.store, otp.clock, transition, input)) };
     };
   }
-}
-
-/**
- * The user itself must not come by the code, or past it, without reading the mail: no code in the reply, no word of
- * its own for it, no link that hands the code to a host of its choice.
- */
-function refuseToProveItself(
-  asked: RequestedVerification,
-  context: HandlerContext,
-  linkHosts: readonly string[],
-): void {
-  if (context.values.get(accessKey) !== "self") return;
-  if (asked.kind !== "send_code") {
-    throw permissionDenied(
-      `${asked.field} needs the permission user.write: leave it out and the code is mailed`,
-    );
-  }
-  const { urlTemplate, field } = asked;
-  if (urlTemplate && !hostAllowed(urlTemplate, linkHosts)) {
-    throw permissionDenied(
-      `${field}.url_template names a host that only a caller with user.write may name: leave it out, or ask the ` +
-        "operator to allow the host",
-    );
-  }
-}
-
-function toDelivery(asked: RequestedDelivery): CodeDelivery {
-  if (asked.kind === "return_code") return asked;
-  return { kind: "send_code", urlTemplate: asked.urlTemplate?.source ?? null };
 }

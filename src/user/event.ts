@@ -20,7 +20,13 @@ export type EventType =
   | "otp_email.attempts_exhausted"
   | "otp_email.verified"
   | "otp_email.unlocked"
-  | "otp_email.removed";
+  | "otp_email.removed"
+  | "challenge.created"
+  | "challenge.failed"
+  | "challenge.attempts_exhausted"
+  | "challenge.passed"
+  | "challenge.cancelled"
+  | "challenge.reported";
 
 /** Who asked for a change, from where and why. */
 export interface Cause {

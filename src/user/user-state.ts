@@ -1,6 +1,7 @@
+import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
 import type { Store } from "../db/open.ts";
-import type { UserRow, UserState } from "../db/schema.ts";
+import type { DB, UserRow, UserState } from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details, type EventType } from "./event.ts";
 import { userNotFound } from "./refusals.ts";
@@ -46,8 +47,21 @@ export async function changeState(
       .returning("user_id")
       .executeTakeFirst();
     if (!changed) throw refusal(transition, await findUser(trx, user.user_id));
+    if (to !== "active") await cancelChallenges(trx, user.user_id);
     return appendEvent(trx, clock, { ...cause, userId: user.user_id, type });
   });
+}
+
+/** A user that is active again must not find a challenge of the time before. */
+async function cancelChallenges(trx: Transaction<DB>, userId: string): Promise<void> {
+  await trx
+    .updateTable("challenges")
+    .set({ state: "cancelled" })
+    .where("otp_email_id", "in", (eb) =>
+      eb.selectFrom("otp_emails").select("otp_email_id").where("user_id", "=", userId),
+    )
+    .where("state", "=", "pending")
+    .execute();
 }
 
 function refusal(transition: Transition, user: UserRow | undefined): Error {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { hostAllowed, parseUrlTemplate } from "../../src/otp/url-template.ts";
+import { hostAllowed, parseUrlTemplate, urlTemplateVariables } from "../../src/otp/url-template.ts";
 
 const values = { UserID: "u/1 ü", Code: "7QZ4M2KX", OrgID: "o&p='(x)*!", OTPEmailID: "163840776835432705" };
 
@@ -8,7 +8,7 @@ const values = { UserID: "u/1 ü", Code: "7QZ4M2KX", OrgID: "o&p='(x)*!", OTPEma
 const anyString = fc.array(fc.nat(0xffff), { maxLength: 40 }).map((units) => String.fromCharCode(...units));
 
 function parse(source: string) {
-  const parsed = parseUrlTemplate(source);
+  const parsed = parseUrlTemplate(source, urlTemplateVariables);
   if (!parsed.ok) throw new Error(parsed.problem);
   return parsed.template;
 }
@@ -71,11 +71,11 @@ describe("the length of a template", () => {
     [200, true],
     [201, false],
   ])("of %d characters is accepted: %s", (length, ok) => {
-    expect(parseUrlTemplate("https://example.com/".padEnd(length, "x")).ok).toBe(ok);
+    expect(parseUrlTemplate("https://example.com/".padEnd(length, "x"), urlTemplateVariables).ok).toBe(ok);
   });
 
   it("of none is refused", () => {
-    expect(parseUrlTemplate("").ok).toBe(false);
+    expect(parseUrlTemplate("", urlTemplateVariables).ok).toBe(false);
   });
 });
 
@@ -108,7 +108,7 @@ describe("T23 refuses, and says where", () => {
     ["a digit and a percent sign that take from a value", "https://x.io/%4{{.Code}}", /position 14/],
     ["what stands behind a wide character, in characters", "https://x.io/😀/{{.Nope}}", /position 16/],
   ])("%s", (_name, source, message) => {
-    const parsed = parseUrlTemplate(source);
+    const parsed = parseUrlTemplate(source, urlTemplateVariables);
     expect(parsed.ok ? "" : parsed.problem).toMatch(message);
   });
 
@@ -150,7 +150,7 @@ describe("T23 refuses, and says where", () => {
     ["leading space", " https://good.example/"],
     ["braces in the host", "https://good{x}.example/"],
   ])("%s", (_name, source) => {
-    expect(parseUrlTemplate(source).ok).toBe(false);
+    expect(parseUrlTemplate(source, urlTemplateVariables).ok).toBe(false);
   });
 });
 
@@ -192,7 +192,7 @@ describe("a rendered link", () => {
         near,
         anyString,
         (start, end, value) => {
-          const parsed = parseUrlTemplate(start + end);
+          const parsed = parseUrlTemplate(start + end, urlTemplateVariables);
           if (!parsed.ok) return;
           accepted++;
           const { host, render } = parsed.template;

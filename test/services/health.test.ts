@@ -50,7 +50,7 @@ describe.each(transports)("health over %s", (_name, transport) => {
     const client = createClient(Health, transport(origin));
     for (const service of ["", user]) expect((await client.check({ service })).status).toBe(Status.SERVING);
     const { statuses } = await client.list({});
-    expect(Object.keys(statuses)).toEqual(["", user]);
+    expect(Object.keys(statuses)).toEqual(["", user, "countersign.user.v3alpha.ChallengeService"]);
     await expect(client.check({ service: "other.Service" })).rejects.toMatchObject({ code: Code.NotFound });
     for await (const { status } of client.watch({ service: user })) {
       expect(status).toBe(Status.SERVING);

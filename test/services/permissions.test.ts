@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ChallengeService } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { Health } from "../../gen/health/v1/health_pb.ts";
@@ -17,7 +18,7 @@ function principal(subject: string, grants: Partial<Record<Permission, "all" | s
 
 describe("the rules", () => {
   it("name every method, and no method that is not there", () => {
-    const served = [UserService, Health, ServerReflection];
+    const served = [UserService, ChallengeService, Health, ServerReflection];
     const methods = served.flatMap(({ name, methods }) => methods.map((method) => `${name}.${method.name}`));
     expect(Object.keys(rules).sort()).toEqual(methods.sort());
   });

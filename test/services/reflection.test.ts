@@ -64,6 +64,7 @@ describe.each([
     const names = answer?.case === "listServicesResponse" ? answer.value.service.map(({ name }) => name) : [];
     expect(names).toEqual([
       service,
+      "countersign.user.v3alpha.ChallengeService",
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",

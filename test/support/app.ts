@@ -7,6 +7,7 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { expect, onTestFinished } from "vitest";
+import { ChallengeService } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { type App, createApp } from "../../src/app.ts";
 import type { Permission } from "../../src/auth/principal.ts";
@@ -17,6 +18,7 @@ import { temporaryFolder } from "./folder.ts";
 import { createRestTransport } from "./rest-transport.ts";
 
 export type UserClient = Client<typeof UserService>;
+export type ChallengeClient = Client<typeof ChallengeService>;
 
 /** The ways to spell a call. */
 export const protocols = ["Connect JSON", "Connect proto", "gRPC", "gRPC-Web", "REST"] as const;
@@ -42,6 +44,8 @@ export interface TestApp {
   token(subject: string, options?: { org?: string; permissions?: Permission[] }): Promise<string>;
   /** A client that sends the token; without one, none. */
   client(token: string | undefined, protocol?: Protocol): UserClient;
+  /** The same for logins. */
+  challengeClient(token: string | undefined, protocol?: Protocol): ChallengeClient;
   /** A client with `user.write` everywhere. */
   admin(protocol?: Protocol): Promise<UserClient>;
   /** Waits for as many mails to the address and returns them, newest first. */
@@ -77,6 +81,8 @@ export async function startTestApp(
     },
     client: (token, protocol = "Connect JSON") =>
       createClient(UserService, withToken(transport(app.origin, protocol), token)),
+    challengeClient: (token, protocol = "Connect JSON") =>
+      createClient(ChallengeService, withToken(transport(app.origin, protocol), token)),
     async admin(protocol) {
       return test.client(await test.token("admin", { permissions: ["user.write"] }), protocol);
     },

@@ -2,10 +2,12 @@ import type { Migration } from "kysely";
 import * as usersAndOTPEmails from "./0001-users-and-otp-emails.ts";
 import * as lifecycle from "./0002-lifecycle.ts";
 import * as limits from "./0003-limits.ts";
+import * as challenges from "./0004-challenges.ts";
 
 /** Every migration, by hand and in order. They only go forwards. */
 export const migrations: Record<string, Migration> = {
   "0001-users-and-otp-emails": usersAndOTPEmails,
   "0002-lifecycle": lifecycle,
   "0003-limits": limits,
+  "0004-challenges": challenges,
 };

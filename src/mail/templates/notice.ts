@@ -1,7 +1,7 @@
 import type { NoticeKind } from "../outbox.ts";
+import type { RenderedMail } from "./code-mail.ts";
 import { escapeHtml } from "./html.ts";
 import { oneLine } from "./one-line.ts";
-import type { RenderedMail } from "./verification.ts";
 
 export interface NoticeMail {
   readonly kind: NoticeKind;

@@ -1,0 +1,137 @@
+import { randomBytes } from "node:crypto";
+import type { Transaction } from "kysely";
+import { makeId } from "../db/id.ts";
+import type { DB, OTPEmailRow } from "../db/schema.ts";
+import { failedPrecondition } from "../errors.ts";
+import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { once, type Repeatable } from "../user/idempotency.ts";
+import { userNotFound } from "../user/refusals.ts";
+import { findUser, requireActive } from "../user/user.ts";
+import { saltBytes } from "./code.ts";
+import type { OTPContext } from "./context.ts";
+import { findChallenge, liveLoginCode, loginCode } from "./live-challenge.ts";
+import { type CodeDelivery, enqueueIfMailed } from "./pending-code.ts";
+import { dayMs } from "./policy.ts";
+import { findOTPEmail } from "./read-otp-email.ts";
+import { otpEmailNotFound, refuseLocked } from "./refusals.ts";
+
+export interface CreateChallenge extends Cause, Repeatable {
+  readonly userId: string;
+  readonly orgId: string;
+  readonly otpEmailId: string;
+  readonly delivery: CodeDelivery;
+  /** Whom the proof will be for. */
+  readonly audience: string;
+  readonly nonce: string | undefined;
+}
+
+export interface CreatedChallenge {
+  readonly challengeId: string;
+  /** When the code dies, in milliseconds since the epoch. */
+  readonly expireTime: number;
+  readonly details: Details;
+  /** Only for `return_code`. Undefined too if its code is no longer alive: the call was made before. */
+  readonly code: string | undefined;
+}
+
+/** For how long the reader of the mail can say that it was somebody else. */
+const reportableMs = dayMs;
+
+/**
+ * Challenges a verified authenticator. The challenge before it ends: of any number of simultaneous calls one is left with
+ * the live challenge.
+ *
+ * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, address not verified, another request with its key),
+ *   RESOURCE_EXHAUSTED (too many wrong codes, too many mails).
+ */
+export async function createChallenge(
+  context: OTPContext,
+  input: CreateChallenge,
+): Promise<CreatedChallenge> {
+  const { reply } = await context.store.write((trx) =>
+    once(trx, context.clock, input.idempotencyKey, async () => {
+      const user = requireActive(await findUser(trx, input.userId));
+      // The user was deleted since the call was let through, and its id was taken elsewhere.
+      if (user.org_id !== input.orgId) throw userNotFound();
+      const row = await requireVerified(trx, context, input);
+      return { reply: await startChallenge(trx, context, row, input), made: undefined };
+    }),
+  );
+  if (input.delivery.kind === "send_code") {
+    context.mailQueued();
+    return { ...reply, code: undefined };
+  }
+  return { ...reply, code: await codeOf(context, input, reply.challengeId) };
+}
+
+async function requireVerified(
+  trx: Transaction<DB>,
+  context: OTPContext,
+  { userId, otpEmailId }: CreateChallenge,
+): Promise<OTPEmailRow> {
+  const row = await findOTPEmail(trx, userId, otpEmailId);
+  if (!row) throw otpEmailNotFound();
+  if (row.verify_time === null) {
+    throw failedPrecondition(
+      "OTP_EMAIL_NOT_VERIFIED",
+      "the address is not verified: verify it with the code of its first mail before you challenge it",
+    );
+  }
+  refuseLocked(row, context.clock.now());
+  return row;
+}
+
+async function startChallenge(
+  trx: Transaction<DB>,
+  context: OTPContext,
+  row: OTPEmailRow,
+  input: CreateChallenge,
+): Promise<Omit<CreatedChallenge, "code">> {
+  const now = context.clock.now();
+  const challengeId = makeId(now);
+  const code = { salt: randomBytes(saltBytes), expireTime: now + context.policy.login.codeTtlMs };
+  await trx
+    .updateTable("challenges")
+    .set({ state: "replaced" })
+    .where("otp_email_id", "=", row.otp_email_id)
+    .where("state", "=", "pending")
+    .execute();
+  await trx
+    .insertInto("challenges")
+    .values({
+      challenge_id: challengeId,
+      otp_email_id: row.otp_email_id,
+      state: "pending",
+      audience: input.audience,
+      nonce: input.nonce ?? null,
+      code_key_id: context.keys.current.id,
+      code_salt: code.salt,
+      attempts: 0,
+      code_expire_time: code.expireTime,
+      create_time: now,
+      expire_time: now + reportableMs,
+    })
+    .execute();
+  const data = {
+    otp_email_id: row.otp_email_id,
+    challenge_id: challengeId,
+    delivery: input.delivery.kind,
+    audience: input.audience,
+  };
+  const details = await appendEvent(trx, context.clock, { ...input, type: "challenge.created", data });
+  await enqueueIfMailed(trx, context, row, { ...input, purpose: "login", code });
+  return { challengeId, expireTime: code.expireTime, details };
+}
+
+/** Derived from what is stored, also for the call that made it: sent again, the call gives the same while the code lives. */
+async function codeOf(
+  context: OTPContext,
+  { userId, orgId, otpEmailId }: CreateChallenge,
+  challengeId: string,
+): Promise<string | undefined> {
+  const { db } = context.store;
+  const row = await findOTPEmail(db, userId, otpEmailId);
+  const challenge = row && (await findChallenge(db, otpEmailId, challengeId));
+  const code = challenge && liveLoginCode(context, challenge);
+  return code && loginCode(context, { ...row, org_id: orgId }, challengeId, code);
+}

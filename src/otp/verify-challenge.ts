@@ -1,0 +1,194 @@
+import { isId } from "../db/id.ts";
+import type { ChallengeRow, OTPEmailRow, UserRow } from "../db/schema.ts";
+import { failedPrecondition, invalidArgument } from "../errors.ts";
+import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { findUser, requireActive } from "../user/user.ts";
+import { isActive } from "./attempt.ts";
+import { codesEqual } from "./code.ts";
+import type { OTPContext } from "./context.ts";
+import { noFailures, withFailure } from "./failures.ts";
+import { findChallenge, loginCode } from "./live-challenge.ts";
+import { mailWaitMs } from "./mail-limits.ts";
+import { findOTPEmail } from "./read-otp-email.ts";
+import {
+  attemptsExhausted,
+  challengeEnded,
+  challengeNotFound,
+  codeSpent,
+  otpEmailNotFound,
+} from "./refusals.ts";
+
+export interface VerifyChallenge extends Cause {
+  readonly otpEmailId: string;
+  readonly challengeId: string;
+  /** As `parseCode` returned it. */
+  readonly code: string;
+}
+
+/** What a proof is made of. */
+export interface PassedChallenge {
+  readonly details: Details;
+  readonly challengeId: string;
+  readonly audience: string;
+  readonly nonce: string | null;
+  /** Milliseconds since the epoch. */
+  readonly passTime: number;
+}
+
+interface Attempt {
+  readonly otpEmail: OTPEmailRow;
+  readonly challenge: ChallengeRow;
+}
+
+/**
+ * Checks the code of a challenge, in three steps of which only one of any number of simultaneous calls wins.
+ *
+ * @throws INVALID_ARGUMENT (wrong code), FAILED_PRECONDITION (used, expired, over, user not active), NOT_FOUND,
+ *   RESOURCE_EXHAUSTED (too many wrong codes).
+ */
+export async function verifyChallenge(
+  context: OTPContext,
+  user: UserRow,
+  input: VerifyChallenge,
+): Promise<PassedChallenge> {
+  requireActive(user);
+  if (!isId(input.otpEmailId)) throw otpEmailNotFound();
+  if (!isId(input.challengeId)) throw challengeNotFound();
+
+  const attempt = await countAttempt(context, user.user_id, input);
+  if (!attempt) throw await refusal(context, user.user_id, input);
+
+  const { otpEmail, challenge } = attempt;
+  const key = context.keys.get(challenge.code_key_id);
+  // The key was retired while the code lived: it cannot be checked any more, and counts as expired.
+  if (!key) throw codeExpired();
+  const code = { secret: key.secret, salt: challenge.code_salt };
+  const right = loginCode(context, { ...otpEmail, org_id: user.org_id }, input.challengeId, code);
+  if (!codesEqual(right, input.code)) {
+    await recordFailure(context, input, attempt);
+    throw invalidArgument("CODE_INVALID", "code", "this is not the code of the mail: check it and try again");
+  }
+  return pass(context, user.user_id, input, challenge);
+}
+
+/**
+ * Step 1. Counted first and committed alone, for the code and for its authenticator: no failure later in the call refunds
+ * an attempt. One that reaches a limit of the authenticator locks it in the same transaction.
+ */
+async function countAttempt(
+  context: OTPContext,
+  userId: string,
+  { otpEmailId, challengeId }: VerifyChallenge,
+): Promise<Attempt | undefined> {
+  const { policy } = context;
+  const now = context.clock.now();
+  return context.store.write(async (trx) => {
+    const challenge = await trx
+      .updateTable("challenges")
+      .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
+      .where("challenge_id", "=", challengeId)
+      .where("otp_email_id", "=", otpEmailId)
+      .where("state", "=", "pending")
+      .where("code_expire_time", ">", now)
+      .where("attempts", "<", policy.login.attemptsMax)
+      .where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom("otp_emails")
+            .select("otp_email_id")
+            .where("otp_email_id", "=", otpEmailId)
+            .where("user_id", "=", userId)
+            .where((eb) => eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]))
+            .where(isActive(userId)),
+        ),
+      )
+      .returningAll()
+      .executeTakeFirst();
+    const otpEmail = challenge && (await findOTPEmail(trx, userId, otpEmailId));
+    if (!otpEmail) return undefined;
+    const failed = withFailure(policy.attempts, now, otpEmail);
+    await trx.updateTable("otp_emails").set(failed).where("otp_email_id", "=", otpEmailId).execute();
+    return { challenge, otpEmail: { ...otpEmail, ...failed } };
+  });
+}
+
+/** Step 3. The challenge is passed if it still waits, and once. */
+async function pass(
+  context: OTPContext,
+  userId: string,
+  input: VerifyChallenge,
+  { audience, nonce }: ChallengeRow,
+): Promise<PassedChallenge> {
+  const { otpEmailId, challengeId } = input;
+  const now = context.clock.now();
+  const details = await context.store.write(async (trx) => {
+    const passed = await trx
+      .updateTable("challenges")
+      .set({ state: "passed" })
+      .where("challenge_id", "=", challengeId)
+      .where("state", "=", "pending")
+      .where(isActive(userId))
+      .returning("challenge_id")
+      .executeTakeFirst();
+    if (!passed) return undefined;
+    await trx
+      .updateTable("otp_emails")
+      .set({ last_use_time: now, ...noFailures })
+      .where("otp_email_id", "=", otpEmailId)
+      .execute();
+    const data = { otp_email_id: otpEmailId, challenge_id: challengeId, audience };
+    return appendEvent(trx, context.clock, { ...input, userId, type: "challenge.passed", data });
+  });
+  if (!details) throw await refusal(context, userId, input);
+  return { details, challengeId, audience, nonce, passTime: now };
+}
+
+/** The trail tells of each wrong code, and once that the last attempt was spent, with which the challenge is over. */
+async function recordFailure(
+  context: OTPContext,
+  input: VerifyChallenge,
+  { otpEmail, challenge }: Attempt,
+): Promise<void> {
+  const { attempts, challenge_id } = challenge;
+  const data = { otp_email_id: otpEmail.otp_email_id, challenge_id, attempts };
+  const event = { ...input, userId: otpEmail.user_id, data };
+  const isLocked = otpEmail.locked_until !== null && otpEmail.locked_until > context.clock.now();
+  await context.store.write(async (trx) => {
+    await appendEvent(trx, context.clock, { ...event, type: "challenge.failed" });
+    if (!isLocked && attempts < context.policy.login.attemptsMax) return;
+    const ended = await trx
+      .updateTable("challenges")
+      .set({ state: "failed" })
+      .where("challenge_id", "=", challenge_id)
+      .where("state", "=", "pending")
+      .returning("challenge_id")
+      .executeTakeFirst();
+    if (ended) await appendEvent(trx, context.clock, { ...event, type: "challenge.attempts_exhausted" });
+  });
+}
+
+/** Why no attempt was counted, or a right code was not accepted. */
+async function refusal(context: OTPContext, userId: string, input: VerifyChallenge): Promise<Error> {
+  const { otpEmailId, challengeId, clientAddress } = input;
+  const now = context.clock.now();
+  const { db } = context.store;
+  const { org_id: orgId } = requireActive(await findUser(db, userId));
+  const row = await findOTPEmail(db, userId, otpEmailId);
+  if (!row) return otpEmailNotFound();
+  const challenge = await findChallenge(db, otpEmailId, challengeId);
+  if (!challenge) return challengeNotFound();
+  const { state, attempts } = challenge;
+  if (state === "passed") return codeUsed();
+  if (state !== "pending" && state !== "failed") return challengeEnded();
+  if (row.locked_until !== null && row.locked_until > now) return attemptsExhausted(row.locked_until - now);
+  if (state === "pending" && attempts < context.policy.login.attemptsMax) return codeExpired();
+  const { address_canonical: canonicalAddress } = row;
+  return codeSpent(await mailWaitMs(db, context, { orgId, userId, canonicalAddress, clientAddress }));
+}
+
+function codeUsed() {
+  return failedPrecondition("CODE_USED", "the challenge is passed, and its code was used: begin a new one");
+}
+
+function codeExpired() {
+  return failedPrecondition("CODE_EXPIRED", "the code is no longer valid: begin a new challenge");
+}
