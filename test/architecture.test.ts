@@ -8,9 +8,10 @@ const src = fileURLToPath(new URL("../src", import.meta.url));
 /** What a folder may import from beside itself: folders, single files, and modules at the root of src. */
 const allowed: Record<string, readonly string[]> = {
   db: [],
-  http: ["errors"],
+  texts: [],
+  http: ["errors", "texts"],
   wire: [],
-  mail: ["db", "clock"],
+  mail: ["db", "clock", "texts"],
   user: ["db", "errors", "clock"],
   auth: ["errors", "clock", "private-file"],
   otp: ["user", "mail/outbox", "db", "errors", "clock", "private-file"],
