@@ -1,5 +1,6 @@
-import { type Kysely, Migrator } from "kysely";
+import { type Kysely, type MigrationResult, Migrator } from "kysely";
 import { migrations } from "./migrations/index.ts";
+import { patienceMs, patiently } from "./patience.ts";
 import type { DB } from "./schema.ts";
 
 /**
@@ -18,9 +19,14 @@ export async function migrate(db: Kysely<DB>): Promise<string[]> {
         "or restore a backup made before the upgrade",
     );
   }
+  const results = await patiently(() => toLatest(migrator), performance.now() + patienceMs);
+  return results.filter((r) => r.status === "Success").map((r) => r.migrationName);
+}
+
+async function toLatest(migrator: Migrator): Promise<MigrationResult[]> {
   const { error, results = [] } = await migrator.migrateToLatest();
   if (error) throw error;
-  return results.filter((r) => r.status === "Success").map((r) => r.migrationName);
+  return results;
 }
 
 /** Whether every migration of this program has run. */

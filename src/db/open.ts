@@ -2,13 +2,13 @@ import { type Dialect, Kysely, sql } from "kysely";
 import { isMigrated, migrate } from "./migrate.ts";
 import type { DB } from "./schema.ts";
 import { openSqlite } from "./sqlite.ts";
-import { createWriter, type Write } from "./write.ts";
+import { createGroupWriter, type Write } from "./write.ts";
 
 /** The storage. Reads go through `db`, writes through `write` and nothing else. */
 export interface Store extends AsyncDisposable {
   readonly db: Kysely<DB>;
   readonly write: Write;
-  /** Calls the listener after each commit of this process. Returns how to stop that. It must not throw. */
+  /** Calls the listener after each commit of this process, which may be of several writes. Returns how to stop that. It must not throw. */
   onCommit(listener: () => void): () => void;
   /** Runs the migrations that are missing and returns their names. */
   migrate(): Promise<string[]>;
@@ -24,15 +24,13 @@ export interface Store extends AsyncDisposable {
  */
 export function openStore(url: string): Store {
   const db = new Kysely<DB>({ dialect: dialectOf(url) });
-  const write = createWriter(db);
   const listeners = new Set<() => void>();
+  const writer = createGroupWriter(db, () => {
+    for (const listener of listeners) listener();
+  });
   return {
     db,
-    async write(work) {
-      const result = await write(work);
-      for (const listener of listeners) listener();
-      return result;
-    },
+    write: writer.write,
     onCommit(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -46,7 +44,10 @@ export function openStore(url: string): Store {
         return false;
       }
     },
-    [Symbol.asyncDispose]: () => db.destroy(),
+    async [Symbol.asyncDispose]() {
+      await writer[Symbol.asyncDispose]();
+      await db.destroy();
+    },
   };
 }
 

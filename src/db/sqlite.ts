@@ -11,6 +11,7 @@ import {
   type SqliteStatement,
 } from "kysely";
 import { LRUCache } from "lru-cache";
+import { engineTimeoutMs, patienceMs } from "./patience.ts";
 
 /** "CSGN": what `PRAGMA application_id` says in a file of ours. */
 const applicationId = 0x4353474e;
@@ -20,7 +21,8 @@ const oldestSafeVersion = "3.51.3";
 
 /**
  * Opens (or creates) a SQLite file for durable use: WAL, every commit synced (`synchronous=FULL`; better-sqlite3
- * is compiled so that WAL alone would mean NORMAL), foreign keys on, 5 s of patience with another writer.
+ * is compiled so that WAL alone would mean NORMAL), foreign keys on. Waiting for another
+ * process that writes is left to `patiently`, so that this one goes on meanwhile.
  *
  * @param path of the file. A new one is readable by its owner alone.
  * @throws if the file is damaged, emptied, not a database of this program, or cannot be opened. It is never
@@ -28,9 +30,10 @@ const oldestSafeVersion = "3.51.3";
  */
 export function openSqlite(path: string): Dialect {
   const isNew = createIfMissing(path);
-  const database = new Database(path, { timeout: 5_000 });
+  const database = new Database(path, { timeout: patienceMs });
   try {
     prepareFile(database, path, isNew);
+    database.pragma(`busy_timeout = ${engineTimeoutMs}`);
   } catch (error) {
     database.close();
     throw isDamage(error) ? damaged(path, error.message) : error;
@@ -114,7 +117,7 @@ function createDialect(database: Database.Database): Dialect {
   const dialect = new SqliteDialect({ database: cached });
   return {
     createAdapter: () => new TransactionalDdlAdapter(),
-    createDriver: () => new ImmediateDriver({ database: cached }),
+    createDriver: () => new ImmediateDriver(cached, () => database.inTransaction),
     createQueryCompiler: () => dialect.createQueryCompiler(),
     createIntrospector: (db) => dialect.createIntrospector(db),
   };
@@ -147,9 +150,21 @@ function exactRow(row: Record<string, unknown>): Record<string, unknown> {
 }
 
 class ImmediateDriver extends SqliteDriver {
+  readonly #isInTransaction: () => boolean;
+
+  constructor(database: SqliteDatabase, isInTransaction: () => boolean) {
+    super({ database });
+    this.#isInTransaction = isInTransaction;
+  }
+
   /** Takes the write lock at once: a read lock that is upgraded later fails without waiting when another process writes. */
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw("begin immediate"));
+  }
+
+  /** SQLite has done it by itself if the disk is full or failed. To ask for it then would hide that error behind another. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#isInTransaction()) await super.rollbackTransaction(connection);
   }
 }
 

@@ -1,0 +1,31 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import Database from "better-sqlite3";
+
+/** How long to wait for another process that writes, in milliseconds. */
+export const patienceMs = 5_000;
+
+/** For how long SQLite itself waits, during which nothing else of this process runs: less than most transactions take. */
+export const engineTimeoutMs = 50;
+
+const pauseMs = 5;
+
+/**
+ * Runs a transaction, again and again while another process holds the database. Between the runs this process goes on.
+ *
+ * @param end when to give up, on the clock of `performance.now()`. It is run once in any case.
+ */
+export async function patiently<T>(transaction: () => Promise<T>, end: number): Promise<T> {
+  for (;;) {
+    try {
+      return await transaction();
+    } catch (error) {
+      if (!isBusy(error) || performance.now() >= end) throw error;
+      await sleep(pauseMs);
+    }
+  }
+}
+
+/** Whether another process holds the database: nothing was begun. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY");
+}
