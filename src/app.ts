@@ -41,7 +41,7 @@ import { createUserService } from "./services/user-service.ts";
 import { startSweeper } from "./sweeper.ts";
 import { createEventFeed, type EventFeed } from "./user/event-feed.ts";
 import { findUser } from "./user/user.ts";
-import { bind, createWire, peerAddress, protocolOf } from "./wire/wire.ts";
+import { bind, callEnd, createWire, peerAddress, protocolOf } from "./wire/wire.ts";
 
 /** The running service. */
 export interface App extends AsyncDisposable {
@@ -270,6 +270,7 @@ function createUserWire(
       protocolOf,
       clientAddressOf: ({ contextValues, header }) =>
         clientAddressOf(contextValues.get(peerAddress), header.get("x-forwarded-for"), trustedProxies),
+      callerOf: ({ contextValues }) => contextValues.get(callEnd),
     }),
     onRefused: ({ method, ...refused }) =>
       logCall(log, { method: method && `${method.parent.name}.${method.name}`, ...refused }),

@@ -9,6 +9,7 @@ import { systemClock } from "../../src/clock.ts";
 import { createLog } from "../../src/log.ts";
 import { createInterceptors, type InterceptorOptions } from "../../src/services/interceptors.ts";
 import { requireText } from "../../src/services/validate.ts";
+import { callEnd } from "../../src/wire/wire.ts";
 import type { Text } from "../echo.ts";
 
 const audience = "bench";
@@ -39,6 +40,7 @@ export async function realInterceptors(
     },
     protocolOf,
     clientAddressOf: () => undefined,
+    callerOf: ({ contextValues }) => contextValues.get(callEnd),
   });
   return { interceptors, headers: { authorization: `Bearer ${token}` } };
 }

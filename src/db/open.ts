@@ -2,12 +2,13 @@ import { type Dialect, Kysely, sql } from "kysely";
 import { isMigrated, migrate } from "./migrate.ts";
 import type { DB } from "./schema.ts";
 import { openSqlite } from "./sqlite.ts";
-import { createGroupWriter, type Write } from "./write.ts";
+import { createGroupWriter, type Write, type WriteFor } from "./write.ts";
 
 /** The storage. Reads go through `db`, writes through `write` and nothing else. */
 export interface Store extends AsyncDisposable {
   readonly db: Kysely<DB>;
   readonly write: Write;
+  readonly writeFor: WriteFor;
   /** Calls the listener after each commit of this process, which may be of several writes. Returns how to stop that. It must not throw. */
   onCommit(listener: () => void): () => void;
   /** Runs the migrations that are missing and returns their names. */
@@ -30,7 +31,8 @@ export function openStore(url: string): Store {
   });
   return {
     db,
-    write: writer.write,
+    write: (work) => writer.writeFor(undefined, work),
+    writeFor: writer.writeFor,
     onCommit(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

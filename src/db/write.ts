@@ -7,16 +7,19 @@ import type { DB } from "./schema.ts";
  * The one way to write. `work` runs in a transaction, is database-only, and may be run again from the start, so it
  * has no effect but on `trx`. The promise resolves after the commit: what it resolves to may be told to a caller.
  *
- * @throws `WriteQueueFull` or `CallerGone`: then it was not begun.
+ * @throws `WriteQueueFull`, `CallerGone`: then it was not begun.
  */
-export type Write = <T>(work: Work<T>, caller?: Caller) => Promise<T>;
+export type Write = <T>(work: Work<T>) => Promise<T>;
+
+/** Writes for someone who may go away before. Undefined: for nobody in particular. */
+export type WriteFor = <T>(caller: Caller | undefined, work: Work<T>) => Promise<T>;
 
 export type Work<T> = (trx: Transaction<DB>) => Promise<T>;
 
 /** Whoever waits for a write. */
 export interface Caller {
-  /** Whether nobody waits any more: a write that has not begun by then is not begun at all. */
-  readonly isGone?: (() => boolean) | undefined;
+  /** Whether it waits no longer: a write that has not begun by then is not begun at all. */
+  readonly isStopped: boolean;
 }
 
 /** More writes wait than can be done in good time. The same call may succeed later. */
@@ -26,11 +29,12 @@ export class WriteQueueFull extends Error {
 
 /** The caller went away before its write was begun. */
 export class CallerGone extends Error {
-  override readonly name = "CallerGone";
+  // As that of a call that was aborted: nothing is wrong, and nobody has to hear of it.
+  override readonly name = "AbortError";
 }
 
 export interface GroupWriter extends AsyncDisposable {
-  readonly write: Write;
+  readonly writeFor: WriteFor;
 }
 
 /** About a second's work, with a slow disk. Whoever comes later than that is better told at once. */
@@ -93,7 +97,7 @@ export function createGroupWriter(db: Kysely<DB>, committed: () => void): GroupW
   }
 
   return {
-    write: <T>(work: Work<T>, caller?: Caller) =>
+    writeFor: <T>(caller: Caller | undefined, work: Work<T>) =>
       new Promise<T>((resolve, reject) => {
         if (waiting.length >= waitingMax) return reject(new WriteQueueFull("too many writes wait"));
         const end = performance.now() + patienceMs;
@@ -107,7 +111,7 @@ export function createGroupWriter(db: Kysely<DB>, committed: () => void): GroupW
 }
 
 function isWanted({ caller, reject }: Waiting): boolean {
-  if (!caller?.isGone?.()) return true;
+  if (!caller?.isStopped) return true;
   reject(new CallerGone("the caller went away before its write"));
   return false;
 }

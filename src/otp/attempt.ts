@@ -50,7 +50,7 @@ export async function verifyOTPEmail(
   requireActive(user);
   if (!isId(input.otpEmailId)) throw otpEmailNotFound();
 
-  const attempt = await countAttempt(context, user.user_id, input.otpEmailId);
+  const attempt = await countAttempt(context, user.user_id, input);
   if (!attempt) throw await refusal(context, user.user_id, input);
 
   const key = context.keys.get(attempt.code_key_id);
@@ -68,10 +68,10 @@ export async function verifyOTPEmail(
  * Step 1. Counted first and committed alone: no failure later in the call refunds an attempt. An attempt that reaches a
  * limit locks the authenticator in the same transaction, and only a right code unlocks it again.
  */
-async function countAttempt(context: OTPContext, userId: string, otpEmailId: string) {
+async function countAttempt(context: OTPContext, userId: string, { otpEmailId, caller }: VerifyOTPEmail) {
   const { policy } = context;
   const now = context.clock.now();
-  const counted = await context.store.write(async (trx) => {
+  const counted = await context.store.writeFor(caller, async (trx) => {
     // First the guarded statement: from here on the row is in nobody else's hands, whatever the engine.
     const row = await trx
       .updateTable("otp_emails")
@@ -103,7 +103,7 @@ async function useCode(
   salt: LiveCode["salt"],
 ): Promise<Details> {
   const now = context.clock.now();
-  const details = await context.store.write(async (trx) => {
+  const details = await context.store.writeFor(input.caller, async (trx) => {
     const used = await trx
       .updateTable("otp_emails")
       .set({

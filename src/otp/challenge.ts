@@ -48,7 +48,7 @@ export async function createChallenge(
   context: OTPContext,
   input: CreateChallenge,
 ): Promise<CreatedChallenge> {
-  const { reply } = await context.store.write((trx) =>
+  const { reply } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
       const user = requireActive(await findUser(trx, input.userId));
       // The user was deleted since the call was let through, and its id was taken elsewhere.

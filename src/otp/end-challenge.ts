@@ -20,7 +20,7 @@ export async function cancelChallenge(context: OTPContext, input: CancelChalleng
   const { userId, otpEmailId, challengeId } = input;
   if (!isId(otpEmailId)) throw otpEmailNotFound();
   if (!isId(challengeId)) throw challengeNotFound();
-  return context.store.write(async (trx) => {
+  return context.store.writeFor(input.caller, async (trx) => {
     if (!(await findOTPEmail(trx, userId, otpEmailId))) throw otpEmailNotFound();
     const cancelled = await trx
       .updateTable("challenges")

@@ -50,7 +50,7 @@ export interface AddedOTPEmail {
  *   ALREADY_EXISTS (address verified before), RESOURCE_EXHAUSTED (too many wrong codes, too many mails).
  */
 export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Promise<AddedOTPEmail> {
-  const { reply, made } = await context.store.write((trx) =>
+  const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
       const user = requireActive(await findUser(trx, input.userId));
       // The user was deleted since the call was let through, and its id was taken elsewhere.

@@ -19,7 +19,7 @@ export interface RemoveOTPEmail extends Cause {
 export async function removeOTPEmail(context: OTPContext, input: RemoveOTPEmail): Promise<Details> {
   const { userId, otpEmailId } = input;
   if (!isId(otpEmailId)) throw otpEmailNotFound();
-  const details = await context.store.write(async (trx) => {
+  const details = await context.store.writeFor(input.caller, async (trx) => {
     const removed = await trx
       .deleteFrom("otp_emails")
       .where("otp_email_id", "=", otpEmailId)

@@ -27,7 +27,7 @@ export async function resendCode(
   context: OTPContext,
   input: ResendCode,
 ): Promise<{ details: Details; code: string | undefined }> {
-  const { reply, made } = await context.store.write((trx) =>
+  const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
       requireActive(await findUser(trx, input.userId));
       const row = await requirePending(trx, input);

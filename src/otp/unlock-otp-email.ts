@@ -18,7 +18,7 @@ export interface UnlockOTPEmail extends Cause {
  */
 export async function unlockOTPEmail(context: OTPContext, input: UnlockOTPEmail): Promise<Details> {
   const { userId, otpEmailId } = input;
-  return context.store.write(async (trx) => {
+  return context.store.writeFor(input.caller, async (trx) => {
     if (!(await findOTPEmail(trx, userId, otpEmailId))) throw otpEmailNotFound();
     const unlocked = await trx
       .updateTable("otp_emails")

@@ -78,11 +78,11 @@ export async function verifyChallenge(
 async function countAttempt(
   context: OTPContext,
   userId: string,
-  { otpEmailId, challengeId }: VerifyChallenge,
+  { otpEmailId, challengeId, caller }: VerifyChallenge,
 ): Promise<Attempt | undefined> {
   const { policy } = context;
   const now = context.clock.now();
-  return context.store.write(async (trx) => {
+  return context.store.writeFor(caller, async (trx) => {
     const challenge = await trx
       .updateTable("challenges")
       .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
@@ -120,7 +120,7 @@ async function pass(
 ): Promise<PassedChallenge> {
   const { otpEmailId, challengeId } = input;
   const now = context.clock.now();
-  const details = await context.store.write(async (trx) => {
+  const details = await context.store.writeFor(input.caller, async (trx) => {
     const passed = await trx
       .updateTable("challenges")
       .set({ state: "passed" })

@@ -13,6 +13,12 @@ export const clientAddressKey = createContextKey<string | undefined>(undefined, 
   description: "client address",
 });
 
+/** Whether somebody still waits for the reply. Set by the interceptor `admit`. */
+export const callerKey = createContextKey<NonNullable<Cause["caller"]>>(
+  { isStopped: false },
+  { description: "caller" },
+);
+
 /** What the message asks for. Set by the interceptor `validate`, which calls the parser of the method. */
 export const inputKey = createContextKey<unknown>(undefined, { description: "input" });
 
@@ -44,7 +50,11 @@ export function principalOf(context: HandlerContext): Principal {
 
 /** Who asks for a change and from where, for the trail. */
 export function causeOf(context: HandlerContext): Cause {
-  return { actor: principalOf(context).subject, clientAddress: context.values.get(clientAddressKey) };
+  return {
+    actor: principalOf(context).subject,
+    clientAddress: context.values.get(clientAddressKey),
+    caller: context.values.get(callerKey),
+  };
 }
 
 /** Whether the caller may read the addresses of the user: by permission, or as the user itself. */

@@ -20,10 +20,12 @@ import type { Principal } from "../auth/principal.ts";
 import type { TokenVerifier } from "../auth/verifier.ts";
 import { internal, permissionDenied, reasonOf, unavailable } from "../errors.ts";
 import type { Log } from "../log.ts";
+import type { Cause } from "../user/event.ts";
 import { userNotFound } from "../user/refusals.ts";
 import type { User } from "../user/user.ts";
 import {
   accessKey,
+  callerKey,
   clientAddressKey,
   type Input,
   inputKey,
@@ -45,6 +47,8 @@ export interface InterceptorOptions {
   readonly protocolOf: (request: AnyRequest) => string;
   /** Where a call comes from, for the trail of events. */
   readonly clientAddressOf: (request: AnyRequest) => string | undefined;
+  /** Tells whether somebody still waits for the reply. */
+  readonly callerOf: (request: AnyRequest) => NonNullable<Cause["caller"]>;
 }
 
 type AnyRequest = UnaryRequest | StreamRequest;
@@ -134,7 +138,7 @@ async function* untilEnd<T>(
 
 /** Lets a call through that is authenticated (401), valid (400) and authorized (403, 404): checked in this order. */
 function admit(options: InterceptorOptions): Interceptor {
-  const { rules, parsers, verifier, findUser, clientAddressOf } = options;
+  const { rules, parsers, verifier, findUser, clientAddressOf, callerOf } = options;
   return (next) => async (request) => {
     const name = methodName(request);
     const rule = rules[name];
@@ -145,6 +149,7 @@ function admit(options: InterceptorOptions): Interceptor {
     const principal = await requirePrincipal(request, verifier);
     contextValues.set(principalKey, principal);
     contextValues.set(clientAddressKey, clientAddressOf(request));
+    contextValues.set(callerKey, callerOf(request));
 
     if (!request.stream) {
       const input = parser(request.message as never);
@@ -245,6 +250,8 @@ function toTellable(
   isStorageUnavailable: InterceptorOptions["isStorageUnavailable"],
 ): ConnectError {
   if (thrown instanceof ConnectError) return thrown;
+  // A write was not begun, as its caller had gone.
+  if (thrown instanceof Error && thrown.name === "AbortError") return ConnectError.from(thrown);
   if (isStorageUnavailable(thrown)) {
     log.error({ err: thrown }, "the database did not answer");
     return unavailable("STORAGE_UNAVAILABLE", "the service cannot reach its storage: try again", 1_000);

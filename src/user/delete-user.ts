@@ -18,7 +18,7 @@ export async function deleteUser(
   clock: Clock,
   { user, ...cause }: Cause & { readonly user: UserRow },
 ): Promise<Details> {
-  return store.write(async (trx) => {
+  return store.writeFor(cause.caller, async (trx) => {
     if (!(await isThere(trx, user))) throw userNotFound();
     const details = await appendEvent(trx, clock, { ...cause, userId: user.user_id, type: "user.deleted" });
     await forgetClientAddresses(trx, user);

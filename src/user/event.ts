@@ -1,6 +1,7 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
 import type { DB, EventRow } from "../db/schema.ts";
+import type { Caller } from "../db/write.ts";
 import { userNotFound } from "./refusals.ts";
 
 /** An event as it is stored. */
@@ -36,6 +37,8 @@ export interface Cause {
   readonly clientAddress?: string | undefined;
   /** In the words of the caller. */
   readonly reason?: string | undefined;
+  /** Who waits for the change, if anybody does. */
+  readonly caller?: Caller | undefined;
 }
 
 export interface NewEvent extends Cause {

@@ -37,7 +37,7 @@ export async function changeState(
   { user, ...cause }: Cause & { readonly user: UserRow },
 ): Promise<Details> {
   const { from, to, type }: TransitionRule = transitions[transition];
-  return store.write(async (trx) => {
+  return store.writeFor(cause.caller, async (trx) => {
     const changed = await trx
       .updateTable("users")
       .set({ state: to })

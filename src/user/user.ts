@@ -29,7 +29,7 @@ export async function createUser(
   clock: Clock,
   user: NewUser,
 ): Promise<{ userId: string; details: Details }> {
-  const { reply } = await store.write((trx) =>
+  const { reply } = await store.writeFor(user.caller, (trx) =>
     once(trx, clock, user.idempotencyKey, async () => ({
       reply: await insertUser(trx, clock, user),
       made: undefined,

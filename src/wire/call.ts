@@ -14,6 +14,14 @@ export const protocolName = createContextKey("", { description: "protocol of the
 /** The address at the other end of the socket. For interceptors. */
 export const peerAddress = createContextKey<string | undefined>(undefined, { description: "peer address" });
 
+/** Whether a call was ended before its time: by its deadline, its client, or the end of the service. */
+export interface CallEnd {
+  readonly isStopped: boolean;
+}
+
+/** To ask it costs nothing, unlike a signal. For interceptors. */
+export const callEnd = createContextKey<CallEnd>({ isStopped: false }, { description: "end of the call" });
+
 /** Timers count to this. A deadline beyond it, of 24 days, is none. */
 export const timeoutMsMax = 2 ** 31 - 1;
 
@@ -31,7 +39,7 @@ export interface CallEnds {
  *
  * An AbortSignal is made if somebody asks for it: one that is aborted after each call costs as much as all the rest.
  */
-export class Call {
+export class Call implements CallEnd {
   readonly requestHeader: Headers;
   readonly responseHeader: Headers = new LazyHeaders();
   readonly responseTrailer: Headers = new LazyHeaders();
@@ -65,7 +73,10 @@ export class Call {
     this.requestMethod = request.method ?? "POST";
     this.url = urlOf(request);
     const values: ContextValues = Object.create(noValues);
-    this.values = values.set(protocolName, protocol).set(peerAddress, peerAddressOf(request));
+    this.values = values
+      .set(protocolName, protocol)
+      .set(peerAddress, peerAddressOf(request))
+      .set(callEnd, this);
   }
 
   /** Starts to listen for its ends. @param timeoutMs undefined for no deadline; 0 or less for one that has passed */

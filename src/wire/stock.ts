@@ -15,7 +15,7 @@ import {
   compressionGzip,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
-import { peerAddress, protocolName, timeoutMsMax } from "./call.ts";
+import { type CallEnd, callEnd, peerAddress, protocolName, timeoutMsMax } from "./call.ts";
 import {
   abortWhenGone,
   headersOf,
@@ -155,6 +155,18 @@ function protocolOf(request: NodeRequest): string {
 
 const callKey = createContextKey({ isCalled: false }, { description: "whether interceptors saw the call" });
 
+class SignalEnd implements CallEnd {
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  get isStopped(): boolean {
+    return this.#signal.aborted;
+  }
+}
+
 /**
  * The first interceptor: every error that comes from within, or from the request, leaves it with ErrorInfo, and a call
  * ends when its time is up or its client is gone, whether or not its method notices.
@@ -163,6 +175,7 @@ function explainErrors(messageBytesMax: number): Interceptor {
   return (next) => async (request) => {
     request.contextValues.get(callKey).isCalled = true;
     const { signal } = request;
+    request.contextValues.set(callEnd, new SignalEnd(signal));
     try {
       if (!request.stream) return await untilAborted(next(request), signal);
       const input = explained(request.message, signal, (thrown) => explainInput(thrown, messageBytesMax));

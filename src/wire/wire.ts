@@ -12,7 +12,7 @@ import { serveStock } from "./stock.ts";
 import { type RefusedRequest, serveUnary } from "./unary.ts";
 import { withErrorInfo } from "./wire-error.ts";
 
-export { peerAddress } from "./call.ts";
+export { type CallEnd, callEnd, peerAddress } from "./call.ts";
 export type { NodeHandler } from "./node-http.ts";
 export { type BoundService, bind } from "./service.ts";
 export type { RefusedRequest } from "./unary.ts";

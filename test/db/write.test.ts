@@ -110,8 +110,15 @@ describe("a write", () => {
   it("is not begun once its caller has gone", async () => {
     const { store } = await openNew();
     let isGone = false;
-    const staying = store.write(insert("stays"), { isGone: () => false });
-    const going = store.write(insert("goes"), { isGone: () => isGone });
+    const staying = store.writeFor({ isStopped: false }, insert("stays"));
+    const going = store.writeFor(
+      {
+        get isStopped() {
+          return isGone;
+        },
+      },
+      insert("goes"),
+    );
     isGone = true;
     await expect(going).rejects.toBeInstanceOf(CallerGone);
     await staying;

@@ -331,7 +331,11 @@ describe("a challenge", () => {
     const started = await start();
     const all = await Promise.all(Array.from({ length: 50 }, () => challenge(started)));
     const outcomes: string[] = [];
-    for (const request of all) outcomes.push(await outcomeOf(started.login.verifyOTPEmailChallenge(request)));
+    for (const request of all) {
+      // One that had ended before its reply was made has no code any more.
+      const code = request.code || "000000";
+      outcomes.push(await outcomeOf(started.login.verifyOTPEmailChallenge({ ...request, code })));
+    }
     expect(outcomes.filter((outcome) => outcome === "OK")).toHaveLength(1);
     expect(outcomes.filter((outcome) => outcome === "CHALLENGE_ENDED")).toHaveLength(49);
   });

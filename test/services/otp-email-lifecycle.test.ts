@@ -336,7 +336,8 @@ describe("RemoveOTPEmail", () => {
     const test = await startWithUser();
     const client = await test.admin("gRPC");
     for (let round = 0; round < 20; round++) {
-      const { otpEmailId, code } = await addPending(client);
+      // Each its own address: an attempt that a removal overtakes is kept as a wrong one of its address.
+      const { otpEmailId, code } = await addPending(client, "u", `round-${round}@x.io`);
       const verify = outcomeOf(client.verifyOTPEmail({ userId: "u", otpEmailId, code }));
       const remove = outcomeOf(client.removeOTPEmail({ userId: "u", otpEmailId }));
       const [verified, removed] = await Promise.all(

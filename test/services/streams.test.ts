@@ -55,6 +55,7 @@ async function serve(implementation: EchoImpl, version: HttpVersion = "2") {
       },
       protocolOf,
       clientAddressOf: () => undefined,
+      callerOf: () => ({ isStopped: false }),
     }),
   });
   const port = await listenBare(handler, version);
