@@ -1,12 +1,30 @@
 import { defineConfig } from "vitest/config";
 
+/** What the tests of these folders say of the storage holds for both engines. */
+const onBothEngines = [
+  "test/db/engines.test.ts",
+  "test/services/**/*.test.ts",
+  "test/otp/hits.test.ts",
+  "test/user/event-feed.test.ts",
+];
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Two cores: more workers only take turns.
     maxWorkers: 2,
     reporters: ["default", "./test/support/summary-reporter.ts"],
+    projects: [
+      { extends: true, test: { name: "sqlite", include: ["test/**/*.test.ts"] } },
+      {
+        extends: true,
+        test: {
+          name: "postgres",
+          include: onBothEngines,
+          globalSetup: "./test/support/postgres-cluster.ts",
+        },
+      },
+    ],
   },
 });

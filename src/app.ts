@@ -13,8 +13,9 @@ import { createVerifier } from "./auth/verifier.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { composeMail } from "./compose-mail.ts";
 import type { Config } from "./config.ts";
+import { openDatabaseClock } from "./db/database-clock.ts";
 import { openStore, type Store } from "./db/open.ts";
-import { isStorageUnavailable } from "./db/write.ts";
+import { isStorageUnavailable } from "./db/storage-errors.ts";
 import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
 import { jwksPage } from "./http/jwks-page.ts";
@@ -73,13 +74,14 @@ const drainMs = 25_000;
  * @throws if the database is damaged, the port is taken, or a file of secrets can be read by others.
  */
 export async function createApp(config: Config, overrides: AppOverrides = {}): Promise<App> {
-  const clock = overrides.clock ?? systemClock;
   const log = overrides.log ?? createLog(config.logLevel);
   const cleanup = new CleanupStack();
   try {
     makePrivateFolder(config.dataDir);
-    const store = cleanup.add(openStore(config.databaseUrl));
+    const onError = (err: Error) => log.warn({ err }, "a connection to the database was lost");
+    const store = cleanup.add(openStore(config.databaseUrl, { onError }));
     await store.migrate();
+    const clock = overrides.clock ?? (await clockOf(store, log, cleanup));
     const localIssuer = config.trustLocalIssuer ? await openLocalIssuer(config.dataDir) : undefined;
     const [proofKey, ...otherProofKeys] = config.proofKeys ?? [openDevelopmentProofKey(config.dataDir)];
     const signingKeys = [
@@ -217,6 +219,19 @@ function reporterOf({ trustedProxies }: Config, otp: OTPContext): NotMePageOptio
     if (challengeId === undefined) return;
     await reportChallenge(otp, challengeId, clientAddressOf(peer, forwardedFor, proxies));
   };
+}
+
+/** Where machines share a database, its clock decides for all of them. */
+async function clockOf(store: Store, log: Log, cleanup: CleanupStack): Promise<Clock> {
+  if (store.engine === "sqlite") return systemClock;
+  const { now } = cleanup.add(
+    await openDatabaseClock({
+      store,
+      onSkew: (skewMs) => log.error({ skewMs }, "the clock of this machine is far from that of the database"),
+      onError: (err) => log.warn({ err }, "the database does not tell the time now"),
+    }),
+  );
+  return { ...systemClock, now };
 }
 
 /** Tokens come from the first issuer that is configured. */

@@ -298,7 +298,15 @@ const proofKeys = v.pipe(
 
 const dataEntries = {
   COUNTERSIGN_DATA_DIR: v.optional(text, "./data"),
-  COUNTERSIGN_DATABASE_URL: v.optional(v.pipe(text, v.regex(/^sqlite:./, "must be sqlite:PATH"))),
+  COUNTERSIGN_DATABASE_URL: v.optional(
+    v.pipe(
+      text,
+      v.regex(
+        /^sqlite:.|^postgres(ql)?:\/\/./,
+        "must be sqlite:PATH or postgres://user:password@host:port/database",
+      ),
+    ),
+  ),
   COUNTERSIGN_AUDIENCE: v.optional(text),
 };
 

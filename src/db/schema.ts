@@ -32,8 +32,8 @@ export interface UsersTable {
 /** What happened to users, in order. Never a code, a token or an email address. It outlives the users. */
 export interface EventsTable {
   /**
-   * Its place in the whole trail, given by the database. SQLite has one writer at a time, so that who has read up to a
-   * position has seen everything before it. (With many writers a lower position can be committed after a higher one.)
+   * Its place in the whole trail, given by the database. With one writer at a time, whoever has read up to a position has seen
+   * everything before it. With many, a lower position can be committed after a higher one (see the event feed).
    */
   position: GeneratedAlways<number>;
   org_id: Fixed<string>;

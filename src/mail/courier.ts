@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import { makeRandomId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
 import type { MailState, OutboxRow } from "../db/schema.ts";
-import { isStorageUnavailable } from "../db/write.ts";
+import { isStorageUnavailable } from "../db/storage-errors.ts";
 import { claim, nextDueTime, type Outcome, release, settle } from "./outbox.ts";
 import type { Mailer, OutgoingMail } from "./smtp.ts";
 

@@ -1,5 +1,6 @@
 import { expressionBuilder } from "kysely";
 import { isId } from "../db/id.ts";
+import { lockUser } from "../db/lock.ts";
 import type { DB, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { failedPrecondition, invalidArgument } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
@@ -104,6 +105,7 @@ async function useCode(
 ): Promise<Details> {
   const now = context.clock.now();
   const details = await context.store.writeFor(input.caller, async (trx) => {
+    await lockUser(trx, userId);
     const used = await trx
       .updateTable("otp_emails")
       .set({

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Transaction } from "kysely";
 import { makeId } from "../db/id.ts";
+import { lockUser } from "../db/lock.ts";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
@@ -50,6 +51,7 @@ export async function createChallenge(
 ): Promise<CreatedChallenge> {
   const { reply } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
+      await lockUser(trx, input.userId);
       const user = requireActive(await findUser(trx, input.userId));
       // The user was deleted since the call was let through, and its id was taken elsewhere.
       if (user.org_id !== input.orgId) throw userNotFound();

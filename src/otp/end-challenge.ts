@@ -1,4 +1,5 @@
 import { isId } from "../db/id.ts";
+import { lockUser } from "../db/lock.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
 import { findChallenge } from "./live-challenge.ts";
@@ -21,6 +22,7 @@ export async function cancelChallenge(context: OTPContext, input: CancelChalleng
   if (!isId(otpEmailId)) throw otpEmailNotFound();
   if (!isId(challengeId)) throw challengeNotFound();
   return context.store.writeFor(input.caller, async (trx) => {
+    await lockUser(trx, userId);
     if (!(await findOTPEmail(trx, userId, otpEmailId))) throw otpEmailNotFound();
     const cancelled = await trx
       .updateTable("challenges")

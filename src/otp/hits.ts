@@ -1,4 +1,5 @@
 import type { Kysely, Transaction } from "kysely";
+import { lockNames } from "../db/lock.ts";
 import type { DB } from "../db/schema.ts";
 
 /** What counts towards the same limits, such as the mails to one address. */
@@ -23,7 +24,7 @@ export interface HitLimit {
  * Counts one hit in each log, or none in any if a limit of one of them is reached. Windows slide: at no time are there
  * more hits behind it than the limit says.
  *
- * Exact where one transaction writes at a time, as on SQLite: the logs are read and written under its lock.
+ * Exact, whatever happens at once: the logs are read and written under a lock.
  *
  * (rate-limiter-flexible 11.4 counts in a transaction of its own, by its own clock, one key at a time and in windows that
  * do not slide: it could not be undone with the row of the outbox, and would let twice as many mails go in an hour.)
@@ -35,6 +36,10 @@ export async function takeHit(
   now: number,
   logs: readonly HitLog[],
 ): Promise<Wait | undefined> {
+  await lockNames(
+    trx,
+    logs.flatMap(({ digests }) => digests),
+  );
   const wait = await longestWait(trx, now, logs);
   if (wait) return wait;
   for (const log of logs) await insertHit(trx, now, log);

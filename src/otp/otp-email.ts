@@ -1,5 +1,6 @@
 import { sql, type Transaction } from "kysely";
 import { makeId } from "../db/id.ts";
+import { lockUser } from "../db/lock.ts";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { alreadyExists } from "../errors.ts";
 import type { EmailAddress } from "../user/email-address.ts";
@@ -52,6 +53,7 @@ export interface AddedOTPEmail {
 export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Promise<AddedOTPEmail> {
   const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
+      await lockUser(trx, input.userId);
       const user = requireActive(await findUser(trx, input.userId));
       // The user was deleted since the call was let through, and its id was taken elsewhere.
       if (user.org_id !== input.orgId) throw userNotFound();
@@ -138,8 +140,7 @@ type NewOTPEmail = Pick<
 >;
 
 /**
- * Counts and inserts in one statement. That is exact where one transaction writes at a time, as on SQLite; an engine with
- * many writers has to lock the row of the user before.
+ * Counts and inserts in one statement. That is exact under the lock of the user.
  *
  * In plain SQL: building it from its parts made the whole call dearer by about a fifth.
  */

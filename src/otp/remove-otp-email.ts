@@ -1,4 +1,5 @@
 import { isId } from "../db/id.ts";
+import { lockUser } from "../db/lock.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
 import { enqueueNotices } from "./notices.ts";
@@ -20,6 +21,7 @@ export async function removeOTPEmail(context: OTPContext, input: RemoveOTPEmail)
   const { userId, otpEmailId } = input;
   if (!isId(otpEmailId)) throw otpEmailNotFound();
   const details = await context.store.writeFor(input.caller, async (trx) => {
+    await lockUser(trx, userId);
     const removed = await trx
       .deleteFrom("otp_emails")
       .where("otp_email_id", "=", otpEmailId)

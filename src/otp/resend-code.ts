@@ -1,4 +1,5 @@
 import type { Kysely } from "kysely";
+import { lockUser } from "../db/lock.ts";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
 import type { Cause, Details } from "../user/event.ts";
@@ -29,6 +30,7 @@ export async function resendCode(
 ): Promise<{ details: Details; code: string | undefined }> {
   const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
+      await lockUser(trx, input.userId);
       requireActive(await findUser(trx, input.userId));
       const row = await requirePending(trx, input);
       const { code, details } = await renewCode(trx, context, row, input);

@@ -1,3 +1,4 @@
+import { lockUser } from "../db/lock.ts";
 import { failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
@@ -19,6 +20,7 @@ export interface UnlockOTPEmail extends Cause {
 export async function unlockOTPEmail(context: OTPContext, input: UnlockOTPEmail): Promise<Details> {
   const { userId, otpEmailId } = input;
   return context.store.writeFor(input.caller, async (trx) => {
+    await lockUser(trx, userId);
     if (!(await findOTPEmail(trx, userId, otpEmailId))) throw otpEmailNotFound();
     const unlocked = await trx
       .updateTable("otp_emails")

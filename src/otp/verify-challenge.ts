@@ -1,4 +1,5 @@
 import { isId } from "../db/id.ts";
+import { lockUser } from "../db/lock.ts";
 import type { ChallengeRow, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { failedPrecondition, invalidArgument } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
@@ -83,6 +84,7 @@ async function countAttempt(
   const { policy } = context;
   const now = context.clock.now();
   return context.store.writeFor(caller, async (trx) => {
+    await lockUser(trx, userId);
     const challenge = await trx
       .updateTable("challenges")
       .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
@@ -121,6 +123,7 @@ async function pass(
   const { otpEmailId, challengeId } = input;
   const now = context.clock.now();
   const details = await context.store.writeFor(input.caller, async (trx) => {
+    await lockUser(trx, userId);
     const passed = await trx
       .updateTable("challenges")
       .set({ state: "passed" })

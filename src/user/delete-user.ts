@@ -1,5 +1,6 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
+import { lockUser } from "../db/lock.ts";
 import type { Store } from "../db/open.ts";
 import type { DB, UserRow } from "../db/schema.ts";
 import { appendEvent, type Cause, type Details } from "./event.ts";
@@ -19,6 +20,7 @@ export async function deleteUser(
   { user, ...cause }: Cause & { readonly user: UserRow },
 ): Promise<Details> {
   return store.writeFor(cause.caller, async (trx) => {
+    await lockUser(trx, user.user_id);
     if (!(await isThere(trx, user))) throw userNotFound();
     const details = await appendEvent(trx, clock, { ...cause, userId: user.user_id, type: "user.deleted" });
     await forgetClientAddresses(trx, user);

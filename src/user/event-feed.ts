@@ -1,6 +1,9 @@
 import { setMaxListeners } from "node:events";
+import { type Kysely, sql } from "kysely";
 import type { Clock } from "../clock.ts";
+import { hasManyWriters } from "../db/lock.ts";
 import type { Store } from "../db/open.ts";
+import type { DB } from "../db/schema.ts";
 import { invalidArgument, resourceExhausted } from "../errors.ts";
 import type { Event } from "./event.ts";
 import type { Organizations } from "./list-users.ts";
@@ -50,8 +53,7 @@ const windowSize = 200;
 /**
  * A feed that reads the trail after each commit of this process, and now and then for those of others.
  *
- * It relies on positions being committed in their order (see `EventsTable.position`): nothing is ever added before a
- * position that was read.
+ * Nothing is ever added before a position that was read.
  */
 export function createEventFeed(store: Store, clock: Clock): EventFeed {
   const closing = new AbortController();
@@ -117,21 +119,31 @@ export function createEventFeed(store: Store, clock: Clock): EventFeed {
 }
 
 async function lastPosition({ db }: Store): Promise<number> {
-  const row = await db
-    .selectFrom("events")
-    .select((eb) => eb.fn.max("position").as("position"))
+  const row = await settledEvents(db)
+    .select("position")
+    .orderBy("position", "desc")
+    .limit(1)
     .executeTakeFirst();
   return row?.position ?? 0;
 }
 
 function readWindow({ db }: Store, after: number): Promise<Event[]> {
-  return db
-    .selectFrom("events")
+  return settledEvents(db)
     .selectAll()
     .where("position", ">", after)
     .orderBy("position")
     .limit(windowSize)
     .execute();
+}
+
+/**
+ * The events before which nothing is added any more. Where several transactions write at a time: those of transactions older
+ * than all that still run. A position is given only when its transaction has its number, so that none is overlooked
+ * (`appendEvent` changes the user first).
+ */
+function settledEvents(db: Kysely<DB>) {
+  const oldestRunning = sql<boolean>`xid < pg_snapshot_xmin(pg_current_snapshot())`;
+  return db.selectFrom("events").$if(hasManyWriters(db), (events) => events.where(oldestRunning));
 }
 
 function aheadOfTrail() {

@@ -1,5 +1,6 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
+import { lockNames } from "../db/lock.ts";
 import type { DB } from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
 
@@ -33,6 +34,8 @@ export async function once<R extends object, M>(
   work: () => Promise<{ reply: R; made: M }>,
 ): Promise<{ reply: R; made: M | undefined }> {
   if (!key) return work();
+  // While the first call is still at it, the others wait.
+  await lockNames(trx, key.digests);
   const now = clock.now();
   const kept = await trx
     .selectFrom("idempotency_keys")
@@ -52,8 +55,6 @@ export async function once<R extends object, M>(
     .where("digest", "=", digest)
     .where("expire_time", "<=", now)
     .execute();
-  // Where another call of the same key was faster, the primary key refuses this one: `write` runs it again, and it finds
-  // the reply. (SQLite has one writer at a time, and it does not come to that.)
   await trx
     .insertInto("idempotency_keys")
     .values({

@@ -5,7 +5,8 @@ import { sql, type Transaction } from "kysely";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openStore, type Store } from "../../src/db/open.ts";
 import type { DB } from "../../src/db/schema.ts";
-import { CallerGone, isStorageUnavailable, WriteQueueFull } from "../../src/db/write.ts";
+import { isStorageUnavailable } from "../../src/db/storage-errors.ts";
+import { CallerGone, WriteQueueFull } from "../../src/db/write.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 async function openNew(path = join(temporaryFolder(), "store.db")) {

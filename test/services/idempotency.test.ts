@@ -53,13 +53,13 @@ describe.each(protocols)("the same call with the same key over %s", (protocol) =
     const client = await test.admin(protocol);
     const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } }, key());
     const others = [
-      client.addOTPEmail({ userId: "u", email: { address: "minnie@mouse.com" } }, key()),
-      client.addOTPEmail({ userId: "u", email: { address, verification: returnCode } }, key()),
-      client.resendOTPEmailCode({ userId: "u", otpEmailId }, key()),
-      client.createUser({ organization }, key()),
+      () => client.addOTPEmail({ userId: "u", email: { address: "minnie@mouse.com" } }, key()),
+      () => client.addOTPEmail({ userId: "u", email: { address, verification: returnCode } }, key()),
+      () => client.resendOTPEmailCode({ userId: "u", otpEmailId }, key()),
+      () => client.createUser({ organization }, key()),
     ];
     for (const call of others) {
-      expect(await refusalOf(call)).toMatchObject({
+      expect(await refusalOf(call())).toMatchObject({
         code: "FailedPrecondition",
         reason: "IDEMPOTENCY_KEY_REUSED",
         domain: "countersign",

@@ -71,12 +71,12 @@ describe.each(protocols)("over %s", (protocol) => {
     expect(removed.details?.resourceOwner).toBe("o");
     expect((await client.listOTPEmails({ userId: "u" })).otpEmails).toEqual([]);
     for (const call of [
-      client.getOTPEmail(name),
-      client.removeOTPEmail(name),
-      client.unlockOTPEmail(name),
-      client.resendOTPEmailCode(name),
+      () => client.getOTPEmail(name),
+      () => client.removeOTPEmail(name),
+      () => client.unlockOTPEmail(name),
+      () => client.resendOTPEmailCode(name),
     ]) {
-      expect(await refusalOf(call)).toMatchObject({ code: "NotFound", reason: "OTP_EMAIL_NOT_FOUND" });
+      expect(await refusalOf(call())).toMatchObject({ code: "NotFound", reason: "OTP_EMAIL_NOT_FOUND" });
     }
     const events = await test.app.store.db.selectFrom("events").selectAll().orderBy("position").execute();
     expect(events.slice(-2)).toMatchObject([

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { WatchEventsResponse } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { protocols, startTestApp, type UserClient } from "../support/app.ts";
+import { eventsSettled } from "../support/database.ts";
 import { refusalOf } from "../support/errors.ts";
 import { addUser } from "../support/users.ts";
 
@@ -52,6 +53,7 @@ describe.each(streaming)("WatchEvents over %s", (protocol) => {
     const test = await startTestApp();
     const admin = await test.admin();
     await addUser(admin, "before");
+    await eventsSettled(test.app.store);
     const token = await test.token("s", { org: "o", permissions: ["user.read"] });
     const client = test.client(token, protocol);
     const first = watch(client);

@@ -14,6 +14,7 @@ import type { Permission } from "../../src/auth/principal.ts";
 import { readConfig } from "../../src/config.ts";
 import { createLog } from "../../src/log.ts";
 import { MovableClock } from "./clock.ts";
+import { databaseUrlOf } from "./database.ts";
 import { temporaryFolder } from "./folder.ts";
 import { createRestTransport } from "./rest-transport.ts";
 
@@ -63,6 +64,7 @@ export async function startTestApp(
   const environment = {
     COUNTERSIGN_LISTEN: "127.0.0.1:0",
     COUNTERSIGN_DATA_DIR: dataDir,
+    COUNTERSIGN_DATABASE_URL: await databaseUrlOf(dataDir),
     ...options.environment,
   };
   const app = await createApp(readConfig("dev", environment), { clock, log });
