@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 const onBothEngines = [
   "test/db/engines.test.ts",
   "test/services/**/*.test.ts",
+  "test/mail/{courier,outbox}.test.ts",
   "test/otp/hits.test.ts",
   "test/user/event-feed.test.ts",
 ];

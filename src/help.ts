@@ -20,7 +20,7 @@ Settings (environment):
   COUNTERSIGN_LISTEN             host:port (127.0.0.1:8080)
   COUNTERSIGN_PUBLIC_URL         the origin that links in mails begin with (serve: needed)
   COUNTERSIGN_DATA_DIR           folder of the database and of local keys (./data)
-  COUNTERSIGN_DATABASE_URL *     sqlite:PATH (sqlite:DATA_DIR/countersign.db)
+  COUNTERSIGN_DATABASE_URL *     sqlite:PATH or postgres://… (sqlite:DATA_DIR/countersign.db)
   COUNTERSIGN_KEYS *             id:base64 of at least 32 bytes, comma separated; the first derives codes, all
                                  verify them (serve: needed)
   COUNTERSIGN_PROOF_KEYS *       PEM text, or the path of a PEM file: private keys on P-256; the first signs proofs of

@@ -1,5 +1,6 @@
 import type { ExpressionBuilder, Kysely, Transaction } from "kysely";
 import { makeId, makeRandomId } from "../db/id.ts";
+import { hasManyWriters } from "../db/lock.ts";
 import type { Store } from "../db/open.ts";
 import type { DB, MailState, OTPEmailRow, OutboxRow } from "../db/schema.ts";
 
@@ -158,9 +159,7 @@ function dropExpired(trx: Transaction<DB>, now: number): Promise<OutboxRow[]> {
   return trx
     .updateTable("outbox")
     .set(settled("dropped", now, "expired"))
-    .where("mail_id", "in", (eb) =>
-      eb.selectFrom(dueWindow(trx, now).as("due")).select("mail_id").where("expire_time", "<=", now),
-    )
+    .where("mail_id", "in", due(trx, now, "<=", windowSize))
     .returningAll()
     .execute();
 }
@@ -173,28 +172,29 @@ function lease(trx: Transaction<DB>, now: number, wanted: Claim): Promise<Outbox
       lease_until: now + wanted.leaseMs,
       attempts: eb("attempts", "+", 1),
     }))
-    .where("mail_id", "in", (eb) =>
-      eb
-        .selectFrom(dueWindow(trx, now).as("due"))
-        .select("mail_id")
-        .where("expire_time", ">", now)
-        .orderBy("next_attempt_time")
-        .orderBy("mail_id")
-        .limit(wanted.most),
-    )
+    .where("mail_id", "in", due(trx, now, ">", wanted.most))
     .returningAll()
     .execute();
 }
 
-function dueWindow(db: Kysely<DB>, now: number) {
-  return db
+/** The ids of mails that are due, and that expire before or after now. Those that have waited longest come first. */
+function due(trx: Transaction<DB>, now: number, expiry: "<=" | ">", most: number) {
+  const rows = trx
     .selectFrom("outbox")
-    .select(["mail_id", "next_attempt_time", "expire_time"])
     .where((eb) => isWaiting(eb, now))
     .where("next_attempt_time", "<=", now)
     .orderBy("next_attempt_time")
+    .orderBy("mail_id");
+  // Two that claim at a time get different rows, and neither waits for the other.
+  if (hasManyWriters(trx))
+    return rows.select("mail_id").where("expire_time", expiry, now).limit(most).forUpdate().skipLocked();
+  return trx
+    .selectFrom(rows.select(["mail_id", "next_attempt_time", "expire_time"]).limit(windowSize).as("due"))
+    .select("mail_id")
+    .where("expire_time", expiry, now)
+    .orderBy("next_attempt_time")
     .orderBy("mail_id")
-    .limit(windowSize);
+    .limit(most);
 }
 
 /** Queued, and in nobody's hands. */

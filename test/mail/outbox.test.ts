@@ -201,7 +201,9 @@ describe("claim", () => {
       claimed.push((await claim(store, now, { leaseMs: 1000, most: 5, leaseId: "l", onExpired })).length);
     }
     expect(dropped).toEqual([500, 500, 200]);
-    expect(claimed).toEqual([0, 1, 0]);
+    // The live one is found at the latest when the dead ones are out of its way.
+    expect(claimed.toSorted()).toEqual([0, 0, 1]);
+    expect(claimed[2]).toBe(0);
   });
 
   it("F17 gives each of 200 rows to one of 50 claims at once", async () => {

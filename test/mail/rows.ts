@@ -1,16 +1,7 @@
-import { join } from "node:path";
-import { onTestFinished } from "vitest";
-import { openStore, type Store } from "../../src/db/open.ts";
+import type { Store } from "../../src/db/open.ts";
 import type { NewOutboxRow, OutboxRow } from "../../src/db/schema.ts";
-import { temporaryFolder } from "../support/folder.ts";
 
-/** A store of the test's own. */
-export async function openTestStore(): Promise<Store> {
-  const store = openStore(`sqlite:${join(temporaryFolder(), "store.db")}`);
-  onTestFinished(() => store[Symbol.asyncDispose]());
-  await store.migrate();
-  return store;
-}
+export { openTestStore } from "../support/database.ts";
 
 /** Adds the user `u` with the authenticators 1 to `count`, of the addresses `a1@x.io` and so on. */
 export async function addAuthenticators(store: Store, now: number, count: number): Promise<void> {
