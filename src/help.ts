@@ -7,6 +7,10 @@ Usage: countersign COMMAND [OPTIONS]
             to try it with. Prints a token and the commands to paste.
   serve     Start for production. Refuses missing or unsafe settings, and names all of them at once.
   migrate   Bring the database up to date and stop. (dev and serve do this when they start.)
+  backup FILE
+            Copy the SQLite database into a new file, while the service runs.
+  restore FILE
+            Put such a copy in the place of a database that is gone. The service must not run.
   doctor limits
             Print how likely one authenticator is to be guessed in a day under the settings, and why.
   token     Print an access token of the local issuer, and nothing else.

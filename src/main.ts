@@ -5,6 +5,7 @@ import { openLocalIssuer } from "./auth/local-issuer.ts";
 import type { Permission } from "./auth/principal.ts";
 import { systemClock } from "./clock.ts";
 import { ConfigError, parseDuration, readConfig, readDataConfig, readPolicy } from "./config.ts";
+import { backUp, restore } from "./db/backup.ts";
 import { openStore } from "./db/open.ts";
 import { startDev } from "./dev.ts";
 import { describeLimits } from "./doctor.ts";
@@ -32,6 +33,20 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
     await using store = openStore(databaseUrl);
     const ran = await store.migrate();
     console.log(ran.length === 0 ? "the database is up to date" : `ran ${ran.join(", ")}`);
+  },
+
+  async backup(args) {
+    const file = requireFile(parse(args, {}, true).positionals, "backup");
+    const bytes = await backUp(readDataConfig().databaseUrl, file);
+    console.log(`${file} holds the database as it was now (${bytes} bytes)`);
+  },
+
+  async restore(args) {
+    const file = requireFile(parse(args, {}, true).positionals, "restore");
+    const { dataDir, databaseUrl } = readDataConfig();
+    makePrivateFolder(dataDir);
+    await restore(file, databaseUrl);
+    console.log(`the database is as it was in ${file}. All codes and challenges of that time have ended`);
   },
 
   async doctor(args) {
@@ -71,6 +86,12 @@ function parse<const O extends NonNullable<Parameters<typeof parseArgs>[0]>["opt
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
+}
+
+function requireFile(positionals: readonly string[], command: string): string {
+  const [file, ...others] = positionals;
+  if (file && others.length === 0) return file;
+  throw new UsageError(`${command} must be told one file: ${command} FILE`);
 }
 
 function requireSubject(subject: string | undefined): string {

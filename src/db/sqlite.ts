@@ -79,7 +79,8 @@ function prepareFile(database: Database.Database, path: string, isNew: boolean):
   database.pragma("trusted_schema = OFF");
 }
 
-function refuseDamaged(database: Database.Database, path: string): void {
+/** @throws if the file is damaged, or the database of another program. */
+export function refuseDamaged(database: Database.Database, path: string): void {
   // Every page is read, indexes are not compared: seconds for a gigabyte, once, at start.
   const verdict = database.pragma("quick_check(1)", { simple: true }) as string;
   if (verdict !== "ok") throw damaged(path, verdict);
