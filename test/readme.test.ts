@@ -120,6 +120,11 @@ describe("the README", () => {
         await expect(shell(command)).rejects.toThrow(
           /COUNTERSIGN_PUBLIC_URL is missing[\s\S]*COUNTERSIGN_MAIL_FROM is missing/,
         );
+      } else if (command.includes("main.js backup ")) {
+        expect(await shell(command)).toMatch(/holds the database/);
+      } else if (command.includes("main.js restore ")) {
+        // The service runs here, and its database is there.
+        await expect(shell(command)).rejects.toThrow(/move it away first/);
       } else {
         expect(reply, `the reply to ${command}`).toBeDefined();
         const said = JSON.parse(await shell(command.replace(/^(ID|CODE)=.*$/gm, "")));
