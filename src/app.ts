@@ -15,6 +15,7 @@ import { composeMail } from "./compose-mail.ts";
 import type { Config } from "./config.ts";
 import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/write.ts";
+import { errorDomain } from "./errors.ts";
 import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
 import { jwksPage } from "./http/jwks-page.ts";
@@ -257,6 +258,7 @@ function createUserWire(
     ],
     aliases: publishedPaths,
     rpcOnRestPaths: true,
+    errorDomain,
     interceptors: createInterceptors({
       log,
       verifier,

@@ -2,7 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectError, createServiceImplSpec } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { codecsOf, contentTypeOf, grpcReply } from "./codecs.ts";
+import { codecsOf, contentTypeOf, grpcRefusal } from "./codecs.ts";
 import type { NodeRequest } from "./node-http.ts";
 import { admitsReply } from "./rest/accept.ts";
 import { bindPath } from "./rest/bind-path.ts";
@@ -26,7 +26,7 @@ export type Plan =
       readonly method?: DescMethod | undefined;
       readonly protocol: string;
       readonly error: ConnectError;
-      readonly reply: Reply;
+      readonly encode: (error: ConnectError) => Reply;
     };
 
 export interface RouterOptions {
@@ -108,9 +108,9 @@ function planRpc({ allow, unary, stock }: Endpoint, method: string, contentType:
 
 function planUnknown(contentType: string): Plan {
   const unimplemented = wireError(Code.Unimplemented, "UNIMPLEMENTED", "there is no such method");
-  const reply = grpcReply(contentType, unimplemented);
+  const encode = grpcRefusal(contentType);
   const protocol = contentType.startsWith("application/grpc-web") ? "grpc-web" : "grpc";
-  if (reply) return { kind: "refuse", protocol, error: unimplemented, reply };
+  if (encode) return { kind: "refuse", protocol, error: unimplemented, encode };
   const message = "there is nothing at this path: check it against the contract";
   return refuse(wireError(Code.NotFound, "ROUTE_NOT_FOUND", message));
 }
@@ -121,7 +121,7 @@ function isRpcBody(contentType: string): boolean {
 }
 
 function refuse(error: ConnectError, header?: Headers, method?: DescMethod): Plan {
-  return { kind: "refuse", method, protocol: "rest", error, reply: restError(error, header) };
+  return { kind: "refuse", method, protocol: "rest", error, encode: (error) => restError(error, header) };
 }
 
 function notAcceptable(route: RestRoute): Plan {

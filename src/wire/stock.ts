@@ -37,13 +37,13 @@ import { wireError, withErrorInfo } from "./wire-error.ts";
  */
 export function createStock(
   services: readonly BoundService[],
-  { interceptors, messageBytesMax, shutdownSignal }: LaneOptions,
+  { interceptors, messageBytesMax, errorDomain, shutdownSignal }: LaneOptions,
 ): ReadonlyMap<DescMethod, UniversalHandler> {
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: messageBytesMax,
     shutdownSignal,
-    interceptors: [explainErrors(messageBytesMax), ...interceptors],
+    interceptors: [explainErrors(messageBytesMax, errorDomain), ...interceptors],
   });
   for (const { service, implementation } of services) router.service(service, implementation);
   return new Map(router.handlers.map((handler) => [handler.method, handler]));
@@ -54,14 +54,14 @@ export async function serveStock(
   request: NodeRequest,
   response: NodeResponse,
   handler: UniversalHandler,
-  { messageBytesMax, onRefused }: LaneOptions,
+  { messageBytesMax, errorDomain, onRefused }: LaneOptions,
 ): Promise<void> {
   const start = performance.now();
   const protocol = protocolOf(request);
   const call = { isCalled: false };
   const refused = (error: ConnectError) => {
-    if (call.isCalled) return explainOutput(error);
-    const explained = explainInput(error, messageBytesMax);
+    if (call.isCalled) return explainOutput(error, errorDomain);
+    const explained = explainInput(error, messageBytesMax, errorDomain);
     onRefused?.({
       method: handler.method,
       protocol,
@@ -159,19 +159,24 @@ const callKey = createContextKey({ isCalled: false }, { description: "whether in
  * The first interceptor: every error that comes from within, or from the request, leaves it with ErrorInfo, and a call
  * ends when its time is up or its client is gone, whether or not its method notices.
  */
-function explainErrors(messageBytesMax: number): Interceptor {
+function explainErrors(messageBytesMax: number, errorDomain: string): Interceptor {
   return (next) => async (request) => {
     request.contextValues.get(callKey).isCalled = true;
     const { signal } = request;
     try {
       if (!request.stream) return await untilAborted(next(request), signal);
-      const input = explained(request.message, signal, (thrown) => explainInput(thrown, messageBytesMax));
+      const input = explained(request.message, signal, (thrown) =>
+        explainInput(thrown, messageBytesMax, errorDomain),
+      );
       const response = await untilAborted(next({ ...request, message: input }), signal);
       return response.stream
-        ? { ...response, message: explained(response.message, signal, withErrorInfo) }
+        ? {
+            ...response,
+            message: explained(response.message, signal, (thrown) => withErrorInfo(thrown, errorDomain)),
+          }
         : response;
     } catch (thrown) {
-      throw withErrorInfo(thrown);
+      throw withErrorInfo(thrown, errorDomain);
     }
   };
 }

@@ -57,6 +57,7 @@ async function serve(version: HttpVersion, { implementation = echo, ...options }
   const handler = createWire({
     services: [bindEcho(implementation)],
     messageBytesMax: 2_000,
+    errorDomain: "wire.example",
     aliases: { "/other.Service/Divide": EchoService.method.split! },
     ...options,
   });
@@ -106,6 +107,7 @@ describe.each(names)("%s", (name) => {
     expect(untold).toMatchObject({ code: "Internal", message: "internal error", reason: "INTERNAL" });
     const missing = await refusalOf(client(origin).join(texts("a")));
     expect(missing).toMatchObject({ code: "Unimplemented", reason: "UNIMPLEMENTED" });
+    for (const { domain } of [told, untold, missing]) expect(domain).toBe("wire.example");
   });
 
   it("gives an error of a reply that cannot be written its reason", async () => {
@@ -128,7 +130,11 @@ describe.each(names)("%s", (name) => {
   it("refuses a message in a stream that is too large", async () => {
     const { origin } = await serve(version);
     const refusal = await refusalOf(client(origin).join(texts("a", "x".repeat(3_000))));
-    expect(refusal).toMatchObject({ code: "ResourceExhausted", reason: "REQUEST_TOO_LARGE" });
+    expect(refusal).toMatchObject({
+      code: "ResourceExhausted",
+      reason: "REQUEST_TOO_LARGE",
+      domain: "wire.example",
+    });
     expect((await client(origin).join(texts("a"))).text).toBe("a");
   });
 
@@ -266,7 +272,7 @@ describe("streams", () => {
     const headers: Record<string, string> = contentType ? { "content-type": contentType } : {};
     const reply = await exchange(port, "1.1", { method, path: `${rpc}/Split`, headers });
     expect([reply.status, reply.headers["content-type"]]).toEqual([status, "application/json"]);
-    expect(JSON.parse(reply.body.toString()).details[0].domain).toBe("countersign");
+    expect(JSON.parse(reply.body.toString()).details[0].domain).toBe("wire.example");
   });
 
   it("both ways over HTTP/1.1 are refused with 505", async () => {
@@ -365,6 +371,8 @@ describe("Connect GET", () => {
     const error = JSON.parse(reply.body.toString());
     expect([reply.status, reply.headers["content-type"]]).toEqual([status, "application/json"]);
     expect(error.details).toHaveLength(1);
+    const [{ domain, value }] = error.details;
+    expect(domain ?? Buffer.from(value, "base64").toString()).toContain("wire.example");
     expect(reply.body.toString()).not.toContain("secret");
     expect(refused.map(({ method, protocol }) => [method?.name, protocol])).toEqual([["Read", "connect"]]);
   });

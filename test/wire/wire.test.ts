@@ -42,6 +42,7 @@ async function serve({
   const handler = createWire({
     interceptors,
     rpcOnRestPaths,
+    errorDomain: "wire.example",
     aliases: { "/other.Service/Add": UserService.method.addOTPEmail },
     services: [
       bind(UserService, {
@@ -170,7 +171,7 @@ describe("every protocol", () => {
       code: "Aborted",
       message: "no",
       reason: "ABORTED",
-      domain: "countersign",
+      domain: "wire.example",
     });
     expect(refusal.headers.get("x-meta")).toBe("data");
   });
@@ -445,7 +446,7 @@ describe("paths and methods", () => {
     else if (status >= 400) {
       expect(JSON.parse(body).details[0]).toMatchObject({
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-        domain: "countersign",
+        domain: "wire.example",
       });
     } else if (path.includes("%252F")) expect(JSON.parse(body).user.userId).toBe("a%2Fb");
   });
