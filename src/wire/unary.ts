@@ -16,6 +16,11 @@ export type ReplyContext = Pick<HandlerContext, "requestHeader" | "responseHeade
 /** How one protocol spells a call: bytes to message and back. It knows no sockets. */
 export interface Codec extends BodyRules {
   readonly protocol: string;
+  /**
+   * The header that names the compression of the message. Whatever it names but gzip is for connect-node to read.
+   * Undefined where connect-node does not speak the protocol: all of it is read here.
+   */
+  readonly codingHeader?: "content-encoding" | "grpc-encoding" | undefined;
   /** The deadline that the headers ask for, in milliseconds. @throws INVALID_ARGUMENT */
   timeoutMs(header: Headers): number | undefined;
   /** @throws ConnectError if the body is not a message. */

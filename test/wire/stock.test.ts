@@ -263,6 +263,35 @@ describe("streams", () => {
   });
 
   it.each([
+    ["a key twice", '{"text":"a","text":"b"}'],
+    ["half a character", '{"text":"\\ud800"}'],
+    ["bytes that are not UTF-8", Buffer.from([...Buffer.from('{"text":"'), 0xff, 0x22, 0x7d])],
+    ["depth", `{"x":${"[".repeat(500)}${"]".repeat(500)}}`],
+    ["a field that is none", '{"text":1}'],
+  ])("of JSON with %s are refused as in the lane, and so is a GET", async (_name, json) => {
+    const { port } = await serve("1.1");
+    const data = Buffer.from(json);
+    const split = await exchange(port, "1.1", {
+      path: `${rpc}/Split`,
+      headers: { "content-type": "application/connect+json" },
+      body: frameOf(data),
+    });
+    const read = await exchange(port, "1.1", {
+      method: "GET",
+      path: `${rpc}/Read?encoding=json&base64=1&message=${data.toString("base64url")}`,
+    });
+    const lane = await exchange(port, "1.1", {
+      path: `${rpc}/Read`,
+      headers: { "content-type": "application/json" },
+      body: data,
+    });
+    const refused = JSON.parse(lane.body.toString());
+    expect(refused.code).toBe("invalid_argument");
+    expect(JSON.parse(split.body.subarray(5).toString()).error).toMatchObject(refused);
+    expect(JSON.parse(read.body.toString())).toMatchObject(refused);
+  });
+
+  it.each([
     ["GET", "application/connect+json", 405],
     ["POST", "application/json", 415],
     ["POST", "text/plain", 415],
