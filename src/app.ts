@@ -16,6 +16,7 @@ import type { Config } from "./config.ts";
 import { openDatabaseClock } from "./db/database-clock.ts";
 import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/storage-errors.ts";
+import { errorDomain } from "./errors.ts";
 import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
 import { jwksPage } from "./http/jwks-page.ts";
@@ -272,6 +273,7 @@ function createUserWire(
     ],
     aliases: publishedPaths,
     rpcOnRestPaths: true,
+    errorDomain,
     interceptors: createInterceptors({
       log,
       verifier,

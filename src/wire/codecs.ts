@@ -33,8 +33,9 @@ export function contentTypeOf(header: string | undefined): string {
 }
 
 /** How clients of gRPC and gRPC-Web are told of an error where no method is known. Undefined for other types. */
-export function grpcReply(contentType: string, error: ConnectError): Reply | undefined {
+export function grpcRefusal(contentType: string): ((error: ConnectError) => Reply) | undefined {
   const type = /^application\/grpc(?:-web(?:-text)?)?(?:\+proto|\+json)?(?=$|[ \t]*;)/.exec(contentType)?.[0];
   if (type === undefined) return undefined;
-  return type.startsWith("application/grpc-web") ? grpcWebError(type, error) : grpcError(type, error);
+  const encode = type.startsWith("application/grpc-web") ? grpcWebError : grpcError;
+  return (error) => encode(type, error);
 }

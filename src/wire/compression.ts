@@ -3,6 +3,8 @@ import { brotliDecompress, gunzip, gzip } from "node:zlib";
 import { Code } from "@connectrpc/connect";
 import { malformed, tooLarge, wireError } from "./wire-error.ts";
 
+// brotli is for connect-node to read, wherever it can: not on REST paths, with or without an RPC body, which it does not
+// know, and not in gRPC-Web text, which it does not speak.
 const decoders = { gzip: promisify(gunzip), br: promisify(brotliDecompress) };
 const encode = promisify(gzip);
 

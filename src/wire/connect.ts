@@ -18,6 +18,7 @@ export function connectCodec(
     format === "json" ? messageFromJson(method.input, parseJson(bytes)) : messageFromBinary(method, bytes);
   return {
     protocol: "connect",
+    codingHeader: "content-encoding",
 
     timeoutMs(header) {
       // connect-node ignores a version that it does not know. Here nothing is taken for what it may not be.

@@ -23,6 +23,7 @@ export function grpcWebCodec(
   const read = (body: Uint8Array) => (isText ? fromBase64(body) : body);
   return {
     protocol: "grpc-web",
+    codingHeader: isText ? undefined : "grpc-encoding",
     bodyBytesMax: isText ? Math.ceil(bodyBytesMax / 3) * 4 : bodyBytesMax,
     timeoutMs: grpcTimeoutMs,
     // 8 characters are 6 bytes.

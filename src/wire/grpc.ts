@@ -18,6 +18,7 @@ export function grpcCodec(
 ): Codec {
   return {
     protocol: "grpc",
+    codingHeader: "grpc-encoding",
     bodyBytesMax: frameBytes(messageBytesMax),
     timeoutMs: grpcTimeoutMs,
     checkStart: (start) => checkPrefix(start, messageBytesMax),

@@ -1,8 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectError, createServiceImplSpec } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { codecsOf, contentTypeOf, grpcReply } from "./codecs.ts";
+import { codecsOf, contentTypeOf, grpcRefusal } from "./codecs.ts";
+import { isIdentity } from "./compression.ts";
 import type { NodeRequest } from "./node-http.ts";
 import { admitsReply } from "./rest/accept.ts";
 import { bindPath } from "./rest/bind-path.ts";
@@ -26,7 +26,7 @@ export type Plan =
       readonly method?: DescMethod | undefined;
       readonly protocol: string;
       readonly error: ConnectError;
-      readonly reply: Reply;
+      readonly encode: (error: ConnectError) => Reply;
     };
 
 export interface RouterOptions {
@@ -44,8 +44,8 @@ interface Endpoint {
   readonly unary?: { readonly spec: UnarySpec; readonly codecs: ReadonlyMap<string, Codec> };
   /** If it streams its replies to one message. */
   readonly stream?: StreamSpec;
-  /** If it streams or can be called by Connect GET. */
-  readonly stock?: UniversalHandler | undefined;
+  /** For what the lane does not take. */
+  readonly stock: UniversalHandler;
 }
 
 /**
@@ -85,32 +85,48 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
     return planUnknown(contentType);
   };
 
-  return ({ url = "", method = "", headers }) => {
+  return (request) => {
+    const { url = "", method = "", headers } = request;
     const mark = url.indexOf("?");
     const path = mark === -1 ? url : url.slice(0, mark);
     const contentType = contentTypeOf(headers["content-type"]);
     const endpoint = byPath.get(path);
-    if (endpoint) return planRpc(endpoint, method, contentType);
+    if (endpoint) return planRpc(endpoint, request, contentType);
     return planRest(method, path, mark === -1 ? "" : url.slice(mark + 1), contentType, headers.accept);
   };
 }
 
-function planRpc({ allow, unary, stock }: Endpoint, method: string, contentType: string): Plan {
+function planRpc(
+  { allow, unary, stock }: Endpoint,
+  { method = "", headers }: NodeRequest,
+  contentType: string,
+): Plan {
   if (method === "OPTIONS") return tellMethods(allow);
   if (!allow.includes(method)) return methodNotAllowed(allow);
   if (method === "POST" && unary) {
     const codec = unary.codecs.get(contentType);
-    return codec ? { kind: "call", spec: unary.spec, codec } : mediaTypeUnsupported(unaryTypes);
+    if (!codec) return mediaTypeUnsupported(unaryTypes);
+    return isForLane(codec, headers)
+      ? { kind: "call", spec: unary.spec, codec }
+      : { kind: "stock", handler: stock };
   }
-  if (stock && (unary || stock.supportedContentType(contentType))) return { kind: "stock", handler: stock };
+  if (unary || stock.supportedContentType(contentType)) return { kind: "stock", handler: stock };
   return mediaTypeUnsupported(streamTypes);
+}
+
+/** Whether a message is as it is or in gzip. Other codings are for connect-node, and so is a header of streams. */
+function isForLane({ codingHeader }: Codec, headers: NodeRequest["headers"]): boolean {
+  if (codingHeader === undefined) return true;
+  const coding = headers[codingHeader];
+  const isPlain = coding === undefined || coding === "gzip" || isIdentity(coding as string);
+  return isPlain && headers["connect-content-encoding"] === undefined;
 }
 
 function planUnknown(contentType: string): Plan {
   const unimplemented = wireError(Code.Unimplemented, "UNIMPLEMENTED", "there is no such method");
-  const reply = grpcReply(contentType, unimplemented);
+  const encode = grpcRefusal(contentType);
   const protocol = contentType.startsWith("application/grpc-web") ? "grpc-web" : "grpc";
-  if (reply) return { kind: "refuse", protocol, error: unimplemented, reply };
+  if (encode) return { kind: "refuse", protocol, error: unimplemented, encode };
   const message = "there is nothing at this path: check it against the contract";
   return refuse(wireError(Code.NotFound, "ROUTE_NOT_FOUND", message));
 }
@@ -121,7 +137,7 @@ function isRpcBody(contentType: string): boolean {
 }
 
 function refuse(error: ConnectError, header?: Headers, method?: DescMethod): Plan {
-  return { kind: "refuse", method, protocol: "rest", error, reply: restError(error, header) };
+  return { kind: "refuse", method, protocol: "rest", error, encode: (error) => restError(error, header) };
 }
 
 function notAcceptable(route: RestRoute): Plan {
@@ -157,29 +173,23 @@ function mediaTypeUnsupported(types: string): Plan {
 }
 
 function endpointsOf(services: readonly BoundService[], lane: LaneOptions): Map<DescMethod, Endpoint> {
-  const methods = services.flatMap(({ service }) => service.methods);
-  const stock = methods.some(needsStock) ? createStock(services, lane) : undefined;
   const endpoints = new Map<DescMethod, Endpoint>();
   for (const { service, implementation } of services) {
     const { methods: specs } = createServiceImplSpec(service, implementation);
     for (const spec of Object.values(specs)) {
       if (endpoints.has(spec.method)) throw new Error(`${spec.method} is served twice`);
-      const handler = needsStock(spec.method) ? stock?.get(spec.method) : undefined;
+      const stock = createStock(spec, lane);
       endpoints.set(spec.method, {
-        allow: handler?.allowedMethods ?? ["POST"],
+        allow: stock.allowedMethods,
         ...(spec.kind === "unary" && {
           unary: { spec, codecs: codecsOf(spec.method, lane.messageBytesMax) },
         }),
         ...(spec.kind === "server_streaming" && { stream: spec }),
-        stock: handler,
+        stock,
       });
     }
   }
   return endpoints;
-}
-
-function needsStock({ methodKind, idempotency }: DescMethod): boolean {
-  return methodKind !== "unary" || idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
 }
 
 function pathsOf(

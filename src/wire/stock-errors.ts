@@ -22,19 +22,24 @@ import { dropFraming } from "./send.ts";
 import { canceled, malformed, tooLarge, wireError, withErrorInfo } from "./wire-error.ts";
 
 /** What connect-node throws when it cannot read a request, in the words of the wire: its own may quote the input. */
-export function explainInput(thrown: unknown, messageBytesMax: number): ConnectError {
+export function explainInput(thrown: unknown, messageBytesMax: number, errorDomain: string): ConnectError {
+  return withErrorInfo(inOwnWords(thrown, messageBytesMax), errorDomain);
+}
+
+function inOwnWords(thrown: unknown, messageBytesMax: number): ConnectError {
   // Only the request itself throws anything else: the client went away.
   if (!(thrown instanceof ConnectError)) return canceled();
   if (isExplained(thrown)) return thrown;
   if (thrown.code === Code.ResourceExhausted) return tooLarge(messageBytesMax);
   if (thrown.code === Code.InvalidArgument || thrown.code === Code.Internal)
     return malformed("the request cannot be read: check it against its protocol");
-  return withErrorInfo(thrown);
+  return thrown;
 }
 
 /** What connect-node throws when it cannot write a reply, which is nobody's business. */
-export function explainOutput(error: ConnectError): ConnectError {
-  return isExplained(error) ? error : wireError(Code.Internal, "INTERNAL", "internal error");
+export function explainOutput(error: ConnectError, errorDomain: string): ConnectError {
+  const told = isExplained(error) ? error : wireError(Code.Internal, "INTERNAL", "internal error");
+  return withErrorInfo(told, errorDomain);
 }
 
 function isExplained(error: ConnectError): boolean {

@@ -1,4 +1,4 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import { type DescMessage, toJsonString } from "@bufbuild/protobuf";
 import {
   Code,
   type ConnectError,
@@ -6,6 +6,7 @@ import {
   createContextKey,
   createContextValues,
   type Interceptor,
+  type MethodImplSpec,
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { parseTimeout as parseConnectTimeout } from "@connectrpc/connect/protocol-connect";
@@ -16,6 +17,8 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { type CallEnd, callEnd, peerAddress, protocolName, timeoutMsMax } from "./call.ts";
+import { contentTypeOf } from "./codecs.ts";
+import { messageFromJson, parseJson } from "./json.ts";
 import {
   abortWhenGone,
   headersOf,
@@ -26,27 +29,40 @@ import {
 } from "./node-http.ts";
 import { restError } from "./rest/rest.ts";
 import { bytesUnread, canSend, dropFraming, send, stopReadingAtEnd } from "./send.ts";
-import type { BoundService } from "./service.ts";
 import { explainInput, explainOutput, explainReply } from "./stock-errors.ts";
 import { type LaneOptions, whyStopped } from "./unary.ts";
 import { wireError, withErrorInfo } from "./wire-error.ts";
 
 /**
- * What connect-node makes of methods: streams, and Connect GET. It has the interceptors, the limits and the errors of
- * the lane.
+ * What connect-node makes of a method: streams, Connect GET, and messages in a coding that the lane does not read. It
+ * has the interceptors, the limits and the errors of the lane, and its JSON.
  */
-export function createStock(
-  services: readonly BoundService[],
-  { interceptors, messageBytesMax, shutdownSignal }: LaneOptions,
-): ReadonlyMap<DescMethod, UniversalHandler> {
+export function createStock(spec: MethodImplSpec, lane: LaneOptions): UniversalHandler {
+  const { interceptors, messageBytesMax, errorDomain, shutdownSignal } = lane;
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: messageBytesMax,
     shutdownSignal,
-    interceptors: [explainErrors(messageBytesMax), ...interceptors],
+    interceptors: [explainErrors(messageBytesMax, errorDomain), ...interceptors],
+    jsonOptions: jsonOptionsOf(spec.method.input, errorDomain),
   });
-  for (const { service, implementation } of services) router.service(service, implementation);
-  return new Map(router.handlers.map((handler) => [handler.method, handler]));
+  router.rpc(spec.method, spec.impl);
+  return router.handlers[0]!;
+}
+
+/**
+ * connect-node reads JSON as JSON.parse and fromJson do. Before it, the message is read as in the lane, which refuses
+ * what those take too kindly, and is handed on in one spelling. The hook is connect's own, to be found in no type.
+ */
+function jsonOptionsOf(input: DescMessage, errorDomain: string) {
+  const decode = (bytes: Uint8Array) => {
+    try {
+      return toJsonString(input, messageFromJson(input, parseJson(bytes)));
+    } catch (thrown) {
+      throw withErrorInfo(thrown, errorDomain);
+    }
+  };
+  return { ignoreUnknownFields: true, textDecoder: { decode } };
 }
 
 /** Answers one request by connect-node. It never rejects. */
@@ -54,14 +70,14 @@ export async function serveStock(
   request: NodeRequest,
   response: NodeResponse,
   handler: UniversalHandler,
-  { messageBytesMax, onRefused }: LaneOptions,
+  { messageBytesMax, errorDomain, onRefused }: LaneOptions,
 ): Promise<void> {
   const start = performance.now();
   const protocol = protocolOf(request);
   const call = { isCalled: false };
   const refused = (error: ConnectError) => {
-    if (call.isCalled) return explainOutput(error);
-    const explained = explainInput(error, messageBytesMax);
+    if (call.isCalled) return explainOutput(error, errorDomain);
+    const explained = explainInput(error, messageBytesMax, errorDomain);
     onRefused?.({
       method: handler.method,
       protocol,
@@ -103,6 +119,9 @@ async function sendStream(
   if (!canSend(response)) return;
   const { header = new Headers(), trailer, body } = reply;
   dropFraming(header);
+  // Proto without being named: the client is answered in the type that it is known to read.
+  const asked = contentTypeOf(request.headers["content-type"]);
+  if (header.get("content-type") === `${asked}+proto`) header.set("content-type", asked);
   header.set("cache-control", "no-store");
   if ("stream" in request) stopReadingAtEnd(request);
   else if (bytesUnread(request) > 0) header.set("connection", "close");
@@ -135,9 +154,14 @@ function sendStatus(
   send(request, response, { ...restError(refused(error)), status });
 }
 
-/** The headers, without a deadline that no timer can count to: it would have passed at once. */
+/**
+ * The headers, without a deadline that no timer can count to: it would have passed at once; and the content type as
+ * the router knows it.
+ */
 function headerOf(request: NodeRequest): Headers {
   const header = headersOf(request);
+  const contentType = header.get("content-type");
+  if (contentType !== null) header.set("content-type", contentTypeOf(contentType));
   for (const [name, parse] of [
     ["connect-timeout-ms", parseConnectTimeout],
     ["grpc-timeout", parseGrpcTimeout],
@@ -171,20 +195,27 @@ class SignalEnd implements CallEnd {
  * The first interceptor: every error that comes from within, or from the request, leaves it with ErrorInfo, and a call
  * ends when its time is up or its client is gone, whether or not its method notices.
  */
-function explainErrors(messageBytesMax: number): Interceptor {
+function explainErrors(messageBytesMax: number, errorDomain: string): Interceptor {
   return (next) => async (request) => {
     request.contextValues.get(callKey).isCalled = true;
     const { signal } = request;
     request.contextValues.set(callEnd, new SignalEnd(signal));
     try {
+      // A deadline that has passed: the method must have no effect.
+      if (signal.aborted) throw whyStopped(signal.reason);
       if (!request.stream) return await untilAborted(next(request), signal);
-      const input = explained(request.message, signal, (thrown) => explainInput(thrown, messageBytesMax));
+      const input = explained(request.message, signal, (thrown) =>
+        explainInput(thrown, messageBytesMax, errorDomain),
+      );
       const response = await untilAborted(next({ ...request, message: input }), signal);
       return response.stream
-        ? { ...response, message: explained(response.message, signal, withErrorInfo) }
+        ? {
+            ...response,
+            message: explained(response.message, signal, (thrown) => withErrorInfo(thrown, errorDomain)),
+          }
         : response;
     } catch (thrown) {
-      throw withErrorInfo(thrown);
+      throw withErrorInfo(thrown, errorDomain);
     }
   };
 }

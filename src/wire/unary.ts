@@ -16,6 +16,11 @@ export type ReplyContext = Pick<HandlerContext, "requestHeader" | "responseHeade
 /** How one protocol spells a call: bytes to message and back. It knows no sockets. */
 export interface Codec extends BodyRules {
   readonly protocol: string;
+  /**
+   * The header that names the compression of the message. Whatever it names but gzip is for connect-node to read.
+   * Undefined where connect-node does not speak the protocol: all of it is read here.
+   */
+  readonly codingHeader?: "content-encoding" | "grpc-encoding" | undefined;
   /** The deadline that the headers ask for, in milliseconds. @throws INVALID_ARGUMENT */
   timeoutMs(header: Headers): number | undefined;
   /** @throws ConnectError if the body is not a message. */
@@ -29,6 +34,8 @@ export interface LaneOptions {
   readonly interceptors: Interceptor[];
   /** Of a message, also after decompression. */
   readonly messageBytesMax: number;
+  /** Of the ErrorInfo of errors that say none themselves. */
+  readonly errorDomain: string;
   /** Ends what is still running when the service stops. */
   readonly shutdownSignal?: AbortSignal | undefined;
   /** The calls to be ended then. */
@@ -70,12 +77,12 @@ export async function serveUnary(
     const encoded = codec.reply(context, output);
     reply = encoded instanceof Promise ? await call.untilStopped(encoded) : encoded;
   } catch (thrown) {
-    const error = toTellable(thrown, call);
+    const error = toTellable(thrown, call, options);
     if (!isCalled) {
       const durationMs = performance.now() - start;
       options.onRefused?.({ method: spec.method, protocol: codec.protocol, error, durationMs });
     }
-    reply = encodeError(codec, error, call.responseHeader, call.responseTrailer);
+    reply = encodeError(codec, error, options, call.responseHeader, call.responseTrailer);
   } finally {
     call.end(options);
   }
@@ -83,7 +90,7 @@ export async function serveUnary(
     send(request, response, reply);
   } catch (thrown) {
     // A header that HTTP cannot carry. Nothing of the reply has been sent.
-    send(request, response, encodeError(codec, withErrorInfo(thrown)));
+    send(request, response, encodeError(codec, thrown, options));
   }
 }
 
@@ -100,8 +107,8 @@ export async function readMessage(
 }
 
 /** What the caller is told of an error of the call. */
-export function toTellable(thrown: unknown, call: Call): ConnectError {
-  return withErrorInfo(call.isStopped && thrown === call.reason ? whyStopped(thrown) : thrown);
+export function toTellable(thrown: unknown, call: Call, { errorDomain }: LaneOptions): ConnectError {
+  return withErrorInfo(call.isStopped && thrown === call.reason ? whyStopped(thrown) : thrown, errorDomain);
 }
 
 /** What the caller is told of a call that was stopped for a reason. */
@@ -118,14 +125,15 @@ export function whyStopped(reason: unknown): unknown {
 
 export function encodeError(
   codec: Codec,
-  error: ConnectError,
+  error: unknown,
+  { errorDomain }: LaneOptions,
   header = new Headers(),
   trailer = new Headers(),
 ): Reply {
   try {
-    return codec.error(error, header, trailer);
+    return codec.error(withErrorInfo(error, errorDomain), header, trailer);
   } catch (thrown) {
     // Its details or its message cannot be encoded, such as half a surrogate pair in a URI.
-    return codec.error(withErrorInfo(thrown), new Headers(), new Headers());
+    return codec.error(withErrorInfo(thrown, errorDomain), new Headers(), new Headers());
   }
 }

@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 
@@ -19,20 +19,20 @@ export type WireReason =
 export interface WireErrorOptions {
   /** The fields to blame, by their paths in proto spelling. */
   readonly field?: string | readonly string[];
-  readonly domain?: string;
 }
 
-const wireDomain = "countersign";
-
-/** An error of the wire: always with ErrorInfo, and with BadRequest where fields are to blame. */
+/**
+ * An error of the wire: always with ErrorInfo, and with BadRequest where fields are to blame. The domain is put in
+ * where the error leaves: by `withErrorInfo`.
+ */
 export function wireError(
   code: Code,
   reason: WireReason,
   message: string,
-  { field = [], domain = wireDomain }: WireErrorOptions = {},
+  { field = [] }: WireErrorOptions = {},
 ): ConnectError {
   const error = new ConnectError(message, code);
-  error.details.push({ desc: ErrorInfoSchema, value: { reason, domain } });
+  error.details.push({ desc: ErrorInfoSchema, value: { reason } });
   const fields = typeof field === "string" ? [field] : field;
   if (fields.length > 0) {
     const fieldViolations = fields.map((path) => ({ field: path, description: message, reason }));
@@ -62,21 +62,31 @@ export function canceled(): ConnectError {
 
 /**
  * Gives anything that was thrown the shape in which every error leaves: a ConnectError with ErrorInfo, whose reason is
- * the name of the code if it has none. What was not thrown to be told becomes INTERNAL, without its words.
+ * the name of the code if it has none, and whose domain is `domain` if it says none. What was not thrown to be told
+ * becomes INTERNAL, without its words.
  */
-export function withErrorInfo(thrown: unknown): ConnectError {
+export function withErrorInfo(thrown: unknown, domain: string): ConnectError {
   if (!(thrown instanceof ConnectError)) {
-    const error = wireError(Code.Internal, "INTERNAL", "internal error");
+    const error = withErrorInfo(wireError(Code.Internal, "INTERNAL", "internal error"), domain);
     error.cause = thrown;
     return error;
   }
-  if (thrown.findDetails(ErrorInfoSchema).length === 0) {
-    thrown.details.push({
-      desc: ErrorInfoSchema,
-      value: { reason: upperSnake(Code[thrown.code]), domain: wireDomain },
-    });
+  const infos = thrown.findDetails(ErrorInfoSchema);
+  if (infos.length === 0) {
+    const reason = upperSnake(Code[thrown.code]);
+    thrown.details.push({ desc: ErrorInfoSchema, value: { reason, domain } });
+  } else if (infos.some((info) => info.domain === "")) {
+    thrown.details = thrown.details.map((detail) => inDomain(detail, domain));
   }
   return thrown;
+}
+
+type Detail = ConnectError["details"][number];
+
+function inDomain(detail: Detail, domain: string): Detail {
+  if (!("desc" in detail) || detail.desc.typeName !== ErrorInfoSchema.typeName) return detail;
+  const info = create(ErrorInfoSchema, detail.value as MessageInitShape<typeof ErrorInfoSchema>);
+  return { desc: ErrorInfoSchema, value: { ...info, domain: info.domain || domain } };
 }
 
 /** `FailedPrecondition` as `FAILED_PRECONDITION`. */

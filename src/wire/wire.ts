@@ -24,6 +24,8 @@ export interface WireOptions {
   readonly interceptors?: readonly Interceptor[];
   /** Of a message, also after decompression. 64 KiB unless given. */
   readonly messageBytesMax?: number;
+  /** The `domain` of ErrorInfo (AIP-193) in errors that say none themselves. None unless given. */
+  readonly errorDomain?: string;
   /** Ends the calls that still run when it aborts: they answer UNAVAILABLE. */
   readonly shutdownSignal?: AbortSignal;
   /**
@@ -50,9 +52,16 @@ export function protocolOf(request: { readonly contextValues: ContextValues }): 
  */
 export function createWire(options: WireOptions): NodeHandler {
   const { services, aliases = {}, rpcOnRestPaths = false, shutdownSignal, onRefused } = options;
-  const { interceptors = [], messageBytesMax = 64 * 1024 } = options;
+  const { interceptors = [], messageBytesMax = 64 * 1024, errorDomain = "" } = options;
   const running = new Set<Call>();
-  const lane = { interceptors: [...interceptors], messageBytesMax, shutdownSignal, running, onRefused };
+  const lane = {
+    interceptors: [...interceptors],
+    messageBytesMax,
+    errorDomain,
+    shutdownSignal,
+    running,
+    onRefused,
+  };
   if (shutdownSignal) {
     shutdownSignal.addEventListener("abort", () => {
       for (const call of [...running]) call.stop(shutdownSignal.reason);
@@ -79,15 +88,18 @@ export function createWire(options: WireOptions): NodeHandler {
         case "stock":
           serveStock(request, response, plan.handler, lane).catch(drop);
           break;
-        case "refuse":
-          onRefused?.({ method: plan.method, protocol: plan.protocol, error: plan.error, durationMs: 0 });
-          send(request, response, plan.reply);
+        case "refuse": {
+          const { method, protocol, encode } = plan;
+          const error = withErrorInfo(plan.error, errorDomain);
+          onRefused?.({ method, protocol, error, durationMs: 0 });
+          send(request, response, encode(error));
           break;
+        }
         case "reply":
           send(request, response, plan.reply);
       }
     } catch (thrown) {
-      send(request, response, restError(withErrorInfo(thrown)));
+      send(request, response, restError(withErrorInfo(thrown, errorDomain)));
     }
   };
 }

@@ -31,7 +31,8 @@ export interface Stub {
 /** @throws Error on a rule that is not valid. */
 export async function serveStub(services: readonly DescService[]): Promise<Stub> {
   const state: { calls: Call[]; reply: StubReply } = { calls: [], reply: {} };
-  const handler = createWire({ services: services.map((service) => bindStub(service, state)) });
+  const bound = services.map((service) => bindStub(service, state));
+  const handler = createWire({ services: bound, errorDomain: "countersign" });
   const server = await listen({ host: "127.0.0.1", port: 0, handler });
   return {
     port: server.port,

@@ -24,6 +24,8 @@ import {
 export interface Difference {
   /** Why the lane is more right. */
   readonly why: string;
+  /** Whether it is none where the wire itself hands the request to connect-node. */
+  readonly isOfLaneAlone?: true;
   /** What connect-node is asked in place of what it cannot read; undefined where it can. */
   asked?(request: RawRequest): RawRequest | undefined;
   /** What the lane answers in place of what connect-node does; undefined where they are the same. */
@@ -69,6 +71,7 @@ export const differences: Readonly<Record<string, Difference>> = {
       !stock.isCalled && stock.code === "Internal" ? invalid(request) : undefined,
   },
   "a version of Connect that is not known": {
+    isOfLaneAlone: true,
     why: "the protocol asks servers to reject versions that they do not know",
     inPlace: (stock, request) =>
       stock.code !== "none" && !isVersionKnown(request) ? invalid(request) : undefined,
@@ -76,19 +79,20 @@ export const differences: Readonly<Record<string, Difference>> = {
   "JSON that is not UTF-8": {
     why: "connect-node puts U+FFFD in the place of what the caller meant",
     inPlace: (stock, request) =>
-      stock.isCalled && isJson(request) && !isUtf8(messageOf(request)) ? invalid(request) : undefined,
+      stock.isCalled && readsJson(request) && !isUtf8(messageOf(request)) ? invalid(request) : undefined,
   },
   "JSON that is nested deeply": {
     why: "what no message of anybody's can hold is not read to its end",
     inPlace: (stock, request) =>
-      stock.isCalled && isJson(request) && depthOf(messageOf(request)) > 100 ? invalid(request) : undefined,
-  },
-  "flags that are not known": {
-    why: "a flag changes what the message is; to read it as if it were not there is to guess",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && !isConnect(request) && (bytesOf(request)[0] ?? 0) > 1
+      stock.isCalled && readsJson(request) && depthOf(messageOf(request)) > 100
         ? invalid(request)
         : undefined,
+  },
+  "flags that are not known": {
+    isOfLaneAlone: true,
+    why: "a flag changes what the message is; to read it as if it were not there is to guess",
+    inPlace: (stock, request) =>
+      stock.code !== "none" && !isFlagKnown(request) ? invalid(request) : undefined,
   },
   "a deadline that has passed": {
     why: "nobody waits for the answer any more: the method must have no effect",
@@ -105,6 +109,7 @@ export const differences: Readonly<Record<string, Difference>> = {
       stock.code !== "none" && isTextTooLong(request) ? refused(request, "ResourceExhausted") : undefined,
   },
   "a prefix without its message": {
+    isOfLaneAlone: true,
     why: "it is a message that breaks off, as it is when some of it has come",
     inPlace: (stock, request) =>
       stock.code !== "none" && !isConnect(request) && endsInPrefix(bytesOf(request))
@@ -112,11 +117,13 @@ export const differences: Readonly<Record<string, Difference>> = {
         : undefined,
   },
   "a reply in brotli": {
+    isOfLaneAlone: true,
     why: "brotli at its usual level costs many times what it saves: gzip, or identity to who accepts nothing else",
     inPlace: ({ headers }, request) =>
       encodingOf(headers) === "br" ? withEncoding(request, headers, acceptsGzip(request)) : undefined,
   },
   "gzip that is accepted with a weight, or in capitals": {
+    isOfLaneAlone: true,
     why: "RFC 9110 §12.4.2 and §8.4.1 have both",
     inPlace: ({ headers }, request, lane) =>
       acceptsGzip(request) && encodingOf(headers) === undefined && encodingOf(lane.headers) === "gzip"
@@ -124,6 +131,7 @@ export const differences: Readonly<Record<string, Difference>> = {
         : undefined,
   },
   "gzip in reply to gzip": {
+    isOfLaneAlone: true,
     why: "a client that says nothing of what it accepts gets identity",
     inPlace: ({ headers }, request) =>
       encodingOf(headers) === "gzip" && !acceptedBy(request)
@@ -131,6 +139,7 @@ export const differences: Readonly<Record<string, Difference>> = {
         : undefined,
   },
   "a content type of the method's own": {
+    isOfLaneAlone: true,
     why: "the client could not read the reply",
     inPlace: ({ isCalled, type, code }, request) => {
       if (!isCalled) return undefined;
@@ -206,6 +215,15 @@ function refused(request: RawRequest, code: string): Partial<Outcome> {
     trailers: {},
     isCalled: false,
   };
+}
+
+function isFlagKnown(request: RawRequest): boolean {
+  return isConnect(request) || (bytesOf(request)[0] ?? 0) <= 1;
+}
+
+/** Of a frame with another flag connect-node does not take the message. */
+function readsJson(request: RawRequest): boolean {
+  return isJson(request) && isFlagKnown(request);
 }
 
 /** The coding of the message in a reply. */

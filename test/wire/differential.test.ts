@@ -46,6 +46,14 @@ const unauthenticated = doing({
   error: { code: Code.Unauthenticated, message: "who?", metadata: { "www-authenticate": "Bearer" } },
 });
 const big = doing({ replyLength: 5_000 });
+const longFail = doing({
+  error: { code: Code.ResourceExhausted, message: "x".repeat(2_000), retrySeconds: 1 },
+});
+
+const br = { "content-encoding": "br" };
+const grpcBr = { "grpc-encoding": "br" };
+const notUtf8 = Buffer.from([...Buffer.from('{"userId":"'), 0xff, 0x22, 0x7d]);
+const nested = `{"x":${"[".repeat(500)}${"]".repeat(500)}}`;
 
 const cases: Case[] = [
   connectJson("message"),
@@ -72,6 +80,38 @@ const cases: Case[] = [
   connectJson("identity", json, { "content-encoding": "identity" }),
   connectJson("a coding of no name", json, { "content-encoding": "" }),
   connectJson("brotli", brotliCompressSync(json), { "content-encoding": "br" }),
+  connectJson("brotli that breaks off", brotliCompressSync(json).subarray(0, -4), {
+    "content-encoding": "br",
+  }),
+  connectJson("brotli that is none", json, { "content-encoding": "br" }),
+  connectJson("brotli, as long as can be", brotliCompressSync(jsonOf(messageBytesMax)), br),
+  connectJson("brotli that is too long", brotliCompressSync(jsonOf(messageBytesMax + 1)), br),
+  connectJson("brotli of a key twice", brotliCompressSync('{"userId":"a","userId":"b"}'), br),
+  connectJson("brotli of half a character", brotliCompressSync('{"userId":"\\ud800"}'), br),
+  connectJson("brotli that is not UTF-8", brotliCompressSync(notUtf8), br),
+  connectJson("brotli of JSON nested deeply", brotliCompressSync(nested), br),
+  connectJson("brotli, with a charset in quotes", brotliCompressSync(json), {
+    ...br,
+    "content-type": 'application/json; charset="utf-8"',
+  }),
+  connectJson("brotli, error", brotliCompressSync(json), { ...br, ...fail }),
+  connectJson("brotli, long error", brotliCompressSync(json), { ...br, ...longFail }),
+  connectJson("brotli, crash", brotliCompressSync(json), { ...br, ...crash }),
+  connectJson("brotli, deadline that has passed", brotliCompressSync(json), {
+    ...br,
+    "connect-timeout-ms": "0",
+  }),
+  connectJson("long reply to brotli", brotliCompressSync(json), { ...br, ...big }),
+  connectJson("long reply to brotli, gzip accepted", brotliCompressSync(json), {
+    ...br,
+    ...big,
+    "accept-encoding": "gzip",
+  }),
+  connectJson("with a header of streams", json, { "connect-content-encoding": "gzip" }),
+  connectJson("gzip, with a header of streams", gzipSync(json), {
+    "content-encoding": "gzip",
+    "connect-content-encoding": "br",
+  }),
   connectJson("zstd", json, { "content-encoding": "zstd" }),
   connectJson("gzip that is none", json, { "content-encoding": "gzip" }),
   connectJson("gzip that breaks off", gzipSync(json).subarray(0, -4), { "content-encoding": "gzip" }),
@@ -93,8 +133,8 @@ const cases: Case[] = [
   connectJson("with a key twice", '{"userId":"a","userId":"b"}'),
   connectJson("with two variants", '{"email":{"sendCode":{},"isVerified":true}}'),
   connectJson("with half a character", '{"userId":"\\ud800"}'),
-  connectJson("that is not UTF-8", Buffer.from([...Buffer.from('{"userId":"'), 0xff, 0x22, 0x7d])),
-  connectJson("nested deeply", `{"x":${"[".repeat(500)}${"]".repeat(500)}}`),
+  connectJson("that is not UTF-8", notUtf8),
+  connectJson("nested deeply", nested),
   connectJson("as long as can be", jsonOf(messageBytesMax)),
   connectJson("too long", jsonOf(messageBytesMax + 1)),
   ["Connect JSON too long, in chunks", { ...connectJson("", jsonOf(messageBytesMax + 1))[1], chunked: true }],
@@ -105,6 +145,10 @@ const cases: Case[] = [
   connectProto("that is none", Buffer.from([255, 255])),
   connectProto("with a string that is not UTF-8", Buffer.from([0x0a, 2, 0xc3, 0x28])),
   connectProto("error", proto, fail),
+  connectProto("brotli", brotliCompressSync(proto), br),
+  connectProto("brotli of no bytes", new Uint8Array(), br),
+  connectProto("brotli of what is none", brotliCompressSync(Buffer.from([255, 255])), br),
+  connectProto("brotli that is too long", brotliCompressSync(protoOf(messageBytesMax + 1)), br),
   connectProto("as long as can be", protoOf(messageBytesMax)),
   connectProto("too long", protoOf(messageBytesMax + 1)),
   ...framed("message"),
@@ -118,6 +162,35 @@ const cases: Case[] = [
   ...framed("error that asks for a token", frameOf(proto), unauthenticated),
   ...framed("gzip", frameOf(gzipSync(proto), 1), { "grpc-encoding": "gzip" }),
   ...framed("brotli", frameOf(brotliCompressSync(proto), 1), { "grpc-encoding": "br" }),
+  ...framed("brotli that breaks off", frameOf(brotliCompressSync(proto).subarray(0, -4), 1), grpcBr),
+  ...framed("brotli that is none", frameOf(proto, 1), grpcBr),
+  ...framed("brotli, as long as can be", frameOf(brotliCompressSync(protoOf(messageBytesMax)), 1), grpcBr),
+  ...framed("brotli that is too long", frameOf(brotliCompressSync(protoOf(messageBytesMax + 1)), 1), grpcBr),
+  ...framed("brotli that this message is not in", frameOf(proto), grpcBr),
+  ...framed("brotli, error", frameOf(brotliCompressSync(proto), 1), { ...grpcBr, ...fail }),
+  ...framed("brotli, 5 GiB by its prefix", frameOf(proto, 1, 2 ** 32 - 1), grpcBr),
+  ...framed("long reply to brotli", frameOf(brotliCompressSync(proto), 1), { ...grpcBr, ...big }),
+  [
+    "gRPC JSON, brotli",
+    {
+      body: frameOf(brotliCompressSync(json), 1),
+      headers: { "content-type": "application/grpc+json", ...grpcBr },
+    },
+  ],
+  [
+    "gRPC-Web JSON, brotli of what is not UTF-8",
+    {
+      body: frameOf(brotliCompressSync(notUtf8), 1),
+      headers: { "content-type": "application/grpc-web+json", ...grpcBr },
+    },
+  ],
+  [
+    "gRPC-Web text, brotli",
+    {
+      body: frameOf(brotliCompressSync(proto), 1).toString("base64"),
+      headers: { "content-type": "application/grpc-web-text", ...grpcBr },
+    },
+  ],
   ...framed("gzip that this message is not in", frameOf(proto), { "grpc-encoding": "gzip" }),
   ...framed("zstd", frameOf(proto, 1), { "grpc-encoding": "zstd" }),
   ...framed("compressed without a coding", frameOf(gzipSync(proto), 1)),

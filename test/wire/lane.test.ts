@@ -6,7 +6,7 @@ import { Code, ConnectError, createClient, type HandlerContext, type Interceptor
 import { createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { AddOTPEmailRequestSchema, UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { bind, createWire, peerAddress, type WireOptions } from "../../src/wire/wire.ts";
 import { transport } from "../support/app.ts";
 import { refusalOf } from "../support/errors.ts";
@@ -335,6 +335,20 @@ describe("an error", () => {
       "cache-control": "no-store",
     });
     expect(reply.body.toString()).toContain("RESOURCE_EXHAUSTED");
+  });
+
+  it("keeps the domain that the method gives it, and has that of the service if it has none", async () => {
+    const domains = [];
+    for (const domain of ["own.example", "", undefined]) {
+      const fail = () => {
+        const value = domain === undefined ? undefined : { reason: "OWN", domain };
+        throw new ConnectError("no", Code.Aborted, undefined, value && [{ desc: ErrorInfoSchema, value }]);
+      };
+      const { origin } = await serve("2", { work: fail, errorDomain: "wire.example" });
+      const client = createClient(UserService, createGrpcTransport({ baseUrl: origin }));
+      domains.push((await refusalOf(client.addOTPEmail({}))).domain);
+    }
+    expect(domains).toEqual(["own.example", "wire.example", "wire.example"]);
   });
 
   it.each([

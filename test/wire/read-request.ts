@@ -119,6 +119,15 @@ export function typeOf(request: RawRequest): string {
   return /^(application\/(?:grpc.*\+)?json)[ \t]*;[ \t]*charset="?utf-?8"?$/.exec(type)?.[1] ?? type;
 }
 
+/** Whether the wire hands it to connect-node: for its coding, or for a header of streams. */
+export function isForStock(request: RawRequest): boolean {
+  if (isText(request)) return false;
+  const coding = fieldOf(request, isConnect(request) ? "content-encoding" : "grpc-encoding") ?? "";
+  return (
+    !["", "identity", "gzip"].includes(coding) || fieldOf(request, "connect-content-encoding") !== undefined
+  );
+}
+
 export const isConnect = (request: RawRequest) => !typeOf(request).startsWith("application/grpc");
 export const isText = (request: RawRequest) => typeOf(request).startsWith("application/grpc-web-text");
 /** Longer than the largest message in one piece of base64. */

@@ -57,6 +57,7 @@ async function serve(version: HttpVersion, { implementation = echo, ...options }
   const handler = createWire({
     services: [bindEcho(implementation)],
     messageBytesMax: 2_000,
+    errorDomain: "wire.example",
     aliases: { "/other.Service/Divide": EchoService.method.split! },
     ...options,
   });
@@ -106,6 +107,7 @@ describe.each(names)("%s", (name) => {
     expect(untold).toMatchObject({ code: "Internal", message: "internal error", reason: "INTERNAL" });
     const missing = await refusalOf(client(origin).join(texts("a")));
     expect(missing).toMatchObject({ code: "Unimplemented", reason: "UNIMPLEMENTED" });
+    for (const { domain } of [told, untold, missing]) expect(domain).toBe("wire.example");
   });
 
   it("gives an error of a reply that cannot be written its reason", async () => {
@@ -128,7 +130,11 @@ describe.each(names)("%s", (name) => {
   it("refuses a message in a stream that is too large", async () => {
     const { origin } = await serve(version);
     const refusal = await refusalOf(client(origin).join(texts("a", "x".repeat(3_000))));
-    expect(refusal).toMatchObject({ code: "ResourceExhausted", reason: "REQUEST_TOO_LARGE" });
+    expect(refusal).toMatchObject({
+      code: "ResourceExhausted",
+      reason: "REQUEST_TOO_LARGE",
+      domain: "wire.example",
+    });
     expect((await client(origin).join(texts("a"))).text).toBe("a");
   });
 
@@ -257,6 +263,35 @@ describe("streams", () => {
   });
 
   it.each([
+    ["a key twice", '{"text":"a","text":"b"}'],
+    ["half a character", '{"text":"\\ud800"}'],
+    ["bytes that are not UTF-8", Buffer.from([...Buffer.from('{"text":"'), 0xff, 0x22, 0x7d])],
+    ["depth", `{"x":${"[".repeat(500)}${"]".repeat(500)}}`],
+    ["a field that is none", '{"text":1}'],
+  ])("of JSON with %s are refused as in the lane, and so is a GET", async (_name, json) => {
+    const { port } = await serve("1.1");
+    const data = Buffer.from(json);
+    const split = await exchange(port, "1.1", {
+      path: `${rpc}/Split`,
+      headers: { "content-type": "application/connect+json" },
+      body: frameOf(data),
+    });
+    const read = await exchange(port, "1.1", {
+      method: "GET",
+      path: `${rpc}/Read?encoding=json&base64=1&message=${data.toString("base64url")}`,
+    });
+    const lane = await exchange(port, "1.1", {
+      path: `${rpc}/Read`,
+      headers: { "content-type": "application/json" },
+      body: data,
+    });
+    const refused = JSON.parse(lane.body.toString());
+    expect(refused.code).toBe("invalid_argument");
+    expect(JSON.parse(split.body.subarray(5).toString()).error).toMatchObject(refused);
+    expect(JSON.parse(read.body.toString())).toMatchObject(refused);
+  });
+
+  it.each([
     ["GET", "application/connect+json", 405],
     ["POST", "application/json", 415],
     ["POST", "text/plain", 415],
@@ -266,7 +301,7 @@ describe("streams", () => {
     const headers: Record<string, string> = contentType ? { "content-type": contentType } : {};
     const reply = await exchange(port, "1.1", { method, path: `${rpc}/Split`, headers });
     expect([reply.status, reply.headers["content-type"]]).toEqual([status, "application/json"]);
-    expect(JSON.parse(reply.body.toString()).details[0].domain).toBe("countersign");
+    expect(JSON.parse(reply.body.toString()).details[0].domain).toBe("wire.example");
   });
 
   it("both ways over HTTP/1.1 are refused with 505", async () => {
@@ -365,6 +400,8 @@ describe("Connect GET", () => {
     const error = JSON.parse(reply.body.toString());
     expect([reply.status, reply.headers["content-type"]]).toEqual([status, "application/json"]);
     expect(error.details).toHaveLength(1);
+    const [{ domain, value }] = error.details;
+    expect(domain ?? Buffer.from(value, "base64").toString()).toContain("wire.example");
     expect(reply.body.toString()).not.toContain("secret");
     expect(refused.map(({ method, protocol }) => [method?.name, protocol])).toEqual([["Read", "connect"]]);
   });

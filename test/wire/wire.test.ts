@@ -42,6 +42,7 @@ async function serve({
   const handler = createWire({
     interceptors,
     rpcOnRestPaths,
+    errorDomain: "wire.example",
     aliases: { "/other.Service/Add": UserService.method.addOTPEmail },
     services: [
       bind(UserService, {
@@ -170,7 +171,7 @@ describe("every protocol", () => {
       code: "Aborted",
       message: "no",
       reason: "ABORTED",
-      domain: "countersign",
+      domain: "wire.example",
     });
     expect(refusal.headers.get("x-meta")).toBe("data");
   });
@@ -292,6 +293,26 @@ describe("compression", () => {
     ).toBe(200);
   });
 
+  it("brotli is read on every path of a method, and the path binds what it says", async () => {
+    const { origin } = await serve({ rpcOnRestPaths: true });
+    const br = { "content-encoding": "br" };
+    const grpcBr = { "grpc-encoding": "br" };
+    const proto = brotliCompressSync(toBinary(AddOTPEmailRequestSchema, message));
+    const other = brotliCompressSync(
+      toBinary(AddOTPEmailRequestSchema, create(AddOTPEmailRequestSchema, { userId: "v" })),
+    );
+    const rest = `${origin}/v3alpha/users/u/otp_email`;
+    const restJson = brotliCompressSync('{"email":{"address":"a@x.io"}}');
+    for (const url of [`${origin}${rpc}/AddOTPEmail`, `${origin}/other.Service/Add`]) {
+      expect((await post(url, "application/json", brotliCompressSync(json), br)).text).toContain('"u"');
+      expect((await post(url, "application/grpc-web", frameOf(proto, 1), grpcBr)).text).toContain("a@x.io");
+    }
+    expect((await post(rest, "application/json", restJson, br)).text).toContain('"u"');
+    expect((await post(rest, "application/proto", proto, br)).text).toContain("a@x.io");
+    expect((await post(rest, "application/grpc-web", frameOf(proto, 1), grpcBr)).text).toContain("a@x.io");
+    expect((await post(rest, "application/proto", other, br)).status).toBe(400);
+  });
+
   it("another is refused, with those that are read", async () => {
     const { origin } = await serve();
     const reply = await post(`${origin}${rpc}/AddOTPEmail`, "application/json", json, {
@@ -312,6 +333,15 @@ describe("compression", () => {
     expect((await post(url, "application/json", "no gzip", headers)).status).toBe(400);
     const framed = await post(url, "application/grpc-web", frameOf(bomb, 1), { "grpc-encoding": "gzip" });
     expect(framed.text).toContain("grpc-status: 8");
+    const brotli = brotliCompressSync(Buffer.alloc(50 << 20, "a"));
+    for (const [target, status] of [
+      [url, 429],
+      [`${origin}/v3alpha/users/u/otp_email`, 413],
+    ] as const) {
+      const reply = await post(target, "application/json", brotli, { "content-encoding": "br" });
+      expect(reply.status).toBe(status);
+      expect(reply.text).toContain("REQUEST_TOO_LARGE");
+    }
   });
 
   it("of a reply above 1 KiB is used if it is asked for", async () => {
@@ -445,7 +475,7 @@ describe("paths and methods", () => {
     else if (status >= 400) {
       expect(JSON.parse(body).details[0]).toMatchObject({
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-        domain: "countersign",
+        domain: "wire.example",
       });
     } else if (path.includes("%252F")) expect(JSON.parse(body).user.userId).toBe("a%2Fb");
   });

@@ -8,7 +8,6 @@ import { contextOf } from "../invoke.ts";
 import type { NodeRequest, NodeResponse } from "../node-http.ts";
 import { canSend, send, toFields } from "../send.ts";
 import { type Codec, encodeError, type LaneOptions, readMessage, toTellable } from "../unary.ts";
-import { withErrorInfo } from "../wire-error.ts";
 import { encodeResponse, type RestRoute, replyType } from "./rest.ts";
 
 /** A method that streams its replies, and what it does. */
@@ -46,14 +45,14 @@ export async function serveStream(
     messages = output[Symbol.asyncIterator]() as AsyncIterator<Message>;
     await sendMessages(request, response, route, call, messages);
   } catch (thrown) {
-    const error = toTellable(thrown, call);
+    const error = toTellable(thrown, call, options);
     if (!messages) {
       const durationMs = performance.now() - start;
       options.onRefused?.({ method: spec.method, protocol: codec.protocol, error, durationMs });
     }
-    if (canSend(response)) sendError(request, response, codec, error, call);
+    if (canSend(response)) sendError(request, response, codec, error, call, options);
     else if (!call.isGone && route.isRawReply) breakOff(response);
-    else if (!call.isGone) (response as ServerResponse).end(errorLine(codec, error));
+    else if (!call.isGone) (response as ServerResponse).end(errorLine(codec, error, options));
   } finally {
     call.end(options);
     // Not waited for: a method that does not notice its signal may never come to its end.
@@ -108,17 +107,18 @@ function sendError(
   codec: Codec,
   error: ConnectError,
   call: Call,
+  options: LaneOptions,
 ): void {
   try {
-    send(request, response, encodeError(codec, error, call.responseHeader, call.responseTrailer));
+    send(request, response, encodeError(codec, error, options, call.responseHeader, call.responseTrailer));
   } catch (thrown) {
     // A header that HTTP cannot carry. Nothing of the reply has been sent.
-    send(request, response, encodeError(codec, withErrorInfo(thrown)));
+    send(request, response, encodeError(codec, thrown, options));
   }
 }
 
-function errorLine(codec: Codec, error: ConnectError): string {
-  return `{"error":${Buffer.from(encodeError(codec, error).body).toString()}}\n`;
+function errorLine(codec: Codec, error: ConnectError, options: LaneOptions): string {
+  return `{"error":${Buffer.from(encodeError(codec, error, options).body).toString()}}\n`;
 }
 
 /** Half a reply must not look like a whole one. */

@@ -33,7 +33,10 @@ async function serve(
       yield fromJson(method.output, json);
     }
   }
-  return await listenBare(createWire({ services: [bind(service, { one } as never)], ...options }), version);
+  return await listenBare(
+    createWire({ services: [bind(service, { one } as never)], errorDomain: "wire.example", ...options }),
+    version,
+  );
 }
 
 const get = { method: "GET", path: "/a" };
@@ -120,7 +123,7 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
     );
     const { status, body } = await exchange(port, version, get);
     expect(status).toBe(200);
-    const info = { reason: "DATA_LOSS", domain: "countersign" };
+    const info = { reason: "DATA_LOSS", domain: "wire.example" };
     expect(linesOf(body)).toEqual([
       {},
       {
