@@ -9,6 +9,7 @@ import { logLevels } from "./log.ts";
 import { codeBits } from "./otp/code.ts";
 import type { CodeKey } from "./otp/keys.ts";
 import { defaultPolicy, guessProbabilityMax, guessProbabilityPerDay, type Policy } from "./otp/policy.ts";
+import { type Language, languages } from "./texts/languages.ts";
 import { parseEmailAddress } from "./user/email-address.ts";
 
 /** Everything the service is told from outside: read once, checked, frozen. */
@@ -36,6 +37,12 @@ export interface Config {
   /** Undefined under `dev` if none is given: the mailbox in the process. */
   readonly smtpUrl: string | undefined;
   readonly mailFrom: MailFrom;
+  /** Of mails and pages to whoever asks for none that there is. */
+  readonly defaultLanguage: Language;
+  /** Whether the subject of a mail shows its code. */
+  readonly codeInSubject: boolean;
+  /** The folder of own texts and layouts of mails. */
+  readonly templatesDir: string | undefined;
   /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
   readonly linkHosts: readonly string[] | undefined;
   readonly allowedOrigins: readonly string[];
@@ -336,6 +343,12 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_ROLES_CLAIM: v.optional(text, "urn:zitadel:iam:org:project:roles"),
     COUNTERSIGN_SMTP_URL: v.optional(smtpUrl),
     COUNTERSIGN_MAIL_FROM: v.optional(mailFrom),
+    COUNTERSIGN_DEFAULT_LANGUAGE: v.optional(
+      v.picklist(languages, `must be one of ${languages.join(", ")}`),
+      "en",
+    ),
+    COUNTERSIGN_CODE_IN_SUBJECT: v.optional(v.picklist(["on", "off"], "must be on or off"), "off"),
+    COUNTERSIGN_TEMPLATES_DIR: v.optional(text),
     COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
     COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins, mode === "dev" ? "*" : ""),
     COUNTERSIGN_OAUTH_AUTHORIZE_URL: v.optional(endpoint, "/oauth/v2/authorize"),
@@ -526,6 +539,9 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     rolesClaim: settings.COUNTERSIGN_ROLES_CLAIM ?? "",
     smtpUrl: settings.COUNTERSIGN_SMTP_URL,
     mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
+    defaultLanguage: settings.COUNTERSIGN_DEFAULT_LANGUAGE ?? "en",
+    codeInSubject: settings.COUNTERSIGN_CODE_IN_SUBJECT === "on",
+    templatesDir: settings.COUNTERSIGN_TEMPLATES_DIR,
     linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
     allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? [],
     oauth: {
