@@ -26,6 +26,7 @@ import { startCourier } from "./mail/courier.ts";
 import type { CaughtMail } from "./mail/dev-mailbox.ts";
 import { createSmtpMailer } from "./mail/smtp.ts";
 import { builtInLetter } from "./mail/templates/letters.ts";
+import { readLetters } from "./mail/templates/own-templates.ts";
 import type { OTPContext } from "./otp/context.ts";
 import { reportChallenge } from "./otp/end-challenge.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
@@ -114,7 +115,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const identity: MailIdentity = {
       publicUrl,
       serviceName: config.mailFrom.name || new URL(publicUrl).hostname,
-      letters: builtInLetter,
+      letters: config.templatesDir === undefined ? builtInLetter : readLetters(config.templatesDir),
       defaultLanguage: config.defaultLanguage,
       codeInSubject: config.codeInSubject,
     };
