@@ -116,6 +116,23 @@ export function readPolicy(environment: Environment = process.env): Policy {
   return toPolicy(settings);
 }
 
+export type MailConfig = ReturnType<typeof readMailConfig>;
+
+/**
+ * Reads what mails are made of and how they leave, for `countersign mail`.
+ *
+ * @throws ConfigError with all problems at once.
+ */
+export function readMailConfig(environment: Environment = process.env) {
+  const { settings, problems } = parse(v.pick(schemaOf("dev"), mailSettings), environment);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return freeze({
+    ...toMailConfig(settings),
+    publicUrl: settings.COUNTERSIGN_PUBLIC_URL ?? "https://otp.example.com",
+    smtpUrl: settings.COUNTERSIGN_SMTP_URL,
+  });
+}
+
 // --- values -----------------------------------------------------------------------------------------------------
 
 const text = v.pipe(v.string(), v.trim(), v.nonEmpty("must not be empty"));
@@ -538,10 +555,7 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     trustLocalIssuer: mode === "dev" || named.includes(localIssuer),
     rolesClaim: settings.COUNTERSIGN_ROLES_CLAIM ?? "",
     smtpUrl: settings.COUNTERSIGN_SMTP_URL,
-    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
-    defaultLanguage: settings.COUNTERSIGN_DEFAULT_LANGUAGE ?? "en",
-    codeInSubject: settings.COUNTERSIGN_CODE_IN_SUBJECT === "on",
-    templatesDir: settings.COUNTERSIGN_TEMPLATES_DIR,
+    ...toMailConfig(settings),
     linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
     allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? [],
     oauth: {
@@ -554,6 +568,24 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     tls: tls || undefined,
     logLevel: settings.COUNTERSIGN_LOG_LEVEL ?? "info",
     policy: toPolicy(settings),
+  };
+}
+
+const mailSettings = [
+  "COUNTERSIGN_PUBLIC_URL",
+  "COUNTERSIGN_SMTP_URL",
+  "COUNTERSIGN_MAIL_FROM",
+  "COUNTERSIGN_DEFAULT_LANGUAGE",
+  "COUNTERSIGN_CODE_IN_SUBJECT",
+  "COUNTERSIGN_TEMPLATES_DIR",
+] as const;
+
+function toMailConfig(settings: Partial<Settings>) {
+  return {
+    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
+    defaultLanguage: settings.COUNTERSIGN_DEFAULT_LANGUAGE ?? "en",
+    codeInSubject: settings.COUNTERSIGN_CODE_IN_SUBJECT === "on",
+    templatesDir: settings.COUNTERSIGN_TEMPLATES_DIR,
   };
 }
 

@@ -9,6 +9,14 @@ Usage: countersign COMMAND [OPTIONS]
   migrate   Bring the database up to date and stop. (dev and serve do this when they start.)
   doctor limits
             Print how likely one authenticator is to be guessed in a day under the settings, and why.
+  mail preview
+            Write a mail with sample data to a file, and its text part beside it.
+              --out FILE        where to, such as mail.html (needed)
+              --purpose P       verification, login, notice-added, notice-verified or notice-removed
+              --language L      such as en, de or ja (COUNTERSIGN_DEFAULT_LANGUAGE)
+              --org O           with the own templates of this organization
+  mail test Send such a mail, and print what came of it.
+              --to ADDRESS      whom to (needed); otherwise as mail preview
   token     Print an access token of the local issuer, and nothing else.
               --subject S       whom it is for: the id of a user, or a name for a service (needed)
               --permission P    user.read, user.write or otp.challenge; may be given several times

@@ -103,12 +103,7 @@ describe("own templates", () => {
       "{{code}} {{link}} {{dir}}",
       /unknown variable \{\{dir\}\}/,
     ],
-    [
-      "logic",
-      "notice.txt",
-      "{{#if happened}}{{happened}} {{happenedWhen}}",
-      /"\{\{#if happened\}\}": only/,
-    ],
+    ["logic", "notice.txt", "{{#if happened}}{{happened}} {{happenedWhen}}", /"\{\{#if happened\}\}": only/],
     ["an open variable", "notice.txt", "{{happened}} {{happenedWhen}} {{", /has "\{\{": only/],
     [
       "an attribute without quotes",
