@@ -82,6 +82,7 @@ describe("the verification mail", () => {
     const envelope = { to: "mini@mouse.com", messageId: "<1@x.io>", date: new Date(0) };
     await mailer.send({ ...mail, ...envelope }, new AbortController().signal);
     const { language, ...parts } = mail;
+    for (const line of relay.received[0]!.raw.split("\r\n")) expect(line.length).toBeLessThanOrEqual(78);
     const parsed = await simpleParser(relay.received[0]!.raw);
     expect(parsed).toMatchObject(parts);
     expect(parsed.headers.get("content-language")).toBe(language);
