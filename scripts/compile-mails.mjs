@@ -1,4 +1,5 @@
-// Makes src/mail/templates/layouts.gen.ts of templates/*.mjml and *.txt. With --check it only fails on a difference.
+// Makes src/mail/templates/layouts.gen.ts of templates/*.mjml and *.txt. With --check it only fails on a difference. With
+// two names it makes an own layout: node scripts/compile-mails.mjs FROM.mjml TO.html
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import mjml2html from "mjml";
@@ -6,23 +7,28 @@ import mjml2html from "mjml";
 const folder = fileURLToPath(new URL("../templates/", import.meta.url));
 const target = fileURLToPath(new URL("../src/mail/templates/layouts.gen.ts", import.meta.url));
 
-const entries = await Promise.all(
-  ["verification", "login", "notice"].map(async (purpose) => [
-    purpose,
-    {
-      html: await compile(`${folder}${purpose}.mjml`),
-      text: readFileSync(`${folder}${purpose}.txt`, "utf8"),
-    },
-  ]),
-);
-const made = `// Made of templates/ by npm run generate. Edit those.
+const [first, second] = process.argv.slice(2);
+if (first === "--check") {
+  if (readFileSync(target, "utf8") !== (await makeLayouts())) {
+    console.error("src/mail/templates/layouts.gen.ts is not up to date: run npm run generate");
+    process.exitCode = 1;
+  }
+} else if (first && second) writeFileSync(second, await compile(first));
+else writeFileSync(target, await makeLayouts());
+
+async function makeLayouts() {
+  const entries = await Promise.all(
+    ["verification", "login", "notice"].map(async (purpose) => [
+      purpose,
+      {
+        html: await compile(`${folder}${purpose}.mjml`),
+        text: readFileSync(`${folder}${purpose}.txt`, "utf8"),
+      },
+    ]),
+  );
+  return `// Made of templates/ by npm run generate. Edit those.
 export const layouts = ${JSON.stringify(Object.fromEntries(entries), null, 2)} as const;
 `;
-
-if (!process.argv.includes("--check")) writeFileSync(target, made);
-else if (readFileSync(target, "utf8") !== made) {
-  console.error("src/mail/templates/layouts.gen.ts is not up to date: run npm run generate");
-  process.exitCode = 1;
 }
 
 async function compile(path) {
