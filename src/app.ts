@@ -11,7 +11,7 @@ import { createProver, openDevelopmentProofKey, type Prover } from "./auth/prove
 import { signingKeyOf } from "./auth/signing-key.ts";
 import { createVerifier } from "./auth/verifier.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { composeMail } from "./compose-mail.ts";
+import { composeMail, type MailIdentity } from "./compose-mail.ts";
 import type { Config } from "./config.ts";
 import { openDatabaseClock } from "./db/database-clock.ts";
 import { openStore, type Store } from "./db/open.ts";
@@ -27,6 +27,8 @@ import { createLog, type Log } from "./log.ts";
 import { startCourier } from "./mail/courier.ts";
 import type { CaughtMail } from "./mail/dev-mailbox.ts";
 import { createSmtpMailer } from "./mail/smtp.ts";
+import { builtInLetter } from "./mail/templates/letters.ts";
+import { readLetters } from "./mail/templates/own-templates.ts";
 import type { OTPContext } from "./otp/context.ts";
 import { reportChallenge } from "./otp/end-challenge.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
@@ -113,7 +115,13 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       messageIdDomain: new URL(publicUrl).hostname,
       mailQueued: () => courier.wake(),
     };
-    const identity = { publicUrl, serviceName: config.mailFrom.name || new URL(publicUrl).hostname };
+    const identity: MailIdentity = {
+      publicUrl,
+      serviceName: config.mailFrom.name || new URL(publicUrl).hostname,
+      letters: config.templatesDir === undefined ? builtInLetter : readLetters(config.templatesDir),
+      defaultLanguage: config.defaultLanguage,
+      codeInSubject: config.codeInSubject,
+    };
     const courier = cleanup.add(
       startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, identity, row) }),
     );

@@ -1,9 +1,10 @@
 import type { OTPEmailRow, OutboxRow, UserRow } from "./db/schema.ts";
 import type { Composed } from "./mail/courier.ts";
 import { type NoticeKind, noticeKindOf } from "./mail/outbox.ts";
-import type { RenderedMail } from "./mail/templates/code-mail.ts";
+import type { Letter, Letters, Purpose } from "./mail/templates/letters.ts";
 import { renderLoginMail } from "./mail/templates/login.ts";
 import { renderNoticeMail } from "./mail/templates/notice.ts";
+import type { RenderedMail } from "./mail/templates/render.ts";
 import { renderVerificationMail } from "./mail/templates/verification.ts";
 import type { OTPContext } from "./otp/context.ts";
 import { liveLoginCode, loginCode, pendingChallenge } from "./otp/live-challenge.ts";
@@ -15,6 +16,7 @@ import {
   type UrlTemplateVariable,
   urlTemplateVariables,
 } from "./otp/url-template.ts";
+import { chooseLanguage, type Language } from "./texts/languages.ts";
 import { parseEmailAddress } from "./user/email-address.ts";
 
 /** As whom the service speaks in mails. */
@@ -22,6 +24,10 @@ export interface MailIdentity {
   /** The origin of its own links. */
   readonly publicUrl: string;
   readonly serviceName: string;
+  readonly letters: Letters;
+  readonly defaultLanguage: Language;
+  /** Whether the subject shows the code. */
+  readonly codeInSubject: boolean;
 }
 
 /**
@@ -30,7 +36,7 @@ export interface MailIdentity {
  */
 export async function composeMail(
   context: OTPContext,
-  { publicUrl, serviceName }: MailIdentity,
+  identity: MailIdentity,
   mail: OutboxRow,
 ): Promise<Composed> {
   const row = await context.store.db
@@ -41,10 +47,9 @@ export async function composeMail(
     .where("otp_email_id", "=", mail.otp_email_id)
     .executeTakeFirst();
   const notice = noticeKindOf(mail);
-  if (row && notice) return composeNotice(serviceName, mail, notice, row);
+  if (row && notice) return composeNotice(identity, mail, notice, row);
   if (row?.state !== "active") return { kind: "drop", reason: "user not active" };
 
-  const identity = { publicUrl, serviceName };
   const rendered =
     mail.purpose === "login"
       ? await renderLogin(context, identity, mail, row)
@@ -58,7 +63,7 @@ export async function composeMail(
 /** Undefined if the code of the mail is no longer alive. */
 function renderVerification(
   context: OTPContext,
-  { publicUrl, serviceName }: MailIdentity,
+  identity: MailIdentity,
   mail: OutboxRow,
   row: Recipient,
 ): RenderedMail | undefined {
@@ -68,15 +73,18 @@ function renderVerification(
   const { url_template: template } = mail;
   const link =
     template === null
-      ? ownLink(publicUrl, row)
+      ? ownLink(identity.publicUrl, row)
       : parseStored(template, urlTemplateVariables).render({ ...variablesOf(row), Code: code });
-  return renderVerificationMail({ code, link, ttlMs: context.policy.enrolment.codeTtlMs, serviceName });
+  const letter = letterFor(identity, "verification", mail, row);
+  const { serviceName, codeInSubject } = identity;
+  const { codeTtlMs: ttlMs } = context.policy.enrolment;
+  return renderVerificationMail({ letter, code, link, ttlMs, serviceName, codeInSubject });
 }
 
 /** Undefined if the challenge of the mail is over, or its authenticator locked. */
 async function renderLogin(
   context: OTPContext,
-  { publicUrl, serviceName }: MailIdentity,
+  identity: MailIdentity,
   mail: OutboxRow,
   row: Recipient,
 ): Promise<RenderedMail | undefined> {
@@ -89,7 +97,7 @@ async function renderLogin(
   const { url_template: template } = mail;
   const link =
     template === null
-      ? ownLink(publicUrl, row, { challenge_id: challengeId })
+      ? ownLink(identity.publicUrl, row, { challenge_id: challengeId })
       : parseStored(template, loginUrlTemplateVariables).render({
           ...variablesOf(row),
           Code: code,
@@ -98,8 +106,11 @@ async function renderLogin(
           PreferredLanguage: row.preferred_language ?? "",
         });
   const handle = new URLSearchParams({ challenge: makeReportHandle(context.keys, challengeId) });
-  const reportLink = `${publicUrl}/not-me?${handle}`;
-  return renderLoginMail({ code, link, reportLink, ttlMs: context.policy.login.codeTtlMs, serviceName });
+  const reportLink = `${identity.publicUrl}/not-me?${handle}`;
+  const letter = letterFor(identity, "login", mail, row);
+  const { serviceName, codeInSubject } = identity;
+  const { codeTtlMs: ttlMs } = context.policy.login;
+  return renderLoginMail({ letter, code, link, reportLink, ttlMs, serviceName, codeInSubject });
 }
 
 function isAbout(mail: OutboxRow, { salt }: LiveCode): boolean {
@@ -107,18 +118,30 @@ function isAbout(mail: OutboxRow, { salt }: LiveCode): boolean {
 }
 
 /** Whatever the state of the user: whoever is locked out wants to know what happens to the account. */
-function composeNotice(serviceName: string, mail: OutboxRow, kind: NoticeKind, row: OTPEmailRow): Composed {
+function composeNotice(identity: MailIdentity, mail: OutboxRow, kind: NoticeKind, row: Recipient): Composed {
   if (row.verify_time === null) return { kind: "drop", reason: "address not verified" };
   const { create_time: time, client_address: clientAddress } = mail;
+  const letter = letterFor(identity, "notice", mail, row);
   return {
     kind: "mail",
     mail: {
       to: mailboxOf(row.address),
       messageId: mail.message_id,
       date: new Date(time),
-      ...renderNoticeMail({ kind, time, clientAddress, serviceName }),
+      ...renderNoticeMail({ letter, kind, time, clientAddress, serviceName: identity.serviceName }),
     },
   };
+}
+
+/** In the language that the request asked for, or else in the user's own. */
+function letterFor(
+  { letters, defaultLanguage }: MailIdentity,
+  purpose: Purpose,
+  mail: OutboxRow,
+  row: Recipient,
+): Letter {
+  const language = chooseLanguage([mail.language, row.preferred_language], defaultLanguage);
+  return letters(purpose, language, row.org_id);
 }
 
 function mailboxOf(address: string): string {

@@ -9,6 +9,7 @@ import { logLevels } from "./log.ts";
 import { codeBits } from "./otp/code.ts";
 import type { CodeKey } from "./otp/keys.ts";
 import { defaultPolicy, guessProbabilityMax, guessProbabilityPerDay, type Policy } from "./otp/policy.ts";
+import { type Language, languages } from "./texts/languages.ts";
 import { parseEmailAddress } from "./user/email-address.ts";
 
 /** Everything the service is told from outside: read once, checked, frozen. */
@@ -36,6 +37,12 @@ export interface Config {
   /** Undefined under `dev` if none is given: the mailbox in the process. */
   readonly smtpUrl: string | undefined;
   readonly mailFrom: MailFrom;
+  /** Of mails and pages to whoever asks for none that there is. */
+  readonly defaultLanguage: Language;
+  /** Whether the subject of a mail shows its code. */
+  readonly codeInSubject: boolean;
+  /** The folder of own texts and layouts of mails. */
+  readonly templatesDir: string | undefined;
   /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
   readonly linkHosts: readonly string[] | undefined;
   readonly allowedOrigins: readonly string[];
@@ -107,6 +114,23 @@ export function readPolicy(environment: Environment = process.env): Policy {
   const { settings, problems } = parse(v.object(policyEntries), environment);
   if (problems.length > 0) throw new ConfigError(problems);
   return toPolicy(settings);
+}
+
+export type MailConfig = ReturnType<typeof readMailConfig>;
+
+/**
+ * Reads what mails are made of and how they leave, for `countersign mail`.
+ *
+ * @throws ConfigError with all problems at once.
+ */
+export function readMailConfig(environment: Environment = process.env) {
+  const { settings, problems } = parse(v.pick(schemaOf("dev"), mailSettings), environment);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return freeze({
+    ...toMailConfig(settings),
+    publicUrl: settings.COUNTERSIGN_PUBLIC_URL ?? "https://otp.example.com",
+    smtpUrl: settings.COUNTERSIGN_SMTP_URL,
+  });
 }
 
 // --- values -----------------------------------------------------------------------------------------------------
@@ -344,6 +368,12 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_ROLES_CLAIM: v.optional(text, "urn:zitadel:iam:org:project:roles"),
     COUNTERSIGN_SMTP_URL: v.optional(smtpUrl),
     COUNTERSIGN_MAIL_FROM: v.optional(mailFrom),
+    COUNTERSIGN_DEFAULT_LANGUAGE: v.optional(
+      v.picklist(languages, `must be one of ${languages.join(", ")}`),
+      "en",
+    ),
+    COUNTERSIGN_CODE_IN_SUBJECT: v.optional(v.picklist(["on", "off"], "must be on or off"), "off"),
+    COUNTERSIGN_TEMPLATES_DIR: v.optional(text),
     COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
     COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins, mode === "dev" ? "*" : ""),
     COUNTERSIGN_OAUTH_AUTHORIZE_URL: v.optional(endpoint, "/oauth/v2/authorize"),
@@ -533,7 +563,7 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     trustLocalIssuer: mode === "dev" || named.includes(localIssuer),
     rolesClaim: settings.COUNTERSIGN_ROLES_CLAIM ?? "",
     smtpUrl: settings.COUNTERSIGN_SMTP_URL,
-    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
+    ...toMailConfig(settings),
     linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
     allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? [],
     oauth: {
@@ -546,6 +576,24 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     tls: tls || undefined,
     logLevel: settings.COUNTERSIGN_LOG_LEVEL ?? "info",
     policy: toPolicy(settings),
+  };
+}
+
+const mailSettings = [
+  "COUNTERSIGN_PUBLIC_URL",
+  "COUNTERSIGN_SMTP_URL",
+  "COUNTERSIGN_MAIL_FROM",
+  "COUNTERSIGN_DEFAULT_LANGUAGE",
+  "COUNTERSIGN_CODE_IN_SUBJECT",
+  "COUNTERSIGN_TEMPLATES_DIR",
+] as const;
+
+function toMailConfig(settings: Partial<Settings>) {
+  return {
+    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
+    defaultLanguage: settings.COUNTERSIGN_DEFAULT_LANGUAGE ?? "en",
+    codeInSubject: settings.COUNTERSIGN_CODE_IN_SUBJECT === "on",
+    templatesDir: settings.COUNTERSIGN_TEMPLATES_DIR,
   };
 }
 

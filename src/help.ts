@@ -13,6 +13,14 @@ Usage: countersign COMMAND [OPTIONS]
             Put such a copy in the place of a database that is gone. The service must not run.
   doctor limits
             Print how likely one authenticator is to be guessed in a day under the settings, and why.
+  mail preview
+            Write a mail with sample data to a file, and its text part beside it.
+              --out FILE        where to, such as mail.html (needed)
+              --purpose P       verification, login, notice-added, notice-verified or notice-removed
+              --language L      such as en, de or ja (COUNTERSIGN_DEFAULT_LANGUAGE)
+              --org O           with the own templates of this organization
+  mail test Send such a mail, and print what came of it.
+              --to ADDRESS      whom to (needed); otherwise as mail preview
   token     Print an access token of the local issuer, and nothing else.
               --subject S       whom it is for: the id of a user, or a name for a service (needed)
               --permission P    user.read, user.write or otp.challenge; may be given several times
@@ -36,6 +44,9 @@ Settings (environment):
   COUNTERSIGN_ROLES_CLAIM        the claim {permission: {org: …}} (urn:zitadel:iam:org:project:roles)
   COUNTERSIGN_SMTP_URL *         smtp://user:password@host:port or smtps://… (serve: needed)
   COUNTERSIGN_MAIL_FROM          Name <address> (serve: needed)
+  COUNTERSIGN_DEFAULT_LANGUAGE   of mails to whoever asks for no language that there is, such as en, de or ja (en)
+  COUNTERSIGN_CODE_IN_SUBJECT    on or off: whether the subject of a mail shows its code (off)
+  COUNTERSIGN_TEMPLATES_DIR      folder of own texts and layouts of mails, see docs/mails.md (none)
   COUNTERSIGN_LINK_HOSTS         hosts that users themselves may name in a url_template, comma separated
                                  (the host of the public URL)
   COUNTERSIGN_ALLOWED_ORIGINS    browser origins, comma separated, or * (serve: none; dev: *)

@@ -4,13 +4,24 @@ import { createApp } from "./app.ts";
 import { openLocalIssuer } from "./auth/local-issuer.ts";
 import type { Permission } from "./auth/principal.ts";
 import { systemClock } from "./clock.ts";
-import { ConfigError, parseDuration, readConfig, readDataConfig, readPolicy } from "./config.ts";
+import {
+  ConfigError,
+  parseDuration,
+  readConfig,
+  readDataConfig,
+  readMailConfig,
+  readPolicy,
+} from "./config.ts";
 import { backUp, restore } from "./db/backup.ts";
 import { openStore } from "./db/open.ts";
 import { startDev } from "./dev.ts";
 import { describeLimits } from "./doctor.ts";
 import { help } from "./help.ts";
+import { type Sample, samples } from "./mail/templates/sample.ts";
+import { previewMail, sendTestMail } from "./mail-command.ts";
 import { makePrivateFolder } from "./private-file.ts";
+import { type Language, languages } from "./texts/languages.ts";
+import { parseEmailAddress } from "./user/email-address.ts";
 
 /** A command line that cannot be run. The message says how to mend it. */
 class UsageError extends Error {}
@@ -56,6 +67,37 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
     console.log(describeLimits(readPolicy()));
   },
 
+  async mail(args) {
+    const { values, positionals } = parse(
+      args,
+      {
+        purpose: { type: "string" },
+        language: { type: "string" },
+        org: { type: "string" },
+        out: { type: "string" },
+        to: { type: "string" },
+      },
+      true,
+    );
+    const [what] = positionals;
+    if (positionals.length !== 1 || (what !== "preview" && what !== "test"))
+      throw new UsageError("mail must be told what to do: mail preview or mail test");
+    const shown = {
+      purpose: requireSample(values.purpose ?? "verification"),
+      language: values.language === undefined ? undefined : requireLanguage(values.language),
+      orgId: values.org ?? "",
+    };
+    if (what === "preview") {
+      if (!values.out) throw new UsageError("--out is missing: give the file that the mail is written to");
+      console.log(`wrote ${previewMail(readMailConfig(), shown, values.out).join(" and ")}`);
+      return;
+    }
+    const to = requireAddress(values.to);
+    const result = await sendTestMail(readMailConfig(), shown, to);
+    if (result.kind !== "sent") throw new Error(`the relay did not take the mail: ${result.reason}`);
+    console.log("sent");
+  },
+
   async token(args) {
     const { values } = parse(args, {
       subject: { type: "string" },
@@ -92,6 +134,24 @@ function requireFile(positionals: readonly string[], command: string): string {
   const [file, ...others] = positionals;
   if (file && others.length === 0) return file;
   throw new UsageError(`${command} must be told one file: ${command} FILE`);
+}
+
+function requireSample(purpose: string): Sample {
+  const sample = samples.find((known) => known === purpose);
+  if (!sample) throw new UsageError(`--purpose must be one of ${samples.join(", ")}`);
+  return sample;
+}
+
+function requireLanguage(tag: string): Language {
+  const language = languages.find((known) => known === tag);
+  if (!language) throw new UsageError(`--language must be one of ${languages.join(", ")}`);
+  return language;
+}
+
+function requireAddress(to: string | undefined): string {
+  const parsed = parseEmailAddress(to ?? "");
+  if (!parsed.ok) throw new UsageError("--to must be the address that the mail is sent to");
+  return parsed.address.mailbox;
 }
 
 function requireSubject(subject: string | undefined): string {

@@ -15,7 +15,7 @@ const allowed: Record<string, readonly string[]> = {
   user: ["db", "errors", "clock"],
   auth: ["errors", "clock", "private-file"],
   otp: ["user", "mail/outbox", "db", "errors", "clock", "private-file"],
-  services: ["otp", "user", "auth", "errors", "log"],
+  services: ["otp", "user", "auth", "errors", "log", "texts"],
 };
 
 interface Import {

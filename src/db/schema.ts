@@ -122,6 +122,8 @@ export interface OutboxTable {
   code_salt: Fixed<Uint8Array>;
   /** The template of the link, or null for the service's own page. */
   url_template: Fixed<string | null>;
+  /** What the request asked for (BCP 47), or null: the user's own. */
+  language: Fixed<string | null>;
   /** Of a notice: where the change that it tells of was asked for, if that is known. */
   client_address: Fixed<string | null>;
   /** Made once, so that a second copy of a mail is recognised as such (RFC 5322 §3.6.4). */

@@ -3,6 +3,7 @@ import { makeId, makeRandomId } from "../db/id.ts";
 import { hasManyWriters } from "../db/lock.ts";
 import type { Store } from "../db/open.ts";
 import type { DB, MailState, OTPEmailRow, OutboxRow } from "../db/schema.ts";
+import type { Language } from "../texts/languages.ts";
 
 export interface NewMail {
   readonly purpose: string;
@@ -12,6 +13,8 @@ export interface NewMail {
   readonly codeSalt: Uint8Array;
   /** Null: the service's own page. */
   readonly urlTemplate: string | null;
+  /** What the request asked for. Undefined: the user's own. */
+  readonly language?: Language | undefined;
   /** When the code dies, in milliseconds since the epoch. */
   readonly expireTime: number;
   readonly messageIdDomain: string;
@@ -46,19 +49,20 @@ const windowSize = 500;
  * Queues a mail, in the transaction that makes its code.
  *
  * Only the newest code of an authenticator is worth mailing: mails about another one are dropped. A mail about the same
- * code that still waits is the same mail and stands; with another link it is another mail, hence with another Message-ID
+ * code that still waits is the same mail and stands; with another link or in another language it is another one, hence with another Message-ID
  * (RFC 5322 §3.6.4), and takes the place of the first.
  */
 export async function enqueue(trx: Transaction<DB>, now: number, mail: NewMail): Promise<void> {
   await dropSuperseded(trx, now, mail);
   const waiting = await trx
     .selectFrom("outbox")
-    .select(["mail_id", "url_template"])
+    .select(["mail_id", "url_template", "language"])
     .where("otp_email_id", "=", mail.otpEmailId)
     .where("purpose", "=", mail.purpose)
     .where((eb) => isWaiting(eb, now))
     .executeTakeFirst();
-  if (waiting?.url_template === mail.urlTemplate) return;
+  const language = mail.language ?? null;
+  if (waiting?.url_template === mail.urlTemplate && waiting.language === language) return;
   if (waiting) await trx.deleteFrom("outbox").where("mail_id", "=", waiting.mail_id).execute();
   await trx
     .insertInto("outbox")
@@ -69,6 +73,7 @@ export async function enqueue(trx: Transaction<DB>, now: number, mail: NewMail):
       otp_email_id: mail.otpEmailId,
       code_salt: mail.codeSalt,
       url_template: mail.urlTemplate,
+      language,
       message_id: `<${makeRandomId()}@${mail.messageIdDomain}>`,
       state: "queued",
       attempts: 0,

@@ -18,6 +18,8 @@ export interface OutgoingMail {
   readonly subject: string;
   readonly text: string;
   readonly html: string;
+  /** Of both parts (BCP 47). */
+  readonly language?: string;
   /** With its angle brackets. Message-ID and date stay the same over all attempts. */
   readonly messageId: string;
   readonly date: Date;
@@ -143,7 +145,12 @@ function toMessage(from: MailAddress, mail: OutgoingMail): SendMailOptions {
     html: mail.html,
     messageId: mail.messageId,
     date: mail.date,
-    headers: { "Auto-Submitted": "auto-generated" },
+    // Base64 hides a text from those who look for spam, and its lines from those who read the source.
+    textEncoding: "quoted-printable",
+    headers: {
+      "Auto-Submitted": "auto-generated",
+      ...(mail.language && { "Content-Language": mail.language }),
+    },
     xMailer: false,
   };
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Transaction } from "kysely";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
-import { enqueue } from "../mail/outbox.ts";
+import { enqueue, type NewMail } from "../mail/outbox.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { type CodePurpose, saltBytes } from "./code.ts";
 import type { OTPContext } from "./context.ts";
@@ -9,9 +9,12 @@ import { type LiveCode, liveCode } from "./live-code.ts";
 import { takeMail } from "./mail-limits.ts";
 import { refuseLocked } from "./refusals.ts";
 
-/** How a code comes to the user. `urlTemplate` null: the link leads to the service's own page. */
+/**
+ * How a code comes to the user. `urlTemplate` null: the link leads to the service's own page. `language` undefined: the
+ * user's own.
+ */
 export type CodeDelivery =
-  | { readonly kind: "send_code"; readonly urlTemplate: string | null }
+  | ({ readonly kind: "send_code" } & Pick<NewMail, "urlTemplate" | "language">)
   | { readonly kind: "return_code" };
 
 /**
@@ -97,6 +100,7 @@ export async function enqueueIfMailed(
     otpEmailId: row.otp_email_id,
     codeSalt: code.salt,
     urlTemplate: delivery.urlTemplate,
+    language: delivery.language,
     expireTime: code.expireTime,
     messageIdDomain: context.messageIdDomain,
   });

@@ -38,7 +38,7 @@ export function createChallengeService(
         userId,
         orgId,
         otpEmailId,
-        delivery: toDelivery(delivery),
+        delivery: toDelivery(delivery, context),
         audience,
         nonce,
         idempotencyKey: idempotencyKeyOf(otp.keys, context, CreateOTPEmailChallengeRequestSchema, request),

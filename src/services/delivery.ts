@@ -8,6 +8,7 @@ import {
   type UrlTemplate,
   type UrlTemplateVariable,
 } from "../otp/url-template.ts";
+import { wishedIn } from "../texts/languages.ts";
 import { accessKey } from "./call.ts";
 import { requireText } from "./validate.ts";
 
@@ -75,7 +76,9 @@ export function refuseToProveItself(
   }
 }
 
-export function toDelivery(asked: RequestedDelivery): CodeDelivery {
+/** The mail speaks the language that the call asks for (RFC 9110 §12.5.4). */
+export function toDelivery(asked: RequestedDelivery, { requestHeader }: HandlerContext): CodeDelivery {
   if (asked.kind === "return_code") return asked;
-  return { kind: "send_code", urlTemplate: asked.urlTemplate?.source ?? null };
+  const language = wishedIn(requestHeader.get("Accept-Language"));
+  return { kind: "send_code", urlTemplate: asked.urlTemplate?.source ?? null, language };
 }

@@ -46,7 +46,7 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
       const { address, verification } = inputOf(context, parsers.addOTPEmail);
       refuseToProveItself(verification, context, { linkHosts, permission: "user.write" });
       const { user_id: userId, org_id: orgId } = requireUser(context);
-      const how = verification.kind === "is_verified" ? verification : toDelivery(verification);
+      const how = verification.kind === "is_verified" ? verification : toDelivery(verification, context);
       const added = await addOTPEmail(otp, {
         ...causeOf(context),
         userId,
@@ -76,7 +76,7 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
         ...causeOf(context),
         userId,
         otpEmailId,
-        delivery: toDelivery(delivery),
+        delivery: toDelivery(delivery, context),
         idempotencyKey: idempotencyKeyOf(otp.keys, context, ResendOTPEmailCodeRequestSchema, request),
       };
       const { details, code } = await resendCode(otp, input);

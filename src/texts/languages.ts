@@ -31,7 +31,7 @@ export type Language = (typeof languages)[number];
  */
 export function chooseLanguage(wishes: readonly (string | null | undefined)[], fallback: Language): Language {
   for (const wish of wishes) {
-    const wished = wish ? wishedIn(wish) : undefined;
+    const wished = wishedIn(wish);
     if (wished) return wished;
   }
   return fallback;
@@ -42,7 +42,9 @@ export function directionOf(language: Language): "ltr" | "rtl" {
   return language === "ar" ? "rtl" : "ltr";
 }
 
-function wishedIn(header: string): Language | undefined {
+/** The first language that there is of an `Accept-Language` header or a language tag. */
+export function wishedIn(header: string | null | undefined): Language | undefined {
+  if (!header) return undefined;
   // In the order of their quality. A tag of a region is also a wish for its language (RFC 4647 §3.4).
   const tags = new Negotiator({
     headers: { "accept-language": header.slice(0, headerLengthMax) },

@@ -29,14 +29,24 @@ describe.each(protocols)("T47 over %s", (protocol) => {
 
     const texts = mails.map((mail) => mail.text).reverse();
     expect(texts[0]).toContain("An email address was added to your account");
-    expect(texts[0]).toContain("2026-11-23 09:00:00 UTC, from 127.0.0.1");
+    expect(texts[0]).toMatch(/on November 23, 2026\D* 09:00:00 UTC, from 127\.0\.0\.1\.$/m);
     expect(texts[1]).toContain("was verified");
-    expect(texts[1]).toContain("2026-11-23 09:01:00 UTC, from 127.0.0.1");
+    expect(texts[1]).toMatch(/on November 23, 2026\D* 09:01:00 UTC, from 127\.0\.0\.1\.$/m);
     expect(texts[2]).toContain("An email address was removed from your account");
-    expect(texts[2]).toContain("2026-11-23 09:02:00 UTC, from 127.0.0.1");
+    expect(texts[2]).toMatch(/on November 23, 2026\D* 09:02:00 UTC, from 127\.0\.0\.1\.$/m);
     for (const mail of mails) {
       const all = mail.subject + mail.text + mail.html;
-      for (const secret of [code, otpEmailId, "new@x.io", "x.io", "http", "href", "<a", "<form"]) {
+      for (const secret of [
+        code,
+        otpEmailId,
+        "new@x.io",
+        "x.io",
+        "http:",
+        "https:",
+        "href",
+        "<a ",
+        "<form",
+      ]) {
         expect(all).not.toContain(secret);
       }
     }

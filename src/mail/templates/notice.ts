@@ -1,9 +1,12 @@
 import type { NoticeKind } from "../outbox.ts";
-import type { RenderedMail } from "./code-mail.ts";
-import { escapeHtml } from "./html.ts";
+import { subjectLengthMax } from "./code-mail.ts";
+import { timeInWords } from "./in-words.ts";
+import type { Letter } from "./letters.ts";
 import { oneLine } from "./one-line.ts";
+import { layOut, type RenderedMail, renderTexts } from "./render.ts";
 
 export interface NoticeMail {
+  readonly letter: Letter;
   readonly kind: NoticeKind;
   /** When it happened, in milliseconds since the epoch. */
   readonly time: number;
@@ -12,42 +15,27 @@ export interface NoticeMail {
   readonly serviceName: string;
 }
 
-const happenings: Readonly<Record<NoticeKind, string>> = {
-  added: "An email address was added to your account",
-  verified: "An email address of your account was verified and can be used for codes from now on",
-  removed: "An email address was removed from your account",
-};
-
 /**
  * The mail that tells a verified address that another one of the account changes. It has no code and no link, and of what a
  * user has typed nothing, least of all the other address: its domain could say anything under our name.
  */
-export function renderNoticeMail({ kind, time, clientAddress, serviceName }: NoticeMail): RenderedMail {
-  const service = oneLine(serviceName);
-  const happening = happenings[kind];
-  const when = new Date(time).toISOString().replace("T", " ").replace(/\..*$/, " UTC");
-  const where = clientAddress === null ? "" : `, from ${clientAddress}`;
-  const advice =
-    "Was that you? Then there is nothing to do. If not, tell the people who run the service at once.";
-  const paragraphs = [`${happening} at ${service}.`, `This was on ${when}${where}.`, advice];
+export function renderNoticeMail({
+  letter,
+  kind,
+  time,
+  clientAddress,
+  serviceName,
+}: NoticeMail): RenderedMail {
+  const data = {
+    service: oneLine(serviceName),
+    time: timeInWords(letter.language, time),
+    client: clientAddress ?? "",
+  };
+  const texts = renderTexts(letter, data);
+  const happened = texts[kind] ?? "";
+  const happenedWhen = (clientAddress === null ? texts.when : texts.whenFrom) ?? "";
   return {
-    subject: `The email addresses of your account at ${service} were changed`,
-    text: `${paragraphs.join("\n\n")}\n`,
-    html: `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Your account was changed</title>
-<style>:root { color-scheme: light dark; }</style>
-</head>
-<body>
-<div style="max-width: 480px; margin: 0 auto; padding: 24px 16px; font: 16px/1.5 sans-serif;">
-${paragraphs.map((paragraph) => `<p style="margin: 0 0 16px;">${escapeHtml(paragraph)}</p>`).join("\n")}
-</div>
-</body>
-</html>
-`,
+    ...layOut(letter, { ...texts, ...data, happened, happenedWhen }),
+    subject: oneLine(texts.subject ?? "", subjectLengthMax),
   };
 }

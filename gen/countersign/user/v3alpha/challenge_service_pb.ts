@@ -351,7 +351,8 @@ export const ChallengeService: GenService<{
    * has one challenge at a time: a new one ends the one before. Only verified
    * authenticators are challenged (OTP_EMAIL_NOT_VERIFIED).
    *
-   * The mail has a link to a page where its reader can say that it was somebody
+   * The mail speaks the language of the `Accept-Language` header or metadata, or
+   * else the user's preferred language. It has a link to a page where its reader can say that it was somebody
    * else: that ends the challenge, and the user's events tell of it.
    *
    * @generated from rpc countersign.user.v3alpha.ChallengeService.CreateOTPEmailChallenge

@@ -1177,6 +1177,10 @@ export const UserService: GenService<{
    * authenticator and its live code stay the same. An address that is already
    * verified for this user is ALREADY_EXISTS.
    *
+   * The mail speaks the language of the `Accept-Language` header or metadata, or
+   * else the user's preferred language. An application that calls for its users
+   * sends on the header of theirs, or none.
+   *
    * Too many mails, for the authenticator or to the address, are RESOURCE_EXHAUSTED
    * (RESEND_TOO_SOON, SEND_LIMIT_REACHED, with the time to wait). With an
    * `Idempotency-Key` in the header or metadata the call can be sent again within
@@ -1216,7 +1220,8 @@ export const UserService: GenService<{
    * Mails or returns the code of an address that is not verified yet: the same
    * code while it lives, otherwise a fresh one. The attempts that are left stay the
    * same, and a locked authenticator is RESOURCE_EXHAUSTED (ATTEMPTS_EXHAUSTED). Mails
-   * are limited, and an `Idempotency-Key` counts, as with AddOTPEmail.
+   * are limited, and `Idempotency-Key` and `Accept-Language` count, as with
+   * AddOTPEmail.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.ResendOTPEmailCode
    */

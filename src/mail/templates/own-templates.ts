@@ -1,0 +1,218 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type Language, languages } from "../../texts/languages.ts";
+import { builtInLetter, builtInTexts, type Letter, type Letters, type Purpose, purposes } from "./letters.ts";
+import { parseTemplate, type Template, TemplateError } from "./template.ts";
+
+/**
+ * Reads the templates of a folder:
+ *
+ * - `PURPOSE.LANGUAGE.json`: texts by their keys, in the place of the built-in ones of that language
+ * - `PURPOSE.html` and `PURPOSE.txt`: the layouts of the two parts
+ * - `ORGANIZATION/…`: the same for one organization. The name is percent-encoded where a file name cannot have it.
+ *
+ * What an organization has not comes from the folder itself, and what that has not is built in. Sources
+ * (`*.mjml`), notes (`*.md`) and names that begin with a dot are left alone.
+ *
+ * @throws Error that names every file with what is wrong in it.
+ */
+export function readLetters(folder: string): Letters {
+  const problems: string[] = [];
+  const common = readSet(folder, "", problems);
+  const organizations = new Map<string, TemplateSet>();
+  for (const name of common.folders) {
+    const orgId = decode(name);
+    if (orgId === undefined) problems.push(`${name}: the name is not percent-encoded as it must be`);
+    else organizations.set(orgId, readSet(folder, name, problems));
+  }
+  if (problems.length > 0) {
+    const list = problems.sort().map((problem) => `  ${problem}`);
+    throw new Error(`the templates in COUNTERSIGN_TEMPLATES_DIR cannot be used:\n${list.join("\n")}`);
+  }
+  const finished = new Map<string, Letter>();
+  return (purpose, language, orgId) => {
+    // Organizations without a folder share the letters: their number is not bounded.
+    const own = organizations.get(orgId);
+    const key = JSON.stringify([purpose, language, own && orgId]);
+    const letter =
+      finished.get(key) ?? put(own, put(common, builtInLetter(purpose, language), purpose), purpose);
+    finished.set(key, letter);
+    return letter;
+  };
+}
+
+/** What one folder holds, by the names of the files. */
+interface TemplateSet {
+  readonly layouts: Map<string, Template>;
+  readonly texts: Map<string, Record<string, Template>>;
+  readonly folders: readonly string[];
+}
+
+function put(set: TemplateSet | undefined, letter: Letter, purpose: Purpose): Letter {
+  if (!set) return letter;
+  return {
+    language: letter.language,
+    texts: { ...letter.texts, ...set.texts.get(`${purpose}.${letter.language}.json`) },
+    html: set.layouts.get(`${purpose}.html`) ?? letter.html,
+    text: set.layouts.get(`${purpose}.txt`) ?? letter.text,
+  };
+}
+
+function readSet(folder: string, within: string, problems: string[]): TemplateSet {
+  const set = { layouts: new Map(), texts: new Map(), folders: [] as string[] };
+  for (const name of namesIn(join(folder, within), within, problems)) {
+    const path = join(within, name);
+    try {
+      if (isFolder(join(folder, path))) {
+        if (within !== "")
+          throw new TemplateError("is a folder in the folder of an organization: move its files up");
+        set.folders.push(name);
+        continue;
+      }
+      if (/\.(mjml|md)$/.test(name)) continue;
+      const { purpose, language, ending } = meaningOf(name);
+      const source = readText(join(folder, path));
+      if (ending === "json") set.texts.set(name, parseTexts(source, purpose, language));
+      else set.layouts.set(name, parseLayout(source, purpose, ending));
+    } catch (error) {
+      if (!(error instanceof TemplateError)) throw error;
+      problems.push(`${path}: ${error.message}`);
+    }
+  }
+  return set;
+}
+
+function namesIn(path: string, within: string, problems: string[]): string[] {
+  try {
+    return readdirSync(path).filter((name) => !name.startsWith("."));
+  } catch {
+    problems.push(`${within || path}: cannot be read: it must be a folder that this program may read`);
+    return [];
+  }
+}
+
+// Follows links: that is what a mounted folder of Kubernetes is made of.
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function readText(path: string): string {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch {
+    throw new TemplateError("cannot be read: allow this program to read it");
+  }
+  if (bytes.length > bytesMax) {
+    throw new TemplateError(`is longer than ${bytesMax} bytes: beyond that mailboxes cut a mail off`);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new TemplateError("is not UTF-8: save it as such");
+  }
+}
+
+/** Gmail shows no more than 102 kB of a mail. */
+const bytesMax = 100_000;
+
+type Meaning =
+  | { readonly purpose: Purpose; readonly ending: "html" | "txt"; readonly language: undefined }
+  | { readonly purpose: Purpose; readonly ending: "json"; readonly language: Language };
+
+function meaningOf(name: string): Meaning {
+  const [first, ...rest] = name.split(".");
+  const purpose = purposes.find((known) => known === first);
+  if (!purpose) throw new TemplateError(`is for no mail: the name must begin with ${purposes.join(", ")}`);
+  const [second, third] = rest;
+  if (rest.length === 1 && (second === "html" || second === "txt"))
+    return { purpose, ending: second, language: undefined };
+  const language = languages.find((known) => known === second);
+  if (rest.length === 2 && language && third === "json") return { purpose, ending: "json", language };
+  throw new TemplateError(
+    `has a name that means nothing: ${purpose}.html, ${purpose}.txt or ${purpose}.LANGUAGE.json, with one of ${languages.join(", ")}`,
+  );
+}
+
+function parseTexts(
+  source: string,
+  purpose: Purpose,
+  language: Language | undefined,
+): Record<string, Template> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(source);
+  } catch {
+    throw new TemplateError("is not JSON");
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed))
+    throw new TemplateError("must be a JSON object of texts by their keys");
+  const keys = Object.keys(builtInTexts(purpose, language ?? "en"));
+  return Object.fromEntries(
+    Object.entries(parsed).map(([key, text]) => {
+      if (!keys.includes(key)) throw new TemplateError(`has an unknown key ${key}: use ${keys.join(", ")}`);
+      if (typeof text !== "string" || text.trim() === "")
+        throw new TemplateError(`${key} must be a text that is not empty`);
+      const template = parseTemplate(text);
+      refuseUnknown(template, textVariables[purpose], key);
+      return [key, template];
+    }),
+  );
+}
+
+/** What texts can have in them. The code is not there: it has its place in the layout. */
+const textVariables: Readonly<Record<Purpose, readonly string[]>> = {
+  verification: ["service", "duration"],
+  login: ["service", "duration"],
+  notice: ["service", "time", "client"],
+};
+
+/** What layouts can have beside the texts, and must have. */
+const neededVariables: Readonly<Record<Purpose, readonly string[]>> = {
+  verification: ["code", "link"],
+  login: ["code", "link", "reportLink"],
+  notice: ["happened", "happenedWhen"],
+};
+
+const pageVariables = ["lang", "dir", "start"];
+
+function parseLayout(source: string, purpose: Purpose, ending: "html" | "txt"): Template {
+  const template = parseTemplate(source);
+  const needed = neededVariables[purpose];
+  refuseUnknown(template, [
+    ...needed,
+    ...Object.keys(builtInTexts(purpose, "en")),
+    ...textVariables[purpose],
+    ...(ending === "html" ? pageVariables : []),
+  ]);
+  const missing = needed.filter((name) => !template.variables.includes(name));
+  if (missing.length > 0)
+    throw new TemplateError(`lacks ${missing.map((name) => `{{${name}}}`).join(" and ")}: put it in`);
+  if (ending === "html") refuseUnsafe(source);
+  return template;
+}
+
+function refuseUnknown({ variables }: Template, known: readonly string[], where?: string): void {
+  const unknown = variables.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const all = known.map((name) => `{{${name}}}`).join(", ");
+  throw new TemplateError(`${where ? `${where} ` : ""}has an unknown variable {{${unknown}}}: use ${all}`);
+}
+
+/** Values are escaped for texts and for attributes in quotes; elsewhere they would not be safe. */
+function refuseUnsafe(source: string): void {
+  if (/<script/i.test(source))
+    throw new TemplateError("has a <script>, which no mail program runs: remove it");
+  if (/=\s*[^\s"'>]*\{\{/.test(source.replace(/"[^"]*"|'[^']*'/g, '""')))
+    throw new TemplateError("has a variable in an attribute without quotes: put quotes around it");
+  if (/<style[^>]*>[^<]*\{\{/i.test(source))
+    throw new TemplateError("has a variable in a <style>: move it out");
+}
+
+function decode(name: string): string | undefined {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,60 @@
+import type { Language } from "../../texts/languages.ts";
+import type { Letters } from "./letters.ts";
+import { renderLoginMail } from "./login.ts";
+import { renderNoticeMail } from "./notice.ts";
+import type { RenderedMail } from "./render.ts";
+import { renderVerificationMail } from "./verification.ts";
+
+/** The mails that there are, each once. */
+export const samples = [
+  "verification",
+  "login",
+  "notice-added",
+  "notice-verified",
+  "notice-removed",
+] as const;
+
+export type Sample = (typeof samples)[number];
+
+export interface SampleOptions {
+  readonly letters: Letters;
+  readonly language: Language;
+  readonly orgId: string;
+  readonly serviceName: string;
+  /** An origin. */
+  readonly publicUrl: string;
+  readonly codeInSubject: boolean;
+}
+
+/** A mail as it would be sent, with a code that opens nothing. */
+export function renderSample(sample: Sample, options: SampleOptions): RenderedMail {
+  const { letters, language, orgId, serviceName, publicUrl, codeInSubject } = options;
+  const link = `${publicUrl}/verify?user_id=sample&otp_email_id=163840776835432705`;
+  switch (sample) {
+    case "verification": {
+      const letter = letters("verification", language, orgId);
+      const [code, ttlMs] = ["7QZ4M2KX", 600_000];
+      return renderVerificationMail({ letter, code, link, ttlMs, serviceName, codeInSubject });
+    }
+    case "login": {
+      const letter = letters("login", language, orgId);
+      const [code, ttlMs, reportLink] = ["493817", 300_000, `${publicUrl}/not-me?challenge=sample`];
+      return renderLoginMail({ letter, code, link, reportLink, ttlMs, serviceName, codeInSubject });
+    }
+    case "notice-added":
+      return renderSampleNotice("added", options);
+    case "notice-verified":
+      return renderSampleNotice("verified", options);
+    case "notice-removed":
+      return renderSampleNotice("removed", options);
+  }
+}
+
+function renderSampleNotice(
+  kind: "added" | "verified" | "removed",
+  { letters, language, orgId, serviceName }: SampleOptions,
+): RenderedMail {
+  const letter = letters("notice", language, orgId);
+  const time = Date.UTC(2026, 10, 23, 9, 30);
+  return renderNoticeMail({ letter, kind, time, clientAddress: "192.0.2.7", serviceName });
+}

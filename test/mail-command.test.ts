@@ -1,0 +1,89 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { simpleParser } from "mailparser";
+import { describe, expect, it } from "vitest";
+import { startRelay } from "./mail/relay.ts";
+import { temporaryFolder } from "./support/folder.ts";
+import { runCommand } from "./support/process.ts";
+
+describe("countersign mail preview", () => {
+  it("writes both parts of the mail that is asked for", async () => {
+    const out = join(temporaryFolder(), "mail.html");
+    const args = ["mail", "preview", "--purpose", "login", "--language", "ar", "--out", out];
+    const { code, stdout } = await runCommand(args, { COUNTERSIGN_MAIL_FROM: "Clubhouse <a@x.io>" });
+    const text = out.replace(".html", ".txt");
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `wrote ${out} and ${text}\n` });
+    expect(readFileSync(out, "utf8")).toMatch(/^<!doctype html>\s<html lang="ar" dir="rtl"/);
+    expect(readFileSync(text, "utf8")).toMatch(
+      /^Subject: .*Clubhouse\n\n[\s\S]*\n@otp\.example\.com #\d{6}\n$/,
+    );
+  });
+
+  it("shows own templates, and says which of them cannot be used", async () => {
+    const folder = temporaryFolder();
+    const out = join(temporaryFolder(), "mail.html");
+    const settings = { COUNTERSIGN_TEMPLATES_DIR: folder };
+    const run = () => runCommand(["mail", "preview", "--out", out], settings);
+    writeFileSync(join(folder, "verification.html"), `{{code}} <a href="{{link}}">Own</a>`);
+    expect((await run()).code).toBe(0);
+    expect(readFileSync(out, "utf8")).toMatch(/^[0-9A-Z]{8} <a href="https:.*">Own<\/a>$/);
+
+    writeFileSync(join(folder, "verification.html"), "{{code}}");
+    const refused = await run();
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("verification.html: lacks {{link}}: put it in");
+  });
+});
+
+describe("countersign mail test", () => {
+  it("sends one mail by the relay of the settings, and says so", async () => {
+    const relay = await startRelay();
+    const { code, stdout } = await runCommand(
+      ["mail", "test", "--to", "Mini@Mouse.com", "--language", "ja"],
+      {
+        COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}`,
+        COUNTERSIGN_MAIL_FROM: "Clubhouse <codes@example.com>",
+        COUNTERSIGN_CODE_IN_SUBJECT: "on",
+        COUNTERSIGN_PUBLIC_URL: "https://club.example.com",
+      },
+    );
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "sent\n" });
+    expect(relay.received.map(({ to }) => to)).toEqual([["Mini@mouse.com"]]);
+    const mail = await simpleParser(Buffer.from(relay.received[0]!.raw, "latin1"));
+    expect(mail.subject).toMatch(/^[0-9A-Z]{8} - Clubhouse のメールアドレス確認コード$/);
+    expect(mail.messageId).toMatch(/@club\.example\.com>$/);
+  });
+
+  it("says what came of it otherwise", async () => {
+    const { code, stdout, stderr } = await runCommand(["mail", "test", "--to", "mini@mouse.com"], {
+      COUNTERSIGN_SMTP_URL: "smtp://127.0.0.1:1",
+    });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(/^Error: the relay did not take the mail: \w+/);
+  });
+});
+
+describe("countersign mail", () => {
+  it.each([
+    [["mail"], /mail preview or mail test/],
+    [["mail", "send"], /mail preview or mail test/],
+    [["mail", "preview"], /--out is missing/],
+    [
+      ["mail", "preview", "--out", "x", "--purpose", "advert"],
+      /--purpose must be one of verification, login/,
+    ],
+    [["mail", "preview", "--out", "x", "--language", "tlh"], /--language must be one of en, de/],
+    [["mail", "test"], /--to must be the address/],
+    [["mail", "test", "--to", "a@b.io, c@d.io"], /--to must be the address/],
+  ])("a command line that cannot be run says how to mend it: %j", async (args, message) => {
+    const { code, stderr } = await runCommand(args);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
+  });
+
+  it("names the setting that it lacks", async () => {
+    const { code, stderr } = await runCommand(["mail", "test", "--to", "a@b.io"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/COUNTERSIGN_SMTP_URL is missing/);
+  });
+});
