@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
 /** What the tests of these folders say of the storage holds for both engines. */
+/** What moves data between the two. */
+const betweenEngines = "test/db/copy.test.ts";
+
 const onBothEngines = [
   "test/db/engines.test.ts",
   "test/services/**/*.test.ts",
@@ -17,12 +20,12 @@ export default defineConfig({
     maxWorkers: 2,
     reporters: ["default", "./test/support/summary-reporter.ts"],
     projects: [
-      { extends: true, test: { name: "sqlite", include: ["test/**/*.test.ts"] } },
+      { extends: true, test: { name: "sqlite", include: ["test/**/*.test.ts"], exclude: [betweenEngines] } },
       {
         extends: true,
         test: {
           name: "postgres",
-          include: onBothEngines,
+          include: [...onBothEngines, betweenEngines],
           globalSetup: "./test/support/postgres-cluster.ts",
         },
       },

@@ -11,6 +11,9 @@ Usage: countersign COMMAND [OPTIONS]
             Copy the SQLite database into a new file, while the service runs.
   restore FILE
             Put such a copy in the place of a database that is gone. The service must not run.
+  copy --from URL --to URL
+            Make the second database the same as the first, whichever engines they are on, and compare
+            both. Run again, it copies only what has changed.
   doctor limits
             Print how likely one authenticator is to be guessed in a day under the settings, and why.
   mail preview

@@ -12,6 +12,7 @@ import {
   readMailConfig,
   readPolicy,
 } from "./config.ts";
+import { copyBetween, describeCopy } from "./copy-command.ts";
 import { backUp, restore } from "./db/backup.ts";
 import { openStore } from "./db/open.ts";
 import { startDev } from "./dev.ts";
@@ -58,6 +59,13 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
     makePrivateFolder(dataDir);
     await restore(file, databaseUrl);
     console.log(`the database is as it was in ${file}. All codes and challenges of that time have ended`);
+  },
+
+  async copy(args) {
+    const { values } = parse(args, { from: { type: "string" }, to: { type: "string" } });
+    const { from, to } = values;
+    if (!from || !to) throw new UsageError("copy must be told two databases: copy --from URL --to URL");
+    console.log(describeCopy(await copyBetween(from, to)));
   },
 
   async doctor(args) {

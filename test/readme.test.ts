@@ -122,6 +122,10 @@ describe("the README", () => {
         );
       } else if (command.includes("main.js backup ")) {
         expect(await shell(command)).toMatch(/holds the database/);
+      } else if (command.includes("main.js copy ")) {
+        // There is no PostgreSQL here: another file does as well.
+        const said = await shell(command.replace(/postgres:\S+/, "sqlite:data/copy.db"));
+        expect(said).toMatch(/both databases are the same/);
       } else if (command.includes("main.js restore ")) {
         // The service runs here, and its database is there.
         await expect(shell(command)).rejects.toThrow(/move it away first/);
