@@ -1,5 +1,6 @@
 import type { Kysely, Transaction } from "kysely";
 import { lockNames } from "../db/lock.ts";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB } from "../db/schema.ts";
 
 /** What counts towards the same limits, such as the mails to one address. */
@@ -66,13 +67,12 @@ export async function longestWait(
 }
 
 async function waitOf(db: Kysely<DB>, now: number, log: HitLog): Promise<Wait | undefined> {
-  const hits = await db
-    .selectFrom("hits")
-    .select(["time", "count"])
-    .where("digest", "in", log.digests)
-    .where("time", ">", now - lifeOf(log))
-    .orderBy("time", "desc")
-    .execute();
+  const after = now - lifeOf(log);
+  const [first, ...others] = log.digests;
+  const hits = await selectHits(db, { digest: first, after });
+  // Those of the keys before the current one.
+  for (const digest of others) hits.push(...(await selectHits(db, { digest, after })));
+  if (others.length > 0) hits.sort((a, b) => b.time - a.time);
   let longest: Wait | undefined;
   for (const limit of log.limits) {
     const ms = waitFor(limit, log.slotMs, now, hits);
@@ -102,14 +102,26 @@ export function waitFor(
 
 async function insertHit(trx: Transaction<DB>, now: number, log: HitLog): Promise<void> {
   const time = now - (now % log.slotMs);
-  await trx
+  await countHit(trx, { digest: log.digests[0], time, expireTime: time + lifeOf(log) });
+}
+
+const selectHits = prepare((db, param: Param<{ digest: string; after: number }>) =>
+  db
+    .selectFrom("hits")
+    .select(["time", "count"])
+    .where("digest", "=", param("digest"))
+    .where("time", ">", param("after"))
+    .orderBy("time", "desc"),
+);
+
+const countHit = prepare((db, param: Param<{ digest: string; time: number; expireTime: number }>) =>
+  db
     .insertInto("hits")
-    .values({ digest: log.digests[0], time, count: 1, expire_time: time + lifeOf(log) })
+    .values({ digest: param("digest"), time: param("time"), count: 1, expire_time: param("expireTime") })
     .onConflict((conflict) =>
       conflict.columns(["digest", "time"]).doUpdateSet((eb) => ({ count: eb("hits.count", "+", 1) })),
-    )
-    .execute();
-}
+    ),
+);
 
 /** How long a row counts for, from the start of its slot. */
 function lifeOf({ limits, slotMs }: HitLog): number {

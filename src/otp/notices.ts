@@ -1,4 +1,5 @@
 import type { Transaction } from "kysely";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB } from "../db/schema.ts";
 import { enqueueNotice, type NoticeKind } from "../mail/outbox.ts";
 import type { Cause } from "../user/event.ts";
@@ -28,13 +29,7 @@ export async function enqueueNotices(
   context: OTPContext,
   { kind, orgId, userId, otpEmailId, clientAddress }: Change,
 ): Promise<boolean> {
-  const others = await trx
-    .selectFrom("otp_emails")
-    .select("otp_email_id")
-    .where("user_id", "=", userId)
-    .where("verify_time", "is not", null)
-    .where("otp_email_id", "!=", otpEmailId)
-    .execute();
+  const others = await selectOtherVerified(trx, { userId, otpEmailId });
   if (others.length === 0) return false;
   const now = context.clock.now();
   const log = {
@@ -55,3 +50,12 @@ export async function enqueueNotices(
   }
   return true;
 }
+
+const selectOtherVerified = prepare((db, param: Param<{ userId: string; otpEmailId: string }>) =>
+  db
+    .selectFrom("otp_emails")
+    .select("otp_email_id")
+    .where("user_id", "=", param("userId"))
+    .where("verify_time", "is not", null)
+    .where("otp_email_id", "!=", param("otpEmailId")),
+);

@@ -1,6 +1,7 @@
 import { sql, type Transaction } from "kysely";
 import { makeId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { alreadyExists } from "../errors.ts";
 import type { EmailAddress } from "../user/email-address.ts";
@@ -139,26 +140,28 @@ type NewOTPEmail = Pick<
   | "change_time"
 >;
 
-/**
- * Counts and inserts in one statement. That is exact under the lock of the user.
- *
- * In plain SQL: building it from its parts made the whole call dearer by about a fifth.
- */
+/** Counts and inserts in one statement. That is exact under the lock of the user. */
 async function insertWithinLimit(trx: Transaction<DB>, most: number, row: NewOTPEmail) {
-  const { rows } = await sql<Inserted>`
-    insert into otp_emails (
-      otp_email_id, user_id, address, address_canonical, verify_time, code_key_id, code_salt, code_expire_time,
-      create_time, change_time, attempts, failures, failure_times, lock_count, locked_until
-    )
-    select
-      ${row.otp_email_id}, ${row.user_id}, ${row.address}, ${row.address_canonical}, ${row.verify_time},
-      ${row.code_key_id}, ${row.code_salt}, ${row.code_expire_time}, ${row.create_time}, ${row.change_time},
-      ${row.attempts}, ${row.failures}, ${row.failure_times}, ${row.lock_count}, ${row.locked_until}
-    where (select count(*) from otp_emails where user_id = ${row.user_id}) < ${most}
-    on conflict (user_id, address_canonical) do nothing
-    returning otp_email_id, user_id, address, address_canonical`.execute(trx);
-  return rows[0];
+  const [inserted] = await insertOTPEmail(trx, { ...row, most });
+  return inserted;
 }
+
+const insertOTPEmail = prepare((db, param: Param<NewOTPEmail & { most: number }>) => ({
+  compile: () =>
+    sql<Inserted>`
+      insert into otp_emails (
+        otp_email_id, user_id, address, address_canonical, verify_time, code_key_id, code_salt, code_expire_time,
+        create_time, change_time, attempts, failures, failure_times, lock_count, locked_until
+      )
+      select
+        ${param("otp_email_id")}, ${param("user_id")}, ${param("address")}, ${param("address_canonical")},
+        ${param("verify_time")}, ${param("code_key_id")}, ${param("code_salt")}, ${param("code_expire_time")},
+        ${param("create_time")}, ${param("change_time")}, ${param("attempts")}, ${param("failures")},
+        ${param("failure_times")}, ${param("lock_count")}, ${param("locked_until")}
+      where (select count(*) from otp_emails where user_id = ${param("user_id")}) < ${param("most")}
+      on conflict (user_id, address_canonical) do nothing
+      returning otp_email_id, user_id, address, address_canonical`.compile(db),
+}));
 
 type Inserted = Added["row"];
 

@@ -1,4 +1,5 @@
 import type { Transaction } from "kysely";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import type { OTPContext } from "./context.ts";
 import { digestsOf } from "./digest.ts";
@@ -44,13 +45,22 @@ export async function recallFailures(
   context: OTPContext,
   identity: OTPEmailIdentity,
 ): Promise<Failures | undefined> {
-  return trx
+  const now = context.clock.now();
+  // Nearly always there is one key, and nearly always nothing.
+  for (const digest of identityDigests(context, identity)) {
+    const [failures] = await selectFailures(trx, { digest, now });
+    if (failures) return failures;
+  }
+  return undefined;
+}
+
+const selectFailures = prepare((db, param: Param<{ digest: string; now: number }>) =>
+  db
     .selectFrom("removed_otp_emails")
     .select(["failures", "failure_times", "lock_count", "locked_until"])
-    .where("digest", "in", identityDigests(context, identity))
-    .where("expire_time", ">", context.clock.now())
-    .executeTakeFirst();
-}
+    .where("digest", "=", param("digest"))
+    .where("expire_time", ">", param("now")),
+);
 
 export async function forgetFailures(
   trx: Transaction<DB>,

@@ -1,5 +1,6 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB, EventRow } from "../db/schema.ts";
 import type { Caller } from "../db/write.ts";
 import { userNotFound } from "./refusals.ts";
@@ -64,25 +65,40 @@ export interface Details {
  */
 export async function appendEvent(trx: Transaction<DB>, clock: Clock, event: NewEvent): Promise<Details> {
   const time = clock.now();
-  const user = await trx
-    .updateTable("users")
-    .set((eb) => ({ sequence: eb("sequence", "+", 1), change_time: time }))
-    .where("user_id", "=", event.userId)
-    .returning(["sequence", "org_id"])
-    .executeTakeFirstOrThrow(userNotFound);
-  await trx
-    .insertInto("events")
-    .values({
-      org_id: user.org_id,
-      user_id: event.userId,
-      sequence: user.sequence,
-      type: event.type,
-      time,
-      actor: event.actor,
-      client_address: event.clientAddress ?? null,
-      reason: event.reason ?? null,
-      data: JSON.stringify(event.data ?? {}),
-    })
-    .execute();
+  const [user] = await countEvent(trx, { time, userId: event.userId });
+  if (!user) throw userNotFound();
+  await insertEvent(trx, {
+    org_id: user.org_id,
+    user_id: event.userId,
+    sequence: user.sequence,
+    type: event.type,
+    time,
+    actor: event.actor,
+    client_address: event.clientAddress ?? null,
+    reason: event.reason ?? null,
+    data: JSON.stringify(event.data ?? {}),
+  });
   return { sequence: user.sequence, changeTime: time, orgId: user.org_id };
 }
+
+const countEvent = prepare((db, param: Param<{ userId: string; time: number }>) =>
+  db
+    .updateTable("users")
+    .set((eb) => ({ sequence: eb("sequence", "+", 1), change_time: param("time") }))
+    .where("user_id", "=", param("userId"))
+    .returning(["sequence", "org_id"]),
+);
+
+const insertEvent = prepare((db, param: Param<Omit<EventRow, "position">>) =>
+  db.insertInto("events").values({
+    org_id: param("org_id"),
+    user_id: param("user_id"),
+    sequence: param("sequence"),
+    type: param("type"),
+    time: param("time"),
+    actor: param("actor"),
+    client_address: param("client_address"),
+    reason: param("reason"),
+    data: param("data"),
+  }),
+);

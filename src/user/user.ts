@@ -2,6 +2,7 @@ import type { Kysely, Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
 import { makeId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB, UserRow } from "../db/schema.ts";
 import { alreadyExists, failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "./event.ts";
@@ -77,7 +78,8 @@ async function insertUser(
 }
 
 export async function findUser(db: Kysely<DB>, userId: string): Promise<UserRow | undefined> {
-  return db.selectFrom("users").selectAll().where("user_id", "=", userId).executeTakeFirst();
+  const [user] = await selectUser(db, { userId });
+  return user;
 }
 
 /** The user, who must be there and active. */
@@ -94,3 +96,7 @@ export function requireActive(user: UserRow | undefined): UserRow {
 export function detailsOf(user: UserRow): Details {
   return { sequence: user.sequence, changeTime: user.change_time, orgId: user.org_id };
 }
+
+const selectUser = prepare((db, param: Param<{ userId: string }>) =>
+  db.selectFrom("users").selectAll().where("user_id", "=", param("userId")),
+);

@@ -1,0 +1,46 @@
+import { type Compilable, type CompiledQuery, type Kysely, type RawBuilder, sql } from "kysely";
+import type { DB } from "./schema.ts";
+
+/** Stands in a query for a value that each call gives. */
+export type Param<P> = <K extends keyof P & string>(name: K) => RawBuilder<P[K]>;
+
+/** Runs a query with these values. */
+export type Prepared<P, R> = (db: Kysely<DB>, values: P) => Promise<R[]>;
+
+/**
+ * A query that is built and compiled once for each engine, and not for each call: that costs more than to run it (measured:
+ * 10 to 30 us to build one with Kysely, and 2 to 6 us for SQLite to run it).
+ *
+ * For queries of one shape, whose values alone differ.
+ */
+export function prepare<P extends object, R>(
+  build: (db: Kysely<DB>, param: Param<P>) => Compilable<R>,
+): Prepared<P, R> {
+  const compiled = new WeakMap<object, CompiledQuery<R>>();
+
+  function compileFor(db: Kysely<DB>): CompiledQuery<R> {
+    const { adapter } = db.getExecutor();
+    const known = compiled.get(adapter);
+    if (known) return known;
+    const query = build(db, (name) => sql`${new Slot(name)}`).compile();
+    compiled.set(adapter, query);
+    return query;
+  }
+
+  return async (db, values) => {
+    const query = compileFor(db);
+    const parameters = query.parameters.map((value) =>
+      value instanceof Slot ? values[value.name as keyof P] : value,
+    );
+    const { rows } = await db.executeQuery<R>({ ...query, parameters });
+    return rows;
+  };
+}
+
+class Slot {
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
