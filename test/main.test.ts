@@ -209,12 +209,15 @@ describe("countersign doctor limits", () => {
     expect(stdout).toContain("6 digits: 1,000,000 codes; 5 wrong attempts at each");
     expect(stdout).toContain("100 guesses: by the hour 225, in a row 100, by mails 100");
     expect(stdout).toContain("Enrolment: 1 in 10,995,116,277");
+    expect(stdout).toContain("Both: 1 in 10,000 (1.0e-4)");
   });
 
   it("shows why settings are refused, too", async () => {
     const { code, stdout } = await runCommand(["doctor", "limits"], { COUNTERSIGN_MAILS_PER_DAY_MAX: "50" });
     expect(code).toBe(0);
     expect(stdout).toContain("Login: 1 in 4,000");
+    const longer = { COUNTERSIGN_MAILS_PER_DAY_MAX: "50", COUNTERSIGN_LOGIN_CODE_LENGTH: "8" };
+    expect((await runCommand(["doctor", "limits"], longer)).stdout).toContain("Both: 1 in 400,000");
     const dev = await runCommand(["dev"], { ...dataFolder(), COUNTERSIGN_MAILS_PER_DAY_MAX: "50" });
     expect(dev.code).toBe(1);
     expect(dev.stderr).toMatch(/guessed with a probability above 0.0001 in a day/);

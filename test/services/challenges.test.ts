@@ -264,6 +264,29 @@ describe("a code", () => {
     expect(await outcomeOf(started.login.verifyOTPEmailChallenge(request))).toBe("CODE_EXPIRED");
   });
 
+  it("has as many digits, and lives for as long, as the operator says", async () => {
+    const started = await start({ COUNTERSIGN_LOGIN_CODE_LENGTH: "8", COUNTERSIGN_LOGIN_CODE_TTL: "2m" });
+    const { login, otpEmailId, test } = started;
+    const { challengeId, expireTime } = await login.createOTPEmailChallenge({
+      userId: "u",
+      otpEmailId,
+      audience,
+    });
+    expect(Number(expireTime?.seconds)).toBe((test.clock.now() + 120_000) / 1_000);
+    const [mail] = await test.mails(address);
+    expect(mail?.text).toContain("within 2 minutes");
+    const code = /^\d{8}$/m.exec(mail?.text ?? "")?.[0] ?? "";
+    const request = { userId: "u", otpEmailId, challengeId, code };
+    expect(await outcomeOf(login.verifyOTPEmailChallenge({ ...request, code: code.slice(2) }))).toBe(
+      "CODE_INVALID",
+    );
+    test.clock.move(119_999);
+    await login.verifyOTPEmailChallenge(request);
+    const next = await challenge(started);
+    test.clock.move(120_000);
+    expect(await outcomeOf(login.verifyOTPEmailChallenge(next))).toBe("CODE_EXPIRED");
+  });
+
   it("is typed with spaces too", async () => {
     const started = await start();
     const { code, ...name } = await challenge(started);
