@@ -10,10 +10,11 @@ import { findUser, requireActive } from "../user/user.ts";
 import { saltBytes } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { findChallenge, liveLoginCode, loginCode } from "./live-challenge.ts";
+import { refuseLocked } from "./lock.ts";
 import { type CodeDelivery, enqueueIfMailed } from "./pending-code.ts";
 import { dayMs } from "./policy.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
-import { otpEmailNotFound, refuseLocked } from "./refusals.ts";
+import { otpEmailNotFound } from "./refusals.ts";
 
 export interface CreateChallenge extends Cause, Repeatable {
   readonly userId: string;
@@ -67,8 +68,9 @@ export async function createChallenge(
 async function requireVerified(
   trx: Transaction<DB>,
   context: OTPContext,
-  { userId, otpEmailId }: CreateChallenge,
+  input: CreateChallenge,
 ): Promise<OTPEmailRow> {
+  const { userId, otpEmailId } = input;
   const row = await findOTPEmail(trx, userId, otpEmailId);
   if (!row) throw otpEmailNotFound();
   if (row.verify_time === null) {
@@ -77,7 +79,7 @@ async function requireVerified(
       "the address is not verified: verify it with the code of its first mail before you challenge it",
     );
   }
-  refuseLocked(row, context.clock.now());
+  await refuseLocked(trx, context, row, { ...input, canonicalAddress: row.address_canonical });
   return row;
 }
 

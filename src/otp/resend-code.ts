@@ -29,9 +29,9 @@ export async function resendCode(
 ): Promise<{ details: Details; code: string | undefined }> {
   const { reply, made } = await context.store.write((trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
-      requireActive(await findUser(trx, input.userId));
+      const { org_id: orgId } = requireActive(await findUser(trx, input.userId));
       const row = await requirePending(trx, input);
-      const { code, details } = await renewCode(trx, context, row, input);
+      const { code, details } = await renewCode(trx, context, row, { ...input, orgId });
       return { reply: { details, codeSalt: saltOf(code) ?? "" }, made: { row, code } };
     }),
   );
