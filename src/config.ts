@@ -8,7 +8,12 @@ import { parseTrustedProxies } from "./http/client-address.ts";
 import { logLevels } from "./log.ts";
 import { codeBits } from "./otp/code.ts";
 import type { CodeKey } from "./otp/keys.ts";
-import { defaultPolicy, guessProbabilityMax, guessProbabilityPerDay, type Policy } from "./otp/policy.ts";
+import {
+  authenticatorGuessProbability,
+  defaultPolicy,
+  guessProbabilityMax,
+  type Policy,
+} from "./otp/policy.ts";
 import { type Language, languages } from "./texts/languages.ts";
 import { parseEmailAddress } from "./user/email-address.ts";
 
@@ -342,6 +347,8 @@ const policyEntries = {
   ),
   COUNTERSIGN_CODE_LENGTH: v.optional(integer(4, 12), "8"),
   COUNTERSIGN_CODE_TTL: v.optional(duration(30_000, 600_000, "30s to 10m (ASVS 6.5.5)"), "10m"),
+  COUNTERSIGN_LOGIN_CODE_LENGTH: v.optional(integer(6, 12), "6"),
+  COUNTERSIGN_LOGIN_CODE_TTL: v.optional(duration(30_000, 600_000, "30s to 10m (ASVS 6.5.5)"), "5m"),
   COUNTERSIGN_CODE_ATTEMPTS_MAX: v.optional(integer(1, 20), "5"),
   COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX: v.optional(integer(1, 100), "10"),
   COUNTERSIGN_ATTEMPTS_IN_ROW_MAX: v.optional(integer(1, 1_000), "100"),
@@ -489,11 +496,10 @@ function unsafePolicy(settings: Partial<Settings>): string[] {
       "COUNTERSIGN_CODE_LENGTH is too short: at least 6 digits or 4 letters (20 bits, ASVS 6.5.4)",
     );
   }
-  const codes = [policy.enrolment, policy.login];
-  if (codes.some((code) => guessProbabilityPerDay(policy, code) > guessProbabilityMax)) {
+  if (authenticatorGuessProbability(policy) > guessProbabilityMax) {
     problems.push(
-      "COUNTERSIGN_CODE_LENGTH, COUNTERSIGN_CODE_ATTEMPTS_MAX, COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX, " +
-        "COUNTERSIGN_ATTEMPTS_IN_ROW_MAX, COUNTERSIGN_LOCK_MIN, COUNTERSIGN_LOCK_MAX and COUNTERSIGN_MAILS_PER_DAY_MAX " +
+      "COUNTERSIGN_CODE_LENGTH, COUNTERSIGN_LOGIN_CODE_LENGTH, COUNTERSIGN_CODE_ATTEMPTS_MAX, " +
+        "COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX, COUNTERSIGN_ATTEMPTS_IN_ROW_MAX, COUNTERSIGN_LOCK_MIN, COUNTERSIGN_LOCK_MAX and COUNTERSIGN_MAILS_PER_DAY_MAX " +
         `together let one authenticator be guessed with a probability above ${guessProbabilityMax} in a day: lengthen the ` +
         "code or the lock, or allow fewer attempts or mails (countersign doctor limits shows the sum)",
     );
@@ -514,7 +520,14 @@ function toPolicy(settings: Partial<PolicySettings>): Policy {
       codeTtlMs: settings.COUNTERSIGN_CODE_TTL ?? enrolment.codeTtlMs,
       attemptsMax,
     },
-    login: { ...login, attemptsMax },
+    login: {
+      format: {
+        alphabet: login.format.alphabet,
+        length: settings.COUNTERSIGN_LOGIN_CODE_LENGTH ?? login.format.length,
+      },
+      codeTtlMs: settings.COUNTERSIGN_LOGIN_CODE_TTL ?? login.codeTtlMs,
+      attemptsMax,
+    },
     attempts: {
       perHourMax: settings.COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX ?? attempts.perHourMax,
       inRowMax: settings.COUNTERSIGN_ATTEMPTS_IN_ROW_MAX ?? attempts.inRowMax,

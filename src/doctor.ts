@@ -1,5 +1,6 @@
 import { codeSpace } from "./otp/code.ts";
 import {
+  authenticatorGuessProbability,
   type CodePolicy,
   guessesPerDay,
   guessProbabilityMax,
@@ -16,6 +17,9 @@ export function describeLimits(policy: Policy): string {
     ...describeCode(policy, "Login", policy.login),
     "",
     ...describeCode(policy, "Enrolment", policy.enrolment),
+    "",
+    `Both: ${odds(authenticatorGuessProbability(policy))}`,
+    "  An authenticator has one budget of wrong codes and of mails for both, so that its easier code is what counts.",
     "",
     `Above 1 in ${count(1 / guessProbabilityMax)} the service does not start. How the sum is made:`,
     "",
@@ -34,10 +38,14 @@ function describeCode(policy: Policy, name: string, code: CodePolicy): string[] 
   const { byHour, inRow, byMails, most } = guessesPerDay(policy, code);
   const probability = guessProbabilityPerDay(policy, code);
   return [
-    `${name}: 1 in ${count(1 / probability)} (${probability.toExponential(1)})`,
+    `${name}: ${odds(probability)}`,
     `  ${length} ${alphabet === "digits" ? "digits" : "letters and digits"}: ${count(Number(codeSpace(code.format)))} codes; ${code.attemptsMax} wrong attempts at each`,
     `  ${most} guesses: by the hour ${byHour}, in a row ${inRow}, by mails ${byMails}`,
   ];
+}
+
+function odds(probability: number): string {
+  return `1 in ${count(1 / probability)} (${probability.toExponential(1)})`;
 }
 
 function count(number: number): string {

@@ -190,6 +190,21 @@ describe("serve", () => {
       /guessed with a probability above 0.0001 in a day/,
     ],
     [
+      "five digits at login",
+      { COUNTERSIGN_LOGIN_CODE_LENGTH: "5" },
+      /^COUNTERSIGN_LOGIN_CODE_LENGTH .*at least 6/,
+    ],
+    [
+      "a code at login that lives too long",
+      { COUNTERSIGN_LOGIN_CODE_TTL: "11m" },
+      /^COUNTERSIGN_LOGIN_CODE_TTL .*10m \(ASVS/,
+    ],
+    [
+      "codes at login that can be guessed, where the other is safe",
+      { COUNTERSIGN_CODE_ATTEMPTS_MAX: "6" },
+      /COUNTERSIGN_LOGIN_CODE_LENGTH.* together let one authenticator be guessed/,
+    ],
+    [
       "mails that bring too many codes",
       { COUNTERSIGN_MAILS_PER_DAY_MAX: "21" },
       /COUNTERSIGN_MAILS_PER_DAY_MAX together let one authenticator be guessed/,

@@ -10,7 +10,7 @@ import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect
 import { describe, expect, it } from "vitest";
 import { UserService } from "../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { migrations } from "../src/db/migrations/index.ts";
-import { codeIn, type Mail, wrongCode } from "./support/app.ts";
+import { codeIn, type Mail } from "./support/app.ts";
 import { outcomeOf } from "./support/errors.ts";
 import { temporaryFolder } from "./support/folder.ts";
 import { type Running, runCommand, startCommand } from "./support/process.ts";
@@ -208,12 +208,15 @@ describe("countersign doctor limits", () => {
     expect(stdout).toContain("6 digits: 1,000,000 codes; 5 wrong attempts at each");
     expect(stdout).toContain("100 guesses: by the hour 225, in a row 100, by mails 100");
     expect(stdout).toContain("Enrolment: 1 in 10,995,116,277");
+    expect(stdout).toContain("Both: 1 in 10,000 (1.0e-4)");
   });
 
   it("shows why settings are refused, too", async () => {
     const { code, stdout } = await runCommand(["doctor", "limits"], { COUNTERSIGN_MAILS_PER_DAY_MAX: "50" });
     expect(code).toBe(0);
     expect(stdout).toContain("Login: 1 in 4,000");
+    const longer = { COUNTERSIGN_MAILS_PER_DAY_MAX: "50", COUNTERSIGN_LOGIN_CODE_LENGTH: "8" };
+    expect((await runCommand(["doctor", "limits"], longer)).stdout).toContain("Both: 1 in 400,000");
     const dev = await runCommand(["dev"], { ...dataFolder(), COUNTERSIGN_MAILS_PER_DAY_MAX: "50" });
     expect(dev.code).toBe(1);
     expect(dev.stderr).toMatch(/guessed with a probability above 0.0001 in a day/);
@@ -293,40 +296,6 @@ describe("two processes on one database", () => {
     return clients as [(typeof clients)[0], (typeof clients)[0]];
   }
 
-  it("T02 compare at most five of 200 simultaneous codes", async () => {
-    const [a, b] = await startTwo();
-    const email = { address: "mini@mouse.com", verification: { case: "returnCode", value: {} } } as const;
-    const { otpEmailId, verificationCode = "" } = await a.addOTPEmail({ userId: "demo-user", email });
-    const outcomes = await Promise.all(
-      Array.from({ length: 200 }, (_, i) => {
-        const code = i === 199 ? verificationCode : wrongCode(verificationCode, 1 + (i % 31));
-        return outcomeOf((i % 2 ? a : b).verifyOTPEmail({ userId: "demo-user", otpEmailId, code }));
-      }),
-    );
-    const compared = outcomes.filter((o) => o === "CODE_INVALID" || o === "OK");
-    expect(compared).toHaveLength(5);
-    expect(outcomes.filter((o) => o === "ATTEMPTS_EXHAUSTED")).toHaveLength(195);
-  });
-
-  it("T03 T04 let exactly one of 50 simultaneous right codes win", { timeout: 600_000 }, async () => {
-    const [a, b] = await startTwo();
-    for (let round = 0; round < rounds(20, 200); round++) {
-      const email = {
-        address: `mini-${round}@mouse.com`,
-        verification: { case: "returnCode", value: {} },
-      } as const;
-      const { otpEmailId, verificationCode = "" } = await a.addOTPEmail({ userId: "demo-user", email });
-      const verify = (client: typeof a) =>
-        client.verifyOTPEmail({ userId: "demo-user", otpEmailId, code: verificationCode });
-      const outcomes = await Promise.all(
-        Array.from({ length: 50 }, (_, i) => outcomeOf(verify(i % 2 ? a : b))),
-      );
-      expect(outcomes.filter((o) => o === "OK")).toHaveLength(1);
-      expect(await outcomeOf(verify(b))).toBe("CODE_USED");
-      await a.removeOTPEmail({ userId: "demo-user", otpEmailId });
-    }
-  });
-
   it("add at most 10 authenticators of 50 at once", async () => {
     const [a, b] = await startTwo();
     const outcomes = await Promise.all(
@@ -340,25 +309,6 @@ describe("two processes on one database", () => {
     );
     expect(outcomes.filter((o) => o === "OK")).toHaveLength(10);
     expect(outcomes.filter((o) => o === "OTP_EMAIL_LIMIT_REACHED")).toHaveLength(40);
-  });
-
-  it("T05 let ten wrong codes of 200 at once through, over many codes", async () => {
-    const [a, b] = await startTwo();
-    const email = { address: "mini@mouse.com", verification: { case: "returnCode", value: {} } } as const;
-    const outcomes: string[] = [];
-    for (let round = 0; round < 8; round++) {
-      const added = await a.addOTPEmail({ userId: "demo-user", email }).catch(() => undefined);
-      if (!added) break;
-      const { otpEmailId, verificationCode = "" } = added;
-      const calls = Array.from({ length: 25 }, (_, i) => {
-        const code = wrongCode(verificationCode, 1 + i);
-        return outcomeOf((i % 2 ? a : b).verifyOTPEmail({ userId: "demo-user", otpEmailId, code }));
-      });
-      outcomes.push(...(await Promise.all(calls)));
-    }
-    expect(outcomes.filter((o) => o === "CODE_INVALID")).toHaveLength(10);
-    expect(outcomes.filter((o) => o !== "CODE_INVALID" && o !== "ATTEMPTS_EXHAUSTED")).toEqual([]);
-    expect(await outcomeOf(b.addOTPEmail({ userId: "demo-user", email }))).toBe("ATTEMPTS_EXHAUSTED");
   });
 
   it("T25 queue five mails to one address of 100 at once for 50 users", async () => {

@@ -85,8 +85,18 @@ export interface OTPEmailsTable {
   change_time: number;
 }
 
-/** `pending`: waits for its code. All others are ends. `failed`: too many wrong codes. `reported`: by who read the mail. */
-export type ChallengeState = "pending" | "passed" | "failed" | "replaced" | "cancelled" | "reported";
+/**
+ * `pending`: waits for its code. All others are ends. `failed`: too many wrong codes. `expired`: and somebody has tried it
+ * since. `reported`: by who read the mail.
+ */
+export type ChallengeState =
+  | "pending"
+  | "passed"
+  | "failed"
+  | "expired"
+  | "replaced"
+  | "cancelled"
+  | "reported";
 
 /** Login-time checks of verified authenticators: at most one pending of each. */
 export interface ChallengesTable {

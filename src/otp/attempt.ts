@@ -165,14 +165,17 @@ async function refusal(
   const row = await findOTPEmail(db, userId, otpEmailId);
   if (!row) return otpEmailNotFound();
   if (row.verify_time !== null) return codeUsed();
-  if (row.locked_until !== null && row.locked_until > now) return attemptsExhausted(row.locked_until - now);
+  const { address_canonical: canonicalAddress } = row;
+  const mailRequest = { orgId, userId, canonicalAddress, clientAddress };
+  if (row.locked_until !== null && row.locked_until > now) {
+    return attemptsExhausted(Math.max(row.locked_until - now, await mailWaitMs(db, context, mailRequest)));
+  }
   if (row.code_salt !== null && row.code_expire_time !== null && row.code_expire_time <= now) {
     await endCode(context, otpEmailId, row.code_salt);
     return codeExpired();
   }
   if (row.code_salt === null || row.attempts < context.policy.enrolment.attemptsMax) return codeExpired();
-  const { address_canonical: canonicalAddress } = row;
-  return codeSpent(await mailWaitMs(db, context, { orgId, userId, canonicalAddress, clientAddress }));
+  return codeSpent(await mailWaitMs(db, context, mailRequest));
 }
 
 /** Expiry is recorded: a clock that is set back does not bring the code back to life. */

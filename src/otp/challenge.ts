@@ -11,10 +11,12 @@ import { findUser, requireActive } from "../user/user.ts";
 import { saltBytes } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { findChallenge, liveLoginCode, loginCode } from "./live-challenge.ts";
+import type { LiveCode } from "./live-code.ts";
+import { refuseLocked } from "./lock.ts";
 import { type CodeDelivery, enqueueIfMailed } from "./pending-code.ts";
 import { dayMs } from "./policy.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
-import { otpEmailNotFound, refuseLocked } from "./refusals.ts";
+import { otpEmailNotFound } from "./refusals.ts";
 
 export interface CreateChallenge extends Cause, Repeatable {
   readonly userId: string;
@@ -49,28 +51,33 @@ export async function createChallenge(
   context: OTPContext,
   input: CreateChallenge,
 ): Promise<CreatedChallenge> {
-  const { reply } = await context.store.writeFor(input.caller, (trx) =>
+  const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
       await lockUser(trx, input.userId);
       const user = requireActive(await findUser(trx, input.userId));
       // The user was deleted since the call was let through, and its id was taken elsewhere.
       if (user.org_id !== input.orgId) throw userNotFound();
       const row = await requireVerified(trx, context, input);
-      return { reply: await startChallenge(trx, context, row, input), made: undefined };
+      const { code, ...reply } = await startChallenge(trx, context, row, input);
+      return { reply, made: { row: { ...row, org_id: user.org_id }, code } };
     }),
   );
   if (input.delivery.kind === "send_code") {
     context.mailQueued();
     return { ...reply, code: undefined };
   }
-  return { ...reply, code: await codeOf(context, input, reply.challengeId) };
+  const code = made
+    ? loginCode(context, made.row, reply.challengeId, made.code)
+    : await repeatedCode(context, input, reply.challengeId);
+  return { ...reply, code };
 }
 
 async function requireVerified(
   trx: Transaction<DB>,
   context: OTPContext,
-  { userId, otpEmailId }: CreateChallenge,
+  input: CreateChallenge,
 ): Promise<OTPEmailRow> {
+  const { userId, otpEmailId } = input;
   const row = await findOTPEmail(trx, userId, otpEmailId);
   if (!row) throw otpEmailNotFound();
   if (row.verify_time === null) {
@@ -79,7 +86,7 @@ async function requireVerified(
       "the address is not verified: verify it with the code of its first mail before you challenge it",
     );
   }
-  refuseLocked(row, context.clock.now());
+  await refuseLocked(trx, context, row, { ...input, canonicalAddress: row.address_canonical });
   return row;
 }
 
@@ -88,10 +95,11 @@ async function startChallenge(
   context: OTPContext,
   row: OTPEmailRow,
   input: CreateChallenge,
-): Promise<Omit<CreatedChallenge, "code">> {
+): Promise<Omit<CreatedChallenge, "code"> & { code: LiveCode }> {
   const now = context.clock.now();
   const challengeId = makeId(now);
-  const code = { salt: randomBytes(saltBytes), expireTime: now + context.policy.login.codeTtlMs };
+  const { secret } = context.keys.current;
+  const code = { secret, salt: randomBytes(saltBytes), expireTime: now + context.policy.login.codeTtlMs };
   await trx
     .updateTable("challenges")
     .set({ state: "replaced" })
@@ -122,11 +130,11 @@ async function startChallenge(
   };
   const details = await appendEvent(trx, context.clock, { ...input, type: "challenge.created", data });
   await enqueueIfMailed(trx, context, row, { ...input, purpose: "login", code });
-  return { challengeId, expireTime: code.expireTime, details };
+  return { challengeId, expireTime: code.expireTime, details, code };
 }
 
-/** Derived from what is stored, also for the call that made it: sent again, the call gives the same while the code lives. */
-async function codeOf(
+/** Of a call that is sent again: the code is derived from what is stored, while it lives. */
+async function repeatedCode(
   context: OTPContext,
   { userId, orgId, otpEmailId }: CreateChallenge,
   challengeId: string,

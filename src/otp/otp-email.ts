@@ -12,6 +12,7 @@ import { findUser, requireActive } from "../user/user.ts";
 import type { OTPContext } from "./context.ts";
 import { noFailures } from "./failures.ts";
 import { enrolmentCode, type LiveCode, repeatedCode, saltOf } from "./live-code.ts";
+import { refuseLocked } from "./lock.ts";
 import { enqueueNotices } from "./notices.ts";
 import {
   type CodeDelivery,
@@ -21,7 +22,7 @@ import {
   noCode,
   renewCode,
 } from "./pending-code.ts";
-import { refuseLocked, tooManyOTPEmails } from "./refusals.ts";
+import { tooManyOTPEmails } from "./refusals.ts";
 import { forgetFailures, recallFailures } from "./removed-failures.ts";
 
 /** How an added address is verified. */
@@ -89,10 +90,13 @@ async function insertNew(
   input: AddOTPEmail,
 ): Promise<Added | undefined> {
   const now = context.clock.now();
-  const verified = input.verification.kind === "is_verified";
+  const { verification } = input;
+  const verified = verification.kind === "is_verified";
   const identity = { ...input, canonicalAddress: input.address.canonical };
   const recalled = await recallFailures(trx, context, identity);
-  if (!verified && recalled) refuseLocked(recalled, now);
+  if (!verified && recalled) {
+    await refuseLocked(trx, context, recalled, { ...identity, delivery: verification });
+  }
   const code = verified ? undefined : freshCode(context);
   const row = await insertWithinLimit(trx, context.policy.otpEmailsMax, {
     otp_email_id: makeId(now),

@@ -6,8 +6,8 @@ import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { type CodePurpose, saltBytes } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { type LiveCode, liveCode } from "./live-code.ts";
+import { refuseLocked } from "./lock.ts";
 import { takeMail } from "./mail-limits.ts";
-import { refuseLocked } from "./refusals.ts";
 
 /**
  * How a code comes to the user. `urlTemplate` null: the link leads to the service's own page. `language` undefined: the
@@ -27,19 +27,20 @@ export async function renewCode(
   trx: Transaction<DB>,
   context: OTPContext,
   row: OTPEmailRow,
-  request: Cause & { readonly delivery: CodeDelivery },
+  request: Cause & { readonly orgId: string; readonly delivery: CodeDelivery },
 ): Promise<{ code: LiveCode; details: Details }> {
-  refuseLocked(row, context.clock.now());
+  const { user_id: userId, address_canonical: canonicalAddress } = row;
+  await refuseLocked(trx, context, row, { ...request, userId, canonicalAddress });
   const alive = liveCode(context, row);
   const code = alive ?? freshCode(context);
   if (!alive) await replaceCode(trx, context, row.otp_email_id, code);
   const details = await appendEvent(trx, context.clock, {
     ...request,
-    userId: row.user_id,
+    userId,
     type: "otp_email.code_requested",
     data: { otp_email_id: row.otp_email_id, verification: request.delivery.kind, fresh: !alive },
   });
-  await enqueueIfMailed(trx, context, row, { ...request, purpose: "enrolment", orgId: details.orgId, code });
+  await enqueueIfMailed(trx, context, row, { ...request, purpose: "enrolment", code });
   return { code, details };
 }
 

@@ -89,9 +89,18 @@ export function guessesPerDay({ attempts, mails }: Policy, code: CodePolicy): Gu
   return { byHour, inRow, byMails, most: Math.max(Math.min(byHour, inRow), byMails) };
 }
 
-/** How likely one authenticator is to be guessed in a day, at most: a probability, 0 to 1. */
+/** How likely one authenticator is to be guessed in a day by codes of one purpose, at most: a probability, 0 to 1. */
 export function guessProbabilityPerDay(policy: Policy, code: CodePolicy): number {
   return Math.min(1, guessesPerDay(policy, code).most / Number(codeSpace(code.format)));
+}
+
+/**
+ * The same over codes of both purposes. They share one budget of wrong codes and one of mails, so that to spend it on both
+ * brings no more than to spend all of it on the one that is easier to guess.
+ */
+export function authenticatorGuessProbability(policy: Policy): number {
+  const { enrolment, login } = policy;
+  return Math.max(...[enrolment, login].map((code) => guessProbabilityPerDay(policy, code)));
 }
 
 /** How many locks can begin within a day, if each follows the one before. */

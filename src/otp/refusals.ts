@@ -15,18 +15,13 @@ export function challengeEnded() {
   return failedPrecondition("CHALLENGE_ENDED", "the challenge is over: begin a new one");
 }
 
-/** RESOURCE_EXHAUSTED until the lock of the authenticator ends. */
-export function attemptsExhausted(lockedForMs: number) {
+/** RESOURCE_EXHAUSTED until the lock of the authenticator has ended, and another code can be asked for. */
+export function attemptsExhausted(waitMs: number) {
   return resourceExhausted(
     "ATTEMPTS_EXHAUSTED",
     "too many wrong codes: the authenticator is locked for a while. Wait, then ask for a new code",
-    lockedForMs,
+    waitMs,
   );
-}
-
-/** @throws RESOURCE_EXHAUSTED while the authenticator is locked. */
-export function refuseLocked({ locked_until }: { locked_until: number | null }, now: number): void {
-  if (locked_until !== null && locked_until > now) throw attemptsExhausted(locked_until - now);
 }
 
 /** RESOURCE_EXHAUSTED until another code can be asked for: this one had too many wrong attempts, and is dead. */

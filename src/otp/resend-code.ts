@@ -31,9 +31,9 @@ export async function resendCode(
   const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
       await lockUser(trx, input.userId);
-      requireActive(await findUser(trx, input.userId));
+      const { org_id: orgId } = requireActive(await findUser(trx, input.userId));
       const row = await requirePending(trx, input);
-      const { code, details } = await renewCode(trx, context, row, input);
+      const { code, details } = await renewCode(trx, context, row, { ...input, orgId });
       return { reply: { details, codeSalt: saltOf(code) ?? "" }, made: { row, code } };
     }),
   );

@@ -181,11 +181,28 @@ async function refusal(context: OTPContext, userId: string, input: VerifyChallen
   if (!challenge) return challengeNotFound();
   const { state, attempts } = challenge;
   if (state === "passed") return codeUsed();
+  if (state === "expired") return codeExpired();
   if (state !== "pending" && state !== "failed") return challengeEnded();
-  if (row.locked_until !== null && row.locked_until > now) return attemptsExhausted(row.locked_until - now);
-  if (state === "pending" && attempts < context.policy.login.attemptsMax) return codeExpired();
   const { address_canonical: canonicalAddress } = row;
-  return codeSpent(await mailWaitMs(db, context, { orgId, userId, canonicalAddress, clientAddress }));
+  const mailRequest = { orgId, userId, canonicalAddress, clientAddress };
+  if (row.locked_until !== null && row.locked_until > now) {
+    return attemptsExhausted(Math.max(row.locked_until - now, await mailWaitMs(db, context, mailRequest)));
+  }
+  if (state === "pending" && challenge.code_expire_time <= now) await endExpired(context, challengeId);
+  if (state === "pending" && attempts < context.policy.login.attemptsMax) return codeExpired();
+  return codeSpent(await mailWaitMs(db, context, mailRequest));
+}
+
+/** Expiry is recorded: a clock that is set back does not bring the code back to life. */
+async function endExpired(context: OTPContext, challengeId: string): Promise<void> {
+  await context.store.write((trx) =>
+    trx
+      .updateTable("challenges")
+      .set({ state: "expired" })
+      .where("challenge_id", "=", challengeId)
+      .where("state", "=", "pending")
+      .execute(),
+  );
 }
 
 function codeUsed() {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
   type AttemptPolicy,
+  authenticatorGuessProbability,
   defaultPolicy,
   guessesPerDay,
   guessProbabilityMax,
@@ -48,6 +49,21 @@ describe("guessProbabilityPerDay", () => {
   it("is never above 1", () => {
     const code = { ...login, format: { alphabet: "digits", length: 1 } } as const;
     expect(guessProbabilityPerDay(defaultPolicy, code)).toBe(1);
+  });
+});
+
+describe("authenticatorGuessProbability", () => {
+  const digits = (length: number) => ({ ...login, format: { alphabet: "digits", length } }) as const;
+
+  it.each([
+    ["the login code", digits(6), digits(8), 1e-4],
+    ["the enrolment code", digits(8), digits(6), 1e-4],
+    ["either", digits(8), digits(8), 1e-6],
+  ])("is that of the easier code: %s", (_name, login, enrolment, probability) => {
+    expect(authenticatorGuessProbability({ ...defaultPolicy, login, enrolment })).toBeCloseTo(
+      probability,
+      12,
+    );
   });
 });
 

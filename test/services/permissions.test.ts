@@ -5,7 +5,14 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts"
 import { Health } from "../../gen/health/v1/health_pb.ts";
 import { accessToOrganization, accessToUser, type Rule, rules } from "../../src/auth/permissions.ts";
 import type { Permission, Principal } from "../../src/auth/principal.ts";
-import { type Protocol, protocols, startTestApp, type TestApp, type UserClient } from "../support/app.ts";
+import {
+  type ChallengeClient,
+  type Protocol,
+  protocols,
+  startTestApp,
+  type TestApp,
+  type UserClient,
+} from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
 
 function principal(subject: string, grants: Partial<Record<Permission, "all" | string[]>>): Principal {
@@ -54,8 +61,17 @@ describe("the rules", () => {
   });
 });
 
+/** The methods of both services. */
+type Client = UserClient & ChallengeClient;
+
+function clientOf(test: TestApp, token: string | undefined, protocol: Protocol): Client {
+  return { ...test.client(token, protocol), ...test.challengeClient(token, protocol) };
+}
+
+const challenge = { otpEmailId: "1", challengeId: "1" };
+
 /** Every method, called for a user. */
-const calls: Record<string, (client: UserClient, userId: string) => Promise<unknown>> = {
+const calls: Record<string, (client: Client, userId: string) => Promise<unknown>> = {
   addOTPEmail: (client, userId) => client.addOTPEmail({ userId, email: { address: "a@x.io" } }),
   verifyOTPEmail: (client, userId) => client.verifyOTPEmail({ userId, otpEmailId: "1", code: "00000000" }),
   resendOTPEmailCode: (client, userId) => client.resendOTPEmailCode({ userId, otpEmailId: "1" }),
@@ -76,6 +92,11 @@ const calls: Record<string, (client: UserClient, userId: string) => Promise<unkn
     for await (const message of client.watchEvents({})) return message;
     throw new Error("it ended without a message");
   },
+  createOTPEmailChallenge: (client, userId) =>
+    client.createOTPEmailChallenge({ userId, otpEmailId: "1", audience: "a" }),
+  verifyOTPEmailChallenge: (client, userId) =>
+    client.verifyOTPEmailChallenge({ ...challenge, userId, code: "000000" }),
+  cancelOTPEmailChallenge: (client, userId) => client.cancelOTPEmailChallenge({ ...challenge, userId }),
   deleteUser: (client, userId) => client.deleteUser({ userId }),
 };
 
@@ -120,6 +141,9 @@ const mayCall: Record<string, (keyof typeof callers)[]> = {
   unlockUser: ["user.write"],
   listEvents: ["user.write", "user.read"],
   watchEvents: ["user.write", "user.read"],
+  createOTPEmailChallenge: ["otp.challenge", "self"],
+  verifyOTPEmailChallenge: ["otp.challenge", "self"],
+  cancelOTPEmailChallenge: ["otp.challenge", "self"],
   deleteUser: ["user.write"],
 };
 
@@ -127,7 +151,7 @@ describe.each(["Connect JSON", "REST"] as const)("T16 every caller and every met
   it.each(Object.entries(callers))("%s", async (caller, permissions) => {
     const test = await startWithUsers();
     const token = await test.token(caller === "self" ? "a" : "s", { org: "o", permissions });
-    const client = test.client(token, protocol);
+    const client = clientOf(test, token, protocol);
     const letThrough: string[] = [];
     for (const [name, call] of callsOver(protocol)) {
       if ((await outcomeOf(call(client, "a"))) !== "PERMISSION_MISSING") letThrough.push(name);
@@ -141,9 +165,10 @@ describe.each(["Connect JSON", "REST"] as const)("T16 every caller and every met
 describe.each(protocols)("over %s", (protocol) => {
   it("T16 a stranger learns nothing: the refusal is the same for a user that exists and one that does not", async () => {
     const test = await startWithUsers();
-    expect(Object.keys(calls).sort()).toEqual(UserService.methods.map((m) => m.localName).sort());
+    const methods = [UserService, ChallengeService].flatMap((service) => [...service.methods]);
+    expect(Object.keys(calls).sort()).toEqual(methods.map((m) => m.localName).sort());
     expect(Object.keys(mayCall).sort()).toEqual(Object.keys(calls).sort());
-    const stranger = test.client(await test.token("b"), protocol);
+    const stranger = clientOf(test, await test.token("b"), protocol);
     for (const [name, call] of callsOver(protocol)) {
       const existing = await refusalOf(call(stranger, "a"));
       const absent = await refusalOf(call(stranger, "absent"));
@@ -154,8 +179,9 @@ describe.each(protocols)("over %s", (protocol) => {
 
   it("T12 a caller of another organization sees what it sees of an absent user", async () => {
     const test = await startWithUsers();
-    const token = await test.token("service", { org: "p", permissions: ["user.write"] });
-    const other = test.client(token, protocol);
+    const permissions: Permission[] = ["user.write", "otp.challenge"];
+    const token = await test.token("service", { org: "p", permissions });
+    const other = clientOf(test, token, protocol);
     for (const [name, call] of callsOver(protocol)) {
       if (withoutUser.includes(name)) continue;
       const foreign = await refusalOf(call(other, "a"));
@@ -176,7 +202,7 @@ describe.each(protocols)("over %s", (protocol) => {
       [expired, "TOKEN_EXPIRED", /^Bearer realm="countersign", error="invalid_token"/],
     ] as const) {
       for (const [, call] of callsOver(protocol)) {
-        const refusal = await refusalOf(call(test.client(token, protocol), "a"));
+        const refusal = await refusalOf(call(clientOf(test, token, protocol), "a"));
         expect(refusal).toMatchObject({ code: "Unauthenticated", reason, domain: "countersign" });
         expect(refusal.headers.get("www-authenticate")).toMatch(challenge);
       }
@@ -187,7 +213,7 @@ describe.each(protocols)("over %s", (protocol) => {
 
   it("T48 a user cannot vouch for itself, nor have its code returned", async () => {
     const test = await startWithUsers();
-    const self = test.client(await test.token("a"), protocol);
+    const self = clientOf(test, await test.token("a"), protocol);
     const verifications = [
       { case: "isVerified", value: true } as const,
       { case: "returnCode", value: {} } as const,
@@ -205,10 +231,8 @@ describe.each(protocols)("over %s", (protocol) => {
 
   it("user.read reads and does not write", async () => {
     const test = await startWithUsers();
-    const reader = test.client(
-      await test.token("reader", { org: "o", permissions: ["user.read"] }),
-      protocol,
-    );
+    const token = await test.token("reader", { org: "o", permissions: ["user.read"] });
+    const reader = clientOf(test, token, protocol);
     expect(await outcomeOf(calls.getUserByID!(reader, "a"))).toBe("OK");
     expect(await outcomeOf(calls.getUserByID!(reader, "b"))).toBe("USER_NOT_FOUND");
     expect(await outcomeOf(calls.addOTPEmail!(reader, "a"))).toBe("PERMISSION_MISSING");
@@ -220,7 +244,7 @@ describe.each(protocols)("over %s", (protocol) => {
       client.addOTPEmail({ userId: "a", email: { address: "no address" } });
     expect(await outcomeOf(invalid(test.client(undefined, protocol)))).toBe("TOKEN_MISSING");
     expect(await outcomeOf(invalid(test.client(await test.token("b"), protocol)))).toBe("EMAIL_INVALID");
-    expect(await outcomeOf(calls.addOTPEmail!(test.client(await test.token("b"), protocol), "a"))).toBe(
+    expect(await outcomeOf(calls.addOTPEmail!(clientOf(test, await test.token("b"), protocol), "a"))).toBe(
       "PERMISSION_MISSING",
     );
   });

@@ -109,7 +109,8 @@ export function transport(baseUrl: string, protocol: Protocol): Transport {
   }
 }
 
-function withToken(transport: Transport, token: string | undefined): Transport {
+/** The same, with the token on every call; without one, as it is. */
+export function withToken(transport: Transport, token: string | undefined): Transport {
   if (token === undefined) return transport;
   const signed = (header: ConstructorParameters<typeof Headers>[0]) => {
     const headers = new Headers(header);
