@@ -32,7 +32,7 @@ export async function resendCode(
       requireActive(await findUser(trx, input.userId));
       const row = await requirePending(trx, input);
       const { code, details } = await renewCode(trx, context, row, input);
-      return { reply: { details, codeSalt: saltOf(code) ?? "" }, made: { row, code } };
+      return { reply: { details, codeSalt: saltOf(code) }, made: { row, code } };
     }),
   );
   const { details, codeSalt } = reply;
