@@ -2,37 +2,36 @@ import type { PageTexts } from "./en.ts";
 
 export const it: PageTexts = {
   verify: {
-    title: "Verifica il tuo indirizzo email",
-    intro: "Premi il pulsante per confermare che questo è il tuo indirizzo email.",
-    label: "Codice ricevuto via email",
-    button: "Verifica",
+    title: "Confermi il Suo indirizzo e-mail",
+    intro: "Prema il pulsante per confermare che questo è il Suo indirizzo e-mail.",
+    label: "Codice ricevuto per e-mail",
+    button: "Conferma",
     empty:
-      "Il campo è vuoto? Allora il codice di questo link è già stato usato o è scaduto. Inserisci il codice della tua email più recente, oppure richiedine uno nuovo dove hai inserito l’indirizzo.",
-    ignore:
-      "Non hai richiesto nulla? Allora chiudi questa pagina: senza il pulsante non viene verificato niente.",
+      "Il campo è vuoto? Allora il codice di questo link è già stato usato o è scaduto. Inserisca il codice della Sua e-mail più recente, oppure ne richieda uno nuovo dove ha inserito l’indirizzo.",
+    ignore: "Non lo ha richiesto? Allora chiuda questa pagina: senza il pulsante non viene confermato nulla.",
     failed:
-      "Non ha funzionato. Il codice potrebbe essere errato, già usato o scaduto. Controllalo, oppure richiedine uno nuovo e riprova più tardi.",
+      "Non ha funzionato. Il codice potrebbe essere errato, già usato o scaduto. Lo controlli, oppure ne richieda uno nuovo e riprovi più tardi.",
   },
   verified: {
-    title: "Il tuo indirizzo email è verificato",
-    text: "Puoi chiudere questa pagina e tornare dove hai inserito l’indirizzo.",
+    title: "Il Suo indirizzo e-mail è confermato",
+    text: "Può chiudere questa pagina e tornare dove ha inserito l’indirizzo.",
   },
   login: {
-    title: "Il tuo codice di accesso",
-    intro: "Inserisci questo codice dove hai iniziato ad accedere:",
+    title: "Il Suo codice per accedere",
+    intro: "Inserisca questo codice dove ha iniziato l’accesso:",
     gone: "Non più valido",
-    warning: "Non dare mai il codice a nessuno, chiunque lo chieda.",
+    warning: "Non comunichi mai il codice a nessuno, chiunque lo chieda.",
     question:
-      "Non hai provato ad accedere? Allora lo ha fatto qualcun altro. Con questo pulsante il codice smette di funzionare.",
-    button: "Non sono stato io",
+      "Non ha provato ad accedere? Allora lo ha fatto qualcun altro. Con questo pulsante il codice smette di funzionare.",
+    button: "Non ero io",
   },
   reported: {
     title: "Grazie",
     text: "Se il codice era ancora valido, ora non lo è più.",
-    warning: "Hai dato il codice a qualcuno? Allora avvisa subito chi gestisce il servizio.",
+    warning: "Ha dato il codice a qualcuno? Allora avvisi subito chi gestisce il servizio.",
   },
   retry: {
-    title: "Riprova",
-    text: "In questo momento non ha funzionato. Torna indietro e riprova tra poco.",
+    title: "La preghiamo di riprovare",
+    text: "In questo momento non ha funzionato. Torni indietro e riprovi tra poco.",
   },
 };

@@ -2,37 +2,38 @@ import type { PageTexts } from "./en.ts";
 
 export const pl: PageTexts = {
   verify: {
-    title: "Potwierdź swój adres e-mail",
-    intro: "Naciśnij przycisk, aby potwierdzić, że to Twój adres e-mail.",
+    title: "Potwierdzenie adresu e-mail",
+    intro: "Proszę nacisnąć przycisk, aby potwierdzić, że to Państwa adres e-mail.",
     label: "Kod z wiadomości",
     button: "Potwierdź",
     empty:
-      "Czy pole jest puste? W takim razie kod z tego linku został już użyty lub wygasł. Wpisz kod z najnowszej wiadomości albo poproś o nowy tam, gdzie podano adres.",
+      "Czy pole jest puste? W takim razie kod z tego linku został już użyty lub wygasł. Proszę wpisać kod z najnowszej wiadomości albo poprosić o nowy tam, gdzie podano adres.",
     ignore:
-      "To nie była Twoja prośba? W takim razie zamknij tę stronę: bez naciśnięcia przycisku nic nie zostanie potwierdzone.",
+      "To nie Państwo o to prosili? Proszę zamknąć tę stronę: bez naciśnięcia przycisku nic nie zostanie potwierdzone.",
     failed:
-      "Nie udało się. Kod może być błędny, już użyty lub nieaktualny. Sprawdź go albo poproś o nowy i spróbuj później.",
+      "Nie udało się. Kod może być błędny, już użyty lub nieaktualny. Proszę go sprawdzić albo poprosić o nowy i spróbować później.",
   },
   verified: {
-    title: "Twój adres e-mail został potwierdzony",
-    text: "Możesz zamknąć tę stronę i wrócić tam, gdzie podano adres.",
+    title: "Adres e-mail został potwierdzony",
+    text: "Można zamknąć tę stronę i wrócić tam, gdzie podano adres.",
   },
   login: {
-    title: "Twój kod do logowania",
-    intro: "Wpisz ten kod tam, gdzie zaczęło się logowanie:",
+    title: "Kod do logowania",
+    intro: "Proszę wpisać ten kod tam, gdzie rozpoczęto logowanie:",
     gone: "Już nieważny",
-    warning: "Nigdy nie podawaj nikomu tego kodu, bez względu na to, kto o niego prosi.",
+    warning: "Proszę nigdy nie podawać nikomu tego kodu, bez względu na to, kto o niego prosi.",
     question:
-      "To nie Ty próbujesz się zalogować? W takim razie robi to ktoś inny. Po naciśnięciu tego przycisku kod przestanie działać.",
+      "To nie była próba logowania z Państwa strony? W takim razie loguje się ktoś inny. Po naciśnięciu tego przycisku kod przestanie działać.",
     button: "To nie ja",
   },
   reported: {
     title: "Dziękujemy",
     text: "Jeśli kod jeszcze działał, to już nie działa.",
-    warning: "Czy ktoś dostał od Ciebie ten kod? W takim razie natychmiast powiadom osoby prowadzące usługę.",
+    warning:
+      "Czy ktoś dostał od Państwa ten kod? W takim razie proszę natychmiast powiadomić osoby prowadzące usługę.",
   },
   retry: {
-    title: "Spróbuj ponownie",
-    text: "Tym razem się nie udało. Wróć i spróbuj ponownie za chwilę.",
+    title: "Proszę spróbować ponownie",
+    text: "Tym razem się nie udało. Proszę wrócić i spróbować ponownie za chwilę.",
   },
 };
