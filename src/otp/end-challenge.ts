@@ -1,8 +1,7 @@
 import { isId } from "../db/id.ts";
-import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { appendEvent, type Cause, type Details, mailReader } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
 import { findChallenge } from "./live-challenge.ts";
-import { mailReader } from "./mail-handle.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
 import { challengeEnded, challengeNotFound, otpEmailNotFound } from "./refusals.ts";
 

@@ -2,9 +2,6 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { type CodePurpose, lengthPrefixed } from "./code.ts";
 import type { CodeKey, KeyRing } from "./keys.ts";
 
-/** Who stands in the trail for whoever has the link of a mail. */
-export const mailReader = "urn:countersign:mail-reader";
-
 /** Which mail a link stands in. */
 export type MailHandle =
   | {

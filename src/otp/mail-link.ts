@@ -1,12 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { OTPEmailRow, UserRow } from "../db/schema.ts";
+import { mailReader } from "../user/event.ts";
 import { findUser } from "../user/user.ts";
 import { parseCode, verifyOTPEmail } from "./attempt.ts";
 import { codesEqual } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { liveLoginCode, loginCode } from "./live-challenge.ts";
 import { enrolmentCode, liveCode, saltOf } from "./live-code.ts";
-import { type MailHandle, mailReader } from "./mail-handle.ts";
+import type { MailHandle } from "./mail-handle.ts";
 
 /** The code of the mail that a link stands in, or undefined if it can no longer be entered. Changes nothing. */
 export async function codeOfLink(context: OTPContext, handle: MailHandle): Promise<string | undefined> {

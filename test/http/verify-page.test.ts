@@ -438,6 +438,20 @@ describe("the form", () => {
     }
   });
 
+  it("was sent from an address that is forgotten with the user", async () => {
+    const { test, admin, handle, code } = await enrolment();
+    await overHttp1(test, post(handle, wrongCode(code)));
+    const addresses = async () => {
+      const events = await test.app.store.db.selectFrom("events").selectAll().execute();
+      return events
+        .filter(({ actor }) => actor === "urn:countersign:mail-reader")
+        .map((event) => event.client_address);
+    };
+    expect(await addresses()).toEqual(["127.0.0.1"]);
+    await admin.deleteUser({ userId: "u" });
+    expect(await addresses()).toEqual([null]);
+  });
+
   it("verifies once, and says nothing else to whoever presses the button twice", async () => {
     const { test, handle, code } = await enrolment();
     const answers = await Promise.all(
