@@ -413,6 +413,23 @@ describe("a mail", () => {
     const [mail] = await test.mails(address);
     expect(mail!.text).toMatch(/^https:\/\/otp\.example\.com\/verify\?h=enrolment~\S+$/m);
     expect(mail!.text + mail!.html).not.toContain("evil");
+    const answer = await overHttp2(test, {
+      method: "POST",
+      path: "/v3alpha/users/u/otp_email",
+      headers: {
+        ":authority": "evil.example",
+        authorization: `Bearer ${token}`,
+        "content-type": "application/json",
+      },
+      body: JSON.stringify({ email: { address: "b@mouse.com" } }),
+    });
+    expect(answer.status).toBe(200);
+    const [other] = await test.mails("b@mouse.com");
+    expect(other!.text).toMatch(/^https:\/\/otp\.example\.com\/verify\?h=enrolment~\S+$/m);
+    expect(other!.text + other!.html).not.toContain("evil");
+    const spoofed = { path: pathOf(handleIn(mail!.text)), headers: { ":authority": "evil.example" } };
+    const page = await overHttp2(test, spoofed);
+    expect([page.status, page.body.includes("evil")]).toEqual([200, false]);
     // Its form comes from the public URL, not from the Host that a proxy names.
     const handle = handleIn(mail!.text);
     const from = (origin: string) => overHttp1(test, post(handle, codeIn(mail!), { origin }));
