@@ -20,9 +20,9 @@ import { errorDomain } from "./errors.ts";
 import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
 import { jwksPage } from "./http/jwks-page.ts";
-import { createNotMePage, type NotMePageOptions } from "./http/not-me-page.ts";
 import { createPages, isReady, pageAt } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
+import { createVerifyPage, type MailLinks, type Sender } from "./http/verify-page.ts";
 import { createLog, type Log } from "./log.ts";
 import { startCourier } from "./mail/courier.ts";
 import type { CaughtMail } from "./mail/dev-mailbox.ts";
@@ -32,7 +32,8 @@ import { readLetters } from "./mail/templates/own-templates.ts";
 import type { OTPContext } from "./otp/context.ts";
 import { reportChallenge } from "./otp/end-challenge.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
-import { readReportHandle } from "./otp/report-handle.ts";
+import { claimedPurpose, readMailHandle } from "./otp/mail-handle.ts";
+import { codeOfLink, verifyByLink } from "./otp/mail-link.ts";
 import { makePrivateFolder } from "./private-file.ts";
 import type { Parser } from "./services/call.ts";
 import { createChallengeParsers } from "./services/challenge-requests.ts";
@@ -152,16 +153,20 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       publicUrl,
       oauth: oauthOf(config, publicUrl),
     });
+    const verifyPage = createVerifyPage({
+      links: mailLinksOf(config, otp),
+      origin: new URL(publicUrl).origin,
+      serviceName: identity.serviceName,
+      defaultLanguage: "en",
+      isNumeric: config.policy.enrolment.format.alphabet === "digits",
+      onError: (err) => log.error({ err }, "the page of a mail's link failed"),
+    });
     const pages = createPages({
       ready: canServe,
       extra: new Map([
-        [
-          "/not-me",
-          createNotMePage({
-            report: reporterOf(config, otp),
-            onError: (err) => log.error({ err }, "a report cannot be recorded"),
-          }),
-        ],
+        ["/verify", verifyPage],
+        // The links of older mails.
+        ["/not-me", verifyPage],
         ...reference.pages,
         ...(mailbox?.pages ?? []),
       ]),
@@ -220,13 +225,24 @@ function verifierOf(config: Config, clock: Clock, localIssuer: LocalIssuer | und
   });
 }
 
-/** Says that a login was somebody else, by the handle of its mail. One that was not made here changes nothing. */
-function reporterOf({ trustedProxies }: Config, otp: OTPContext): NotMePageOptions["report"] {
+/** What the links of mails do. A handle that was not made here does nothing, without a look at the database. */
+function mailLinksOf({ trustedProxies }: Config, otp: OTPContext): MailLinks {
   const proxies = parseTrustedProxies(trustedProxies);
-  return async (handle, { peer, forwardedFor }) => {
-    const challengeId = readReportHandle(otp.keys, handle);
-    if (challengeId === undefined) return;
-    await reportChallenge(otp, challengeId, clientAddressOf(peer, forwardedFor, proxies));
+  const addressOf = ({ peer, forwardedFor }: Sender) => clientAddressOf(peer, forwardedFor, proxies);
+  return {
+    purposeOf: claimedPurpose,
+    async codeOf(text) {
+      const handle = readMailHandle(otp.keys, text);
+      return handle && codeOfLink(otp, handle);
+    },
+    async verify(text, typed, from) {
+      const handle = readMailHandle(otp.keys, text);
+      return handle ? verifyByLink(otp, handle, { typed, clientAddress: addressOf(from) }) : false;
+    },
+    async report(text, from) {
+      const handle = readMailHandle(otp.keys, text);
+      if (handle?.purpose === "login") await reportChallenge(otp, handle.challengeId, addressOf(from));
+    },
   };
 }
 

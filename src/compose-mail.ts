@@ -7,9 +7,10 @@ import { renderNoticeMail } from "./mail/templates/notice.ts";
 import type { RenderedMail } from "./mail/templates/render.ts";
 import { renderVerificationMail } from "./mail/templates/verification.ts";
 import type { OTPContext } from "./otp/context.ts";
+import type { KeyRing } from "./otp/keys.ts";
 import { liveLoginCode, loginCode, pendingChallenge } from "./otp/live-challenge.ts";
-import { enrolmentCode, type LiveCode, liveCode } from "./otp/live-code.ts";
-import { makeReportHandle } from "./otp/report-handle.ts";
+import { enrolmentCode, type LiveCode, liveCode, saltOf } from "./otp/live-code.ts";
+import { type MailHandle, makeMailHandle } from "./otp/mail-handle.ts";
 import {
   loginUrlTemplateVariables,
   parseUrlTemplate,
@@ -73,7 +74,11 @@ function renderVerification(
   const { url_template: template } = mail;
   const link =
     template === null
-      ? ownLink(identity.publicUrl, row)
+      ? ownLink(identity.publicUrl, context.keys, {
+          purpose: "enrolment",
+          otpEmailId: row.otp_email_id,
+          codeSalt: saltOf(alive),
+        })
       : parseStored(template, urlTemplateVariables).render({ ...variablesOf(row), Code: code });
   const letter = letterFor(identity, "verification", mail, row);
   const { serviceName, codeInSubject } = identity;
@@ -94,10 +99,11 @@ async function renderLogin(
   if (!alive || !isAbout(mail, alive)) return undefined;
   const { challenge_id: challengeId } = challenge;
   const code = loginCode(context, row, challengeId, alive);
+  const reportLink = ownLink(identity.publicUrl, context.keys, { purpose: "login", challengeId });
   const { url_template: template } = mail;
   const link =
     template === null
-      ? ownLink(identity.publicUrl, row, { challenge_id: challengeId })
+      ? reportLink
       : parseStored(template, loginUrlTemplateVariables).render({
           ...variablesOf(row),
           Code: code,
@@ -105,8 +111,6 @@ async function renderLogin(
           DisplayName: row.display_name ?? "",
           PreferredLanguage: row.preferred_language ?? "",
         });
-  const handle = new URLSearchParams({ challenge: makeReportHandle(context.keys, challengeId) });
-  const reportLink = `${identity.publicUrl}/not-me?${handle}`;
   const letter = letterFor(identity, "login", mail, row);
   const { serviceName, codeInSubject } = identity;
   const { codeTtlMs: ttlMs } = context.policy.login;
@@ -152,10 +156,12 @@ function mailboxOf(address: string): string {
 
 type Recipient = OTPEmailRow & Pick<UserRow, "org_id" | "display_name" | "preferred_language">;
 
-/** The service's own page. Its link has no code: a link is logged by proxies and kept in histories (ASVS 14.2.1). */
-function ownLink(publicUrl: string, row: Recipient, more: Readonly<Record<string, string>> = {}): string {
-  const names = { user_id: row.user_id, otp_email_id: row.otp_email_id, ...more };
-  return `${publicUrl}/verify?${new URLSearchParams(names)}`;
+/**
+ * The service's own page. Its link has no code, no user and no address: a link is logged by proxies and kept in histories
+ * (ASVS 14.2.1).
+ */
+function ownLink(publicUrl: string, keys: KeyRing, handle: MailHandle): string {
+  return `${publicUrl}/verify?h=${makeMailHandle(keys, handle)}`;
 }
 
 function parseStored<V extends UrlTemplateVariable>(urlTemplate: string, variables: readonly V[]) {

@@ -1,6 +1,5 @@
 import { readOnly, refusalReply } from "./refusal.ts";
 import { type NodeHandler, type NodeRequest, type NodeResponse, type Reply, reply } from "./reply.ts";
-import { verifyPage } from "./verify-page.ts";
 
 export interface PagesOptions {
   /** Whether calls can be served: asked for each `/readyz`. To fail, or to take over 2 seconds, means no. */
@@ -32,7 +31,6 @@ export function createPages({
         isReady(ready).then((isReady) => reply(request, response, readiness(isReady)));
       }),
     ],
-    ["/verify", readable((request, response) => reply(request, response, verifyPage))],
   ]);
 
   return (request, response) => {

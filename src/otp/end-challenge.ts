@@ -1,6 +1,6 @@
 import { isId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
-import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { appendEvent, type Cause, type Details, mailReader } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
 import { findChallenge } from "./live-challenge.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
@@ -41,14 +41,11 @@ export async function cancelChallenge(context: OTPContext, input: CancelChalleng
   });
 }
 
-/** Who stands in the trail for whoever has read the mail. */
-const mailReader = "urn:countersign:mail-reader";
-
 /**
  * The reader of the mail says that it was somebody else: a challenge that waits is burned, and the trail tells in which
  * state it was. A second report changes nothing, nor does one of a challenge that is gone.
  *
- * @param challengeId as `readReportHandle` returned it.
+ * @param challengeId as `readMailHandle` returned it.
  */
 export async function reportChallenge(
   context: OTPContext,

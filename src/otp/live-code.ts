@@ -33,8 +33,8 @@ export function liveCode(context: OTPContext, row: CodeColumns): LiveCode | unde
 }
 
 /** What is kept of a code where its reply is: nothing to use without the key. */
-export function saltOf(code: LiveCode | undefined): string | undefined {
-  return code && Buffer.from(code.salt).toString("base64url");
+export function saltOf({ salt }: Pick<LiveCode, "salt">): string {
+  return Buffer.from(salt).toString("base64url");
 }
 
 /**

@@ -61,7 +61,7 @@ export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Prom
       if (user.org_id !== input.orgId) throw userNotFound();
       const made = (await insertNew(trx, context, input)) ?? (await renewPending(trx, context, input));
       const { row, code, details } = made;
-      return { reply: { otpEmailId: row.otp_email_id, details, codeSalt: saltOf(code) }, made };
+      return { reply: { otpEmailId: row.otp_email_id, details, codeSalt: code && saltOf(code) }, made };
     }),
   );
   const { otpEmailId, details, codeSalt } = reply;

@@ -34,7 +34,7 @@ export async function resendCode(
       const { org_id: orgId } = requireActive(await findUser(trx, input.userId));
       const row = await requirePending(trx, input);
       const { code, details } = await renewCode(trx, context, row, { ...input, orgId });
-      return { reply: { details, codeSalt: saltOf(code) ?? "" }, made: { row, code } };
+      return { reply: { details, codeSalt: saltOf(code) }, made: { row, code } };
     }),
   );
   const { details, codeSalt } = reply;

@@ -3,14 +3,14 @@ import type { Clock } from "../clock.ts";
 import { lockUser } from "../db/lock.ts";
 import type { Store } from "../db/open.ts";
 import type { DB, UserRow } from "../db/schema.ts";
-import { appendEvent, type Cause, type Details } from "./event.ts";
+import { appendEvent, type Cause, type Details, mailReader } from "./event.ts";
 import { userNotFound } from "./refusals.ts";
 
 /**
  * Deletes a user, with its authenticators, their codes and the mails that wait, in one transaction.
  *
  * The trail of its events stays and gets a last one. It has no email address and no name; the client addresses from which
- * the user itself called are forgotten.
+ * the user itself called, or somebody used the links of its mails, are forgotten.
  *
  * @throws NOT_FOUND
  */
@@ -47,6 +47,6 @@ async function forgetClientAddresses(trx: Transaction<DB>, user: UserRow): Promi
     .set({ client_address: null })
     .where("org_id", "=", user.org_id)
     .where("user_id", "=", user.user_id)
-    .where("actor", "=", user.user_id)
+    .where("actor", "in", [user.user_id, mailReader])
     .execute();
 }

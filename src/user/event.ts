@@ -30,6 +30,9 @@ export type EventType =
   | "challenge.cancelled"
   | "challenge.reported";
 
+/** Who stands in the trail for whoever has the link of a mail. It is the user, if nobody else reads its mails. */
+export const mailReader = "urn:countersign:mail-reader";
+
 /** Who asked for a change, from where and why. */
 export interface Cause {
   /** The subject of the token. */

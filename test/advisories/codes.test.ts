@@ -6,7 +6,7 @@ import {
 } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import { makeReportHandle } from "../../src/otp/report-handle.ts";
+import { makeMailHandle } from "../../src/otp/mail-handle.ts";
 import { protocols, startTestApp, type TestApp, withToken } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
 import { addUser, eventTypes } from "../support/users.ts";
@@ -98,7 +98,8 @@ describe.each(purposes)("a code of $name", (purpose) => {
     const { test, caller, issued, name } = await startWithCode(purpose);
     const before = await countsOf(test);
     const key = { id: "k", secret: Buffer.alloc(32, 1) };
-    const handle = makeReportHandle({ current: key, all: [key], get: () => key } as never, "1");
+    const keys = { current: key, all: [key], get: () => key } as never;
+    const handle = makeMailHandle(keys, { purpose: "login", challengeId: "1" });
     const token = await test.token("admin", { permissions: ["user.write"] });
     const id = "0f8fad5b-d9cb-469f-a165-70867728950e";
     const strangers = [

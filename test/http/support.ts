@@ -43,7 +43,10 @@ export async function start(options: Partial<HttpServerOptions> = {}): Promise<H
 }
 
 /** A socket to the server, over TLS if the server is. Errors are left to whoever reads "close". */
-export async function open(server: HttpServer, alpn: readonly string[] = ["http/1.1"]): Promise<Socket> {
+export async function open(
+  server: Pick<HttpServer, "origin" | "port">,
+  alpn: readonly string[] = ["http/1.1"],
+): Promise<Socket> {
   const isTls = server.origin.startsWith("https:");
   const socket = isTls
     ? connectTls({

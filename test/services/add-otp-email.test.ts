@@ -22,7 +22,7 @@ describe.each(protocols)("AddOTPEmail over %s", (protocol) => {
     expect(reply.otpEmailId).toMatch(/^[1-9][0-9]{17,18}$/);
     expect(reply.details).toMatchObject({ sequence: 2n, resourceOwner: "o" });
     const [mail] = await test.mails(address);
-    expect(mail!.text).toContain(`${test.origin}/verify?user_id=u&otp_email_id=${reply.otpEmailId}`);
+    expect(mail!.text).toContain(`${test.origin}/verify?h=enrolment~dev~${reply.otpEmailId}~`);
     expect(codeIn(mail!)).toHaveLength(8);
   });
 

@@ -44,7 +44,7 @@ function wrong(code: string, number = 1): string {
 }
 
 const codeOf = (text: string) => /^\d{6}$/m.exec(text)?.[0] ?? "";
-const reportLinkOf = (text: string) => /^http\S+\/not-me\?\S+$/m.exec(text)?.[0] ?? "";
+const reportLinkOf = (text: string) => /^http\S+\/verify\?h=login\S+$/m.exec(text)?.[0] ?? "";
 
 describe.each(protocols)("over %s", (protocol) => {
   it("a mailed code passes a challenge, and the reply has a proof", async () => {
@@ -496,78 +496,6 @@ describe("the mail of a challenge", () => {
     const request = { userId: "u", otpEmailId, audience };
     await login.createOTPEmailChallenge(request);
     expect(await outcomeOf(login.createOTPEmailChallenge(request))).toBe("RESEND_TOO_SOON");
-  });
-});
-
-describe("the page for who did not sign in", () => {
-  async function mailed() {
-    const started = await start();
-    const { login, otpEmailId, test } = started;
-    const { challengeId } = await login.createOTPEmailChallenge({ userId: "u", otpEmailId, audience });
-    const [mail] = await test.mails(address);
-    const text = mail?.text ?? "";
-    const request = { userId: "u", otpEmailId, challengeId, code: codeOf(text) };
-    return { ...started, request, link: reportLinkOf(text) };
-  }
-
-  it("changes nothing when it is looked at", async () => {
-    const { login, request, link, test } = await mailed();
-    for (const method of ["GET", "HEAD"]) expect((await fetch(link, { method })).status).toBe(200);
-    expect(await eventTypes(test)).not.toContain("challenge.reported");
-    expect((await login.verifyOTPEmailChallenge(request)).proof).not.toBe("");
-  });
-
-  it("burns the challenge by its button, once", async () => {
-    const { login, request, link, test } = await mailed();
-    for (let i = 0; i < 2; i++) expect((await fetch(link, { method: "POST" })).status).toBe(200);
-    expect(await outcomeOf(login.verifyOTPEmailChallenge(request))).toBe("CHALLENGE_ENDED");
-    expect((await eventTypes(test)).filter((type) => type === "challenge.reported")).toHaveLength(1);
-  });
-
-  it("is noted also after the challenge was passed", async () => {
-    const { login, request, link, test } = await mailed();
-    await login.verifyOTPEmailChallenge(request);
-    await fetch(link, { method: "POST" });
-    const events = await test.app.store.db.selectFrom("events").selectAll().execute();
-    expect(JSON.parse(events.at(-1)?.data ?? "")).toMatchObject({ state: "passed" });
-  });
-
-  it("answers the same to every handle, and burns nothing without the right one", async () => {
-    const { login, request, link, test } = await mailed();
-    const [page = "", handle = ""] = link.split("?challenge=");
-    const parts = decodeURIComponent(handle).split("~");
-    const forged = [parts[0], parts[1], Buffer.alloc(16).toString("base64url")].join("~");
-    const strange = [forged, "", "~~", `${decodeURIComponent(handle)}~`, "x".repeat(2_000), "%ff", "dev~1~"];
-    for (const method of ["GET", "POST"]) {
-      const bodies = new Set<string>();
-      for (const other of strange) {
-        const reply = await fetch(
-          `${page}?challenge=${other.startsWith("%") ? other : encodeURIComponent(other)}`,
-          {
-            method,
-          },
-        );
-        expect(reply.status).toBe(200);
-        bodies.add(await reply.text());
-      }
-      if (method === "GET") bodies.add(await (await fetch(link)).text());
-      expect(bodies.size).toBe(1);
-    }
-    expect(await eventTypes(test)).not.toContain("challenge.reported");
-    expect((await login.verifyOTPEmailChallenge(request)).proof).not.toBe("");
-    expect(await (await fetch(link, { method: "POST" })).text()).toBe(
-      await (await fetch(`${page}?challenge=`, { method: "POST" })).text(),
-    );
-  });
-
-  it("is kept by nobody and framed nowhere", async () => {
-    const { link } = await mailed();
-    const { headers } = await fetch(link);
-    expect(headers.get("cache-control")).toBe("no-store");
-    expect(headers.get("referrer-policy")).toBe("no-referrer");
-    expect(headers.get("content-security-policy")).toMatch(/^default-src 'none'; .*frame-ancestors 'none'/);
-    const refused = await fetch(link, { method: "DELETE" });
-    expect([refused.status, refused.headers.get("allow")]).toEqual([405, "GET, HEAD, POST"]);
   });
 
   it("a mail whose challenge is over is not sent", async () => {

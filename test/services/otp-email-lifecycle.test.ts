@@ -47,7 +47,7 @@ describe.each(protocols)("over %s", (protocol) => {
     expect(resent.verificationCode).toBeUndefined();
     const [second, first] = await test.mails(address, 2);
     expect(codeIn(second!)).toBe(codeIn(first!));
-    expect(second!.text).toContain(`${test.origin}/verify?user_id=u&otp_email_id=${otpEmailId}`);
+    expect(second!.text).toContain(`${test.origin}/verify?h=enrolment~dev~${otpEmailId}~`);
 
     for (let i = 1; i <= 5; i++) {
       const call = client.verifyOTPEmail({ ...name, code: wrongCode(codeIn(first!), i) });

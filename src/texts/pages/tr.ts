@@ -1,0 +1,36 @@
+import type { PageTexts } from "./en.ts";
+
+export const tr: PageTexts = {
+  verify: {
+    title: "E-posta adresinizi doğrulayın",
+    intro: "Bu e-posta adresinin size ait olduğunu doğrulamak için düğmeye basın.",
+    label: "E-postadaki kod",
+    button: "Doğrula",
+    empty:
+      "Alan boş mu? O hâlde bu bağlantının kodu kullanılmış veya süresi dolmuş demektir. En yeni e-postanızdaki kodu girin ya da adresinizi girdiğiniz yerden yeni bir kod isteyin.",
+    ignore: "Bunu siz istemediniz mi? O hâlde bu sayfayı kapatın: Düğmeye basılmadan hiçbir şey doğrulanmaz.",
+    failed:
+      "Bu işe yaramadı. Kod yanlış, kullanılmış veya süresi dolmuş olabilir. Kodu kontrol edin ya da yeni bir kod isteyip daha sonra yeniden deneyin.",
+  },
+  verified: {
+    title: "E-posta adresiniz doğrulandı",
+    text: "Bu sayfayı kapatıp adresi girdiğiniz yere dönebilirsiniz.",
+  },
+  login: {
+    title: "Oturum açma kodunuz",
+    intro: "Bu kodu oturum açmaya başladığınız yere girin:",
+    gone: "Artık geçerli değil",
+    warning: "Kim isterse istesin, kodu asla kimseye vermeyin.",
+    question: "Oturum açmaya çalışmadınız mı? O hâlde bunu başka biri yaptı. Bu düğmeyle kod geçersiz olur.",
+    button: "Bu ben değildim",
+  },
+  reported: {
+    title: "Teşekkür ederiz",
+    text: "Kod hâlâ geçerliyse artık geçerli değil.",
+    warning: "Kodu birine verdiniz mi? O hâlde hizmeti işletenlere hemen haber verin.",
+  },
+  retry: {
+    title: "Lütfen yeniden deneyin",
+    text: "Şu anda işe yaramadı. Geri dönün ve biraz sonra yeniden deneyin.",
+  },
+};
