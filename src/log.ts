@@ -40,6 +40,10 @@ function isoTime(): () => string {
 }
 
 function standardError(): DestinationStream {
-  if (process.stderr.isTTY) return pretty({ destination: 2, sync: true });
-  return pino.destination({ dest: 2, sync: false, minLength: batchBytes, periodicFlush: flushMs });
+  return process.stderr.isTTY ? pretty({ destination: 2, sync: true }) : inBatches(2);
+}
+
+/** A file, or a descriptor, that lines are written to together. What waits when the process exits is written then. */
+export function inBatches(dest: string | number): DestinationStream {
+  return pino.destination({ dest, sync: false, minLength: batchBytes, periodicFlush: flushMs });
 }

@@ -2,11 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Interceptor } from "@connectrpc/connect";
-import { pino } from "pino";
 import { openLocalIssuer } from "../../src/auth/local-issuer.ts";
 import { createVerifier } from "../../src/auth/verifier.ts";
 import { systemClock } from "../../src/clock.ts";
-import { createLog } from "../../src/log.ts";
+import { createLog, inBatches } from "../../src/log.ts";
 import { createInterceptors, type InterceptorOptions } from "../../src/services/interceptors.ts";
 import { requireText } from "../../src/services/validate.ts";
 import { callEnd } from "../../src/wire/wire.ts";
@@ -30,7 +29,7 @@ export async function realInterceptors(
     systemClock,
   );
   const interceptors = createInterceptors({
-    log: createLog("info", pino.destination({ dest: "/dev/null", sync: false })),
+    log: createLog("info", inBatches("/dev/null")),
     verifier: createVerifier({ issuers: [issuer], audience, clock: systemClock }),
     findUser: async () => undefined,
     isStorageUnavailable: () => false,
