@@ -157,7 +157,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       links: mailLinksOf(config, otp),
       origin: new URL(publicUrl).origin,
       serviceName: identity.serviceName,
-      defaultLanguage: "en",
+      defaultLanguage: config.defaultLanguage,
       isNumeric: config.policy.enrolment.format.alphabet === "digits",
       onError: (err) => log.error({ err }, "the page of a mail's link failed"),
     });

@@ -47,7 +47,7 @@ Settings (environment):
   COUNTERSIGN_ROLES_CLAIM        the claim {permission: {org: …}} (urn:zitadel:iam:org:project:roles)
   COUNTERSIGN_SMTP_URL *         smtp://user:password@host:port or smtps://… (serve: needed)
   COUNTERSIGN_MAIL_FROM          Name <address> (serve: needed)
-  COUNTERSIGN_DEFAULT_LANGUAGE   of mails to whoever asks for no language that there is, such as en, de or ja (en)
+  COUNTERSIGN_DEFAULT_LANGUAGE   of mails and pages to whoever asks for no language that there is, such as en, de or ja (en)
   COUNTERSIGN_CODE_IN_SUBJECT    on or off: whether the subject of a mail shows its code (off)
   COUNTERSIGN_TEMPLATES_DIR      folder of own texts and layouts of mails, see docs/mails.md (none)
   COUNTERSIGN_LINK_HOSTS         hosts that users themselves may name in a url_template, comma separated

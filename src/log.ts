@@ -27,6 +27,9 @@ export function createLog(level: (typeof logLevels)[number], destination?: Desti
 const batchBytes = 4096;
 const flushMs = 100;
 
+/** Where nobody reads the log any more, lines beyond this are lost: they must not fill the memory (F37). */
+const waitingBytesMax = 16 * 1024 * 1024;
+
 /** ISO 8601, as the member of a line. Many lines of a busy service are of the same millisecond. */
 function isoTime(): () => string {
   let lastMs = 0;
@@ -45,5 +48,11 @@ function standardError(): DestinationStream {
 
 /** A file, or a descriptor, that lines are written to together. What waits when the process exits is written then. */
 export function inBatches(dest: string | number): DestinationStream {
-  return pino.destination({ dest, sync: false, minLength: batchBytes, periodicFlush: flushMs });
+  return pino.destination({
+    dest,
+    sync: false,
+    minLength: batchBytes,
+    periodicFlush: flushMs,
+    maxLength: waitingBytesMax,
+  });
 }

@@ -1,19 +1,17 @@
 import { sql } from "kysely";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { openStore } from "../src/db/open.ts";
+import { describe, expect, it } from "vitest";
 import { sweep } from "../src/sweeper.ts";
 import { startTestApp, wrongCode } from "./support/app.ts";
+import { openTestStore } from "./support/database.ts";
 import { outcomeOf } from "./support/errors.ts";
-import { temporaryFolder } from "./support/folder.ts";
+import { planOf } from "./support/plan.ts";
 import { addPending, addUser } from "./support/users.ts";
 
 const tables = ["hits", "idempotency_keys", "removed_otp_emails"] as const;
 const never = new AbortController().signal;
 
 async function openFilled(rows: number) {
-  const store = openStore(`sqlite:${temporaryFolder()}/sweep.db`);
-  onTestFinished(() => store[Symbol.asyncDispose]());
-  await store.migrate();
+  const store = await openTestStore();
   await store.write(async (trx) => {
     for (let i = 0; i < rows; i++) {
       const hit = { digest: `d${i % 7}`, time: i, count: 1, expire_time: i };
@@ -59,8 +57,7 @@ describe("sweep", () => {
         .select("digest")
         .where("expire_time", "<=", sql.lit(5))
         .compile();
-      const plan = await sql<{ detail: string }>`explain query plan ${sql.raw(query)}`.execute(store.db);
-      expect(plan.rows[0]?.detail).toContain(`${table}_expired`);
+      expect(await planOf(store.db, query)).toContain(`${table}_expired`);
     }
   });
 });

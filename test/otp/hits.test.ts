@@ -1,14 +1,11 @@
 import fc from "fast-check";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { openStore } from "../../src/db/open.ts";
+import { describe, expect, it } from "vitest";
 import { type HitLog, takeHit } from "../../src/otp/hits.ts";
 import { networkOf } from "../../src/otp/mail-limits.ts";
-import { temporaryFolder } from "../support/folder.ts";
+import { openTestStore } from "../support/database.ts";
 
 async function openHits() {
-  const store = openStore(`sqlite:${temporaryFolder()}/hits.db`);
-  onTestFinished(() => store[Symbol.asyncDispose]());
-  await store.migrate();
+  const store = await openTestStore();
   return {
     store,
     take: (now: number, ...logs: HitLog[]) => store.write((trx) => takeHit(trx, now, logs)),

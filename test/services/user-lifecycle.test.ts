@@ -1,12 +1,11 @@
-import { type Kysely, sql } from "kysely";
 import { describe, expect, it } from "vitest";
 import { DeliveryState } from "../../gen/countersign/user/v3alpha/otp_email_pb.ts";
 import { UserState } from "../../gen/countersign/user/v3alpha/user_pb.ts";
-import type { DB, UserState as StoredState } from "../../src/db/schema.ts";
+import type { UserState as StoredState } from "../../src/db/schema.ts";
 import { startRelay } from "../mail/relay.ts";
 import { protocols, startTestApp, type TestApp, type UserClient } from "../support/app.ts";
-import { engine } from "../support/database.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
+import { planOf } from "../support/plan.ts";
 import { addPending, addUser, addVerified, eventTypes } from "../support/users.ts";
 
 const address = "mini@mouse.com";
@@ -380,16 +379,3 @@ describe("ListUsers", () => {
     }
   });
 });
-
-async function planOf(db: Kysely<DB>, select: string): Promise<string> {
-  if (engine === "sqlite") {
-    const { rows } = await sql<{ detail: string }>`explain query plan ${sql.raw(select)}`.execute(db);
-    return rows.map((row) => row.detail).join("\n");
-  }
-  return db.transaction().execute(async (trx) => {
-    // Of a table that is empty PostgreSQL would read everything.
-    await sql`set local enable_seqscan = off; set local enable_bitmapscan = off`.execute(trx);
-    const { rows } = await sql<{ "QUERY PLAN": string }>`explain ${sql.raw(select)}`.execute(trx);
-    return rows.map((row) => row["QUERY PLAN"]).join("\n");
-  });
-}

@@ -1,29 +1,21 @@
-import { join } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { openStore, type Store } from "../../src/db/open.ts";
 import { reasonOf } from "../../src/errors.ts";
 import { createEventFeed, type EventFeed, type WatchOptions } from "../../src/user/event-feed.ts";
 import { createUser } from "../../src/user/user.ts";
 import { MovableClock } from "../support/clock.ts";
+import { openTestStore } from "../support/database.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
-async function openAt(path: string): Promise<Store> {
-  const store = openStore(`sqlite:${path}`);
-  onTestFinished(() => store[Symbol.asyncDispose]());
-  await store.migrate();
-  return store;
-}
-
 async function setUp() {
-  const path = join(temporaryFolder(), "store.db");
-  const store = await openAt(path);
+  const folder = temporaryFolder();
+  const store = await openTestStore(folder);
   const clock = new MovableClock();
   const feed = createEventFeed(store, clock);
   onTestFinished(() => feed.close());
   const add = (userId: string, orgId = "o", to = store) =>
     createUser(to, clock, { userId, orgId, actor: "a" });
-  return { path, store, clock, feed, add };
+  return { folder, store, clock, feed, add };
 }
 
 function start(feed: EventFeed, options: Partial<WatchOptions> = {}) {
@@ -79,11 +71,11 @@ describe("a feed of events", () => {
   });
 
   it("finds what another process wrote by itself, within a second", async () => {
-    const { path, clock, feed, add } = await setUp();
+    const { folder, clock, feed, add } = await setUp();
     const { next } = start(feed);
     expect(await next()).toBe("- 0");
     const told = next();
-    await add("theirs", "o", await openAt(path));
+    await add("theirs", "o", await openTestStore(folder));
     await expect
       .poll(async () => {
         clock.move(1_000);
