@@ -1,0 +1,464 @@
+import type { DescMessage, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
+import fc, { type Arbitrary } from "fast-check";
+import { ChallengeService } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
+import { UserState } from "../../gen/countersign/user/v3alpha/user_pb.ts";
+import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { protocols } from "../support/app.ts";
+import type { Caller, CallerName } from "./access.ts";
+import {
+  cancelOTPEmailChallenge,
+  createOTPEmailChallenge,
+  verifyOTPEmailChallenge,
+} from "./challenge-calls.ts";
+import {
+  addOTPEmail,
+  getOTPEmail,
+  listOTPEmails,
+  removeOTPEmail,
+  resendOTPEmailCode,
+  unlockOTPEmail,
+  verifyOTPEmail,
+} from "./otp-email-calls.ts";
+import {
+  againStep,
+  type By,
+  callStep,
+  clockStep,
+  listStep,
+  type Model,
+  relayStep,
+  restartStep,
+  type Step,
+} from "./steps.ts";
+import {
+  changeState,
+  createUser,
+  deleteUser,
+  getUserByID,
+  listEvents,
+  listUsers,
+  type Transition,
+} from "./user-calls.ts";
+import { watchStep } from "./watch.ts";
+import { type Code, day, hour, minute, type OTPEmail, second, settings, type World } from "./world.ts";
+
+const users = UserService.method;
+const challenges = ChallengeService.method;
+
+const protocol = fc.constantFrom(...protocols);
+const userId = weighted<string>([6, "u1"], [3, "u2"], [1, "u3"]);
+const orgId = fc.constantFrom("o1", "o2");
+const address = weighted<string>(
+  [4, "mini@mouse.com"],
+  [1, "MINI@Mouse.com"],
+  [3, "daisy@duck.com"],
+  [2, "pluto@mouse.com"],
+  [1, "goofy@goof.io"],
+  [1, "not an address"],
+);
+const reason = fc.option(fc.constantFrom("ticket 4711", "because"), { nil: undefined, freq: 2 });
+const pageSize = fc.constantFrom(0, 1, 2, 3, 7, 100);
+const template = fc.option(
+  fc.constantFrom(
+    "https://otp.example.com/v?u={{.UserID}}&c={{.Code}}",
+    "https://elsewhere.example.net/v?i={{.OTPEmailID}}&c={{.Code}}",
+    "http://elsewhere.example.net/v",
+  ),
+  { nil: undefined, freq: 2 },
+);
+const sendCode = template.map((urlTemplate) => ({ case: "sendCode", value: { urlTemplate } }) as const);
+const returnCode = fc.constant({ case: "returnCode", value: {} } as const);
+const isVerified = fc.boolean().map((value) => ({ case: "isVerified", value }) as const);
+const byDefault = fc.constant({ case: undefined } as const);
+const delivery = fc.oneof(
+  { weight: 3, arbitrary: returnCode },
+  { weight: 3, arbitrary: sendCode },
+  { weight: 2, arbitrary: byDefault },
+);
+const verification = fc.oneof(
+  { weight: 8, arbitrary: delivery },
+  { weight: 3, arbitrary: fc.constant({ case: "isVerified", value: true } as const) },
+  { weight: 1, arbitrary: isVerified },
+);
+
+const manager = by([8, "admin"], [4, "self"], [2, "all"], [1, "adminOfO1"], [1, "adminOfO2"]);
+const challenger = by([6, "challenger"], [5, "self"], [3, "all"], [1, "challengerOfO2"], [1, "admin"]);
+
+/** Mostly those who may, now and then any other. */
+function by(...usual: (readonly [number, CallerName])[]): Arbitrary<By> {
+  const caller = weighted<CallerName>(
+    ...usual,
+    ...(["reader", "readerOfO1", "u1", "nobody", "late", "anonymous", "challenger"] as const).map(
+      (name) => [0.5, name] as const,
+    ),
+  );
+  return fc.record({ caller, protocol });
+}
+
+function keyed(who: Arbitrary<By>): Arbitrary<By> {
+  const key = fc.option(fc.constantFrom("k1", "k2", "k3"), { nil: undefined, freq: 2 });
+  return fc.tuple(who, key).map(([by, key]) => ({ ...by, key }));
+}
+
+/** An authenticator: one that there is, for the most part; or one of another user, a removed one, or none. */
+const otpEmail = fc
+  .tuple(fc.nat(), fc.nat(19))
+  .map(([nth, kind]) => (world: World, userId: string): string => {
+    const own = otpEmailsOf(world, userId);
+    if (kind > 0 && own.length > 0) return own[nth % own.length]!.otpEmailId;
+    const ids = [...world.ids, "123", "0", "none"];
+    return ids[nth % ids.length]!;
+  });
+
+const challenge = fc
+  .tuple(fc.nat(), fc.nat(9))
+  .map(([nth, kind]) => (world: World, userId: string): { otpEmailId: string; challengeId: string } => {
+    const all = otpEmailsOf(world, userId).flatMap(({ otpEmailId, challenges }) =>
+      challenges.map(({ challengeId, state }) => ({ otpEmailId, challengeId, state })),
+    );
+    const pending = all.filter(({ state }) => state === "pending");
+    const some = kind < 6 && pending.length > 0 ? pending : all;
+    const { otpEmailId, challengeId } = some[nth % some.length] ?? { otpEmailId: "1", challengeId: "2" };
+    const ids = [...world.ids];
+    if (kind === 9 && ids.length > 0) return { otpEmailId, challengeId: ids[nth % ids.length]! };
+    return { otpEmailId, challengeId };
+  });
+
+/** A code that somebody types, among those that there are. */
+type Guess = (world: World, right: Code | undefined, length: number) => string;
+
+const guess: Arbitrary<Guess> = weighted<Guess>(
+  [6, (_world, right, length) => right?.value ?? wrong(length)],
+  [2, (_world, right, length) => spelled(right?.value ?? wrong(length))],
+  [9, (_world, _right, length) => wrong(length)],
+  [2, (world, right, length) => otherCode(world, right, length, -1)],
+  [2, (world, right, length) => otherCode(world, right, length, 0)],
+  [1, () => "12"],
+);
+
+const wrong = (length: number) => "7".repeat(length);
+
+const spelled = (code: string) =>
+  ` ${code.slice(0, 3)}-${code.slice(3)}`.toLowerCase().replace(/0/, code.length === 8 ? "o" : "0");
+
+/** An old code, or one of another authenticator. */
+function otherCode(world: World, right: Code | undefined, length: number, nth: number): string {
+  const codes = world.users
+    .flatMap(({ otpEmails }) => otpEmails)
+    .flatMap(({ code, oldCodes, challenges }) => [code, ...oldCodes, ...challenges.map((c) => c.code)]);
+  const values = codes.filter((code) => code !== right).map((code) => code?.value ?? "");
+  return values.filter((value) => value.length === length).at(nth) ?? wrong(length);
+}
+
+function otpEmailsOf({ users }: World, userId: string): OTPEmail[] {
+  return users.find((user) => user.userId === userId)?.otpEmails ?? [];
+}
+
+/** A call about a user, with what else it says. */
+function call<I extends DescMessage, O extends DescMessage, P>(
+  method: DescMethodUnary<I, O>,
+  who: Arbitrary<By>,
+  parts: Arbitrary<P>,
+  request: (world: World, userId: string, parts: P) => MessageInitShape<I>,
+  model: Model<I, O>,
+): Arbitrary<Step> {
+  return fc
+    .tuple(who, userId, parts)
+    .map(([by, userId, parts]) => callStep(method, by, (world) => request(world, userId, parts), model));
+}
+
+const organization = (orgId: string) => ({ org: { case: "orgId", value: orgId } as const });
+
+const nothing = fc.constant(undefined);
+
+const create: Arbitrary<Step> = call(
+  users.createUser,
+  keyed(by([8, "admin"], [2, "adminOfO1"], [2, "adminOfO2"])),
+  fc.record({
+    orgId,
+    isNamed: fc.nat(9),
+    displayName: fc.option(fc.constant("Mini Mouse"), { nil: undefined }),
+  }),
+  (_world, userId, { orgId, isNamed, displayName }) => ({
+    userId: isNamed > 0 ? userId : undefined,
+    organization: organization(orgId),
+    displayName,
+  }),
+  createUser,
+);
+
+const add = call(
+  users.addOTPEmail,
+  keyed(manager),
+  fc.record({ address, verification }),
+  (_world, userId, email) => ({ userId, email }),
+  addOTPEmail,
+);
+
+const verify = call(
+  users.verifyOTPEmail,
+  manager,
+  fc.record({ otpEmail, guess }),
+  (world, userId, { otpEmail, guess }) => {
+    const otpEmailId = otpEmail(world, userId);
+    const right = otpEmailsOf(world, userId).find((other) => other.otpEmailId === otpEmailId)?.code;
+    return { userId, otpEmailId, code: guess(world, right, 8) };
+  },
+  verifyOTPEmail,
+);
+
+const resend = call(
+  users.resendOTPEmailCode,
+  keyed(manager),
+  fc.record({ otpEmail, delivery }),
+  (world, userId, { otpEmail, delivery: verification }) => ({
+    userId,
+    otpEmailId: otpEmail(world, userId),
+    verification,
+  }),
+  resendOTPEmailCode,
+);
+
+const get = call(
+  users.getOTPEmail,
+  by([4, "admin"], [2, "self"], [2, "challenger"], [2, "challengerOfO2"], [2, "reader"]),
+  otpEmail,
+  (world, userId, otpEmail) => ({ userId, otpEmailId: otpEmail(world, userId) }),
+  getOTPEmail,
+);
+
+const remove = call(
+  users.removeOTPEmail,
+  manager,
+  fc.record({ otpEmail, reason }),
+  (world, userId, { otpEmail, reason }) => ({ userId, otpEmailId: otpEmail(world, userId), reason }),
+  removeOTPEmail,
+);
+
+const unlock = call(
+  users.unlockOTPEmail,
+  manager,
+  fc.record({ otpEmail, reason }),
+  (world, userId, { otpEmail, reason }) => ({ userId, otpEmailId: otpEmail(world, userId), reason }),
+  unlockOTPEmail,
+);
+
+const getUser = call(
+  users.getUserByID,
+  by([4, "admin"], [2, "self"], [2, "reader"]),
+  nothing,
+  (_world, userId) => ({ userId }),
+  getUserByID,
+);
+
+const change = by([8, "admin"], [1, "adminOfO1"], [1, "self"]);
+
+const changeRequest = (_world: World, userId: string, reason: string | undefined) => ({ userId, reason });
+
+const changeModel =
+  (name: Transition) => (world: World, caller: Caller, request: { userId: string; reason?: string }) =>
+    changeState(world, caller, request, name);
+
+const lock = call(users.lockUser, change, reason, changeRequest, changeModel("lockUser"));
+const release = call(users.unlockUser, change, reason, changeRequest, changeModel("unlockUser"));
+const deactivate = call(users.deactivateUser, change, reason, changeRequest, changeModel("deactivateUser"));
+const reactivate = call(users.reactivateUser, change, reason, changeRequest, changeModel("reactivateUser"));
+const deletion = call(users.deleteUser, change, reason, changeRequest, deleteUser);
+
+const challengeStart = call(
+  challenges.createOTPEmailChallenge,
+  keyed(challenger),
+  fc.record({
+    otpEmail,
+    delivery,
+    audience: weighted<string>(
+      [5, settings.audiences[0]!],
+      [5, settings.audiences[1]!],
+      [1, "https://other.example.com"],
+    ),
+    nonce: fc.option(fc.constant("n-0S6_WzA2Mj"), { nil: undefined, freq: 2 }),
+  }),
+  (world, userId, { otpEmail, ...parts }) => ({ userId, otpEmailId: otpEmail(world, userId), ...parts }),
+  createOTPEmailChallenge,
+);
+
+const challengeVerify = call(
+  challenges.verifyOTPEmailChallenge,
+  challenger,
+  fc.record({ challenge, guess }),
+  (world, userId, { challenge, guess }) => {
+    const { otpEmailId, challengeId } = challenge(world, userId);
+    const right = otpEmailsOf(world, userId)
+      .flatMap(({ challenges }) => challenges)
+      .find((other) => other.challengeId === challengeId);
+    return { userId, otpEmailId, challengeId, code: guess(world, right?.code, 6) };
+  },
+  verifyOTPEmailChallenge,
+);
+
+const challengeCancel = call(
+  challenges.cancelOTPEmailChallenge,
+  challenger,
+  challenge,
+  (world, userId, challenge) => ({ userId, ...challenge(world, userId) }),
+  cancelOTPEmailChallenge,
+);
+
+const everyReader = by([4, "admin"], [2, "reader"], [2, "readerOfO1"], [2, "adminOfO2"], [2, "self"]);
+
+const listOTPEmailsStep = fc.record({ who: everyReader, userId, pageSize }).map(({ who, userId, pageSize }) =>
+  listStep(
+    users.listOTPEmails,
+    who,
+    (_world, page) => ({ userId, pageSize, ...page }),
+    (reply) => ({ items: reply.otpEmails, nextPageToken: reply.nextPageToken }),
+    listOTPEmails,
+  ),
+);
+
+const listEventsStep = fc.record({ who: everyReader, userId, pageSize }).map(({ who, userId, pageSize }) =>
+  listStep(
+    users.listEvents,
+    who,
+    (_world, page) => ({ userId, pageSize: pageSize === 0 ? 0 : pageSize + 5, ...page }),
+    (reply) => ({ items: reply.events, nextPageToken: reply.nextPageToken }),
+    listEvents,
+  ),
+);
+
+const listUsersStep = fc
+  .record({
+    who: everyReader,
+    pageSize,
+    orgId: fc.option(orgId, { nil: undefined }),
+    state: fc.constantFrom(UserState.UNSPECIFIED, UserState.ACTIVE, UserState.INACTIVE, UserState.LOCKED),
+    emailAddress: fc.option(fc.constantFrom("mini@mouse.com", "DAISY@duck.com"), { nil: undefined }),
+  })
+  .map(({ who, ...request }) =>
+    listStep(
+      users.listUsers,
+      who,
+      (_world, page) => ({ ...request, ...page }),
+      (reply) => ({ items: reply.users, nextPageToken: reply.nextPageToken }),
+      listUsers,
+    ),
+  );
+
+const watch = fc
+  .record({ who: everyReader, from: fc.nat() })
+  .map(({ who, from }) => watchStep(who, (known) => known.at(from % (known.length + 1))));
+
+const jump = fc
+  .oneof(
+    fc.integer({ min: 1, max: 5 * second }),
+    fc.integer({ min: 50 * second, max: 70 * second }),
+    fc.integer({ min: minute, max: 12 * minute }),
+    fc.integer({ min: 50 * minute, max: 70 * minute }),
+    fc.integer({ min: day - hour, max: 2 * day }),
+    fc.integer({ min: -10 * minute, max: -1 }),
+  )
+  .map((ms) => clockStep("a jump", ({ now }) => now + ms));
+
+/** To the times at which something changes, and the millisecond before. */
+const boundary = fc.tuple(fc.nat(), fc.constantFrom(-1, 0, 0)).map(([nth, offset]) =>
+  clockStep(`to a boundary, ${offset} ms`, (world) => {
+    const times = boundariesOf(world).filter((time) => time + offset > world.now);
+    // Mostly one that is near.
+    return times.length === 0 ? world.now + minute : times[(nth % 7) % times.length]! + offset;
+  }),
+);
+
+function boundariesOf({ users, hits, kept, removed, mails }: World): number[] {
+  const otpEmails = users.flatMap(({ otpEmails }) => otpEmails);
+  const times = [
+    ...otpEmails.flatMap(({ code, failures, challenges }) => [
+      code?.expireTime ?? 0,
+      failures.lockedUntil,
+      ...failures.times.map((time) => time + hour),
+      ...challenges.map(({ code }) => code.expireTime),
+    ]),
+    ...hits.flatMap(({ time }) => [time + settings.mailInterval, time + hour, time + day]),
+    ...kept.map(({ forgetTime }) => forgetTime),
+    ...removed.map(({ forgetTime }) => forgetTime),
+    ...mails.map(({ dueTime }) => dueTime),
+  ];
+  return [...new Set(times)].sort((a, b) => a - b);
+}
+
+/** One step of any kind. */
+export const step: Arbitrary<Step> = weightedOf(
+  [10, add],
+  [14, verify],
+  [8, resend],
+  [3, get],
+  [3, remove],
+  [3, unlock],
+  [3, create],
+  [3, getUser],
+  [1, deletion],
+  [1, lock],
+  [2, release],
+  [1, deactivate],
+  [2, reactivate],
+  [10, challengeStart],
+  [12, challengeVerify],
+  [2, challengeCancel],
+  [3, listOTPEmailsStep],
+  [2, listEventsStep],
+  [2, listUsersStep],
+  [1, watch],
+  [5, protocol.map(againStep)],
+  [9, jump],
+  [8, boundary],
+  [1, fc.constant(undefined).map(restartStep)],
+  [1, fc.constant(false).map(relayStep)],
+  [2, fc.constant(true).map(relayStep)],
+);
+
+/** Two users to begin with. */
+export function firstSteps(): Step[] {
+  const make = (userId: string, orgId: string) =>
+    callStep(
+      users.createUser,
+      { caller: "admin", protocol: "Connect JSON" },
+      () => ({ userId, organization: organization(orgId) }),
+      createUser,
+    );
+  return [make("u1", "o1"), make("u2", "o2")];
+}
+
+/** Lets all mails go, and looks at everything. */
+export function lastSteps(): Step[] {
+  const all = { caller: "all", protocol: "gRPC" } as const;
+  const ids = ["u1", "u2", "u3"];
+  return [
+    relayStep(true),
+    clockStep("after all", ({ now }) => now + 11 * minute),
+    listStep(
+      users.listUsers,
+      all,
+      (_world, page) => ({ pageSize: 2, ...page }),
+      (reply) => ({ items: reply.users, nextPageToken: reply.nextPageToken }),
+      listUsers,
+    ),
+    ...ids.map((userId) =>
+      listStep(
+        users.listEvents,
+        all,
+        (_world, page) => ({ userId, ...page }),
+        (reply) => ({ items: reply.events, nextPageToken: reply.nextPageToken }),
+        listEvents,
+      ),
+    ),
+    watchStep(all, () => undefined),
+  ];
+}
+
+function weighted<T>(...choices: (readonly [number, T])[]): Arbitrary<T> {
+  return weightedOf(...choices.map(([weight, value]) => [weight, fc.constant(value)] as const));
+}
+
+function weightedOf<T>(...choices: (readonly [number, Arbitrary<T>])[]): Arbitrary<T> {
+  // Weights are whole numbers.
+  return fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight: 2 * weight, arbitrary })));
+}
