@@ -183,6 +183,28 @@ describe("what is told of an authenticator", () => {
       .toMatchObject({ state: DeliveryState.FAILED, reason: expect.stringContaining("550") });
   });
 
+  it("is what came of its last mail, also while an older one still waits", async () => {
+    let answer: Error | undefined = Object.assign(new Error("later"), { responseCode: 451 });
+    const relay = await startRelay({
+      onMail: () => {
+        if (answer) throw answer;
+      },
+    });
+    const test = await startWithUser({ COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}` });
+    const client = await test.admin();
+    const name = { userId: "u", otpEmailId: await addVerified(client) };
+    const told = async () => (await client.getOTPEmail(name)).otpEmail?.lastMail?.state;
+    // It is told of the other address, which takes long.
+    await addPending(client, "u", "daisy@duck.com");
+    await expect.poll(told).toBe(DeliveryState.DEFERRED);
+
+    answer = undefined;
+    const login = test.challengeClient(await test.token("login", { permissions: ["otp.challenge"] }));
+    await login.createOTPEmailChallenge({ ...name, audience: "https://app.example.com" });
+    await expect.poll(() => relay.received.length).toBe(1);
+    await expect.poll(told).toBe(DeliveryState.SENT);
+  });
+
   it("is masked for a caller that may only challenge, and for nobody else", async () => {
     const test = await startWithUser();
     const otpEmailId = await addVerified(await test.admin());
