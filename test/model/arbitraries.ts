@@ -40,7 +40,17 @@ import {
   type Transition,
 } from "./user-calls.ts";
 import { watchStep } from "./watch.ts";
-import { type Code, day, hour, minute, type OTPEmail, second, settings, type World } from "./world.ts";
+import {
+  type Code,
+  day,
+  hour,
+  minute,
+  type OTPEmail,
+  second,
+  settings,
+  type User,
+  type World,
+} from "./world.ts";
 
 const users = UserService.method;
 const challenges = ChallengeService.method;
@@ -68,7 +78,6 @@ const template = fc.option(
 );
 const sendCode = template.map((urlTemplate) => ({ case: "sendCode", value: { urlTemplate } }) as const);
 const returnCode = fc.constant({ case: "returnCode", value: {} } as const);
-const isVerified = fc.boolean().map((value) => ({ case: "isVerified", value }) as const);
 const byDefault = fc.constant({ case: undefined } as const);
 const delivery = fc.oneof(
   { weight: 3, arbitrary: returnCode },
@@ -76,9 +85,9 @@ const delivery = fc.oneof(
   { weight: 2, arbitrary: byDefault },
 );
 const verification = fc.oneof(
-  { weight: 8, arbitrary: delivery },
-  { weight: 3, arbitrary: fc.constant({ case: "isVerified", value: true } as const) },
-  { weight: 1, arbitrary: isVerified },
+  { weight: 16, arbitrary: delivery },
+  { weight: 6, arbitrary: fc.constant({ case: "isVerified", value: true } as const) },
+  { weight: 1, arbitrary: fc.constant({ case: "isVerified", value: false } as const) },
 );
 
 const manager = by([8, "admin"], [4, "self"], [2, "all"], [1, "adminOfO1"], [1, "adminOfO2"]);
@@ -89,7 +98,7 @@ function by(...usual: (readonly [number, CallerName])[]): Arbitrary<By> {
   const caller = weighted<CallerName>(
     ...usual,
     ...(["reader", "readerOfO1", "u1", "nobody", "late", "anonymous", "challenger"] as const).map(
-      (name) => [0.5, name] as const,
+      (name) => [0.25, name] as const,
     ),
   );
   return fc.record({ caller, protocol });
@@ -100,27 +109,35 @@ function keyed(who: Arbitrary<By>): Arbitrary<By> {
   return fc.tuple(who, key).map(([by, key]) => ({ ...by, key }));
 }
 
-/** An authenticator: one that there is, for the most part; or one of another user, a removed one, or none. */
-const otpEmail = fc
-  .tuple(fc.nat(), fc.nat(19))
-  .map(([nth, kind]) => (world: World, userId: string): string => {
+/** An authenticator: mostly one that is like this; or another, one of another user, a removed one, or none. */
+function otpEmailThat(isMeant: (otpEmail: OTPEmail) => boolean) {
+  return fc.tuple(fc.nat(), fc.nat(19)).map(([nth, kind]) => (world: World, userId: string): string => {
     const own = otpEmailsOf(world, userId);
-    if (kind > 0 && own.length > 0) return own[nth % own.length]!.otpEmailId;
+    const meant = own.filter(isMeant);
+    const some = kind > 2 && meant.length > 0 ? meant : own;
+    if (kind > 0 && some.length > 0) return some[nth % some.length]!.otpEmailId;
     const ids = [...world.ids, "123", "0", "none"];
     return ids[nth % ids.length]!;
   });
+}
+
+const isPending = ({ verifyTime }: OTPEmail) => verifyTime === undefined;
+const hasCode = ({ code }: OTPEmail) => code !== undefined;
+const isVerified = ({ verifyTime }: OTPEmail) => verifyTime !== undefined;
+const hasFailed = ({ failures }: OTPEmail) => failures.inRow > 0;
+const hasChallenge = ({ challenges }: OTPEmail) => challenges.some(({ state }) => state === "pending");
 
 const challenge = fc
-  .tuple(fc.nat(), fc.nat(9))
+  .tuple(fc.nat(), fc.nat(19))
   .map(([nth, kind]) => (world: World, userId: string): { otpEmailId: string; challengeId: string } => {
     const all = otpEmailsOf(world, userId).flatMap(({ otpEmailId, challenges }) =>
       challenges.map(({ challengeId, state }) => ({ otpEmailId, challengeId, state })),
     );
     const pending = all.filter(({ state }) => state === "pending");
-    const some = kind < 6 && pending.length > 0 ? pending : all;
+    const some = kind < 14 && pending.length > 0 ? pending : all;
     const { otpEmailId, challengeId } = some[nth % some.length] ?? { otpEmailId: "1", challengeId: "2" };
     const ids = [...world.ids];
-    if (kind === 9 && ids.length > 0) return { otpEmailId, challengeId: ids[nth % ids.length]! };
+    if (kind === 19 && ids.length > 0) return { otpEmailId, challengeId: ids[nth % ids.length]! };
     return { otpEmailId, challengeId };
   });
 
@@ -154,22 +171,32 @@ function otpEmailsOf({ users }: World, userId: string): OTPEmail[] {
   return users.find((user) => user.userId === userId)?.otpEmails ?? [];
 }
 
-/** A call about a user, with what else it says. */
+/** A call about a user, with what else it says. Where it is of little use it is left out, but for now and then. */
 function call<I extends DescMessage, O extends DescMessage, P>(
   method: DescMethodUnary<I, O>,
   who: Arbitrary<By>,
   parts: Arbitrary<P>,
   request: (world: World, userId: string, parts: P) => MessageInitShape<I>,
   model: Model<I, O>,
+  isOfUse: (user: User | undefined) => boolean,
+  howOften: Arbitrary<number> = fc.constant(1),
 ): Arbitrary<Step> {
-  return fc
-    .tuple(who, userId, parts)
-    .map(([by, userId, parts]) => callStep(method, by, (world) => request(world, userId, parts), model));
+  return fc.tuple(who, userId, parts, fc.nat(24), howOften).map(([by, userId, parts, odd, times]) => {
+    const check = ({ users }: World) => odd === 0 || isOfUse(users.find((user) => user.userId === userId));
+    return callStep(method, by, (world) => request(world, userId, parts), model, { check, times });
+  });
 }
+
+const isActive = (user: User | undefined) => user?.state === "active";
+const has = (isMeant: (otpEmail: OTPEmail) => boolean) => (user: User | undefined) =>
+  user?.state === "active" && user.otpEmails.some(isMeant);
 
 const organization = (orgId: string) => ({ org: { case: "orgId", value: orgId } as const });
 
 const nothing = fc.constant(undefined);
+
+/** Codes are guessed at more than once. */
+const howOften = weighted([3, 1], [1, 3], [2, 5]);
 
 const create: Arbitrary<Step> = call(
   users.createUser,
@@ -185,6 +212,7 @@ const create: Arbitrary<Step> = call(
     displayName,
   }),
   createUser,
+  (user) => user === undefined,
 );
 
 const add = call(
@@ -193,54 +221,61 @@ const add = call(
   fc.record({ address, verification }),
   (_world, userId, email) => ({ userId, email }),
   addOTPEmail,
+  isActive,
 );
 
 const verify = call(
   users.verifyOTPEmail,
   manager,
-  fc.record({ otpEmail, guess }),
+  fc.record({ otpEmail: otpEmailThat(hasCode), guess }),
   (world, userId, { otpEmail, guess }) => {
     const otpEmailId = otpEmail(world, userId);
     const right = otpEmailsOf(world, userId).find((other) => other.otpEmailId === otpEmailId)?.code;
     return { userId, otpEmailId, code: guess(world, right, 8) };
   },
   verifyOTPEmail,
+  has(hasCode),
+  howOften,
 );
 
 const resend = call(
   users.resendOTPEmailCode,
   keyed(manager),
-  fc.record({ otpEmail, delivery }),
+  fc.record({ otpEmail: otpEmailThat(isPending), delivery }),
   (world, userId, { otpEmail, delivery: verification }) => ({
     userId,
     otpEmailId: otpEmail(world, userId),
     verification,
   }),
   resendOTPEmailCode,
+  has(isPending),
 );
 
 const get = call(
   users.getOTPEmail,
   by([4, "admin"], [2, "self"], [2, "challenger"], [2, "challengerOfO2"], [2, "reader"]),
-  otpEmail,
+  otpEmailThat(() => true),
   (world, userId, otpEmail) => ({ userId, otpEmailId: otpEmail(world, userId) }),
   getOTPEmail,
+  has(() => true),
 );
 
 const remove = call(
   users.removeOTPEmail,
   manager,
-  fc.record({ otpEmail, reason }),
+  fc.record({ otpEmail: otpEmailThat(hasFailed), reason }),
   (world, userId, { otpEmail, reason }) => ({ userId, otpEmailId: otpEmail(world, userId), reason }),
   removeOTPEmail,
+  has(() => true),
 );
 
 const unlock = call(
   users.unlockOTPEmail,
   manager,
-  fc.record({ otpEmail, reason }),
+  fc.record({ otpEmail: otpEmailThat(hasFailed), reason }),
   (world, userId, { otpEmail, reason }) => ({ userId, otpEmailId: otpEmail(world, userId), reason }),
   unlockOTPEmail,
+  has(hasFailed),
 );
 
 const getUser = call(
@@ -249,6 +284,7 @@ const getUser = call(
   nothing,
   (_world, userId) => ({ userId }),
   getUserByID,
+  (user) => user !== undefined,
 );
 
 const change = by([8, "admin"], [1, "adminOfO1"], [1, "self"]);
@@ -259,17 +295,38 @@ const changeModel =
   (name: Transition) => (world: World, caller: Caller, request: { userId: string; reason?: string }) =>
     changeState(world, caller, request, name);
 
-const lock = call(users.lockUser, change, reason, changeRequest, changeModel("lockUser"));
-const release = call(users.unlockUser, change, reason, changeRequest, changeModel("unlockUser"));
-const deactivate = call(users.deactivateUser, change, reason, changeRequest, changeModel("deactivateUser"));
-const reactivate = call(users.reactivateUser, change, reason, changeRequest, changeModel("reactivateUser"));
-const deletion = call(users.deleteUser, change, reason, changeRequest, deleteUser);
+const lock = call(users.lockUser, change, reason, changeRequest, changeModel("lockUser"), isActive);
+const release = call(
+  users.unlockUser,
+  change,
+  reason,
+  changeRequest,
+  changeModel("unlockUser"),
+  (user) => user?.state === "locked",
+);
+const deactivate = call(
+  users.deactivateUser,
+  change,
+  reason,
+  changeRequest,
+  changeModel("deactivateUser"),
+  isActive,
+);
+const reactivate = call(
+  users.reactivateUser,
+  change,
+  reason,
+  changeRequest,
+  changeModel("reactivateUser"),
+  (user) => user?.state === "inactive",
+);
+const deletion = call(users.deleteUser, change, reason, changeRequest, deleteUser, () => false);
 
 const challengeStart = call(
   challenges.createOTPEmailChallenge,
   keyed(challenger),
   fc.record({
-    otpEmail,
+    otpEmail: otpEmailThat(isVerified),
     delivery,
     audience: weighted<string>(
       [5, settings.audiences[0]!],
@@ -280,6 +337,7 @@ const challengeStart = call(
   }),
   (world, userId, { otpEmail, ...parts }) => ({ userId, otpEmailId: otpEmail(world, userId), ...parts }),
   createOTPEmailChallenge,
+  has(isVerified),
 );
 
 const challengeVerify = call(
@@ -294,6 +352,8 @@ const challengeVerify = call(
     return { userId, otpEmailId, challengeId, code: guess(world, right?.code, 6) };
   },
   verifyOTPEmailChallenge,
+  has(hasChallenge),
+  howOften,
 );
 
 const challengeCancel = call(
@@ -302,6 +362,7 @@ const challengeCancel = call(
   challenge,
   (world, userId, challenge) => ({ userId, ...challenge(world, userId) }),
   cancelOTPEmailChallenge,
+  has(hasChallenge),
 );
 
 const everyReader = by([4, "admin"], [2, "reader"], [2, "readerOfO1"], [2, "adminOfO2"], [2, "self"]);
@@ -348,23 +409,21 @@ const watch = fc
   .record({ who: everyReader, from: fc.nat() })
   .map(({ who, from }) => watchStep(who, (known) => known.at(from % (known.length + 1))));
 
-const jump = fc
-  .oneof(
-    fc.integer({ min: 1, max: 5 * second }),
-    fc.integer({ min: 50 * second, max: 70 * second }),
-    fc.integer({ min: minute, max: 12 * minute }),
-    fc.integer({ min: 50 * minute, max: 70 * minute }),
-    fc.integer({ min: day - hour, max: 2 * day }),
-    fc.integer({ min: -10 * minute, max: -1 }),
-  )
-  .map((ms) => clockStep("a jump", ({ now }) => now + ms));
+const jump = weightedOf(
+  [4, fc.integer({ min: 1, max: 5 * second })],
+  [8, fc.integer({ min: 50 * second, max: 70 * second })],
+  [2, fc.integer({ min: minute, max: 12 * minute })],
+  [0.5, fc.integer({ min: 50 * minute, max: 70 * minute })],
+  [0.25, fc.integer({ min: day - hour, max: 2 * day })],
+  [1, fc.integer({ min: -10 * minute, max: -1 })],
+).map((ms) => clockStep("a jump", ({ now }) => now + ms));
 
 /** To the times at which something changes, and the millisecond before. */
 const boundary = fc.tuple(fc.nat(), fc.constantFrom(-1, 0, 0)).map(([nth, offset]) =>
   clockStep(`to a boundary, ${offset} ms`, (world) => {
     const times = boundariesOf(world).filter((time) => time + offset > world.now);
     // Mostly one that is near.
-    return times.length === 0 ? world.now + minute : times[(nth % 7) % times.length]! + offset;
+    return times.length === 0 ? world.now + minute : times[(nth % 4) % times.length]! + offset;
   }),
 );
 
@@ -408,8 +467,8 @@ export const step: Arbitrary<Step> = weightedOf(
   [2, listUsersStep],
   [1, watch],
   [5, protocol.map(againStep)],
-  [9, jump],
-  [8, boundary],
+  [7, jump],
+  [5, boundary],
   [1, fc.constant(undefined).map(restartStep)],
   [1, fc.constant(false).map(relayStep)],
   [2, fc.constant(true).map(relayStep)],
@@ -460,5 +519,5 @@ function weighted<T>(...choices: (readonly [number, T])[]): Arbitrary<T> {
 
 function weightedOf<T>(...choices: (readonly [number, Arbitrary<T>])[]): Arbitrary<T> {
   // Weights are whole numbers.
-  return fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight: 2 * weight, arbitrary })));
+  return fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight: 4 * weight, arbitrary })));
 }

@@ -39,22 +39,24 @@ export function callStep<I extends DescMessage, O extends DescMessage>(
   by: By,
   request: (world: World) => MessageInitShape<I>,
   model: Model<I, O>,
+  { check = () => true, times = 1 }: { check?: Step["check"]; times?: number } = {},
 ): Step {
   let text = "";
   return {
-    check: () => true,
-    toString: () => `${method.name} ${textOf(by)} ${text}`,
+    check,
+    toString: () => `${method.name} ${textOf(by)} ${text}${times > 1 ? ` ${times} times` : ""}`,
     async run(world, system) {
       const message = create(method.input, request(world));
       text = toJsonString(method.input, message);
       const call = async (protocol: Protocol) => {
         const caller = callerOf(by.caller, userIdOf(message));
         const result = await system.call(method, message, { ...by, protocol, caller });
+        system.steps++;
         const key = by.key === undefined ? undefined : { key: by.key, request: `${method.name} ${text}` };
         await compareCall(system, world, method, result, (made) => model(world, caller, message, made, key));
         await compareMails(system, world);
       };
-      await call(by.protocol);
+      for (let time = 0; time < times; time++) await call(by.protocol);
       if (by.key !== undefined) system.again = call;
     },
   };
@@ -77,6 +79,7 @@ export function listStep<I extends DescMessage, O extends DescMessage>(
       text = toJsonString(method.input, first);
       const caller = callerOf(by.caller, userIdOf(first));
       const result = await system.call(method, first, { ...by, caller });
+      system.steps++;
       if ("reply" in result) {
         const all = itemsOf(result.reply);
         for (let token = all.nextPageToken; token !== ""; ) {
@@ -119,6 +122,7 @@ export function clockStep(what: string, timeOf: (world: World) => number): Step 
       const sweeps = time >= world.sweepTime;
       moveTo(world, time);
       await system.moveTo(time);
+      system.steps++;
       if (sweeps) await system.swept();
       await compareMails(system, world);
     },
@@ -131,6 +135,7 @@ export function restartStep(): Step {
     toString: () => "restart",
     async run(world, system) {
       await system.restart();
+      system.steps++;
       sweep(world);
       await system.swept();
       await compareMails(system, world);
@@ -145,6 +150,7 @@ export function relayStep(isUp: boolean): Step {
     async run(world, system) {
       world.relayIsUp = isUp;
       system.relayIsUp = isUp;
+      system.steps++;
     },
   };
 }

@@ -39,6 +39,8 @@ export interface WaitingMail {
 export interface System extends AsyncDisposable {
   /** Whether the relay takes mails. */
   relayIsUp: boolean;
+  /** How many steps were made: calls, moves of the clock, restarts and so on. */
+  steps: number;
   /** The last call that had an Idempotency-Key, to be sent again. */
   again: ((protocol: Protocol) => Promise<void>) | undefined;
   /** The positions of events that were told, by event. */
@@ -103,6 +105,7 @@ export async function startSystem(startTime: number): Promise<System> {
 
   const system: System = {
     relayIsUp: true,
+    steps: 0,
     again: undefined,
     positions: new Map(),
     async call(method, message, options) {

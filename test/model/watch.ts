@@ -23,6 +23,7 @@ export function watchStep(by: By, choose: (known: readonly bigint[]) => bigint |
       const caller = callerOf(by.caller, "u1");
       const expected = outcomeOf(() => watchEvents(caller, behind(world, system, after)));
       const actual = await watch(system, after, { caller, protocol }, expected);
+      system.steps++;
       expect(actual, "WatchEvents (left: the service, right: the model)").toEqual(expected);
     },
   };

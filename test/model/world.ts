@@ -142,7 +142,7 @@ export const settings = {
   otpEmailsMax: 3,
   attemptsMax: 5,
   attemptsPerHourMax: 10,
-  attemptsInRowMax: 22,
+  attemptsInRowMax: 14,
   lockMin: 5 * minute,
   lockMax: day,
   enrolmentTtl: 10 * minute,
