@@ -444,35 +444,48 @@ function boundariesOf({ users, hits, kept, removed, mails }: World): number[] {
   return [...new Set(times)].sort((a, b) => a - b);
 }
 
+const kinds: readonly (readonly [kind: string, weight: number, step: Arbitrary<Step>])[] = [
+  ["add", 10, add],
+  ["verify", 14, verify],
+  ["resend", 8, resend],
+  ["get", 3, get],
+  ["remove", 2, remove],
+  ["unlock", 2, unlock],
+  ["create", 3, create],
+  ["user", 3, getUser],
+  ["delete", 2, deletion],
+  ["state", 1, lock],
+  ["state", 2, release],
+  ["state", 1, deactivate],
+  ["state", 2, reactivate],
+  ["challenge", 10, challengeStart],
+  ["check", 12, challengeVerify],
+  ["cancel", 2, challengeCancel],
+  ["list", 3, listOTPEmailsStep],
+  ["list", 2, listEventsStep],
+  ["list", 2, listUsersStep],
+  ["list", 1, watch],
+  ["again", 5, protocol.map(againStep)],
+  ["time", 7, jump],
+  ["time", 5, boundary],
+  ["restart", 1, fc.constant(undefined).map(restartStep)],
+  ["relay", 1, fc.constant(false).map(relayStep)],
+  ["relay", 2, fc.constant(true).map(relayStep)],
+];
+
+/** What there is more of, or less. Limits are met where some kinds of steps are frequent; none is left out. */
+const emphases: readonly Readonly<Record<string, number>>[] = [
+  {},
+  { verify: 5, resend: 4, unlock: 0.5, time: 0.5, state: 0.25, add: 0.5 },
+  { resend: 5, challenge: 3, time: 2, state: 0.25, verify: 0.25, remove: 0.5, list: 0.5 },
+  { challenge: 3, check: 5, time: 0.5, state: 0.25, unlock: 0.5 },
+];
+
 /** One step of any kind. */
-export const step: Arbitrary<Step> = weightedOf(
-  [10, add],
-  [14, verify],
-  [8, resend],
-  [3, get],
-  [3, remove],
-  [3, unlock],
-  [3, create],
-  [3, getUser],
-  [1, deletion],
-  [1, lock],
-  [2, release],
-  [1, deactivate],
-  [2, reactivate],
-  [10, challengeStart],
-  [12, challengeVerify],
-  [2, challengeCancel],
-  [3, listOTPEmailsStep],
-  [2, listEventsStep],
-  [2, listUsersStep],
-  [1, watch],
-  [5, protocol.map(againStep)],
-  [7, jump],
-  [5, boundary],
-  [1, fc.constant(undefined).map(restartStep)],
-  [1, fc.constant(false).map(relayStep)],
-  [2, fc.constant(true).map(relayStep)],
-);
+export function stepOf(emphasis: number): Arbitrary<Step> {
+  const factors = emphases[emphasis % emphases.length];
+  return weightedOf(...kinds.map(([kind, weight, step]) => [weight * (factors?.[kind] ?? 1), step] as const));
+}
 
 /** Two users to begin with. */
 export function firstSteps(): Step[] {
@@ -519,5 +532,5 @@ function weighted<T>(...choices: (readonly [number, T])[]): Arbitrary<T> {
 
 function weightedOf<T>(...choices: (readonly [number, Arbitrary<T>])[]): Arbitrary<T> {
   // Weights are whole numbers.
-  return fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight: 4 * weight, arbitrary })));
+  return fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight: Math.round(4 * weight), arbitrary })));
 }
