@@ -419,6 +419,18 @@ describe("at most 10 authenticators a user", () => {
     expect((await client.listOTPEmails({ userId: "u" })).otpEmails).toHaveLength(10);
   });
 
+  it("are told of before the lock of an address that is added again: to wait would not help", async () => {
+    const test = await startWithUser({ COUNTERSIGN_OTP_EMAILS_MAX: "1" });
+    const client = await test.admin();
+    const { otpEmailId } = await addPending(client);
+    await failWithNext(client, { userId: "u", otpEmailId });
+    await failWithNext(client, { userId: "u", otpEmailId });
+    await client.removeOTPEmail({ userId: "u", otpEmailId });
+    expect(await outcomeOf(addPending(client))).toBe("ATTEMPTS_EXHAUSTED");
+    await addPending(client, "u", "daisy@duck.com");
+    expect(await outcomeOf(addPending(client))).toBe("OTP_EMAIL_LIMIT_REACHED");
+  });
+
   it("or as many as the operator says; those that are there can still be asked for", async () => {
     const test = await startWithUser({ COUNTERSIGN_OTP_EMAILS_MAX: "2" });
     const client = await test.admin();
