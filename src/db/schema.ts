@@ -98,6 +98,9 @@ export type ChallengeState =
   | "cancelled"
   | "reported";
 
+/** Nobody has ended it yet. What ends those that wait ends those whose code has died, too. */
+export const openChallengeStates = ["pending", "expired"] as const satisfies ChallengeState[];
+
 /** Login-time checks of verified authenticators: at most one pending of each. */
 export interface ChallengesTable {
   challenge_id: Fixed<string>;

@@ -266,7 +266,7 @@ export interface MailStatus {
   readonly reason: string | null;
 }
 
-/** The mails that wait, by authenticator: the newest of each. */
+/** The mails that wait, by authenticator: the newest of each, unless a newer one was settled before it. */
 export async function waitingMails(
   db: Kysely<DB>,
   otpEmailIds: readonly string[],
@@ -274,10 +274,14 @@ export async function waitingMails(
   if (otpEmailIds.length === 0) return new Map();
   const rows = await db
     .selectFrom("outbox")
-    .select(["otp_email_id", "create_time", "reason"])
-    .where("otp_email_id", "in", otpEmailIds)
-    .where("state", "=", "queued")
-    .orderBy("mail_id")
+    .innerJoin("otp_emails", "otp_emails.otp_email_id", "outbox.otp_email_id")
+    .select(["outbox.otp_email_id", "outbox.create_time", "outbox.reason"])
+    .where("outbox.otp_email_id", "in", otpEmailIds)
+    .where("outbox.state", "=", "queued")
+    .where((eb) =>
+      eb.or([eb("otp_emails.mail_id", "is", null), eb("outbox.mail_id", ">", eb.ref("otp_emails.mail_id"))]),
+    )
+    .orderBy("outbox.mail_id")
     .execute();
   return new Map(
     rows.map(({ otp_email_id, create_time, reason }) => [

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Transaction } from "kysely";
 import { makeId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
-import type { DB, OTPEmailRow } from "../db/schema.ts";
+import { type DB, type OTPEmailRow, openChallengeStates } from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { once, type Repeatable } from "../user/idempotency.ts";
@@ -104,7 +104,7 @@ async function startChallenge(
     .updateTable("challenges")
     .set({ state: "replaced" })
     .where("otp_email_id", "=", row.otp_email_id)
-    .where("state", "=", "pending")
+    .where("state", "in", openChallengeStates)
     .execute();
   await trx
     .insertInto("challenges")

@@ -1,5 +1,6 @@
 import { isId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
+import { openChallengeStates } from "../db/schema.ts";
 import { appendEvent, type Cause, type Details, mailReader } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
 import { findChallenge } from "./live-challenge.ts";
@@ -67,7 +68,7 @@ export async function reportChallenge(
       .updateTable("challenges")
       .set({ state: "reported" })
       .where("challenge_id", "=", challengeId)
-      .where("state", "=", "pending")
+      .where("state", "in", openChallengeStates)
       .execute();
     const { user_id: userId } = await trx
       .selectFrom("otp_emails")

@@ -94,9 +94,6 @@ async function insertNew(
   const verified = verification.kind === "is_verified";
   const identity = { ...input, canonicalAddress: input.address.canonical };
   const recalled = await recallFailures(trx, context, identity);
-  if (!verified && recalled) {
-    await refuseLocked(trx, context, recalled, { ...identity, delivery: verification });
-  }
   const code = verified ? undefined : freshCode(context);
   const row = await insertWithinLimit(trx, context.policy.otpEmailsMax, {
     otp_email_id: makeId(now),
@@ -111,6 +108,10 @@ async function insertNew(
     change_time: now,
   });
   if (!row) return undefined;
+  // Behind the count of authenticators: a state that no waiting changes is told first (400 before 429).
+  if (!verified && recalled) {
+    await refuseLocked(trx, context, recalled, { ...identity, delivery: verification });
+  }
   if (recalled) await forgetFailures(trx, context, identity);
 
   const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };

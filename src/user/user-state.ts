@@ -1,7 +1,7 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
 import type { Store } from "../db/open.ts";
-import type { DB, UserRow, UserState } from "../db/schema.ts";
+import { type DB, openChallengeStates, type UserRow, type UserState } from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details, type EventType } from "./event.ts";
 import { userNotFound } from "./refusals.ts";
@@ -60,7 +60,7 @@ async function cancelChallenges(trx: Transaction<DB>, userId: string): Promise<v
     .where("otp_email_id", "in", (eb) =>
       eb.selectFrom("otp_emails").select("otp_email_id").where("user_id", "=", userId),
     )
-    .where("state", "=", "pending")
+    .where("state", "in", openChallengeStates)
     .execute();
 }
 

@@ -183,6 +183,28 @@ describe("what is told of an authenticator", () => {
       .toMatchObject({ state: DeliveryState.FAILED, reason: expect.stringContaining("550") });
   });
 
+  it("is what came of its last mail, also while an older one still waits", async () => {
+    let answer: Error | undefined = Object.assign(new Error("later"), { responseCode: 451 });
+    const relay = await startRelay({
+      onMail: () => {
+        if (answer) throw answer;
+      },
+    });
+    const test = await startWithUser({ COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}` });
+    const client = await test.admin();
+    const name = { userId: "u", otpEmailId: await addVerified(client) };
+    const told = async () => (await client.getOTPEmail(name)).otpEmail?.lastMail?.state;
+    // It is told of the other address, which takes long.
+    await addPending(client, "u", "daisy@duck.com");
+    await expect.poll(told).toBe(DeliveryState.DEFERRED);
+
+    answer = undefined;
+    const login = test.challengeClient(await test.token("login", { permissions: ["otp.challenge"] }));
+    await login.createOTPEmailChallenge({ ...name, audience: "https://app.example.com" });
+    await expect.poll(() => relay.received.length).toBe(1);
+    await expect.poll(told).toBe(DeliveryState.SENT);
+  });
+
   it("is masked for a caller that may only challenge, and for nobody else", async () => {
     const test = await startWithUser();
     const otpEmailId = await addVerified(await test.admin());
@@ -396,6 +418,18 @@ describe("at most 10 authenticators a user", () => {
     expect(outcomes.filter((o) => o === "OK")).toHaveLength(10);
     expect(outcomes.filter((o) => o === "OTP_EMAIL_LIMIT_REACHED")).toHaveLength(40);
     expect((await client.listOTPEmails({ userId: "u" })).otpEmails).toHaveLength(10);
+  });
+
+  it("are told of before the lock of an address that is added again: to wait would not help", async () => {
+    const test = await startWithUser({ COUNTERSIGN_OTP_EMAILS_MAX: "1" });
+    const client = await test.admin();
+    const { otpEmailId } = await addPending(client);
+    await failWithNext(client, { userId: "u", otpEmailId });
+    await failWithNext(client, { userId: "u", otpEmailId });
+    await client.removeOTPEmail({ userId: "u", otpEmailId });
+    expect(await outcomeOf(addPending(client))).toBe("ATTEMPTS_EXHAUSTED");
+    await addPending(client, "u", "daisy@duck.com");
+    expect(await outcomeOf(addPending(client))).toBe("OTP_EMAIL_LIMIT_REACHED");
   });
 
   it("or as many as the operator says; those that are there can still be asked for", async () => {

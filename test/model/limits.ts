@@ -1,0 +1,108 @@
+import {
+  day,
+  type Failures,
+  type Hit,
+  hour,
+  minute,
+  Refused,
+  settings,
+  type User,
+  type World,
+} from "./world.ts";
+
+export const clientAddress = "127.0.0.1";
+
+/** The same mailbox, however its letters are written. */
+export const canonical = (address: string) => address.toLowerCase();
+
+/** An authenticator as limits know it: to remove it and to add it again makes no other one of it. */
+export const identityOf = ({ orgId, userId }: User, address: string) =>
+  `${orgId} ${userId} ${canonical(address)}`;
+
+/** How long until there are fewer than `most` hits in the window. */
+function waitFor({ now, hits }: World, key: string, most: number, windowMs: number): number {
+  const times = hits.filter((hit) => hit.key === key).map(({ time }) => time);
+  const oldest = times.sort((a, b) => b - a)[most - 1];
+  return oldest === undefined ? 0 : Math.max(0, oldest + windowMs - now);
+}
+
+/** What keeps a mail to the address of a user from being sent now. */
+export function mailWait(
+  world: World,
+  user: User,
+  address: string,
+): { reason: string; ms: number } | undefined {
+  const otpEmail = `otp_email ${identityOf(user, address)}`;
+  const sendLimit = "SEND_LIMIT_REACHED";
+  const waits = [
+    { reason: "RESEND_TOO_SOON", ms: waitFor(world, otpEmail, 1, settings.mailInterval) },
+    { reason: sendLimit, ms: waitFor(world, otpEmail, settings.mailsPerHourMax, hour) },
+    { reason: sendLimit, ms: waitFor(world, otpEmail, settings.mailsPerDayMax, day) },
+    {
+      reason: sendLimit,
+      ms: waitFor(world, `address ${canonical(address)}`, settings.addressMailsPerHourMax, hour),
+    },
+    { reason: sendLimit, ms: waitFor(world, "client", settings.clientMailsPerHourMax, hour) },
+  ];
+  const longest = waits.reduce((a, b) => (b.ms > a.ms ? b : a));
+  return longest.ms > 0 ? longest : undefined;
+}
+
+export function requireMail(world: World, user: User, address: string): void {
+  const wait = mailWait(world, user, address);
+  if (wait) throw new Refused("ResourceExhausted", wait.reason, wait.ms);
+}
+
+export function takeMail(world: World, user: User, address: string): void {
+  const { now } = world;
+  // The ceiling of a client address counts by the minute: all of it, until its last millisecond is out of the window.
+  const endOfMinute = now - (now % minute) + minute - 1;
+  world.hits.push(
+    { key: `otp_email ${identityOf(user, address)}`, time: now, forgetTime: now + day },
+    { key: `address ${canonical(address)}`, time: now, forgetTime: now + hour },
+    { key: "client", time: endOfMinute, forgetTime: endOfMinute + hour },
+  );
+}
+
+/** Whether the other addresses are told of one more change. */
+export function takeNotice(world: World, { orgId, userId }: User): boolean {
+  const key = `notices ${orgId} ${userId}`;
+  if (waitFor(world, key, settings.noticesPerDayMax, day) > 0) return false;
+  const hit: Hit = { key, time: world.now, forgetTime: world.now + day };
+  world.hits.push(hit);
+  return true;
+}
+
+export const noFailures = (): Failures => ({ inRow: 0, times: [], lockCount: 0, lockedUntil: 0 });
+
+const inLastHour = ({ times }: Failures, now: number) => times.filter((time) => time > now - hour);
+
+/** One more wrong code. */
+export function fail(failures: Failures, now: number): void {
+  failures.inRow++;
+  // What has left the window once is forgotten, also if the clock goes back.
+  failures.times = [...inLastHour(failures, now), now].slice(-settings.attemptsPerHourMax);
+  if (failures.inRow >= settings.attemptsInRowMax) failures.lockedUntil = now + settings.lockMax;
+  else if (failures.times.length >= settings.attemptsPerHourMax)
+    failures.lockedUntil = now + Math.min(settings.lockMax, settings.lockMin * 2 ** failures.lockCount);
+  else return;
+  failures.lockCount++;
+}
+
+export const isLocked = ({ lockedUntil }: Failures, now: number) => lockedUntil > now;
+
+export function requireUnlocked({ lockedUntil }: Failures, now: number): void {
+  if (lockedUntil > now) throw new Refused("ResourceExhausted", "ATTEMPTS_EXHAUSTED", lockedUntil - now);
+}
+
+/** How many wrong codes there may still be. */
+export function attemptsLeft(failures: Failures, attempts: number, now: number): number {
+  if (isLocked(failures, now)) return 0;
+  const atCode = settings.attemptsMax - (attempts >= settings.attemptsMax ? 0 : attempts);
+  const atOTPEmail = Math.min(
+    settings.attemptsPerHourMax - inLastHour(failures, now).length,
+    settings.attemptsInRowMax - failures.inRow,
+  );
+  // While a limit is reached, each further one locks.
+  return Math.min(atCode, Math.max(1, atOTPEmail));
+}

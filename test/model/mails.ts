@@ -1,0 +1,132 @@
+import { canonical, isLocked, takeMail, takeNotice } from "./limits.ts";
+import {
+  type Code,
+  day,
+  keepOnly,
+  type Mail,
+  type OTPEmail,
+  type SettledMail,
+  settings,
+  type User,
+  type World,
+} from "./world.ts";
+
+export const isAlive = (code: Code | undefined, attempts: number, now: number): code is Code =>
+  code !== undefined && code.expireTime > now && attempts < settings.attemptsMax;
+
+/**
+ * Queues the mail of a code. A mail of the same code and link that waits still is the same mail; one of another code or link
+ * is replaced.
+ */
+export function enqueueCode(
+  world: World,
+  user: User,
+  otpEmail: OTPEmail,
+  mail: Pick<Mail, "purpose" | "urlTemplate"> & { code: Code },
+): void {
+  takeMail(world, user, otpEmail.address);
+  const { otpEmailId } = otpEmail;
+  const isSame = (other: Mail) =>
+    other.otpEmailId === otpEmailId && other.purpose === mail.purpose && other.code === mail.code;
+  const waiting = world.mails.find(isSame);
+  if (waiting?.urlTemplate === mail.urlTemplate && waiting) return;
+  keepOnly(world.mails, (other) => other.otpEmailId !== otpEmailId || other.purpose !== mail.purpose);
+  push(world, user, otpEmail, { ...mail, expireTime: mail.code.expireTime });
+}
+
+/** Tells the other verified addresses of the user. */
+export function enqueueNotices(world: World, user: User, changed: { otpEmailId: string }): void {
+  const others = user.otpEmails.filter(
+    ({ otpEmailId, verifyTime }) => otpEmailId !== changed.otpEmailId && verifyTime !== undefined,
+  );
+  if (others.length === 0 || !takeNotice(world, user)) return;
+  const notice = {
+    purpose: "notice",
+    urlTemplate: undefined,
+    code: undefined,
+    expireTime: world.now + day,
+  } as const;
+  for (const other of others) push(world, user, other, notice);
+}
+
+function push(
+  world: World,
+  { userId }: User,
+  { otpEmailId }: OTPEmail,
+  mail: Pick<Mail, "purpose" | "urlTemplate" | "code" | "expireTime">,
+): void {
+  const { now } = world;
+  const number = world.mailCount++;
+  world.mails.push({ ...mail, userId, otpEmailId, number, createTime: now, dueTime: now, isDeferred: false });
+}
+
+/** What has to come to the relay. */
+export interface Arrival {
+  readonly to: string;
+  readonly otpEmailId: string;
+  readonly code: Code | undefined;
+  /** Has to be in the mail, with the value of the code in the place of `{{.Code}}`. */
+  readonly link: string | undefined;
+  readonly purpose: Mail["purpose"];
+}
+
+/** Lets all mails go that are due. */
+export function deliver(world: World): Arrival[] {
+  const arrivals: Arrival[] = [];
+  for (const mail of world.mails.filter(({ dueTime }) => dueTime <= world.now)) {
+    const user = world.users.find(({ userId }) => userId === mail.userId);
+    const otpEmail = user?.otpEmails.find(({ otpEmailId }) => otpEmailId === mail.otpEmailId);
+    if (!user || !otpEmail) throw new Error("a mail outlived its authenticator");
+    if (mail.expireTime <= world.now) settle(world, otpEmail, mail, "failed");
+    else if (!isWanted(world, user, otpEmail, mail)) settle(world, otpEmail, mail, "suppressed");
+    else if (!world.relayIsUp) mail.isDeferred = true;
+    else {
+      settle(world, otpEmail, mail, "sent");
+      arrivals.push({
+        to: canonical(otpEmail.address),
+        otpEmailId: mail.otpEmailId,
+        code: mail.code,
+        link: mail.urlTemplate
+          ?.replaceAll("{{.UserID}}", user.userId)
+          .replaceAll("{{.OTPEmailID}}", otpEmail.otpEmailId),
+        purpose: mail.purpose,
+      });
+    }
+  }
+  return arrivals;
+}
+
+/** Not if "its code was used or replaced meanwhile, or its user is no longer active" (DELIVERY_STATE_SUPPRESSED). */
+function isWanted({ now }: World, user: User, otpEmail: OTPEmail, mail: Mail): boolean {
+  // Whoever is locked out wants to know what happens to the account.
+  if (mail.purpose === "notice") return true;
+  if (user.state !== "active") return false;
+  if (mail.purpose === "enrolment")
+    return mail.code === otpEmail.code && isAlive(otpEmail.code, otpEmail.attempts, now);
+  const challenge = otpEmail.challenges.find(({ code }) => code === mail.code);
+  return (
+    challenge?.state === "pending" &&
+    isAlive(challenge.code, challenge.attempts, now) &&
+    !isLocked(otpEmail.failures, now)
+  );
+}
+
+/** Ends a mail that waits. */
+export function settle(world: World, otpEmail: OTPEmail, mail: Mail, state: SettledMail["state"]): void {
+  keepOnly(world.mails, (other) => other !== mail);
+  const { number, createTime } = mail;
+  if (otpEmail.settled && otpEmail.settled.number > number) return;
+  otpEmail.settled = { number, state, createTime, settleTime: world.now };
+}
+
+/** What came of the last mail. */
+export function lastMail(world: World, { otpEmailId, settled }: OTPEmail) {
+  const waiting = world.mails.findLast((mail) => mail.otpEmailId === otpEmailId);
+  if (waiting && waiting.number > (settled?.number ?? -1)) {
+    return {
+      state: waiting.isDeferred ? ("deferred" as const) : ("queued" as const),
+      createTime: waiting.createTime,
+    };
+  }
+  return settled;
+}

@@ -1,0 +1,52 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { rounds } from "../support/soak.ts";
+import { firstSteps, lastSteps, stepOf } from "./arbitraries.ts";
+import type { Step } from "./steps.ts";
+import { startSystem } from "./system.ts";
+import { makeWorld } from "./world.ts";
+
+// Random steps, each compared with what the model says. To see a failure again, set COUNTERSIGN_SEED and COUNTERSIGN_PATH to
+// what it prints as seed and path, and COUNTERSIGN_REPLAY_PATH to the replayPath behind its steps.
+
+const startTime = Date.parse("2026-11-23T09:00:00Z");
+const stepsWanted = rounds(1_500, 10_000);
+const stepsARunMax = 700;
+
+/** Plays steps on a world of their own, and returns how many there were. */
+async function play(steps: Iterable<Step>): Promise<number> {
+  const world = makeWorld(startTime);
+  const system = await startSystem(startTime);
+  try {
+    const all = [...firstSteps(), ...steps, ...lastSteps()];
+    await fc.asyncModelRun(() => ({ model: world, real: system }), all);
+    return system.steps;
+  } finally {
+    await system[Symbol.asyncDispose]();
+  }
+}
+
+const { COUNTERSIGN_SEED, COUNTERSIGN_PATH: path, COUNTERSIGN_REPLAY_PATH: replayPath } = process.env;
+const firstSeed = Number(COUNTERSIGN_SEED ?? (rounds(0, 1) === 0 ? 20_261_123 : Date.now() % 2 ** 31));
+
+it(`the service does what the model says in ${stepsWanted} steps (seed ${firstSeed})`, {
+  timeout: rounds(300_000, 3_600_000),
+}, async () => {
+  let count = 0;
+  for (let seed = firstSeed; count < stepsWanted; seed++) {
+    const steps = fc.commands([stepOf(seed)], { maxCommands: stepsARunMax, size: "max", replayPath });
+    const property = fc.asyncProperty(steps, async (steps) => {
+      count += await play(steps);
+    });
+    await fc.assert(property, {
+      seed,
+      path,
+      numRuns: 1,
+      unbiased: true,
+      // A failure is made smaller for as long as this.
+      interruptAfterTimeLimit: rounds(60_000, 600_000),
+    });
+    if (path !== undefined) return;
+  }
+  expect(count).toBeGreaterThanOrEqual(stepsWanted);
+});
