@@ -29,6 +29,7 @@ import type { OTPContext } from "./otp/context.ts";
 import { reportChallenge } from "./otp/end-challenge.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
 import { readReportHandle } from "./otp/report-handle.ts";
+import { recordSettled } from "./otp/settled-mail.ts";
 import { makePrivateFolder } from "./private-file.ts";
 import type { Parser } from "./services/call.ts";
 import { createChallengeParsers } from "./services/challenge-requests.ts";
@@ -110,9 +111,20 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       messageIdDomain: new URL(publicUrl).hostname,
       mailQueued: () => courier.wake(),
     };
-    const identity = { publicUrl, serviceName: config.mailFrom.name || new URL(publicUrl).hostname };
+    const identity = {
+      publicUrl,
+      serviceName: config.mailFrom.name || new URL(publicUrl).hostname,
+      bounceAddress: config.bounceAddress,
+    };
     const courier = cleanup.add(
-      startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, identity, row) }),
+      startCourier({
+        store,
+        clock,
+        mailer,
+        log,
+        compose: (row) => composeMail(otp, identity, row),
+        onSettle: (trx, row) => recordSettled(trx, otp, row),
+      }),
     );
     cleanup.add(startSweeper({ store, clock, log }));
     const prover = createProver(publicUrl, signingKeys);

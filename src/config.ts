@@ -9,6 +9,7 @@ import { logLevels } from "./log.ts";
 import { codeBits } from "./otp/code.ts";
 import type { CodeKey } from "./otp/keys.ts";
 import { defaultPolicy, guessProbabilityMax, guessProbabilityPerDay, type Policy } from "./otp/policy.ts";
+import { bounceLocalPartMax } from "./otp/return-path.ts";
 import { parseEmailAddress } from "./user/email-address.ts";
 
 /** Everything the service is told from outside: read once, checked, frozen. */
@@ -36,6 +37,8 @@ export interface Config {
   /** Undefined under `dev` if none is given: the mailbox in the process. */
   readonly smtpUrl: string | undefined;
   readonly mailFrom: MailFrom;
+  /** Where mails come back to, each to a variation of its own. Undefined: to the sender. */
+  readonly bounceAddress: string | undefined;
   /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
   readonly linkHosts: readonly string[] | undefined;
   readonly allowedOrigins: readonly string[];
@@ -231,6 +234,18 @@ const mailFrom = v.pipe(
   ),
 );
 
+const bounceAddress = v.pipe(
+  text,
+  v.transform((value) => {
+    const parsed = parseEmailAddress(value);
+    return parsed.ok ? parsed.address.mailbox : "";
+  }),
+  v.check((mailbox) => {
+    const local = mailbox.slice(0, mailbox.lastIndexOf("@"));
+    return local !== "" && local.length <= bounceLocalPartMax && !local.includes("+");
+  }, `must be an address such as bounces@example.com: up to ${bounceLocalPartMax} characters before the @, without a +, which takes the place of what is added for each mail`),
+);
+
 const hosts = v.pipe(
   list,
   v.check(
@@ -336,6 +351,7 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_ROLES_CLAIM: v.optional(text, "urn:zitadel:iam:org:project:roles"),
     COUNTERSIGN_SMTP_URL: v.optional(smtpUrl),
     COUNTERSIGN_MAIL_FROM: v.optional(mailFrom),
+    COUNTERSIGN_BOUNCE_ADDRESS: v.optional(bounceAddress),
     COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
     COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins, mode === "dev" ? "*" : ""),
     COUNTERSIGN_OAUTH_AUTHORIZE_URL: v.optional(endpoint, "/oauth/v2/authorize"),
@@ -526,6 +542,7 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     rolesClaim: settings.COUNTERSIGN_ROLES_CLAIM ?? "",
     smtpUrl: settings.COUNTERSIGN_SMTP_URL,
     mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
+    bounceAddress: settings.COUNTERSIGN_BOUNCE_ADDRESS,
     linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
     allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? [],
     oauth: {

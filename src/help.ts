@@ -32,6 +32,8 @@ Settings (environment):
   COUNTERSIGN_ROLES_CLAIM        the claim {permission: {org: …}} (urn:zitadel:iam:org:project:roles)
   COUNTERSIGN_SMTP_URL *         smtp://user:password@host:port or smtps://… (serve: needed)
   COUNTERSIGN_MAIL_FROM          Name <address> (serve: needed)
+  COUNTERSIGN_BOUNCE_ADDRESS     address that mails come back to; bounces+MAIL@… must be delivered to it too (none: to
+                                 the sender)
   COUNTERSIGN_LINK_HOSTS         hosts that users themselves may name in a url_template, comma separated
                                  (the host of the public URL)
   COUNTERSIGN_ALLOWED_ORIGINS    browser origins, comma separated, or * (serve: none; dev: *)

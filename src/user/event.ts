@@ -26,7 +26,12 @@ export type EventType =
   | "challenge.attempts_exhausted"
   | "challenge.passed"
   | "challenge.cancelled"
-  | "challenge.reported";
+  | "challenge.reported"
+  | "mail.sent"
+  | "mail.failed"
+  | "mail.suppressed"
+  | "mail.bounced"
+  | "mail.complained";
 
 /** Who asked for a change, from where and why. */
 export interface Cause {

@@ -33,7 +33,12 @@ describe("0002-lifecycle", () => {
     });
     const store = openStore(`sqlite:${path}`);
     onTestFinished(() => store[Symbol.asyncDispose]());
-    expect(await store.migrate()).toEqual(["0002-lifecycle", "0003-limits", "0004-challenges"]);
+    expect(await store.migrate()).toEqual([
+      "0002-lifecycle",
+      "0003-limits",
+      "0004-challenges",
+      "0007-suppressions",
+    ]);
     const events = await store.db.selectFrom("events").selectAll().orderBy("position").execute();
     expect(events).toEqual([
       { ...event(1, "o", "u", 1), type: "user.created", time: 1, actor: "a", data: "{}" },

@@ -3,6 +3,7 @@ import * as usersAndOTPEmails from "./0001-users-and-otp-emails.ts";
 import * as lifecycle from "./0002-lifecycle.ts";
 import * as limits from "./0003-limits.ts";
 import * as challenges from "./0004-challenges.ts";
+import * as suppressions from "./0007-suppressions.ts";
 
 /** Every migration, by hand and in order. They only go forwards. */
 export const migrations: Record<string, Migration> = {
@@ -10,4 +11,5 @@ export const migrations: Record<string, Migration> = {
   "0002-lifecycle": lifecycle,
   "0003-limits": limits,
   "0004-challenges": challenges,
+  "0007-suppressions": suppressions,
 };
