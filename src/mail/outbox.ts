@@ -285,12 +285,32 @@ export async function waitingMails(
     .where("state", "=", "queued")
     .orderBy("mail_id")
     .execute();
-  return new Map(
-    rows.map(({ otp_email_id, create_time, reason }) => [
-      otp_email_id,
-      { state: reason === null ? "queued" : "deferred", createTime: create_time, settleTime: null, reason },
-    ]),
-  );
+  return new Map(rows.map((row) => [row.otp_email_id, waitingStatus(row)]));
+}
+
+/** The mail about a code, if it waits. */
+export async function waitingMail(
+  db: Kysely<DB>,
+  otpEmailId: string,
+  codeSalt: Uint8Array,
+): Promise<MailStatus | undefined> {
+  const row = await db
+    .selectFrom("outbox")
+    .select(["create_time", "reason"])
+    .where("otp_email_id", "=", otpEmailId)
+    .where("code_salt", "=", codeSalt)
+    .where("state", "=", "queued")
+    .executeTakeFirst();
+  return row && waitingStatus(row);
+}
+
+function waitingStatus({ create_time, reason }: Pick<OutboxRow, "create_time" | "reason">): MailStatus {
+  return {
+    state: reason === null ? "queued" : "deferred",
+    createTime: create_time,
+    settleTime: null,
+    reason,
+  };
 }
 
 /**
