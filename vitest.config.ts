@@ -4,10 +4,9 @@ import { defineConfig } from "vitest/config";
 const onBothEngines = [
   "test/db/engines.test.ts",
   "test/services/{add-otp-email,challenges,gone-caller,idempotency,list-events,mail-limits,notices}.test.ts",
-  "test/services/{otp-email-lifecycle,user-lifecycle,users,verify-otp-email,watch-events}.test.ts",
+  "test/services/{otp-email-lifecycle,user-lifecycle,users,verify-otp-email}.test.ts",
   "test/mail/{courier,outbox}.test.ts",
   "test/otp/hits.test.ts",
-  "test/user/event-feed.test.ts",
   "test/sweeper.test.ts",
 ];
 

@@ -34,6 +34,7 @@ import { reportChallenge } from "./otp/end-challenge.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
 import { claimedPurpose, readMailHandle } from "./otp/mail-handle.ts";
 import { codeOfLink, verifyByLink } from "./otp/mail-link.ts";
+import { recordSettled } from "./otp/settled-mail.ts";
 import { makePrivateFolder } from "./private-file.ts";
 import type { Parser } from "./services/call.ts";
 import { createChallengeParsers } from "./services/challenge-requests.ts";
@@ -122,9 +123,17 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       letters: config.templatesDir === undefined ? builtInLetter : readLetters(config.templatesDir),
       defaultLanguage: config.defaultLanguage,
       codeInSubject: config.codeInSubject,
+      bounceAddress: config.bounceAddress,
     };
     const courier = cleanup.add(
-      startCourier({ store, clock, mailer, log, compose: (row) => composeMail(otp, identity, row) }),
+      startCourier({
+        store,
+        clock,
+        mailer,
+        log,
+        compose: (row) => composeMail(otp, identity, row),
+        onSettle: (trx, row) => recordSettled(trx, otp, row),
+      }),
     );
     cleanup.add(startSweeper({ store, clock, log }));
     const prover = createProver(publicUrl, signingKeys);

@@ -11,6 +11,8 @@ import type { KeyRing } from "./otp/keys.ts";
 import { liveLoginCode, loginCode, pendingChallenge } from "./otp/live-challenge.ts";
 import { enrolmentCode, type LiveCode, liveCode, saltOf } from "./otp/live-code.ts";
 import { type MailHandle, makeMailHandle } from "./otp/mail-handle.ts";
+import { makeReturnPath } from "./otp/return-path.ts";
+import { addressSuppressed, isSuppressed } from "./otp/suppressions.ts";
 import {
   loginUrlTemplateVariables,
   parseUrlTemplate,
@@ -29,13 +31,26 @@ export interface MailIdentity {
   readonly defaultLanguage: Language;
   /** Whether the subject shows the code. */
   readonly codeInSubject: boolean;
+  /** Where mails come back to, each to a variation of its own. Undefined: to the sender. */
+  readonly bounceAddress?: string | undefined;
 }
 
 /**
- * Writes a mail at the moment it is handed over: only now is its code derived. A mail whose code is no longer alive is
- * dropped.
+ * Writes a mail at the moment it is handed over: only now is its code derived. A mail whose code is no longer alive, or
+ * whose address is suppressed, is dropped.
  */
 export async function composeMail(
+  context: OTPContext,
+  identity: MailIdentity,
+  mail: OutboxRow,
+): Promise<Composed> {
+  const composed = await composeContent(context, identity, mail);
+  if (composed.kind === "drop" || identity.bounceAddress === undefined) return composed;
+  const envelopeFrom = makeReturnPath(context.keys, identity.bounceAddress, mail.mail_id);
+  return { kind: "mail", mail: { ...composed.mail, envelopeFrom } };
+}
+
+async function composeContent(
   context: OTPContext,
   identity: MailIdentity,
   mail: OutboxRow,
@@ -47,6 +62,7 @@ export async function composeMail(
     .select(["users.org_id", "users.state", "users.display_name", "users.preferred_language"])
     .where("otp_email_id", "=", mail.otp_email_id)
     .executeTakeFirst();
+  if (row && (await isSuppressed(context, row))) return { kind: "drop", reason: addressSuppressed };
   const notice = noticeKindOf(mail);
   if (row && notice) return composeNotice(identity, mail, notice, row);
   if (row?.state !== "active") return { kind: "drop", reason: "user not active" };

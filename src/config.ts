@@ -14,6 +14,7 @@ import {
   guessProbabilityMax,
   type Policy,
 } from "./otp/policy.ts";
+import { bounceLocalPartMax } from "./otp/return-path.ts";
 import { type Language, languages } from "./texts/languages.ts";
 import { parseEmailAddress } from "./user/email-address.ts";
 
@@ -48,6 +49,8 @@ export interface Config {
   readonly codeInSubject: boolean;
   /** The folder of own texts and layouts of mails. */
   readonly templatesDir: string | undefined;
+  /** Where mails come back to, each to a variation of its own. Undefined: to the sender. */
+  readonly bounceAddress: string | undefined;
   /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
   readonly linkHosts: readonly string[] | undefined;
   readonly allowedOrigins: readonly string[];
@@ -260,6 +263,18 @@ const mailFrom = v.pipe(
   ),
 );
 
+const bounceAddress = v.pipe(
+  text,
+  v.transform((value) => {
+    const parsed = parseEmailAddress(value);
+    return parsed.ok ? parsed.address.mailbox : "";
+  }),
+  v.check((mailbox) => {
+    const local = mailbox.slice(0, mailbox.lastIndexOf("@"));
+    return local !== "" && local.length <= bounceLocalPartMax && !local.includes("+");
+  }, `must be an address such as bounces@example.com: up to ${bounceLocalPartMax} characters before the @, without a +, which takes the place of what is added for each mail`),
+);
+
 const hosts = v.pipe(
   list,
   v.check(
@@ -381,6 +396,7 @@ function schemaOf(mode: Mode) {
     ),
     COUNTERSIGN_CODE_IN_SUBJECT: v.optional(v.picklist(["on", "off"], "must be on or off"), "off"),
     COUNTERSIGN_TEMPLATES_DIR: v.optional(text),
+    COUNTERSIGN_BOUNCE_ADDRESS: v.optional(bounceAddress),
     COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
     COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins, mode === "dev" ? "*" : ""),
     COUNTERSIGN_OAUTH_AUTHORIZE_URL: v.optional(endpoint, "/oauth/v2/authorize"),
@@ -577,6 +593,8 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     rolesClaim: settings.COUNTERSIGN_ROLES_CLAIM ?? "",
     smtpUrl: settings.COUNTERSIGN_SMTP_URL,
     ...toMailConfig(settings),
+    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
+    bounceAddress: settings.COUNTERSIGN_BOUNCE_ADDRESS,
     linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
     allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? [],
     oauth: {

@@ -50,6 +50,8 @@ Settings (environment):
   COUNTERSIGN_DEFAULT_LANGUAGE   of mails and pages to whoever asks for no language that there is, such as en, de or ja (en)
   COUNTERSIGN_CODE_IN_SUBJECT    on or off: whether the subject of a mail shows its code (off)
   COUNTERSIGN_TEMPLATES_DIR      folder of own texts and layouts of mails, see docs/mails.md (none)
+  COUNTERSIGN_BOUNCE_ADDRESS     address that mails come back to; bounces+MAIL@… must be delivered to it too (none: to
+                                 the sender)
   COUNTERSIGN_LINK_HOSTS         hosts that users themselves may name in a url_template, comma separated
                                  (the host of the public URL)
   COUNTERSIGN_ALLOWED_ORIGINS    browser origins, comma separated, or * (serve: none; dev: *)

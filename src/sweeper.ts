@@ -10,6 +10,7 @@ const swept = [
   { table: "idempotency_keys", key: "digest" },
   { table: "removed_otp_emails", key: "digest" },
   { table: "challenges", key: "challenge_id" },
+  { table: "suppressions", key: "digest" },
 ] as const;
 
 /** Between two rounds, in milliseconds. What has expired counts no longer, swept or not. */

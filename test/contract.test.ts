@@ -168,6 +168,12 @@ describe("the messages are wire-compatible with the published ones", () => {
         "*",
       ],
       [
+        "GetOTPEmailChallenge",
+        "get",
+        "/v3alpha/users/{user_id}/otp_email/{otp_email_id}/challenges/{challenge_id}",
+        "",
+      ],
+      [
         "CancelOTPEmailChallenge",
         "delete",
         "/v3alpha/users/{user_id}/otp_email/{otp_email_id}/challenges/{challenge_id}",
@@ -186,7 +192,7 @@ describe("the comments are the reference", () => {
         ...text.matchAll(/((?: *\/\/.*\n)*) *(?:optional |repeated )?[\w.]+ (\w+) = \d+(?: \[|;)/g),
       ].map(([, comment = "", field = ""]) => ({ field, comment }));
     });
-    const values = /^(USER|DELIVERY)_STATE_/;
+    const values = /^(USER|DELIVERY|CHALLENGE)_STATE_/;
     expect(fields.length).toBeGreaterThan(30);
     for (const { field, comment } of fields.filter(({ field }) => !values.test(field))) {
       expect(comment, field).toMatch(/^ *\/\/ \w/);

@@ -47,7 +47,8 @@ function shown(text = ""): string {
   return text.replaceAll("`", "");
 }
 
-describe("/docs in Chromium", () => {
+// Swagger UI takes its time to show every operation opened: seconds, and more where the machine is shared.
+describe("/docs in Chromium", { timeout: 120_000 }, () => {
   it("shows every operation with its description, parameters, body, replies and curl, and asks nobody else", async () => {
     const docs = await openDocs();
     const operations = operationsOf(docs.document);

@@ -76,7 +76,7 @@ describe("countersign dev", () => {
       await sleep(25);
     }
     const filled = verify!.replace("OTP_EMAIL_ID", added.otpEmailId).replace("CODE", codeIn(mails[0]!));
-    expect(JSON.parse(await paste(filled))).toMatchObject({ details: { sequence: "3" } });
+    expect(JSON.parse(await paste(filled))).toMatchObject({ details: { resourceOwner: "demo" } });
     expect(JSON.parse(await paste(get!))).toMatchObject({
       user: {
         userId: "demo-user",

@@ -59,6 +59,7 @@ const worlds: Readonly<Record<string, (service: Service, world: Values) => Value
   },
   ChallengeService_CreateOTPEmailChallenge: verifiedWorld,
   ChallengeService_VerifyOTPEmailChallenge: challengedWorld,
+  ChallengeService_GetOTPEmailChallenge: challengedWorld,
   ChallengeService_CancelOTPEmailChallenge: challengedWorld,
   UserService_ReactivateUser: async ({ test }, world) => {
     await (await test.admin()).deactivateUser({ userId: world.userId ?? "" });

@@ -50,6 +50,7 @@ export const rules: Readonly<Record<string, Rule | "public">> = {
   // Not user.write: who manages users does not sign them in.
   "ChallengeService.CreateOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
   "ChallengeService.VerifyOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
+  "ChallengeService.GetOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
   "ChallengeService.CancelOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
 };
 

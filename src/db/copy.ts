@@ -14,6 +14,7 @@ export const copiedTables = {
   removed_otp_emails: ["digest"],
   hits: ["digest", "time"],
   idempotency_keys: ["digest"],
+  suppressions: ["digest"],
 } as const satisfies { readonly [T in keyof DB]: readonly (keyof DB[T] & string)[] };
 
 export type CopiedTable = keyof typeof copiedTables;

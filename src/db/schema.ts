@@ -13,6 +13,7 @@ export interface DB {
   removed_otp_emails: RemovedOTPEmailsTable;
   hits: HitsTable;
   idempotency_keys: IdempotencyKeysTable;
+  suppressions: SuppressionsTable;
 }
 
 export type UserState = "active" | "inactive" | "locked";
@@ -51,7 +52,7 @@ export interface EventsTable {
   data: Fixed<string>;
 }
 
-export interface OTPEmailsTable {
+export interface OTPEmailsTable extends LastMailColumns {
   otp_email_id: Fixed<string>;
   user_id: Fixed<string>;
   /** As given. It never changes: another address is another authenticator. */
@@ -74,15 +75,18 @@ export interface OTPEmailsTable {
   locked_until: number | null;
   /** When a code of it was last accepted. */
   last_use_time: number | null;
-  /** The last mail that was settled, and what came of it. Null together. One that still waits is in the outbox. */
+  create_time: Fixed<number>;
+  change_time: number;
+}
+
+/** The last mail that was settled, and what came of it. Null together. One that still waits is in the outbox. */
+export interface LastMailColumns {
   mail_id: string | null;
   mail_state: "sent" | "failed" | "suppressed" | null;
   mail_create_time: number | null;
   mail_settle_time: number | null;
   /** As in the outbox. */
   mail_reason: string | null;
-  create_time: Fixed<number>;
-  change_time: number;
 }
 
 /**
@@ -102,7 +106,7 @@ export type ChallengeState =
 export const openChallengeStates = ["pending", "expired"] as const satisfies ChallengeState[];
 
 /** Login-time checks of verified authenticators: at most one pending of each. */
-export interface ChallengesTable {
+export interface ChallengesTable extends LastMailColumns {
   challenge_id: Fixed<string>;
   otp_email_id: Fixed<string>;
   state: ChallengeState;
@@ -154,7 +158,32 @@ export interface OutboxTable {
   settle_time: number | null;
   /** Why it is not sent (yet): reply code and enhanced status, never the server's words. */
   reason: string | null;
+  /** When it came back, or its reader complained. The first such report is the one that counts. */
+  bounce_time: number | null;
 }
+
+/**
+ * Addresses to which nothing is sent for a while. They are found by a keyed digest, as in `hits`: an address outlives its
+ * authenticators here, and the table names nobody.
+ */
+export interface SuppressionsTable {
+  digest: Fixed<string>;
+  /** The authenticator whose mail came back, so that an operator can see whom it concerns. Null once that is removed. */
+  otp_email_id: string | null;
+  /** An enhanced status code (RFC 3463), or `complaint`. */
+  status: string;
+  /** Who said so: our relay when it was given the mail, a delivery status notification, or the webhook of a provider. */
+  source: SuppressionSource;
+  /** How often mails came back so far. Each further time lasts longer. */
+  count: number;
+  /** Of the last time. */
+  create_time: number;
+  suppressed_until: number;
+  /** Until when it is remembered, to be longer the next time. */
+  expire_time: number;
+}
+
+export type SuppressionSource = "relay" | "notification" | "webhook";
 
 /**
  * What is remembered of a removed authenticator that had failed, so that adding it again does not refill its attempts. It
@@ -194,6 +223,7 @@ export type EventRow = Selectable<EventsTable>;
 export type UserRow = Selectable<UsersTable>;
 export type OTPEmailRow = Selectable<OTPEmailsTable>;
 export type ChallengeRow = Selectable<ChallengesTable>;
+export type SuppressionRow = Selectable<SuppressionsTable>;
 export type OutboxRow = Selectable<OutboxTable>;
 export type NewOutboxRow = Insertable<OutboxTable>;
 

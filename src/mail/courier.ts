@@ -3,7 +3,7 @@ import { makeRandomId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
 import type { MailState, OutboxRow } from "../db/schema.ts";
 import { isStorageUnavailable } from "../db/storage-errors.ts";
-import { claim, nextDueTime, type Outcome, release, settle } from "./outbox.ts";
+import { claim, nextDueTime, type OnSettle, type Outcome, release, settle } from "./outbox.ts";
 import type { Mailer, OutgoingMail } from "./smtp.ts";
 
 /** A mail ready to go, or why it must not go any more. */
@@ -42,6 +42,9 @@ export interface CourierOptions {
   /** Makes the mail of a row, at the moment it is handed over. Called again for each attempt. */
   readonly compose: (row: OutboxRow) => Promise<Composed>;
   readonly log: CourierLog;
+  /** Writes what else there is to write where a mail is settled, in the transaction that settles it. */
+  readonly onSettle?: OnSettle;
+  /** Told after the commit. */
   readonly onSettled?: (mail: SettledMail) => void;
   /** How many mails are under way at a time. */
   readonly concurrency?: number;
@@ -58,7 +61,7 @@ const graceMs = 10_000;
 
 /** Starts a courier. Several may work on one database, in one process or in many. */
 export function startCourier(options: CourierOptions): Courier {
-  const { store, clock, mailer, compose, log, onSettled, concurrency = 4 } = options;
+  const { store, clock, mailer, compose, log, onSettle, onSettled, concurrency = 4 } = options;
   const stopping = new AbortController();
   const aborting = new AbortController();
   const underWay = new Set<Promise<void>>();
@@ -90,7 +93,13 @@ export function startCourier(options: CourierOptions): Courier {
     const onExpired = (rows: OutboxRow[]) => {
       for (const row of rows) report(row, "dropped", "expired", now);
     };
-    const rows = await claim(store, now, { leaseMs, most: room, leaseId: makeRandomId(), onExpired });
+    const rows = await claim(store, now, {
+      leaseMs,
+      most: room,
+      leaseId: makeRandomId(),
+      onSettle,
+      onExpired,
+    });
     for (const row of rows) start(row);
   }
 
@@ -145,7 +154,7 @@ export function startCourier(options: CourierOptions): Courier {
   async function record(row: OutboxRow, outcome: Outcome) {
     for (let failures = 0; ; failures++) {
       try {
-        return await settle(store, clock.now(), row, outcome);
+        return await settle(store, clock.now(), row, outcome, onSettle);
       } catch (error) {
         if (stopping.signal.aborted || clock.now() >= (row.lease_until ?? 0)) throw error;
         log.error({ mailId: row.mail_id, ...describe(error) }, "an outcome cannot be recorded yet");

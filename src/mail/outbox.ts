@@ -1,6 +1,6 @@
 import type { ExpressionBuilder, Kysely, Transaction } from "kysely";
 import { makeId, makeRandomId } from "../db/id.ts";
-import { hasManyWriters } from "../db/lock.ts";
+import { hasManyWriters, lockUser } from "../db/lock.ts";
 import type { Store } from "../db/open.ts";
 import type { DB, MailState, OTPEmailRow, OutboxRow } from "../db/schema.ts";
 import type { Language } from "../texts/languages.ts";
@@ -26,9 +26,13 @@ export interface Claim {
   /** How many rows at most. */
   readonly most: number;
   readonly leaseId: string;
+  readonly onSettle?: OnSettle | undefined;
   /** Told after the commit which mails were dropped because their code had died. */
   readonly onExpired?: (rows: OutboxRow[]) => void;
 }
+
+/** Written along with what came of a mail, in the same transaction. */
+export type OnSettle = (trx: Transaction<DB>, row: OutboxRow) => Promise<void>;
 
 /** What came of a claimed mail. `drop`: it was not handed over. `reason` never has the relay's own words. */
 export type Outcome =
@@ -149,7 +153,10 @@ async function dropSuperseded(trx: Transaction<DB>, now: number, mail: NewMail):
 export async function claim(store: Store, now: number, wanted: Claim): Promise<OutboxRow[]> {
   const { expired, claimed } = await store.write(async (trx) => {
     const expired = await dropExpired(trx, now);
-    for (const row of expired) await keepStatus(trx, row);
+    for (const row of expired) {
+      await keepStatus(trx, row);
+      await wanted.onSettle?.(trx, row);
+    }
     return { expired, claimed: await lease(trx, now, wanted) };
   });
   if (expired.length > 0) wanted.onExpired?.(expired);
@@ -240,9 +247,11 @@ export async function settle(
   now: number,
   row: OutboxRow,
   outcome: Outcome,
+  onSettle?: OnSettle,
 ): Promise<Settled | undefined> {
   const change = changeOf(now, row, outcome);
   return store.write(async (trx) => {
+    await lockUser(trx, row.user_id);
     const updated = await trx
       .updateTable("outbox")
       .set(change)
@@ -251,9 +260,12 @@ export async function settle(
       .executeTakeFirst();
     if (!updated) return undefined;
     await keepStatus(trx, updated);
+    if (updated.state !== "queued") await onSettle?.(trx, updated);
     return { state: updated.state, reason: updated.reason };
   });
 }
+
+export type SettledState = NonNullable<OTPEmailRow["mail_state"]>;
 
 /** How far a mail has come, as the users of the service are told. Times are milliseconds since the epoch. */
 export interface MailStatus {
@@ -283,33 +295,66 @@ export async function waitingMails(
     )
     .orderBy("outbox.mail_id")
     .execute();
-  return new Map(
-    rows.map(({ otp_email_id, create_time, reason }) => [
-      otp_email_id,
-      { state: reason === null ? "queued" : "deferred", createTime: create_time, settleTime: null, reason },
-    ]),
-  );
+  return new Map(rows.map((row) => [row.otp_email_id, waitingStatus(row)]));
 }
 
-/** Keeps what came of a mail with its authenticator, unless a newer mail was settled before. One that waits is left. */
-async function keepStatus(trx: Transaction<DB>, mail: OutboxRow): Promise<void> {
+/** The mail about a code, if it waits. */
+export async function waitingMail(
+  db: Kysely<DB>,
+  otpEmailId: string,
+  codeSalt: Uint8Array,
+): Promise<MailStatus | undefined> {
+  const row = await db
+    .selectFrom("outbox")
+    .select(["create_time", "reason"])
+    .where("otp_email_id", "=", otpEmailId)
+    .where("code_salt", "=", codeSalt)
+    .where("state", "=", "queued")
+    .executeTakeFirst();
+  return row && waitingStatus(row);
+}
+
+function waitingStatus({ create_time, reason }: Pick<OutboxRow, "create_time" | "reason">): MailStatus {
+  return {
+    state: reason === null ? "queued" : "deferred",
+    createTime: create_time,
+    settleTime: null,
+    reason,
+  };
+}
+
+/**
+ * Keeps what came of a mail with its authenticator, unless a newer mail was settled before, and with its challenge. One that
+ * waits is left.
+ */
+export async function keepStatus(trx: Transaction<DB>, mail: OutboxRow): Promise<void> {
   const state = keptState(mail);
   if (state === undefined) return;
+  const status = {
+    mail_id: mail.mail_id,
+    mail_state: state,
+    mail_create_time: mail.create_time,
+    mail_settle_time: mail.settle_time,
+    mail_reason: mail.reason,
+  };
+  if (mail.purpose === "login") {
+    await trx
+      .updateTable("challenges")
+      .set(status)
+      .where("otp_email_id", "=", mail.otp_email_id)
+      .where("code_salt", "=", mail.code_salt)
+      .execute();
+  }
   await trx
     .updateTable("otp_emails")
-    .set({
-      mail_id: mail.mail_id,
-      mail_state: state,
-      mail_create_time: mail.create_time,
-      mail_settle_time: mail.settle_time,
-      mail_reason: mail.reason,
-    })
+    .set(status)
     .where("otp_email_id", "=", mail.otp_email_id)
     .where((eb) => eb.or([eb("mail_id", "is", null), eb("mail_id", "<=", mail.mail_id)]))
     .execute();
 }
 
-function keptState({ state, reason }: OutboxRow): OTPEmailRow["mail_state"] | undefined {
+/** Undefined while it waits. */
+export function keptState({ state, reason }: OutboxRow): SettledState | undefined {
   if (state === "queued") return undefined;
   if (state !== "dropped") return state;
   // Its code died while it waited: nobody decided against it.

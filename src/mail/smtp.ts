@@ -15,6 +15,8 @@ export type SendResult =
 export interface OutgoingMail {
   /** A validated mailbox. */
   readonly to: string;
+  /** Where a notification goes if the mail comes back (RFC 5321 §4.4). Without it: to the sender. */
+  readonly envelopeFrom?: string | undefined;
   readonly subject: string;
   readonly text: string;
   readonly html: string;
@@ -109,7 +111,8 @@ export function createSmtpMailer(options: SmtpMailerOptions): Mailer {
   return {
     async send(mail, signal) {
       // Whoever made the mail has validated the address. This holds even if not: one recipient, and no other command.
-      if (!isMailbox(mail.to)) return { kind: "reject", reason: "address" };
+      if (!isMailbox(mail.to) || !isMailbox(mail.envelopeFrom ?? from.address))
+        return { kind: "reject", reason: "address" };
       const attempt = new AbortController();
       const abort = () => attempt.abort();
       const timer = setTimeout(abort, timeouts.sendMs);
@@ -139,7 +142,7 @@ function toMessage(from: MailAddress, mail: OutgoingMail): SendMailOptions {
   return {
     from,
     to,
-    envelope: { from: { name: "", address: from.address }, to },
+    envelope: { from: { name: "", address: mail.envelopeFrom ?? from.address }, to },
     subject: mail.subject,
     text: mail.text,
     html: mail.html,

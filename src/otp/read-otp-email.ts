@@ -1,6 +1,6 @@
 import type { Kysely } from "kysely";
 import { isId } from "../db/id.ts";
-import type { DB, OTPEmailRow, UserRow } from "../db/schema.ts";
+import type { DB, LastMailColumns, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { type MailStatus, waitingMails } from "../mail/outbox.ts";
 import type { OTPContext } from "./context.ts";
 import { failuresLeft } from "./failures.ts";
@@ -105,7 +105,7 @@ function attemptsLeft({ enrolment, attempts }: Policy, now: number, row: OTPEmai
   return Math.min(atCode, failuresLeft(attempts, now, row));
 }
 
-function settledMail(row: OTPEmailRow): MailStatus | undefined {
+export function settledMail(row: LastMailColumns): MailStatus | undefined {
   if (row.mail_state === null || row.mail_create_time === null) return undefined;
   return {
     state: row.mail_state,

@@ -1,6 +1,7 @@
 import type {
   CancelOTPEmailChallengeRequest,
   CreateOTPEmailChallengeRequest,
+  GetOTPEmailChallengeRequest,
   VerifyOTPEmailChallengeRequest,
 } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { invalidArgument } from "../errors.ts";
@@ -31,6 +32,10 @@ export function createChallengeParsers(policy: Policy, audiences: Audiences) {
     verifyOTPEmailChallenge(message: VerifyOTPEmailChallengeRequest) {
       const code = parseCode(policy.login, requireText(message.code, "code"));
       return { ...parseChallengeName(message), code };
+    },
+
+    getOTPEmailChallenge(message: GetOTPEmailChallengeRequest) {
+      return parseChallengeName(message);
     },
 
     cancelOTPEmailChallenge(message: CancelOTPEmailChallengeRequest) {

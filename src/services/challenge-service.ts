@@ -8,12 +8,13 @@ import type { Prover } from "../auth/prover.ts";
 import { createChallenge } from "../otp/challenge.ts";
 import type { OTPContext } from "../otp/context.ts";
 import { cancelChallenge } from "../otp/end-challenge.ts";
+import { getChallenge } from "../otp/read-challenge.ts";
 import { verifyChallenge } from "../otp/verify-challenge.ts";
 import { causeOf, inputOf, requireUser } from "./call.ts";
 import type { ChallengeParsers } from "./challenge-requests.ts";
 import { refuseToProveItself, toDelivery } from "./delivery.ts";
 import { idempotencyKeyOf } from "./idempotency-key.ts";
-import { toDetails } from "./messages.ts";
+import { toChallenge, toDetails } from "./messages.ts";
 
 export interface ChallengeServiceOptions {
   readonly otp: OTPContext;
@@ -64,6 +65,12 @@ export function createChallengeService(
         authTime: passed.passTime,
       });
       return { details: toDetails(details), proof };
+    },
+
+    async getOTPEmailChallenge(_request, context) {
+      const { otpEmailId, challengeId } = inputOf(context, parsers.getOTPEmailChallenge);
+      const { user_id: userId } = requireUser(context);
+      return { challenge: toChallenge(await getChallenge(otp, { userId, otpEmailId, challengeId })) };
     },
 
     async cancelOTPEmailChallenge(_request, context) {

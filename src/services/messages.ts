@@ -1,5 +1,9 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type ChallengeSchema,
+  ChallengeState,
+} from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import type { DetailsSchema } from "../../gen/countersign/user/v3alpha/details_pb.ts";
 import type { EventSchema } from "../../gen/countersign/user/v3alpha/event_pb.ts";
 import {
@@ -8,6 +12,7 @@ import {
   type OTPEmailSchema,
 } from "../../gen/countersign/user/v3alpha/otp_email_pb.ts";
 import { type UserSchema, UserState } from "../../gen/countersign/user/v3alpha/user_pb.ts";
+import type { Challenge } from "../otp/read-challenge.ts";
 import type { OTPEmail } from "../otp/read-otp-email.ts";
 import type { Details, Event } from "../user/event.ts";
 import { maskAddress } from "../user/mask-address.ts";
@@ -49,6 +54,17 @@ export function toOTPEmail(
   };
 }
 
+export function toChallenge(challenge: Challenge): MessageInitShape<typeof ChallengeSchema> {
+  return {
+    challengeId: challenge.challengeId,
+    state: challengeStates[challenge.state],
+    createTime: timestampFromMs(challenge.createTime),
+    expireTime: timestampFromMs(challenge.expireTime),
+    failedAttemptsLeft: challenge.attemptsLeft,
+    mail: challenge.mail && toMailDelivery(challenge.mail),
+  };
+}
+
 export function toEvent(event: Event): MessageInitShape<typeof EventSchema> {
   return {
     userId: event.user_id,
@@ -83,6 +99,16 @@ const userStates = {
   active: UserState.ACTIVE,
   inactive: UserState.INACTIVE,
   locked: UserState.LOCKED,
+} as const;
+
+const challengeStates = {
+  pending: ChallengeState.PENDING,
+  passed: ChallengeState.PASSED,
+  failed: ChallengeState.FAILED,
+  replaced: ChallengeState.REPLACED,
+  cancelled: ChallengeState.CANCELLED,
+  reported: ChallengeState.REPORTED,
+  expired: ChallengeState.EXPIRED,
 } as const;
 
 const deliveryStates = {

@@ -28,7 +28,12 @@ export type EventType =
   | "challenge.attempts_exhausted"
   | "challenge.passed"
   | "challenge.cancelled"
-  | "challenge.reported";
+  | "challenge.reported"
+  | "mail.sent"
+  | "mail.failed"
+  | "mail.suppressed"
+  | "mail.bounced"
+  | "mail.complained";
 
 /** Who stands in the trail for whoever has the link of a mail. It is the user, if nobody else reads its mails. */
 export const mailReader = "urn:countersign:mail-reader";

@@ -35,6 +35,21 @@ async function startFilled() {
   await client.removeOTPEmail({ userId: "u3", otpEmailId: failing.otpEmailId });
   const login = test.challengeClient(await test.token("login", { permissions: ["otp.challenge"] }));
   await login.createOTPEmailChallenge({ userId: "u2", otpEmailId, audience: "app" });
+  await test.app.store.write((trx) =>
+    trx
+      .insertInto("suppressions")
+      .values({
+        digest: "d",
+        otp_email_id: otpEmailId,
+        status: "5.1.1",
+        source: "relay",
+        count: 1,
+        create_time: 1,
+        suppressed_until: 2,
+        expire_time: test.clock.now() + 1_000_000,
+      })
+      .execute(),
+  );
   // The courier writes, too.
   const waiting = test.app.store.db.selectFrom("outbox").select("mail_id").where("state", "=", "queued");
   await expect.poll(() => waiting.execute(), { timeout: 10_000 }).toEqual([]);

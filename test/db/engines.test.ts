@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { sql, type Transaction } from "kysely";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { openDatabaseClock } from "../../src/db/database-clock.ts";
 import { lockNames, lockUser } from "../../src/db/lock.ts";
 import { openStore, type Store } from "../../src/db/open.ts";
 import type { DB } from "../../src/db/schema.ts";
 import { isStorageUnavailable } from "../../src/db/storage-errors.ts";
+import { appendEvent } from "../../src/user/event.ts";
+import { createEventFeed } from "../../src/user/event-feed.ts";
+import { createUser } from "../../src/user/user.ts";
 import { databaseUrlOf, engine, openTestStore } from "../support/database.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
@@ -280,6 +284,37 @@ if (engine === "postgres") {
       const error = await store.write((trx) => touch(trx, "u")).catch((error) => error);
       expect(isStorageUnavailable(error)).toBe(true);
       expect(String(error)).not.toContain("secret");
+    });
+
+    it("tells no event before one that can still come in front of it, and then both in their order", async () => {
+      const store = await openTestStore();
+      const feed = createEventFeed(store, systemClock);
+      onTestFinished(() => feed.close());
+      const ending = new AbortController();
+      const watched = feed.watch({ organizations: "all", after: 0, signal: ending.signal });
+      expect((await watched.next()).value).toMatchObject({ position: 0, event: undefined });
+      let finish = () => {};
+      const slow = store.write(async (trx) => {
+        await trx
+          .insertInto("users")
+          .values({ ...user, user_id: "slow" })
+          .execute();
+        await appendEvent(trx, systemClock, { userId: "slow", type: "user.created", actor: "a" });
+        await new Promise<void>((resolve) => {
+          finish = resolve;
+        });
+      });
+      await expect.poll(() => finish.length).toBe(1);
+      await createUser(store, systemClock, { userId: "quick", orgId: "o", actor: "a" });
+      const next = watched.next();
+      // It was committed, and is kept back.
+      const first = await Promise.race([next, sleep(300).then(() => "nothing")]);
+      expect(first).toBe("nothing");
+      finish();
+      await slow;
+      const told = [await next, await watched.next()].map(({ value }) => value?.event?.user_id);
+      expect(told).toEqual(["slow", "quick"]);
+      ending.abort();
     });
 
     it("prepares statements by name, unless it is told not to", async () => {

@@ -32,6 +32,7 @@ import {
 } from "./steps.ts";
 import {
   changeState,
+  comparable,
   createUser,
   deleteUser,
   getUserByID,
@@ -382,7 +383,7 @@ const listEventsStep = fc.record({ who: everyReader, userId, pageSize }).map(({ 
     users.listEvents,
     who,
     (_world, page) => ({ userId, pageSize: pageSize === 0 ? 0 : pageSize + 5, ...page }),
-    (reply) => ({ items: reply.events, nextPageToken: reply.nextPageToken }),
+    (reply) => ({ items: comparable(reply.events), nextPageToken: reply.nextPageToken }),
     listEvents,
   ),
 );
@@ -518,7 +519,7 @@ export function lastSteps(): Step[] {
         users.listEvents,
         all,
         (_world, page) => ({ userId, ...page }),
-        (reply) => ({ items: reply.events, nextPageToken: reply.nextPageToken }),
+        (reply) => ({ items: comparable(reply.events), nextPageToken: reply.nextPageToken }),
         listEvents,
       ),
     ),

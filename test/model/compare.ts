@@ -136,10 +136,9 @@ export async function compareMails(system: System, world: World): Promise<void> 
 function giveUp(world: World, mail: Mail): void {
   const isLate = mail.isDeferred && mail.expireTime - world.now <= attemptsApartMax;
   expect(isLate, `the mail ${JSON.stringify(mail)} was given up early`).toBe(true);
-  const otpEmail = world.users
-    .flatMap(({ otpEmails }) => otpEmails)
-    .find((o) => o.otpEmailId === mail.otpEmailId);
-  if (otpEmail) settle(world, otpEmail, mail, "failed");
+  const user = world.users.find(({ userId }) => userId === mail.userId);
+  const otpEmail = user?.otpEmails.find((o) => o.otpEmailId === mail.otpEmailId);
+  if (user && otpEmail) settle(world, user, otpEmail, mail, "failed");
 }
 
 /** A code stands on a line of its own. */

@@ -77,11 +77,11 @@ export function deliver(world: World): Arrival[] {
     const user = world.users.find(({ userId }) => userId === mail.userId);
     const otpEmail = user?.otpEmails.find(({ otpEmailId }) => otpEmailId === mail.otpEmailId);
     if (!user || !otpEmail) throw new Error("a mail outlived its authenticator");
-    if (mail.expireTime <= world.now) settle(world, otpEmail, mail, "failed");
-    else if (!isWanted(world, user, otpEmail, mail)) settle(world, otpEmail, mail, "suppressed");
+    if (mail.expireTime <= world.now) settle(world, user, otpEmail, mail, "failed");
+    else if (!isWanted(world, user, otpEmail, mail)) settle(world, user, otpEmail, mail, "suppressed");
     else if (!world.relayIsUp) mail.isDeferred = true;
     else {
-      settle(world, otpEmail, mail, "sent");
+      settle(world, user, otpEmail, mail, "sent");
       arrivals.push({
         to: canonical(otpEmail.address),
         otpEmailId: mail.otpEmailId,
@@ -111,9 +111,28 @@ function isWanted({ now }: World, user: User, otpEmail: OTPEmail, mail: Mail): b
   );
 }
 
-/** Ends a mail that waits. */
-export function settle(world: World, otpEmail: OTPEmail, mail: Mail, state: SettledMail["state"]): void {
+/** Ends a mail that waits, of which the trail tells. */
+export function settle(
+  world: World,
+  user: User,
+  otpEmail: OTPEmail,
+  mail: Mail,
+  state: SettledMail["state"],
+): void {
   keepOnly(world.mails, (other) => other !== mail);
+  user.sequence++;
+  user.changeTime = world.now;
+  const { userId, orgId, sequence, changeTime: time } = user;
+  const event = {
+    userId,
+    orgId,
+    sequence,
+    time,
+    actor: "urn:countersign:courier",
+    reason: "",
+    clientAddress: "",
+  };
+  world.trail.push({ ...event, type: `mail.${state}`, data: {} });
   const { number, createTime } = mail;
   if (otpEmail.settled && otpEmail.settled.number > number) return;
   otpEmail.settled = { number, state, createTime, settleTime: world.now };

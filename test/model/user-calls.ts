@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DetailsSchema } from "../../gen/countersign/user/v3alpha/details_pb.ts";
-import type { EventSchema } from "../../gen/countersign/user/v3alpha/event_pb.ts";
+import type { Event as EventMessage, EventSchema } from "../../gen/countersign/user/v3alpha/event_pb.ts";
 import { DeliveryState, type OTPEmailSchema } from "../../gen/countersign/user/v3alpha/otp_email_pb.ts";
 import { type UserSchema, UserState } from "../../gen/countersign/user/v3alpha/user_pb.ts";
 import type {
@@ -248,5 +248,22 @@ const timestampOf = (time: number | undefined) => (time === undefined ? undefine
 
 export function showEvent(event: Event): MessageInitShape<typeof EventSchema> {
   const { sequence, time, data, ...rest } = event;
-  return { ...rest, sequence: BigInt(sequence), time: timestampFromMs(time), data: { ...data } };
+  return {
+    ...rest,
+    type: typeShown(rest.type),
+    sequence: BigInt(sequence),
+    time: timestampFromMs(time),
+    data: { ...data },
+  };
+}
+
+/** Mails of one moment are done with in any order: of the events of mails only that there are so many is compared. */
+export const typeShown = (type: string) => type.replace(/^mail\..*/, "mail");
+
+/** Takes out of events of the service what the model does not know. */
+export function comparable(events: EventMessage[]): EventMessage[] {
+  for (const event of events) {
+    if (event.type.startsWith("mail.")) Object.assign(event, { type: typeShown(event.type), data: {} });
+  }
+  return events;
 }

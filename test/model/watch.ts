@@ -7,7 +7,7 @@ import { callerOf } from "./access.ts";
 import { notePosition } from "./compare.ts";
 import { type By, type Step, streamProtocols } from "./steps.ts";
 import type { CallOptions, System } from "./system.ts";
-import { showEvent, watchEvents } from "./user-calls.ts";
+import { comparable, showEvent, watchEvents } from "./user-calls.ts";
 import { type Event, Refused, type World } from "./world.ts";
 
 /** Begins at the position of an event that was told before, or at the beginning, and reads to the end of the trail. */
@@ -58,7 +58,7 @@ async function watch(
   const count = "events" in expected ? expected.events.length : 0;
   try {
     const stream = await system.watch(request, { ...options, signal: ending.signal });
-    const events = await read(stream, after, count);
+    const events = comparable(await read(stream, after, count));
     return { events: events.map((event) => withoutPosition(system, event)) };
   } catch (error) {
     const { code, reason } = await refusalOf(Promise.reject(error));

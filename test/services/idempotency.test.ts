@@ -29,7 +29,7 @@ describe.each(protocols)("the same call with the same key over %s", (protocol) =
     expect(await test.app.store.db.selectFrom("outbox").selectAll().execute()).toHaveLength(1);
     expect(await eventTypes(test)).toEqual(["user.created", "otp_email.added"]);
     // Another key is another call.
-    expect((await client.addOTPEmail(request, key("2"))).details?.sequence).toBe(3n);
+    expect((await client.addOTPEmail(request, key("2"))).details?.sequence).toBeGreaterThan(2n);
     await test.mails(address, 2);
   });
 
@@ -130,7 +130,7 @@ describe("a key", () => {
     test.clock.move(1);
     const client = await again.admin();
     const later = await client.addOTPEmail(request, key());
-    expect(later.details?.sequence).toBe(3n);
+    expect(later.details?.sequence).toBeGreaterThan(2n);
     expect(await client.addOTPEmail(request, key())).toEqual(later);
   });
 

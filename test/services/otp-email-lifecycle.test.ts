@@ -43,7 +43,7 @@ describe.each(protocols)("over %s", (protocol) => {
     ]);
     test.clock.move(minute);
     const resent = await client.resendOTPEmailCode(name);
-    expect(resent).toMatchObject({ details: { sequence: 3n, resourceOwner: "o" } });
+    expect(resent).toMatchObject({ details: { resourceOwner: "o" } });
     expect(resent.verificationCode).toBeUndefined();
     const [second, first] = await test.mails(address, 2);
     expect(codeIn(second!)).toBe(codeIn(first!));
@@ -78,13 +78,14 @@ describe.each(protocols)("over %s", (protocol) => {
     ]) {
       expect(await refusalOf(call())).toMatchObject({ code: "NotFound", reason: "OTP_EMAIL_NOT_FOUND" });
     }
-    const events = await test.app.store.db.selectFrom("events").selectAll().orderBy("position").execute();
+    const all = await test.app.store.db.selectFrom("events").selectAll().orderBy("position").execute();
+    const events = all.filter(({ type }) => !type.startsWith("mail."));
     expect(events.slice(-2)).toMatchObject([
       { type: "otp_email.verified", actor: "admin", client_address: "127.0.0.1", reason: null },
       { type: "otp_email.removed", actor: "admin", client_address: "127.0.0.1", reason: "a new address" },
     ]);
-    expect(BigInt(events.length)).toBe(removed.details?.sequence);
-    expect(JSON.stringify(events)).not.toContain("mini");
+    expect(BigInt(all.length)).toBe(removed.details?.sequence);
+    expect(JSON.stringify(all)).not.toContain("mini");
   });
 
   it("the published path removes too", async () => {

@@ -96,6 +96,7 @@ const calls: Record<string, (client: Client, userId: string) => Promise<unknown>
     client.createOTPEmailChallenge({ userId, otpEmailId: "1", audience: "a" }),
   verifyOTPEmailChallenge: (client, userId) =>
     client.verifyOTPEmailChallenge({ ...challenge, userId, code: "000000" }),
+  getOTPEmailChallenge: (client, userId) => client.getOTPEmailChallenge({ ...challenge, userId }),
   cancelOTPEmailChallenge: (client, userId) => client.cancelOTPEmailChallenge({ ...challenge, userId }),
   deleteUser: (client, userId) => client.deleteUser({ userId }),
 };
@@ -143,6 +144,7 @@ const mayCall: Record<string, (keyof typeof callers)[]> = {
   watchEvents: ["user.write", "user.read"],
   createOTPEmailChallenge: ["otp.challenge", "self"],
   verifyOTPEmailChallenge: ["otp.challenge", "self"],
+  getOTPEmailChallenge: ["otp.challenge", "self"],
   cancelOTPEmailChallenge: ["otp.challenge", "self"],
   deleteUser: ["user.write"],
 };

@@ -2,23 +2,23 @@
 // @generated from file countersign/user/v3alpha/challenge_service.proto (package countersign.user.v3alpha, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Details } from "./details_pb.ts";
 import { file_countersign_user_v3alpha_details } from "./details_pb.ts";
-import type { ReturnEmailVerificationCode } from "./otp_email_pb.ts";
+import type { MailDelivery, ReturnEmailVerificationCode } from "./otp_email_pb.ts";
 import { file_countersign_user_v3alpha_otp_email } from "./otp_email_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file countersign/user/v3alpha/challenge_service.proto.
  */
 export const file_countersign_user_v3alpha_challenge_service: GenFile = /*@__PURE__*/
-  fileDesc("CjBjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvY2hhbGxlbmdlX3NlcnZpY2UucHJvdG8SGGNvdW50ZXJzaWduLnVzZXIudjNhbHBoYSKqAgoeQ3JlYXRlT1RQRW1haWxDaGFsbGVuZ2VSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhIZCgxvdHBfZW1haWxfaWQYAiABKAlCA+BBAhJICglzZW5kX2NvZGUYAyABKAsyMy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuU2VuZE9UUEVtYWlsQ2hhbGxlbmdlQ29kZUgAEkwKC3JldHVybl9jb2RlGAQgASgLMjUuY291bnRlcnNpZ24udXNlci52M2FscGhhLlJldHVybkVtYWlsVmVyaWZpY2F0aW9uQ29kZUgAEhUKCGF1ZGllbmNlGAUgASgJQgPgQQISEgoFbm9uY2UYBiABKAlIAYgBAUIKCghkZWxpdmVyeUIICgZfbm9uY2UiRwoZU2VuZE9UUEVtYWlsQ2hhbGxlbmdlQ29kZRIZCgx1cmxfdGVtcGxhdGUYASABKAlIAIgBAUIPCg1fdXJsX3RlbXBsYXRlIrgBCh9DcmVhdGVPVFBFbWFpbENoYWxsZW5nZVJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxIUCgxjaGFsbGVuZ2VfaWQYAiABKAkSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGNvZGUYBCABKAlIAIgBAUIHCgVfY29kZSJ/Ch5WZXJpZnlPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEhkKDGNoYWxsZW5nZV9pZBgDIAEoCUID4EECEhEKBGNvZGUYBCABKAlCA+BBAiJkCh9WZXJpZnlPVFBFbWFpbENoYWxsZW5nZVJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxINCgVwcm9vZhgCIAEoCSJsCh5DYW5jZWxPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEhkKDGNoYWxsZW5nZV9pZBgDIAEoCUID4EECIlUKH0NhbmNlbE9UUEVtYWlsQ2hhbGxlbmdlUmVzcG9uc2USMgoHZGV0YWlscxgBIAEoCzIhLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZXRhaWxzMsIFChBDaGFsbGVuZ2VTZXJ2aWNlEtcBChdDcmVhdGVPVFBFbWFpbENoYWxsZW5nZRI4LmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5DcmVhdGVPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QaOS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQ3JlYXRlT1RQRW1haWxDaGFsbGVuZ2VSZXNwb25zZSJHgtPkkwJBOgEqIjwvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9L2NoYWxsZW5nZXMS7QEKF1ZlcmlmeU9UUEVtYWlsQ2hhbGxlbmdlEjguY291bnRlcnNpZ24udXNlci52M2FscGhhLlZlcmlmeU9UUEVtYWlsQ2hhbGxlbmdlUmVxdWVzdBo5LmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5WZXJpZnlPVFBFbWFpbENoYWxsZW5nZVJlc3BvbnNlIl2C0+STAlc6ASoiUi92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwve290cF9lbWFpbF9pZH0vY2hhbGxlbmdlcy97Y2hhbGxlbmdlX2lkfS92ZXJpZnkS4wEKF0NhbmNlbE9UUEVtYWlsQ2hhbGxlbmdlEjguY291bnRlcnNpZ24udXNlci52M2FscGhhLkNhbmNlbE9UUEVtYWlsQ2hhbGxlbmdlUmVxdWVzdBo5LmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5DYW5jZWxPVFBFbWFpbENoYWxsZW5nZVJlc3BvbnNlIlOC0+STAk0qSy92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwve290cF9lbWFpbF9pZH0vY2hhbGxlbmdlcy97Y2hhbGxlbmdlX2lkfWIGcHJvdG8z", [file_countersign_user_v3alpha_details, file_countersign_user_v3alpha_otp_email, file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp]);
+  fileDesc("CjBjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvY2hhbGxlbmdlX3NlcnZpY2UucHJvdG8SGGNvdW50ZXJzaWduLnVzZXIudjNhbHBoYSKqAgoeQ3JlYXRlT1RQRW1haWxDaGFsbGVuZ2VSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhIZCgxvdHBfZW1haWxfaWQYAiABKAlCA+BBAhJICglzZW5kX2NvZGUYAyABKAsyMy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuU2VuZE9UUEVtYWlsQ2hhbGxlbmdlQ29kZUgAEkwKC3JldHVybl9jb2RlGAQgASgLMjUuY291bnRlcnNpZ24udXNlci52M2FscGhhLlJldHVybkVtYWlsVmVyaWZpY2F0aW9uQ29kZUgAEhUKCGF1ZGllbmNlGAUgASgJQgPgQQISEgoFbm9uY2UYBiABKAlIAYgBAUIKCghkZWxpdmVyeUIICgZfbm9uY2UiRwoZU2VuZE9UUEVtYWlsQ2hhbGxlbmdlQ29kZRIZCgx1cmxfdGVtcGxhdGUYASABKAlIAIgBAUIPCg1fdXJsX3RlbXBsYXRlIrgBCh9DcmVhdGVPVFBFbWFpbENoYWxsZW5nZVJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxIUCgxjaGFsbGVuZ2VfaWQYAiABKAkSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGNvZGUYBCABKAlIAIgBAUIHCgVfY29kZSJ/Ch5WZXJpZnlPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEhkKDGNoYWxsZW5nZV9pZBgDIAEoCUID4EECEhEKBGNvZGUYBCABKAlCA+BBAiJkCh9WZXJpZnlPVFBFbWFpbENoYWxsZW5nZVJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxINCgVwcm9vZhgCIAEoCSJpChtHZXRPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEhkKDGNoYWxsZW5nZV9pZBgDIAEoCUID4EECIlYKHEdldE9UUEVtYWlsQ2hhbGxlbmdlUmVzcG9uc2USNgoJY2hhbGxlbmdlGAEgASgLMiMuY291bnRlcnNpZ24udXNlci52M2FscGhhLkNoYWxsZW5nZSKuAgoJQ2hhbGxlbmdlEhkKDGNoYWxsZW5nZV9pZBgBIAEoCUID4EEDEjwKBXN0YXRlGAIgASgOMiguY291bnRlcnNpZ24udXNlci52M2FscGhhLkNoYWxsZW5nZVN0YXRlQgPgQQMSNAoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSNAoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSIQoUZmFpbGVkX2F0dGVtcHRzX2xlZnQYBSABKAVCA+BBAxI5CgRtYWlsGAYgASgLMiYuY291bnRlcnNpZ24udXNlci52M2FscGhhLk1haWxEZWxpdmVyeUID4EEDImwKHkNhbmNlbE9UUEVtYWlsQ2hhbGxlbmdlUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISGQoMb3RwX2VtYWlsX2lkGAIgASgJQgPgQQISGQoMY2hhbGxlbmdlX2lkGAMgASgJQgPgQQIiVQofQ2FuY2VsT1RQRW1haWxDaGFsbGVuZ2VSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMq/gEKDkNoYWxsZW5nZVN0YXRlEh8KG0NIQUxMRU5HRV9TVEFURV9VTlNQRUNJRklFRBAAEhsKF0NIQUxMRU5HRV9TVEFURV9QRU5ESU5HEAESGgoWQ0hBTExFTkdFX1NUQVRFX1BBU1NFRBACEhoKFkNIQUxMRU5HRV9TVEFURV9GQUlMRUQQAxIcChhDSEFMTEVOR0VfU1RBVEVfUkVQTEFDRUQQBBIdChlDSEFMTEVOR0VfU1RBVEVfQ0FOQ0VMTEVEEAUSHAoYQ0hBTExFTkdFX1NUQVRFX1JFUE9SVEVEEAYSGwoXQ0hBTExFTkdFX1NUQVRFX0VYUElSRUQQBzKfBwoQQ2hhbGxlbmdlU2VydmljZRLXAQoXQ3JlYXRlT1RQRW1haWxDaGFsbGVuZ2USOC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQ3JlYXRlT1RQRW1haWxDaGFsbGVuZ2VSZXF1ZXN0GjkuY291bnRlcnNpZ24udXNlci52M2FscGhhLkNyZWF0ZU9UUEVtYWlsQ2hhbGxlbmdlUmVzcG9uc2UiR4LT5JMCQToBKiI8L3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbC97b3RwX2VtYWlsX2lkfS9jaGFsbGVuZ2VzEu0BChdWZXJpZnlPVFBFbWFpbENoYWxsZW5nZRI4LmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5WZXJpZnlPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QaOS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVmVyaWZ5T1RQRW1haWxDaGFsbGVuZ2VSZXNwb25zZSJdgtPkkwJXOgEqIlIvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9L2NoYWxsZW5nZXMve2NoYWxsZW5nZV9pZH0vdmVyaWZ5EtoBChRHZXRPVFBFbWFpbENoYWxsZW5nZRI1LmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5HZXRPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QaNi5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuR2V0T1RQRW1haWxDaGFsbGVuZ2VSZXNwb25zZSJTgtPkkwJNEksvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9L2NoYWxsZW5nZXMve2NoYWxsZW5nZV9pZH0S4wEKF0NhbmNlbE9UUEVtYWlsQ2hhbGxlbmdlEjguY291bnRlcnNpZ24udXNlci52M2FscGhhLkNhbmNlbE9UUEVtYWlsQ2hhbGxlbmdlUmVxdWVzdBo5LmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5DYW5jZWxPVFBFbWFpbENoYWxsZW5nZVJlc3BvbnNlIlOC0+STAk0qSy92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwve290cF9lbWFpbF9pZH0vY2hhbGxlbmdlcy97Y2hhbGxlbmdlX2lkfWIGcHJvdG8z", [file_countersign_user_v3alpha_details, file_countersign_user_v3alpha_otp_email, file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp]);
 
 /**
  * Whom to challenge, and for whom the proof will be.
@@ -263,6 +263,141 @@ export const VerifyOTPEmailChallengeResponseSchema: GenMessage<VerifyOTPEmailCha
   messageDesc(file_countersign_user_v3alpha_challenge_service, 4);
 
 /**
+ * Which challenge to get.
+ *
+ * @generated from message countersign.user.v3alpha.GetOTPEmailChallengeRequest
+ */
+export type GetOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.GetOTPEmailChallengeRequest"> & {
+  /**
+   * The id of the user, 1 to 200 characters.
+   *
+   * Example: "demo-user"
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * The id of the authenticator that is challenged, 1 to 200 characters.
+   *
+   * Example: "163840776835432705"
+   *
+   * @generated from field: string otp_email_id = 2;
+   */
+  otpEmailId: string;
+
+  /**
+   * The id of the challenge, as CreateOTPEmailChallenge returned it, 1 to 200
+   * characters.
+   *
+   * Example: "163840776835432712"
+   *
+   * @generated from field: string challenge_id = 3;
+   */
+  challengeId: string;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.GetOTPEmailChallengeRequest.
+ * Use `create(GetOTPEmailChallengeRequestSchema)` to create a new message.
+ */
+export const GetOTPEmailChallengeRequestSchema: GenMessage<GetOTPEmailChallengeRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_challenge_service, 5);
+
+/**
+ * The challenge.
+ *
+ * @generated from message countersign.user.v3alpha.GetOTPEmailChallengeResponse
+ */
+export type GetOTPEmailChallengeResponse = Message<"countersign.user.v3alpha.GetOTPEmailChallengeResponse"> & {
+  /**
+   * How far the challenge has come.
+   *
+   * Example: {"challengeId": "163840776835432712", "state": "CHALLENGE_STATE_PENDING", "failedAttemptsLeft": 5}
+   *
+   * @generated from field: countersign.user.v3alpha.Challenge challenge = 1;
+   */
+  challenge?: Challenge | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.GetOTPEmailChallengeResponse.
+ * Use `create(GetOTPEmailChallengeResponseSchema)` to create a new message.
+ */
+export const GetOTPEmailChallengeResponseSchema: GenMessage<GetOTPEmailChallengeResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_challenge_service, 6);
+
+/**
+ * A check, at a login, that the user reads a verified address.
+ *
+ * @generated from message countersign.user.v3alpha.Challenge
+ */
+export type Challenge = Message<"countersign.user.v3alpha.Challenge"> & {
+  /**
+   * The id of the challenge.
+   *
+   * Example: "163840776835432712"
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+
+  /**
+   * Whether it still waits for its code, or how it ended.
+   *
+   * Example: "CHALLENGE_STATE_PENDING"
+   *
+   * @generated from field: countersign.user.v3alpha.ChallengeState state = 2;
+   */
+  state: ChallengeState;
+
+  /**
+   * When it was begun, in UTC.
+   *
+   * Example: "2026-11-23T09:31:00Z"
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 3;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the code dies, in UTC.
+   *
+   * Example: "2026-11-23T09:36:00Z"
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 4;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * How many wrong codes there may still be before the challenge is over or the
+   * authenticator is locked. 0 once it does not wait any more, and while the
+   * authenticator is locked.
+   *
+   * Example: 5
+   *
+   * @generated from field: int32 failed_attempts_left = 5;
+   */
+  failedAttemptsLeft: number;
+
+  /**
+   * What came of its mail. Not set if its code was returned instead.
+   *
+   * Example: {"state": "DELIVERY_STATE_SENT", "createTime": "2026-11-23T09:31:00Z", "settleTime": "2026-11-23T09:31:00.250Z"}
+   *
+   * @generated from field: countersign.user.v3alpha.MailDelivery mail = 6;
+   */
+  mail?: MailDelivery | undefined;
+};
+
+/**
+ * Describes the message countersign.user.v3alpha.Challenge.
+ * Use `create(ChallengeSchema)` to create a new message.
+ */
+export const ChallengeSchema: GenMessage<Challenge> = /*@__PURE__*/
+  messageDesc(file_countersign_user_v3alpha_challenge_service, 7);
+
+/**
  * Which challenge to end.
  *
  * @generated from message countersign.user.v3alpha.CancelOTPEmailChallengeRequest
@@ -302,7 +437,7 @@ export type CancelOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.C
  * Use `create(CancelOTPEmailChallengeRequestSchema)` to create a new message.
  */
 export const CancelOTPEmailChallengeRequestSchema: GenMessage<CancelOTPEmailChallengeRequest> = /*@__PURE__*/
-  messageDesc(file_countersign_user_v3alpha_challenge_service, 5);
+  messageDesc(file_countersign_user_v3alpha_challenge_service, 8);
 
 /**
  * The challenge is over.
@@ -325,7 +460,83 @@ export type CancelOTPEmailChallengeResponse = Message<"countersign.user.v3alpha.
  * Use `create(CancelOTPEmailChallengeResponseSchema)` to create a new message.
  */
 export const CancelOTPEmailChallengeResponseSchema: GenMessage<CancelOTPEmailChallengeResponse> = /*@__PURE__*/
-  messageDesc(file_countersign_user_v3alpha_challenge_service, 6);
+  messageDesc(file_countersign_user_v3alpha_challenge_service, 9);
+
+/**
+ * Where a challenge stands.
+ *
+ * @generated from enum countersign.user.v3alpha.ChallengeState
+ */
+export const ChallengeState = {
+  /**
+   * Never returned.
+   *
+   * @generated from enum value: CHALLENGE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It waits for its code.
+   *
+   * @generated from enum value: CHALLENGE_STATE_PENDING = 1;
+   */
+  PENDING: 1,
+
+  /**
+   * The right code came in time.
+   *
+   * @generated from enum value: CHALLENGE_STATE_PASSED = 2;
+   */
+  PASSED: 2,
+
+  /**
+   * Too many wrong codes came.
+   *
+   * @generated from enum value: CHALLENGE_STATE_FAILED = 3;
+   */
+  FAILED: 3,
+
+  /**
+   * A newer challenge took its place.
+   *
+   * @generated from enum value: CHALLENGE_STATE_REPLACED = 4;
+   */
+  REPLACED: 4,
+
+  /**
+   * It was cancelled.
+   *
+   * @generated from enum value: CHALLENGE_STATE_CANCELLED = 5;
+   */
+  CANCELLED: 5,
+
+  /**
+   * The reader of its mail said that it was somebody else.
+   *
+   * @generated from enum value: CHALLENGE_STATE_REPORTED = 6;
+   */
+  REPORTED: 6,
+
+  /**
+   * No right code came in time.
+   *
+   * @generated from enum value: CHALLENGE_STATE_EXPIRED = 7;
+   */
+  EXPIRED: 7,
+} as const;
+
+/**
+ * Where a challenge stands.
+ *
+ * @generated from enum countersign.user.v3alpha.ChallengeState
+ */
+export type ChallengeState = (typeof ChallengeState)[keyof typeof ChallengeState] | UnknownEnum;
+
+/**
+ * Describes the enum countersign.user.v3alpha.ChallengeState.
+ */
+export const ChallengeStateSchema: GenEnum<ChallengeState> = /*@__PURE__*/
+  enumDesc(file_countersign_user_v3alpha_challenge_service, 0);
 
 /**
  * ChallengeService checks at a login that the user reads a verified address.
@@ -376,6 +587,19 @@ export const ChallengeService: GenService<{
     methodKind: "unary";
     input: typeof VerifyOTPEmailChallengeRequestSchema;
     output: typeof VerifyOTPEmailChallengeResponseSchema;
+  },
+  /**
+   * Get a challenge
+   *
+   * Tells how far a challenge and its mail have come. A challenge is kept for a day
+   * from its begin.
+   *
+   * @generated from rpc countersign.user.v3alpha.ChallengeService.GetOTPEmailChallenge
+   */
+  getOTPEmailChallenge: {
+    methodKind: "unary";
+    input: typeof GetOTPEmailChallengeRequestSchema;
+    output: typeof GetOTPEmailChallengeResponseSchema;
   },
   /**
    * Cancel a challenge

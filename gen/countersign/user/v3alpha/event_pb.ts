@@ -48,6 +48,10 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
    * - `otp_email.added`, `otp_email.code_requested`, `otp_email.verify_failed`,
    *   `otp_email.attempts_exhausted`, `otp_email.verified`, `otp_email.unlocked`,
    *   `otp_email.removed`
+   * - `challenge.created`, `challenge.failed`, `challenge.attempts_exhausted`,
+   *   `challenge.passed`, `challenge.cancelled`, `challenge.reported`
+   * - `mail.sent`, `mail.failed`, `mail.suppressed`: what came of a mail, once;
+   *   `mail.bounced`, `mail.complained`: what was heard of it later
    *
    * Example: "otp_email.added"
    *
@@ -65,7 +69,8 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
   time?: Timestamp | undefined;
 
   /**
-   * The subject of the token of whoever asked for it.
+   * The subject of the token of whoever asked for it. What no caller asked for has
+   * a name that begins with `urn:countersign:`.
    *
    * Example: "my-app"
    *

@@ -151,7 +151,10 @@ export type MailDelivery = Message<"countersign.user.v3alpha.MailDelivery"> & {
 
   /**
    * Why it is not sent (yet): in short, or by the reply code and enhanced status
-   * (RFC 3463) of the mail server. Empty if nothing is wrong.
+   * (RFC 3463) of the mail server. `bounce` with a status if the mail was sent and
+   * came back, `delayed` with one if it is on its way still, `address suppressed`
+   * if nothing is sent to the address for a while, because mail to it came back.
+   * Empty if nothing is wrong.
    *
    * Example: "550 5.1.1"
    *
@@ -280,7 +283,7 @@ export const ReturnEmailVerificationCodeSchema: GenMessage<ReturnEmailVerificati
 
 /**
  * Whether a mail was handed over to the mail server of the operator. What the
- * servers behind it do with the mail is not known.
+ * servers behind it do with the mail is known only if they say that it came back.
  *
  * @generated from enum countersign.user.v3alpha.DeliveryState
  */
@@ -314,15 +317,16 @@ export const DeliveryState = {
   DEFERRED: 3,
 
   /**
-   * The mail server refused it, or did not take it before the code died.
+   * The mail server refused it, did not take it before the code died, or the mail
+   * came back.
    *
    * @generated from enum value: DELIVERY_STATE_FAILED = 4;
    */
   FAILED: 4,
 
   /**
-   * It was not handed over, because its code was used or replaced meanwhile, or
-   * its user is no longer active.
+   * It was not handed over, because its code was used or replaced meanwhile, its
+   * user is no longer active, or mail to its address came back lately.
    *
    * @generated from enum value: DELIVERY_STATE_SUPPRESSED = 5;
    */
@@ -331,7 +335,7 @@ export const DeliveryState = {
 
 /**
  * Whether a mail was handed over to the mail server of the operator. What the
- * servers behind it do with the mail is not known.
+ * servers behind it do with the mail is known only if they say that it came back.
  *
  * @generated from enum countersign.user.v3alpha.DeliveryState
  */

@@ -1,0 +1,98 @@
+import type { Kysely, Transaction } from "kysely";
+import type { DB, OutboxRow, SuppressionSource } from "../db/schema.ts";
+import { keepStatus } from "../mail/outbox.ts";
+import { appendEvent } from "../user/event.ts";
+import type { OTPContext } from "./context.ts";
+import { mailEventData } from "./settled-mail.ts";
+import { isAboutAddress, suppress } from "./suppressions.ts";
+
+/** What is heard of a mail after it was handed over. `status` is an enhanced status code (RFC 3463). */
+export type Report =
+  | { readonly kind: "failed"; readonly status: string }
+  /** It is on its way still. */
+  | { readonly kind: "delayed"; readonly status: string }
+  /** Its reader called it spam. */
+  | { readonly kind: "complaint" };
+
+/**
+ * - `bounced`: and its address is `suppressed`, or not.
+ * - `noted`: nothing but the reason changes.
+ * - `repeated`: the mail had been reported before, which is what counts.
+ */
+export type Reported = "suppressed" | "bounced" | "noted" | "repeated";
+
+/** Who stands in the trail for whoever reports. */
+const reporter = "urn:countersign:bounces";
+
+/** The mail of a Message-ID. It is random, and so known to those who handled the mail alone. */
+export function findMailByMessageId(db: Kysely<DB>, messageId: string): Promise<OutboxRow | undefined> {
+  return db.selectFrom("outbox").selectAll().where("message_id", "=", messageId).executeTakeFirst();
+}
+
+/** @param mailId as `readReturnPath` returned it. */
+export function findMailById(db: Kysely<DB>, mailId: string): Promise<OutboxRow | undefined> {
+  return db.selectFrom("outbox").selectAll().where("mail_id", "=", mailId).executeTakeFirst();
+}
+
+/**
+ * Records what is heard of a mail that was handed over. One that came back has failed, for whoever asks for its delivery; if
+ * that is for good and because of the address, nothing more is sent there for a while. A mail that still waits, because
+ * nobody could say whether it was taken, is not sent again.
+ */
+export async function recordReport(
+  trx: Transaction<DB>,
+  context: Pick<OTPContext, "clock" | "keys">,
+  mail: OutboxRow,
+  report: Report,
+  source: SuppressionSource,
+): Promise<Reported> {
+  if (report.kind === "delayed")
+    return (await note(trx, mail, `delayed ${report.status}`)) ? "noted" : "repeated";
+  const now = context.clock.now();
+  const failed = report.kind === "failed" && {
+    state: "failed" as const,
+    reason: `bounce ${report.status}`,
+    settle_time: now,
+    lease_id: null,
+    lease_until: null,
+  };
+  const reported = await trx
+    .updateTable("outbox")
+    .set({ bounce_time: now, ...failed })
+    .where("mail_id", "=", mail.mail_id)
+    .where("bounce_time", "is", null)
+    .returningAll()
+    .executeTakeFirst();
+  if (!reported) return "repeated";
+  if (report.kind === "failed") await keepStatus(trx, reported);
+
+  const status = report.kind === "failed" ? report.status : report.kind;
+  await appendEvent(trx, context.clock, {
+    actor: reporter,
+    userId: mail.user_id,
+    type: report.kind === "failed" ? "mail.bounced" : "mail.complained",
+    data: { ...(await mailEventData(trx, reported)), reason: status },
+  });
+  if (report.kind === "failed" && !isAboutAddress(status)) return "bounced";
+  const otpEmail = await trx
+    .selectFrom("otp_emails")
+    .select(["otp_email_id", "address_canonical"])
+    .where("otp_email_id", "=", mail.otp_email_id)
+    .executeTakeFirstOrThrow();
+  await suppress(trx, context, otpEmail, { status, source });
+  return "suppressed";
+}
+
+/** Keeps a word on a mail that was sent, unless it has come back. */
+async function note(trx: Transaction<DB>, mail: OutboxRow, reason: string): Promise<boolean> {
+  const noted = await trx
+    .updateTable("outbox")
+    .set({ reason })
+    .where("mail_id", "=", mail.mail_id)
+    .where("state", "=", "sent")
+    .where("bounce_time", "is", null)
+    .returningAll()
+    .executeTakeFirst();
+  if (noted) await keepStatus(trx, noted);
+  return noted !== undefined;
+}
