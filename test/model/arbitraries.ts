@@ -107,7 +107,8 @@ function by(...usual: (readonly [number, CallerName])[]): Arbitrary<By> {
 
 function keyed(who: Arbitrary<By>): Arbitrary<By> {
   const key = fc.option(fc.constantFrom("k1", "k2", "k3"), { nil: undefined, freq: 2 });
-  return fc.tuple(who, key).map(([by, key]) => ({ ...by, key }));
+  const alsoOver = fc.option(protocol, { nil: undefined, freq: 1 });
+  return fc.tuple(who, key, alsoOver).map(([by, key, alsoOver]) => ({ ...by, key, alsoOver }));
 }
 
 /** An authenticator: mostly one that is like this; or another, one of another user, a removed one, or none. */

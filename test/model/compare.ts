@@ -75,6 +75,8 @@ function comparable(system: System, json: JsonValue, name = ""): JsonValue {
 
 /** A position of an event stays the same, whoever tells it. */
 export function notePosition(system: System, event: JsonObject, position: bigint): void {
+  // Mails of one moment are done with in any order: the trail is not read from one of them on.
+  if (event.type === "mail") return;
   const name = `${event.orgId} ${event.userId} ${event.sequence}`;
   const known = system.positions.get(name) ?? position;
   expect(position, `the position of the event ${name}`).toBe(known);

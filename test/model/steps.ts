@@ -22,6 +22,8 @@ export interface By {
   readonly protocol: Protocol;
   /** Its Idempotency-Key. */
   readonly key?: string | undefined;
+  /** With a key: the same call is made over this protocol too, at the same time. */
+  readonly alsoOver?: Protocol | undefined;
 }
 
 /** What the model says of a call. `made` is the reply of the service: what only it can know is taken from there. */
@@ -48,15 +50,20 @@ export function callStep<I extends DescMessage, O extends DescMessage>(
     async run(world, system) {
       const message = create(method.input, request(world));
       text = toJsonString(method.input, message);
-      const call = async (protocol: Protocol) => {
-        const caller = callerOf(by.caller, userIdOf(message));
-        const result = await system.call(method, message, { ...by, protocol, caller });
-        system.steps++;
-        const key = by.key === undefined ? undefined : { key: by.key, request: `${method.name} ${text}` };
-        await compareCall(system, world, method, result, (made) => model(world, caller, message, made, key));
+      const caller = callerOf(by.caller, userIdOf(message));
+      const key = by.key === undefined ? undefined : { key: by.key, request: `${method.name} ${text}` };
+      const call = async (...over: Protocol[]) => {
+        const calls = over.map((protocol) => system.call(method, message, { ...by, protocol, caller }));
+        for (const result of await Promise.all(calls)) {
+          system.steps++;
+          await compareCall(system, world, method, result, (made) =>
+            model(world, caller, message, made, key),
+          );
+        }
         await compareMails(system, world);
       };
-      for (let time = 0; time < times; time++) await call(by.protocol);
+      const over = key && by.alsoOver ? [by.protocol, by.alsoOver] : [by.protocol];
+      for (let time = 0; time < times; time++) await call(...over);
       if (by.key !== undefined) system.again = call;
     },
   };
@@ -158,7 +165,9 @@ export function relayStep(isUp: boolean): Step {
 /** Streams are not among what the REST client of the tests can do. */
 export const streamProtocols = protocols.filter((protocol) => protocol !== "REST");
 
-const textOf = ({ caller, protocol, key }: By) =>
-  `by ${caller} over ${protocol}${key === undefined ? "" : ` with the key ${key}`}`;
+function textOf({ caller, protocol, key, alsoOver }: By): string {
+  if (key === undefined) return `by ${caller} over ${protocol}`;
+  return `by ${caller} over ${protocol}${alsoOver ? ` and at once over ${alsoOver}` : ""} with the key ${key}`;
+}
 
 const userIdOf = (message: object) => ("userId" in message ? String(message.userId) : "");

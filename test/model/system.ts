@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
@@ -56,6 +57,7 @@ export interface System extends AsyncDisposable {
   ): Promise<AsyncIterable<MessageShape<typeof UserService.method.watchEvents.output>>>;
   keysOfProofs(): Promise<string>;
   moveTo(time: number): Promise<void>;
+  /** On the same database, with a new key of the codes before those that there were. */
   restart(): Promise<void>;
   /** Waits until what has expired is gone. */
   swept(): Promise<void>;
@@ -83,9 +85,14 @@ export async function startSystem(startTime: number): Promise<System> {
   });
   let test: TestApp;
   let transports: ReadonlyMap<Protocol, Transport>;
+  const keys: string[] = [];
   async function start() {
-    const smtp = { COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}` };
-    test = await startTestApp({ dataDir, clock, environment: { ...environment, ...smtp } });
+    keys.unshift(`k${keys.length}:${randomBytes(32).toString("base64")}`);
+    const more = {
+      COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}`,
+      COUNTERSIGN_KEYS: keys.join(),
+    };
+    test = await startTestApp({ dataDir, clock, environment: { ...environment, ...more } });
     transports = new Map(protocols.map((protocol) => [protocol, transport(test.origin, protocol)]));
   }
 

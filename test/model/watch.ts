@@ -33,12 +33,35 @@ type Outcome = { events: unknown[] } | { code: string; reason: string | undefine
 
 function outcomeOf(model: () => Event[]): Outcome {
   try {
-    return { events: model().map((event) => toJson(EventSchema, create(EventSchema, showEvent(event)))) };
+    const events = model().map((event) => toJson(EventSchema, create(EventSchema, showEvent(event))));
+    return { events: inOrder(events as JsonObject[]) };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     return { code: error.code, reason: error.reason };
   }
 }
+
+/** Mails of one moment are done with in any order: events of mails that follow each other are put in one. */
+function inOrder(events: readonly JsonObject[]): JsonObject[] {
+  const ordered: JsonObject[] = [];
+  let mails: JsonObject[] = [];
+  const endRun = () => {
+    ordered.push(...mails.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1)));
+    mails = [];
+  };
+  for (const event of events) {
+    if (event.type === "mail") mails.push(event);
+    else {
+      endRun();
+      ordered.push(event);
+    }
+  }
+  endRun();
+  return ordered;
+}
+
+const nameOf = ({ orgId, userId, sequence }: JsonObject) =>
+  `${orgId} ${userId} ${String(sequence).padStart(9, "0")}`;
 
 /** The events behind a position that was told. */
 function behind({ trail }: World, { positions }: System, after: bigint): Event[] {
@@ -59,7 +82,7 @@ async function watch(
   try {
     const stream = await system.watch(request, { ...options, signal: ending.signal });
     const events = comparable(await read(stream, after, count));
-    return { events: events.map((event) => withoutPosition(system, event)) };
+    return { events: inOrder(events.map((event) => withoutPosition(system, event))) };
   } catch (error) {
     const { code, reason } = await refusalOf(Promise.reject(error));
     return { code, reason };
