@@ -102,6 +102,18 @@ export function readDataConfig(environment: Environment = process.env) {
 }
 
 /**
+ * Reads what the commands need that work on the data of a server, beside it or while it is stopped: where that is, its keys
+ * and its limits. `keys` is undefined if none are given.
+ *
+ * @throws ConfigError with all problems at once.
+ */
+export function readOperatorConfig(environment: Environment = process.env) {
+  const { settings, problems } = parse(v.object(operatorEntries), environment);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return freeze({ ...toDataConfig(settings), keys: toKeys(settings), policy: toPolicy(settings) });
+}
+
+/**
  * Reads the limits alone, for `countersign doctor`: also where they are not safe, so that it can show why.
  *
  * @throws ConfigError if one of them cannot be read.
@@ -339,6 +351,8 @@ const policyEntries = {
   COUNTERSIGN_LOCK_MAX: v.optional(duration(1_000, 7 * 86_400_000, "1s to 7d"), "1d"),
 };
 
+const operatorEntries = { ...dataEntries, COUNTERSIGN_KEYS: v.optional(keys), ...policyEntries };
+
 function schemaOf(mode: Mode) {
   return v.object({
     ...dataEntries,
@@ -528,13 +542,12 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     };
   const named = settings.COUNTERSIGN_ISSUERS ?? [];
   const audiences = settings.COUNTERSIGN_PROOF_AUDIENCES;
-  const [firstKey, ...otherKeys] = settings.COUNTERSIGN_KEYS ?? [];
   return {
     ...toDataConfig(settings),
     mode,
     listen: settings.COUNTERSIGN_LISTEN ?? { host: "127.0.0.1", port: 8080 },
     publicUrl: settings.COUNTERSIGN_PUBLIC_URL,
-    keys: firstKey && [firstKey, ...otherKeys],
+    keys: toKeys(settings),
     proofKeys: settings.COUNTERSIGN_PROOF_KEYS,
     proofAudiences: audiences?.includes("*") ? "any" : (audiences ?? []),
     issuers: named.filter((item) => item !== localIssuer).map(toIssuer),
@@ -556,6 +569,11 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     logLevel: settings.COUNTERSIGN_LOG_LEVEL ?? "info",
     policy: toPolicy(settings),
   };
+}
+
+function toKeys({ COUNTERSIGN_KEYS = [] }: Pick<Partial<Settings>, "COUNTERSIGN_KEYS">): Config["keys"] {
+  const [first, ...others] = COUNTERSIGN_KEYS;
+  return first && [first, ...others];
 }
 
 function toIssuer(item: string): ConfiguredIssuer {

@@ -9,6 +9,19 @@ Usage: countersign COMMAND [OPTIONS]
   migrate   Bring the database up to date and stop. (dev and serve do this when they start.)
   doctor limits
             Print how likely one authenticator is to be guessed in a day under the settings, and why.
+  outbox list
+            Print mails, the latest first: --state queued, sent, failed or dropped, --org O, --limit N (50),
+            --before MAIL for the next page, --addresses to show addresses as a whole.
+  outbox retry MAIL | --all-failed
+            Queue mails again that have failed, while their codes live. Exit code 1 if one is not queued.
+  bounce [FILE]
+            Record the delivery status notifications (RFC 3464) in a message or an mbox file, or in standard input.
+            Exit code 75 if the database cannot be reached now.
+  suppression list
+            Print the addresses to which nothing is sent, because mail to them came back: --limit N (50), --skip N,
+            --addresses to show them as a whole.
+  suppression release ADDRESS | AUTHENTICATOR
+            Let mails go to an address again.
   token     Print an access token of the local issuer, and nothing else.
               --subject S       whom it is for: the id of a user, or a name for a service (needed)
               --permission P    user.read, user.write or otp.challenge; may be given several times

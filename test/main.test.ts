@@ -195,7 +195,7 @@ describe("countersign migrate", () => {
   it("says what it ran, and then that there is nothing to do", async () => {
     const data = dataFolder();
     expect((await runCommand(["migrate"], data)).stdout).toBe(
-      "ran 0001-users-and-otp-emails, 0002-lifecycle, 0003-limits, 0004-challenges\n",
+      "ran 0001-users-and-otp-emails, 0002-lifecycle, 0003-limits, 0004-challenges, 0007-suppressions\n",
     );
     expect((await runCommand(["migrate"], data)).stdout).toBe("the database is up to date\n");
   });

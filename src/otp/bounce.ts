@@ -3,6 +3,8 @@ import type { DB, OutboxRow, SuppressionSource } from "../db/schema.ts";
 import { keepStatus } from "../mail/outbox.ts";
 import { appendEvent } from "../user/event.ts";
 import type { OTPContext } from "./context.ts";
+import type { KeyRing } from "./keys.ts";
+import { readReturnPath } from "./return-path.ts";
 import { mailEventData } from "./settled-mail.ts";
 import { isAboutAddress, suppress } from "./suppressions.ts";
 
@@ -24,13 +26,39 @@ export type Reported = "suppressed" | "bounced" | "noted" | "repeated";
 /** Who stands in the trail for whoever reports. */
 const reporter = "urn:countersign:bounces";
 
-/** The mail of a Message-ID. It is random, and so known to those who handled the mail alone. */
+/** The names that a mail may be known by, from outside. */
+export interface MailNames {
+  /** Addresses, of which one may be the return path of the mail. */
+  readonly recipients: readonly string[];
+  /** With their angle brackets. */
+  readonly messageIds: readonly string[];
+}
+
+/**
+ * The mail that a notification is about. An id is believed only with its MAC; a Message-ID is random, and so known to
+ * those alone who handled the mail.
+ */
+export async function findReportedMail(
+  db: Kysely<DB>,
+  keys: KeyRing,
+  { recipients, messageIds }: MailNames,
+): Promise<OutboxRow | undefined> {
+  for (const recipient of recipients) {
+    const mailId = readReturnPath(keys, recipient);
+    if (mailId !== undefined) return findMailById(db, mailId);
+  }
+  for (const messageId of messageIds) {
+    const mail = await findMailByMessageId(db, messageId);
+    if (mail) return mail;
+  }
+  return undefined;
+}
+
 export function findMailByMessageId(db: Kysely<DB>, messageId: string): Promise<OutboxRow | undefined> {
   return db.selectFrom("outbox").selectAll().where("message_id", "=", messageId).executeTakeFirst();
 }
 
-/** @param mailId as `readReturnPath` returned it. */
-export function findMailById(db: Kysely<DB>, mailId: string): Promise<OutboxRow | undefined> {
+function findMailById(db: Kysely<DB>, mailId: string): Promise<OutboxRow | undefined> {
   return db.selectFrom("outbox").selectAll().where("mail_id", "=", mailId).executeTakeFirst();
 }
 
