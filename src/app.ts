@@ -15,6 +15,7 @@ import { composeMail } from "./compose-mail.ts";
 import type { Config } from "./config.ts";
 import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/write.ts";
+import { createBounceWebhook } from "./http/bounce-webhook.ts";
 import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
 import { jwksPage } from "./http/jwks-page.ts";
@@ -25,6 +26,7 @@ import { createLog, type Log } from "./log.ts";
 import { startCourier } from "./mail/courier.ts";
 import type { CaughtMail } from "./mail/dev-mailbox.ts";
 import { createSmtpMailer } from "./mail/smtp.ts";
+import { recordProviderReport } from "./otp/bounce.ts";
 import type { OTPContext } from "./otp/context.ts";
 import { reportChallenge } from "./otp/end-challenge.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
@@ -163,6 +165,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
             onError: (err) => log.error({ err }, "a report cannot be recorded"),
           }),
         ],
+        ...bounceWebhookOf(config, otp, log),
         ...reference.pages,
         ...(mailbox?.pages ?? []),
       ]),
@@ -229,6 +232,28 @@ function reporterOf({ trustedProxies }: Config, otp: OTPContext): NotMePageOptio
     if (challengeId === undefined) return;
     await reportChallenge(otp, challengeId, clientAddressOf(peer, forwardedFor, proxies));
   };
+}
+
+/** Not there without a secret. */
+function bounceWebhookOf(
+  { bounceWebhookSecret: secret }: Config,
+  otp: OTPContext,
+  log: Log,
+): [string, NodeHandler][] {
+  if (!secret) return [];
+  const webhook = createBounceWebhook({
+    secret,
+    now: () => otp.clock.now(),
+    record: (webhookId, { type, messageId, status }) =>
+      recordProviderReport(
+        otp,
+        webhookId,
+        messageId,
+        type === "bounce" ? { kind: "failed", status } : { kind: type },
+      ),
+    onError: (err) => log.error({ err }, "the report of a bounce cannot be recorded"),
+  });
+  return [["/webhooks/bounces", webhook]];
 }
 
 /** Tokens come from the first issuer that is configured. */

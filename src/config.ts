@@ -39,6 +39,8 @@ export interface Config {
   readonly mailFrom: MailFrom;
   /** Where mails come back to, each to a variation of its own. Undefined: to the sender. */
   readonly bounceAddress: string | undefined;
+  /** With what reports of bounces are signed. Undefined: none are taken. */
+  readonly bounceWebhookSecret: Uint8Array | undefined;
   /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
   readonly linkHosts: readonly string[] | undefined;
   readonly allowedOrigins: readonly string[];
@@ -258,6 +260,17 @@ const bounceAddress = v.pipe(
   }, `must be an address such as bounces@example.com: up to ${bounceLocalPartMax} characters before the @, without a +, which takes the place of what is added for each mail`),
 );
 
+/** As Standard Webhooks writes it: `whsec_` is part of the notation, not of the secret. */
+const webhookSecret = v.pipe(
+  text,
+  v.regex(
+    /^(whsec_)?[A-Za-z0-9+/]+={0,2}$/,
+    "must be whsec_ and base64: echo whsec_$(openssl rand -base64 32) makes one",
+  ),
+  v.transform((value) => Buffer.from(value.replace(/^whsec_/, ""), "base64")),
+  v.check(({ length }) => length >= 24 && length <= 64, "must have 24 to 64 bytes (Standard Webhooks)"),
+);
+
 const hosts = v.pipe(
   list,
   v.check(
@@ -366,6 +379,7 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_SMTP_URL: v.optional(smtpUrl),
     COUNTERSIGN_MAIL_FROM: v.optional(mailFrom),
     COUNTERSIGN_BOUNCE_ADDRESS: v.optional(bounceAddress),
+    COUNTERSIGN_BOUNCE_WEBHOOK_SECRET: v.optional(webhookSecret),
     COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
     COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins, mode === "dev" ? "*" : ""),
     COUNTERSIGN_OAUTH_AUTHORIZE_URL: v.optional(endpoint, "/oauth/v2/authorize"),
@@ -392,6 +406,7 @@ const secrets = [
   "COUNTERSIGN_KEYS",
   "COUNTERSIGN_PROOF_KEYS",
   "COUNTERSIGN_SMTP_URL",
+  "COUNTERSIGN_BOUNCE_WEBHOOK_SECRET",
   "COUNTERSIGN_DATABASE_URL",
   "COUNTERSIGN_TLS_KEY",
   "COUNTERSIGN_TLS_CERT",
@@ -556,6 +571,7 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     smtpUrl: settings.COUNTERSIGN_SMTP_URL,
     mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
     bounceAddress: settings.COUNTERSIGN_BOUNCE_ADDRESS,
+    bounceWebhookSecret: settings.COUNTERSIGN_BOUNCE_WEBHOOK_SECRET,
     linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
     allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? [],
     oauth: {

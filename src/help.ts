@@ -47,6 +47,7 @@ Settings (environment):
   COUNTERSIGN_MAIL_FROM          Name <address> (serve: needed)
   COUNTERSIGN_BOUNCE_ADDRESS     address that mails come back to; bounces+MAIL@… must be delivered to it too (none: to
                                  the sender)
+  COUNTERSIGN_BOUNCE_WEBHOOK_SECRET *  whsec_BASE64, with which /webhooks/bounces is signed (none: it is not there)
   COUNTERSIGN_LINK_HOSTS         hosts that users themselves may name in a url_template, comma separated
                                  (the host of the public URL)
   COUNTERSIGN_ALLOWED_ORIGINS    browser origins, comma separated, or * (serve: none; dev: *)

@@ -1,5 +1,7 @@
-import { writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { sql } from "kysely";
 import { describe, expect, it } from "vitest";
 import { DeliveryState } from "../gen/countersign/user/v3alpha/otp_email_pb.ts";
@@ -118,6 +120,24 @@ describe("countersign bounce", () => {
     const { stdout } = await started.run("bounce", notificationFile(started, shape));
     expect(counted(stdout)).toEqual([1, 0, 0, 0, 0, 1]);
     expect(await settled(started.client, otpEmailId)).toMatchObject({ state: DeliveryState.SENT });
+  });
+
+  it("reads standard input, as a mail server hands a mail to a program", async () => {
+    const started = await start();
+    await sendMail(started);
+    const input = readFileSync(notificationFile(started, shapes.postfix));
+    const main = fileURLToPath(new URL("../dist/src/main.js", import.meta.url));
+    const child = spawn(process.execPath, [main, "bounce"], {
+      env: {
+        PATH: process.env.PATH,
+        COUNTERSIGN_DATA_DIR: started.test.dataDir,
+        COUNTERSIGN_KEYS: `k:${secret}`,
+      },
+    });
+    child.stdin.end(input);
+    let stdout = "";
+    for await (const chunk of child.stdout) stdout += chunk;
+    expect(counted(stdout)).toEqual([1, 1, 1, 0, 0, 0]);
   });
 
   it("says what is missing", async () => {

@@ -2,7 +2,9 @@ import type { Kysely, Transaction } from "kysely";
 import type { DB, OutboxRow, SuppressionSource } from "../db/schema.ts";
 import { keepStatus } from "../mail/outbox.ts";
 import { appendEvent } from "../user/event.ts";
+import { once } from "../user/idempotency.ts";
 import type { OTPContext } from "./context.ts";
+import { digestsOf } from "./digest.ts";
 import type { KeyRing } from "./keys.ts";
 import { readReturnPath } from "./return-path.ts";
 import { mailEventData } from "./settled-mail.ts";
@@ -109,6 +111,30 @@ export async function recordReport(
     .executeTakeFirstOrThrow();
   await suppress(trx, context, otpEmail, { status, source });
   return "suppressed";
+}
+
+/**
+ * Records the report of a provider once for the id of its webhook: sent again, it changes nothing, and neither does one with
+ * a Message-ID that is none of ours.
+ */
+export async function recordProviderReport(
+  context: Pick<OTPContext, "store" | "clock" | "keys">,
+  webhookId: string,
+  messageId: string,
+  report: Report,
+): Promise<void> {
+  const { store, clock, keys } = context;
+  const mail = await findMailByMessageId(store.db, messageId);
+  if (!mail) return;
+  // What a webhook says is under its id: whoever signs two things with one id has said the first.
+  const digests = digestsOf(keys, "bounce_webhook", webhookId);
+  const key = { digests, requestDigests: digests };
+  await store.write((trx) =>
+    once(trx, clock, key, async () => {
+      await recordReport(trx, context, mail, report, "webhook");
+      return { reply: {}, made: undefined };
+    }),
+  );
 }
 
 /** Keeps a word on a mail that was sent, unless it has come back. */
