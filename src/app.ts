@@ -17,6 +17,7 @@ import { openDatabaseClock } from "./db/database-clock.ts";
 import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/storage-errors.ts";
 import { errorDomain } from "./errors.ts";
+import { createBounceWebhook } from "./http/bounce-webhook.ts";
 import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
 import { jwksPage } from "./http/jwks-page.ts";
@@ -29,6 +30,7 @@ import type { CaughtMail } from "./mail/dev-mailbox.ts";
 import { createSmtpMailer } from "./mail/smtp.ts";
 import { builtInLetter } from "./mail/templates/letters.ts";
 import { readLetters } from "./mail/templates/own-templates.ts";
+import { recordProviderReport } from "./otp/bounce.ts";
 import type { OTPContext } from "./otp/context.ts";
 import { reportChallenge } from "./otp/end-challenge.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
@@ -176,6 +178,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
         ["/verify", verifyPage],
         // The links of older mails.
         ["/not-me", verifyPage],
+        ...bounceWebhookOf(config, otp, log),
         ...reference.pages,
         ...(mailbox?.pages ?? []),
       ]),
@@ -266,6 +269,28 @@ async function clockOf(store: Store, log: Log, cleanup: CleanupStack): Promise<C
     }),
   );
   return { ...systemClock, now };
+}
+
+/** Not there without a secret. */
+function bounceWebhookOf(
+  { bounceWebhookSecret: secret }: Config,
+  otp: OTPContext,
+  log: Log,
+): [string, NodeHandler][] {
+  if (!secret) return [];
+  const webhook = createBounceWebhook({
+    secret,
+    now: () => otp.clock.now(),
+    record: (webhookId, { type, messageId, status }) =>
+      recordProviderReport(
+        otp,
+        webhookId,
+        messageId,
+        type === "bounce" ? { kind: "failed", status } : { kind: type },
+      ),
+    onError: (err) => log.error({ err }, "the report of a bounce cannot be recorded"),
+  });
+  return [["/webhooks/bounces", webhook]];
 }
 
 /** Tokens come from the first issuer that is configured. */

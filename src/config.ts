@@ -51,6 +51,8 @@ export interface Config {
   readonly templatesDir: string | undefined;
   /** Where mails come back to, each to a variation of its own. Undefined: to the sender. */
   readonly bounceAddress: string | undefined;
+  /** With what reports of bounces are signed. Undefined: none are taken. */
+  readonly bounceWebhookSecret: Uint8Array | undefined;
   /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
   readonly linkHosts: readonly string[] | undefined;
   readonly allowedOrigins: readonly string[];
@@ -111,6 +113,18 @@ export function readDataConfig(environment: Environment = process.env) {
   const { settings, problems } = parse(v.object(dataEntries), environment);
   if (problems.length > 0) throw new ConfigError(problems);
   return freeze(toDataConfig(settings));
+}
+
+/**
+ * Reads what the commands need that work on the data of a server, beside it or while it is stopped: where that is, its keys
+ * and its limits. `keys` is undefined if none are given.
+ *
+ * @throws ConfigError with all problems at once.
+ */
+export function readOperatorConfig(environment: Environment = process.env) {
+  const { settings, problems } = parse(v.object(operatorEntries), environment);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return freeze({ ...toDataConfig(settings), keys: toKeys(settings), policy: toPolicy(settings) });
 }
 
 /**
@@ -275,6 +289,17 @@ const bounceAddress = v.pipe(
   }, `must be an address such as bounces@example.com: up to ${bounceLocalPartMax} characters before the @, without a +, which takes the place of what is added for each mail`),
 );
 
+/** As Standard Webhooks writes it: `whsec_` is part of the notation, not of the secret. */
+const webhookSecret = v.pipe(
+  text,
+  v.regex(
+    /^(whsec_)?[A-Za-z0-9+/]+={0,2}$/,
+    "must be whsec_ and base64: echo whsec_$(openssl rand -base64 32) makes one",
+  ),
+  v.transform((value) => Buffer.from(value.replace(/^whsec_/, ""), "base64")),
+  v.check(({ length }) => length >= 24 && length <= 64, "must have 24 to 64 bytes (Standard Webhooks)"),
+);
+
 const hosts = v.pipe(
   list,
   v.check(
@@ -378,6 +403,8 @@ const policyEntries = {
   COUNTERSIGN_LOCK_MAX: v.optional(duration(1_000, 7 * 86_400_000, "1s to 7d"), "1d"),
 };
 
+const operatorEntries = { ...dataEntries, COUNTERSIGN_KEYS: v.optional(keys), ...policyEntries };
+
 function schemaOf(mode: Mode) {
   return v.object({
     ...dataEntries,
@@ -397,6 +424,7 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_CODE_IN_SUBJECT: v.optional(v.picklist(["on", "off"], "must be on or off"), "off"),
     COUNTERSIGN_TEMPLATES_DIR: v.optional(text),
     COUNTERSIGN_BOUNCE_ADDRESS: v.optional(bounceAddress),
+    COUNTERSIGN_BOUNCE_WEBHOOK_SECRET: v.optional(webhookSecret),
     COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
     COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins, mode === "dev" ? "*" : ""),
     COUNTERSIGN_OAUTH_AUTHORIZE_URL: v.optional(endpoint, "/oauth/v2/authorize"),
@@ -423,6 +451,7 @@ const secrets = [
   "COUNTERSIGN_KEYS",
   "COUNTERSIGN_PROOF_KEYS",
   "COUNTERSIGN_SMTP_URL",
+  "COUNTERSIGN_BOUNCE_WEBHOOK_SECRET",
   "COUNTERSIGN_DATABASE_URL",
   "COUNTERSIGN_TLS_KEY",
   "COUNTERSIGN_TLS_CERT",
@@ -579,13 +608,12 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     };
   const named = settings.COUNTERSIGN_ISSUERS ?? [];
   const audiences = settings.COUNTERSIGN_PROOF_AUDIENCES;
-  const [firstKey, ...otherKeys] = settings.COUNTERSIGN_KEYS ?? [];
   return {
     ...toDataConfig(settings),
     mode,
     listen: settings.COUNTERSIGN_LISTEN ?? { host: "127.0.0.1", port: 8080 },
     publicUrl: settings.COUNTERSIGN_PUBLIC_URL,
-    keys: firstKey && [firstKey, ...otherKeys],
+    keys: toKeys(settings),
     proofKeys: settings.COUNTERSIGN_PROOF_KEYS,
     proofAudiences: audiences?.includes("*") ? "any" : (audiences ?? []),
     issuers: named.filter((item) => item !== localIssuer).map(toIssuer),
@@ -595,6 +623,7 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     ...toMailConfig(settings),
     mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
     bounceAddress: settings.COUNTERSIGN_BOUNCE_ADDRESS,
+    bounceWebhookSecret: settings.COUNTERSIGN_BOUNCE_WEBHOOK_SECRET,
     linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
     allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? [],
     oauth: {
@@ -626,6 +655,11 @@ function toMailConfig(settings: Partial<Settings>) {
     codeInSubject: settings.COUNTERSIGN_CODE_IN_SUBJECT === "on",
     templatesDir: settings.COUNTERSIGN_TEMPLATES_DIR,
   };
+}
+
+function toKeys({ COUNTERSIGN_KEYS = [] }: Pick<Partial<Settings>, "COUNTERSIGN_KEYS">): Config["keys"] {
+  const [first, ...others] = COUNTERSIGN_KEYS;
+  return first && [first, ...others];
 }
 
 function toIssuer(item: string): ConfiguredIssuer {

@@ -24,6 +24,19 @@ Usage: countersign COMMAND [OPTIONS]
               --org O           with the own templates of this organization
   mail test Send such a mail, and print what came of it.
               --to ADDRESS      whom to (needed); otherwise as mail preview
+  outbox list
+            Print mails, the latest first: --state queued, sent, failed or dropped, --org O, --limit N (50),
+            --before MAIL for the next page, --addresses to show addresses as a whole.
+  outbox retry MAIL | --all-failed
+            Queue mails again that have failed, while their codes live. Exit code 1 if one is not queued.
+  bounce [FILE]
+            Record the delivery status notifications (RFC 3464) in a message or an mbox file, or in standard input.
+            Exit code 75 if the database cannot be reached now.
+  suppression list
+            Print the addresses to which nothing is sent, because mail to them came back: --limit N (50), --skip N,
+            --addresses to show them as a whole.
+  suppression release ADDRESS | AUTHENTICATOR
+            Let mails go to an address again.
   token     Print an access token of the local issuer, and nothing else.
               --subject S       whom it is for: the id of a user, or a name for a service (needed)
               --permission P    user.read, user.write or otp.challenge; may be given several times
@@ -52,6 +65,7 @@ Settings (environment):
   COUNTERSIGN_TEMPLATES_DIR      folder of own texts and layouts of mails, see docs/mails.md (none)
   COUNTERSIGN_BOUNCE_ADDRESS     address that mails come back to; bounces+MAIL@… must be delivered to it too (none: to
                                  the sender)
+  COUNTERSIGN_BOUNCE_WEBHOOK_SECRET *  whsec_BASE64, with which /webhooks/bounces is signed (none: it is not there)
   COUNTERSIGN_LINK_HOSTS         hosts that users themselves may name in a url_template, comma separated
                                  (the host of the public URL)
   COUNTERSIGN_ALLOWED_ORIGINS    browser origins, comma separated, or * (serve: none; dev: *)

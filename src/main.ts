@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { createApp } from "./app.ts";
 import { openLocalIssuer } from "./auth/local-issuer.ts";
 import type { Permission } from "./auth/principal.ts";
+import { describeBounces, readBounces } from "./bounce-command.ts";
 import { systemClock } from "./clock.ts";
 import {
   ConfigError,
@@ -14,13 +15,18 @@ import {
 } from "./config.ts";
 import { copyBetween, describeCopy } from "./copy-command.ts";
 import { backUp, restore } from "./db/backup.ts";
+import { isId } from "./db/id.ts";
 import { openStore } from "./db/open.ts";
+import { isStorageUnavailable } from "./db/storage-errors.ts";
 import { startDev } from "./dev.ts";
 import { describeLimits } from "./doctor.ts";
 import { help } from "./help.ts";
 import { type Sample, samples } from "./mail/templates/sample.ts";
 import { previewMail, sendTestMail } from "./mail-command.ts";
+import { openOperator } from "./operator.ts";
+import { describeMails, mailStates, type RetryOutcome, retryAllFailed, retryOne } from "./outbox-command.ts";
 import { makePrivateFolder } from "./private-file.ts";
+import { describeSuppressions, releaseNamed, UnknownNameError } from "./suppression-command.ts";
 import { type Language, languages } from "./texts/languages.ts";
 import { parseEmailAddress } from "./user/email-address.ts";
 
@@ -106,6 +112,65 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
     console.log("sent");
   },
 
+  async outbox(args) {
+    const { values, positionals } = parse(
+      args,
+      {
+        state: { type: "string" },
+        org: { type: "string" },
+        before: { type: "string" },
+        limit: { type: "string" },
+        addresses: { type: "boolean" },
+        "all-failed": { type: "boolean" },
+      },
+      true,
+    );
+    const [action, mailId, ...more] = positionals;
+    if (more.length > 0) throw new UsageError("outbox takes one mail at a time, or --all-failed");
+    if (action === "list" && mailId === undefined) {
+      const { org: orgId, before, addresses = false } = values;
+      const options = { state: mailStateOf(values.state), orgId, addresses, limit: limitOf(values.limit) };
+      await using operator = await openOperator();
+      console.log(await describeMails(operator, { ...options, before: mailIdOf(before) }));
+    } else if (action === "retry" && (mailId === undefined) === (values["all-failed"] ?? false)) {
+      await using operator = await openOperator();
+      const outcomes = mailId === undefined ? retryAllFailed(operator) : [retryOne(operator, mailId)];
+      await printRetries(outcomes);
+    } else {
+      throw new UsageError("outbox must be told what to do: outbox list, outbox retry MAIL or --all-failed");
+    }
+  },
+
+  async suppression(args) {
+    const { values, positionals } = parse(
+      args,
+      { limit: { type: "string" }, skip: { type: "string" }, addresses: { type: "boolean" } },
+      true,
+    );
+    const [action, name, ...more] = positionals;
+    if (action === "list" && name === undefined) {
+      const { addresses = false, skip = "0" } = values;
+      const options = { addresses, limit: limitOf(values.limit), skip: skipOf(skip) };
+      await using operator = await openOperator();
+      console.log(await describeSuppressions(operator, options));
+    } else if (action === "release" && name !== undefined && more.length === 0) {
+      await using operator = await openOperator();
+      const released = await releaseNamed(operator, name);
+      console.log(released ? "mails go to this address again" : "the address is not suppressed");
+    } else {
+      throw new UsageError(
+        "suppression must be told what to do: suppression list, or suppression release ADDRESS_OR_AUTHENTICATOR",
+      );
+    }
+  },
+
+  async bounce(args) {
+    const { positionals } = parse(args, {}, true);
+    if (positionals.length > 1) throw new UsageError("bounce takes one file, or standard input");
+    await using operator = await openOperator();
+    console.log(describeBounces(await readBounces(operator, positionals[0])));
+  },
+
   async token(args) {
     const { values } = parse(args, {
       subject: { type: "string" },
@@ -162,6 +227,40 @@ function requireAddress(to: string | undefined): string {
   return parsed.address.mailbox;
 }
 
+async function printRetries(outcomes: AsyncIterable<RetryOutcome> | Promise<RetryOutcome>[]): Promise<void> {
+  let queued = 0;
+  let others = 0;
+  for await (const { line, isQueued } of outcomes) {
+    console.log(line);
+    if (isQueued) queued++;
+    else others++;
+  }
+  if (queued + others === 0) console.log("there is no failed mail whose code may still live");
+  if (others > 0) process.exitCode = 1;
+}
+
+function mailStateOf(state: string | undefined) {
+  if (state === undefined) return undefined;
+  const found = mailStates.find((known) => known === state);
+  if (!found) throw new UsageError(`--state must be ${mailStates.join(", ")}`);
+  return found;
+}
+
+function mailIdOf(mailId: string | undefined): string | undefined {
+  if (mailId === undefined || isId(mailId)) return mailId;
+  throw new UsageError("--before must be the id of a mail");
+}
+
+function limitOf(limit = "50"): number {
+  if (/^[1-9]\d{0,3}$/.test(limit)) return Number(limit);
+  throw new UsageError("--limit must be a number from 1 to 9999");
+}
+
+function skipOf(skip: string): number {
+  if (/^\d{1,9}$/.test(skip)) return Number(skip);
+  throw new UsageError("--skip must be a number");
+}
+
 function requireSubject(subject: string | undefined): string {
   if (!subject)
     throw new UsageError("--subject is missing: give the id of the user or service that the token is for");
@@ -195,6 +294,9 @@ async function runUntilSignal(app: AsyncDisposable): Promise<void> {
   await app[Symbol.asyncDispose]();
 }
 
+/** EX_TEMPFAIL of sysexits(3): a mail server that pipes a notification to us keeps it and tries again. */
+const tryAgainLater = 75;
+
 async function main([name = "", ...args]: string[]): Promise<number> {
   if (name === "" || name === "help" || name === "--help" || name === "-h" || args.includes("--help")) {
     console.log(help);
@@ -204,14 +306,14 @@ async function main([name = "", ...args]: string[]): Promise<number> {
   try {
     if (!command) throw new UsageError(`there is no command ${JSON.stringify(name)}`);
     await command(args);
-    return 0;
+    return Number(process.exitCode ?? 0);
   } catch (error) {
-    if (error instanceof UsageError) {
+    if (error instanceof UsageError || error instanceof UnknownNameError) {
       console.error(`${error.message}\nRun countersign --help for the commands.`);
       return 2;
     }
     console.error(error instanceof ConfigError ? error.message : String(error));
-    return 1;
+    return isStorageUnavailable(error) ? tryAgainLater : 1;
   }
 }
 

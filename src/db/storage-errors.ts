@@ -18,10 +18,21 @@ export function isStorageUnavailable(error: unknown): boolean {
  */
 const unavailableStates = /^(08|40|25006|53|57014|57P|55P03|58)/;
 
+const networkCodes: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+]);
+
 /** What pg and the socket say has no code of PostgreSQL. */
 function isConnectionLost(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  if ("syscall" in error) return true;
+  if ("code" in error && networkCodes.has(String(error.code))) return true;
   return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Query read timeout)/.test(
     error.message,
   );

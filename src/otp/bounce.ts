@@ -2,7 +2,11 @@ import type { Kysely, Transaction } from "kysely";
 import type { DB, OutboxRow, SuppressionSource } from "../db/schema.ts";
 import { keepStatus } from "../mail/outbox.ts";
 import { appendEvent } from "../user/event.ts";
+import { once } from "../user/idempotency.ts";
 import type { OTPContext } from "./context.ts";
+import { digestsOf } from "./digest.ts";
+import type { KeyRing } from "./keys.ts";
+import { readReturnPath } from "./return-path.ts";
 import { mailEventData } from "./settled-mail.ts";
 import { isAboutAddress, suppress } from "./suppressions.ts";
 
@@ -24,13 +28,39 @@ export type Reported = "suppressed" | "bounced" | "noted" | "repeated";
 /** Who stands in the trail for whoever reports. */
 const reporter = "urn:countersign:bounces";
 
-/** The mail of a Message-ID. It is random, and so known to those who handled the mail alone. */
+/** The names that a mail may be known by, from outside. */
+export interface MailNames {
+  /** Addresses, of which one may be the return path of the mail. */
+  readonly recipients: readonly string[];
+  /** With their angle brackets. */
+  readonly messageIds: readonly string[];
+}
+
+/**
+ * The mail that a notification is about. An id is believed only with its MAC; a Message-ID is random, and so known to
+ * those alone who handled the mail.
+ */
+export async function findReportedMail(
+  db: Kysely<DB>,
+  keys: KeyRing,
+  { recipients, messageIds }: MailNames,
+): Promise<OutboxRow | undefined> {
+  for (const recipient of recipients) {
+    const mailId = readReturnPath(keys, recipient);
+    if (mailId !== undefined) return findMailById(db, mailId);
+  }
+  for (const messageId of messageIds) {
+    const mail = await findMailByMessageId(db, messageId);
+    if (mail) return mail;
+  }
+  return undefined;
+}
+
 export function findMailByMessageId(db: Kysely<DB>, messageId: string): Promise<OutboxRow | undefined> {
   return db.selectFrom("outbox").selectAll().where("message_id", "=", messageId).executeTakeFirst();
 }
 
-/** @param mailId as `readReturnPath` returned it. */
-export function findMailById(db: Kysely<DB>, mailId: string): Promise<OutboxRow | undefined> {
+function findMailById(db: Kysely<DB>, mailId: string): Promise<OutboxRow | undefined> {
   return db.selectFrom("outbox").selectAll().where("mail_id", "=", mailId).executeTakeFirst();
 }
 
@@ -81,6 +111,30 @@ export async function recordReport(
     .executeTakeFirstOrThrow();
   await suppress(trx, context, otpEmail, { status, source });
   return "suppressed";
+}
+
+/**
+ * Records the report of a provider once for the id of its webhook: sent again, it changes nothing, and neither does one with
+ * a Message-ID that is none of ours.
+ */
+export async function recordProviderReport(
+  context: Pick<OTPContext, "store" | "clock" | "keys">,
+  webhookId: string,
+  messageId: string,
+  report: Report,
+): Promise<void> {
+  const { store, clock, keys } = context;
+  const mail = await findMailByMessageId(store.db, messageId);
+  if (!mail) return;
+  // What a webhook says is under its id: whoever signs two things with one id has said the first.
+  const digests = digestsOf(keys, "bounce_webhook", webhookId);
+  const key = { digests, requestDigests: digests };
+  await store.write((trx) =>
+    once(trx, clock, key, async () => {
+      await recordReport(trx, context, mail, report, "webhook");
+      return { reply: {}, made: undefined };
+    }),
+  );
 }
 
 /** Keeps a word on a mail that was sent, unless it has come back. */

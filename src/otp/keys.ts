@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readOrMakePrivateFile } from "../private-file.ts";
 
@@ -22,9 +23,18 @@ export function createKeyRing(keys: readonly [CodeKey, ...CodeKey[]]): KeyRing {
   return { current: keys[0], all: keys, get: (keyId) => byId.get(keyId) };
 }
 
+/** Whether a development server was started in this folder. */
+export function hasDevelopmentKey(dataDir: string): boolean {
+  return existsSync(developmentKeyPath(dataDir));
+}
+
 /** The key of a development server, made on its first start. */
 export function openDevelopmentKey(dataDir: string): CodeKey {
-  const path = join(dataDir, "code-key");
+  const path = developmentKeyPath(dataDir);
   const secret = readOrMakePrivateFile(path, () => `${randomBytes(32).toString("base64")}\n`);
   return { id: "dev", secret: Buffer.from(secret, "base64") };
+}
+
+function developmentKeyPath(dataDir: string): string {
+  return join(dataDir, "code-key");
 }

@@ -23,8 +23,11 @@ export interface LiveCode {
   readonly expireTime: number;
 }
 
+/** What tells whether a code is alive. */
+export type LiveCodeContext = Pick<OTPContext, "clock" | "keys" | "policy">;
+
 /** The live code of an authenticator, or undefined if it has none: used, expired, spent, or its key was retired. */
-export function liveCode(context: OTPContext, row: CodeColumns): LiveCode | undefined {
+export function liveCode(context: LiveCodeContext, row: CodeColumns): LiveCode | undefined {
   if (row.verify_time !== null || row.code_salt === null || row.code_key_id === null) return undefined;
   if (row.code_expire_time === null || row.code_expire_time <= context.clock.now()) return undefined;
   if (row.attempts >= context.policy.enrolment.attemptsMax) return undefined;

@@ -75,6 +75,12 @@ export async function findOTPEmail(
     .executeTakeFirst();
 }
 
+/** Whosever it is: for an operator, not for a caller. */
+export async function findOTPEmailById(db: Kysely<DB>, otpEmailId: string): Promise<OTPEmailRow | undefined> {
+  if (!isId(otpEmailId)) return undefined;
+  return db.selectFrom("otp_emails").selectAll().where("otp_email_id", "=", otpEmailId).executeTakeFirst();
+}
+
 async function toOTPEmails(context: OTPContext, rows: readonly OTPEmailRow[]): Promise<OTPEmail[]> {
   const { store, clock, policy } = context;
   const waiting = await waitingMails(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { DeliveryState } from "../../gen/countersign/user/v3alpha/otp_email_pb.ts";
-import { findMailById, findMailByMessageId, type Report, recordReport } from "../../src/otp/bounce.ts";
+import { findReportedMail, type Report, recordReport } from "../../src/otp/bounce.ts";
 import { createKeyRing } from "../../src/otp/keys.ts";
 import { readReturnPath } from "../../src/otp/return-path.ts";
 import { refusal, startRelay } from "../mail/relay.ts";
@@ -250,10 +250,12 @@ describe("the envelope sender", () => {
     const { from = "", raw = "" } = relay.received[0] ?? {};
     expect(from).toMatch(/^bounces\+\d+-[\da-f]{20}@example\.com$/);
     expect(raw).toMatch(/^From: .*<countersign@dev\.example>/m);
-    const mailId = readReturnPath(keys, from) ?? "";
-    const { db } = test.app.store;
-    const mail = await findMailById(db, mailId);
+    const find = (recipients: string[], messageIds: string[] = []) =>
+      findReportedMail(test.app.store.db, keys, { recipients, messageIds });
+    const mail = await find([address, from]);
+    expect(readReturnPath(keys, from)).toBe(mail?.mail_id);
     expect(raw).toContain(mail?.message_id);
-    expect(await findMailByMessageId(db, mail?.message_id ?? "")).toEqual(mail);
+    expect(await find([], ["<x@y>", mail?.message_id ?? ""])).toEqual(mail);
+    expect(await find([`bounces+${mail?.mail_id}-${"0".repeat(20)}@example.com`], [])).toBeUndefined();
   });
 });
