@@ -1,9 +1,11 @@
+import { setMaxListeners } from "node:events";
 import type { Clock } from "../clock.ts";
 import { makeRandomId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
 import type { MailState, OutboxRow } from "../db/schema.ts";
 import { isStorageUnavailable } from "../db/storage-errors.ts";
 import { claim, nextDueTime, type OnSettle, type Outcome, release, settle } from "./outbox.ts";
+import { createSendWindow, isOverload } from "./send-window.ts";
 import type { Mailer, OutgoingMail } from "./smtp.ts";
 
 /** A mail ready to go, or why it must not go any more. */
@@ -46,8 +48,8 @@ export interface CourierOptions {
   readonly onSettle?: OnSettle;
   /** Told after the commit. */
   readonly onSettled?: (mail: SettledMail) => void;
-  /** How many mails are under way at a time. */
-  readonly concurrency?: number;
+  /** How many mails are under way at a time at most. */
+  readonly concurrencyMax?: number;
 }
 
 /** Longer than the mailer works on one mail, so that only the mails of a dead courier are taken over. */
@@ -61,9 +63,12 @@ const graceMs = 10_000;
 
 /** Starts a courier. Several may work on one database, in one process or in many. */
 export function startCourier(options: CourierOptions): Courier {
-  const { store, clock, mailer, compose, log, onSettle, onSettled, concurrency = 4 } = options;
+  const { store, clock, mailer, compose, log, onSettle, onSettled, concurrencyMax = 20 } = options;
+  const window = createSendWindow(concurrencyMax);
   const stopping = new AbortController();
   const aborting = new AbortController();
+  // Every mail under way listens to it. Node takes more than 10 listeners for a leak.
+  setMaxListeners(0, aborting.signal);
   const underWay = new Set<Promise<void>>();
   let alarm = new AbortController();
   const wake = () => alarm.abort();
@@ -85,8 +90,8 @@ export function startCourier(options: CourierOptions): Courier {
 
   /** Starts what is due as far as there is room. If there is nothing to do, waits until there may be. */
   async function takeDue(woken: AbortSignal): Promise<void> {
-    const room = concurrency - underWay.size;
-    if (room === 0) return clock.wait(pollMs, woken);
+    const room = window.size - underWay.size;
+    if (room <= 0) return clock.wait(pollMs, woken);
     const due = await nextDueTime(store.db, clock.now());
     const now = clock.now();
     if (due === undefined || due > now) return clock.wait(Math.min(pollMs, (due ?? Infinity) - now), woken);
@@ -140,7 +145,12 @@ export function startCourier(options: CourierOptions): Courier {
     if (now >= row.expire_time) return { kind: "drop", reason: "expired" };
     // The process was suspended in between, say: another courier may have the mail by now.
     if (now >= (row.lease_until ?? 0)) return { kind: "retry", reason: "lease" };
-    return mailer.send(composed.mail, aborting.signal);
+    const ended = window.begin();
+    const result = await mailer.send(composed.mail, aborting.signal);
+    // That a mail is refused for good takes nothing away: the relay has looked at it.
+    if (result.kind !== "retry") ended("taken");
+    else if (isOverload(result.reason)) ended("overloaded");
+    return result;
   }
 
   /** A mail that cannot be made gets a second chance, and no third (F19). The text of the error may quote anything. */

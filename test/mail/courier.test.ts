@@ -191,7 +191,7 @@ describe("a courier", () => {
     });
   });
 
-  it("has no more than four mails under way", async () => {
+  it("comes to have many mails under way, and never more than 20", async () => {
     const { store, queue, start } = await setUp();
     let underWay = 0;
     let most = 0;
@@ -202,12 +202,42 @@ describe("a courier", () => {
         underWay--;
       },
     });
-    await queue(Array.from({ length: 30 }, () => ({})));
+    await queue(Array.from({ length: 200 }, () => ({})));
     start(relay.port);
     await waitFor("all are sent", async () => (await allRows(store)).every((row) => row.state === "sent"));
-    expect(relay.received).toHaveLength(30);
-    expect(most).toBeGreaterThan(1);
-    expect(most).toBeLessThanOrEqual(4);
+    expect(relay.received).toHaveLength(200);
+    expect(most).toBeGreaterThan(4);
+    expect(most).toBeLessThanOrEqual(20);
+  });
+
+  it("backs off from a relay that says 421, and delivers everything all the same", async () => {
+    const { store, clock, queue, start } = await setUp();
+    let underWay = 0;
+    const tooMany: number[] = [];
+    const relay = await startRelay({
+      onRcptTo: (_address, _session, callback) => {
+        if (++underWay > 5) {
+          tooMany.push(underWay--);
+          return callback(Object.assign(new Error("too many at a time"), { responseCode: 421 }));
+        }
+        callback();
+      },
+      onMail: async () => {
+        await sleep(10);
+        underWay--;
+      },
+    });
+    await queue(Array.from({ length: 100 }, () => ({})));
+    start(relay.port);
+    const isDone = async () => (await allRows(store)).every((row) => row.state === "sent");
+    await waitFor("all are sent", async () => {
+      clock.move(1_000);
+      return await isDone();
+    });
+    expect(relay.received).toHaveLength(100);
+    // It had gone on with 20 at a time otherwise.
+    expect(tooMany.length).toBeGreaterThan(0);
+    expect(tooMany.length).toBeLessThan(60);
   });
 
   it("F13 is not held up by one mail that gets stuck", async () => {
@@ -218,7 +248,7 @@ describe("a courier", () => {
       },
     });
     await queue(["1", "2", "3", "4", "5"].map((id) => ({ otp_email_id: id })));
-    start(relay.port, { concurrency: 2 });
+    start(relay.port, { concurrencyMax: 2 });
     await waitFor("the others are sent", () => relay.received.length === 4);
     expect((await allRows(store))[0]).toMatchObject({ state: "queued", attempts: 1 });
   });
@@ -603,7 +633,7 @@ describe("disposal", () => {
       },
     });
     await queue([{}, {}, {}]);
-    const courier = start(relay.port, { concurrency: 1 });
+    const courier = start(relay.port, { concurrencyMax: 1 });
     await waitFor("the first mail is under way", () => seen === 1);
     const disposed = courier[Symbol.asyncDispose]();
     courier.wake();
@@ -646,7 +676,7 @@ describe("a listener that fails", () => {
     const relay = await startRelay();
     await queue([{}, {}]);
     start(relay.port, {
-      concurrency: 1,
+      concurrencyMax: 1,
       onSettled: () => {
         throw new Error("no");
       },
