@@ -50,7 +50,7 @@ export function createOTPEmailChallenge(
     requireActive(user);
     const otpEmail = requireOTPEmail(user, otpEmailId);
     if (otpEmail.verifyTime === undefined) throw new Refused("FailedPrecondition", "OTP_EMAIL_NOT_VERIFIED");
-    requireUnlocked(otpEmail.failures, world.now);
+    requireUnlocked(world, user, otpEmail.address, otpEmail.failures, delivery);
     if (delivery === "sendCode") requireMail(world, user, otpEmail.address);
     // "A new one ends the old."
     for (const challenge of otpEmail.challenges) if (challenge.state === "pending") challenge.state = "over";
@@ -111,7 +111,7 @@ export function verifyOTPEmailChallenge(
   const { failures } = otpEmail;
   if (challenge.state === "passed") throw new Refused("FailedPrecondition", "CODE_USED");
   if (challenge.state === "over") throw ended();
-  requireUnlocked(failures, world.now);
+  requireUnlocked(world, user, otpEmail.address, failures);
   if (challenge.state === "failed")
     throw new Refused(
       "ResourceExhausted",

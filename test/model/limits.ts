@@ -91,8 +91,17 @@ export function fail(failures: Failures, now: number): void {
 
 export const isLocked = ({ lockedUntil }: Failures, now: number) => lockedUntil > now;
 
-export function requireUnlocked({ lockedUntil }: Failures, now: number): void {
-  if (lockedUntil > now) throw new Refused("ResourceExhausted", "ATTEMPTS_EXHAUSTED", lockedUntil - now);
+/** "Waiting that long succeeds": what is waited for is another code, and a mail that brings it. */
+export function requireUnlocked(
+  world: World,
+  user: User,
+  address: string,
+  { lockedUntil }: Failures,
+  delivery: "sendCode" | "returnCode" = "sendCode",
+): void {
+  if (lockedUntil <= world.now) return;
+  const mailMs = delivery === "sendCode" ? (mailWait(world, user, address)?.ms ?? 0) : 0;
+  throw new Refused("ResourceExhausted", "ATTEMPTS_EXHAUSTED", Math.max(lockedUntil - world.now, mailMs));
 }
 
 /** How many wrong codes there may still be. */

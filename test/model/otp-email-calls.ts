@@ -63,7 +63,7 @@ export function addOTPEmail(
     if (present && delivery !== "isVerified")
       return renewCode(world, caller, user, present, { delivery, urlTemplate, made });
     const failures = present ? present.failures : recall(world, user, address);
-    if (delivery !== "isVerified") requireUnlocked(failures, world.now);
+    if (delivery !== "isVerified") requireUnlocked(world, user, address, failures, delivery);
     if (delivery === "sendCode") requireMail(world, user, address);
     const otpEmail = present ?? insert(world, user, address, made?.otpEmailId);
     otpEmail.failures = failures;
@@ -128,7 +128,7 @@ function renewCode(
 ) {
   const { delivery, urlTemplate, made } = asked;
   const { otpEmailId } = otpEmail;
-  requireUnlocked(otpEmail.failures, world.now);
+  requireUnlocked(world, user, otpEmail.address, otpEmail.failures, delivery);
   if (delivery === "sendCode") requireMail(world, user, otpEmail.address);
   const live = isAlive(otpEmail.code, otpEmail.attempts, world.now) ? otpEmail.code : undefined;
   const code = live
@@ -154,7 +154,7 @@ export function verifyOTPEmail(
   const otpEmail = requireOTPEmail(user, otpEmailId);
   if (otpEmail.verifyTime !== undefined) throw new Refused("FailedPrecondition", "CODE_USED");
   const { failures } = otpEmail;
-  requireUnlocked(failures, world.now);
+  requireUnlocked(world, user, otpEmail.address, failures);
   if (otpEmail.code && otpEmail.code.expireTime <= world.now) endCode(otpEmail);
   if (!otpEmail.code) throw new Refused("FailedPrecondition", "CODE_EXPIRED");
   if (otpEmail.attempts >= settings.attemptsMax)

@@ -163,7 +163,7 @@ export type CreateOTPEmailChallengeResponse = Message<"countersign.user.v3alpha.
   expireTime?: Timestamp | undefined;
 
   /**
-   * The code, only if `return_code` was asked for: 6 digits.
+   * The code, only if `return_code` was asked for: by default 6 digits.
    *
    * Example: "204817"
    *
@@ -558,7 +558,7 @@ export const ChallengeService: GenService<{
   /**
    * Challenge a user to prove that it reads a verified address
    *
-   * Mails or returns a code of 6 digits that lives for 5 minutes. An authenticator
+   * Mails or returns a code, by default of 6 digits that live for 5 minutes. An authenticator
    * has one challenge at a time: a new one ends the one before. Only verified
    * authenticators are challenged (OTP_EMAIL_NOT_VERIFIED).
    *
