@@ -63,9 +63,9 @@ async function untilListening(child: ChildProcess): Promise<void> {
   });
 }
 
-/** A reply without what is another each time: times, ids, codes. */
+/** A reply without what is another each time: times, ids, codes, and how many mails were sent by then. */
 function shapeOf(value: unknown, key = ""): unknown {
-  if (/(?:Time|changeDate|otpEmailId|verificationCode)$/.test(key)) return `a ${typeof value}`;
+  if (/(?:Time|changeDate|sequence|otpEmailId|verificationCode)$/.test(key)) return `a ${typeof value}`;
   if (Array.isArray(value)) return value.map((item) => shapeOf(item));
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, shapeOf(item, name)]));
