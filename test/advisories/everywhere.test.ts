@@ -1,0 +1,140 @@
+import { createClient, type Transport } from "@connectrpc/connect";
+import { describe, expect, it } from "vitest";
+import { ChallengeService } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
+import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import {
+  codeIn,
+  type Protocol,
+  protocols,
+  startTestApp,
+  type TestApp,
+  transport,
+  withToken,
+} from "../support/app.ts";
+import { dumpOf } from "../support/database.ts";
+import { outcomeOf, refusalOf } from "../support/errors.ts";
+import { addUser, mailsNow } from "../support/users.ts";
+import { type Caller, callerOf, type Issued, purposes } from "./purposes.ts";
+
+const address = "mini@mouse.com";
+const audience = "https://app.example.com";
+
+const everywhere = purposes.flatMap((purpose) => protocols.map((protocol) => ({ purpose, protocol })));
+
+/** The words of whoever wants to look like somebody else at each call. */
+function disguise(i: number): Record<string, string> {
+  return {
+    "x-forwarded-for": `10.0.0.${i}`,
+    forwarded: `for=10.0.1.${i}`,
+    "x-real-ip": `10.0.2.${i}`,
+    "user-agent": `agent ${i}`,
+  };
+}
+
+/** A caller with a token and a connection of its own, and headers as it likes. */
+async function callerAs(test: TestApp, protocol: Protocol, i: number): Promise<Caller> {
+  const token = await test.token(`admin-${i}`, { permissions: ["user.write", "otp.challenge"] });
+  const plain = withToken(transport(test.origin, protocol), token);
+  const disguised: Transport = {
+    unary(method, signal, timeoutMs, header, input, values) {
+      const headers = new Headers(header);
+      for (const [name, value] of Object.entries(disguise(i))) headers.set(name, value);
+      return plain.unary(method, signal, timeoutMs, headers, input, values);
+    },
+    stream: (...call) => plain.stream(...call),
+  };
+  return {
+    users: createClient(UserService, disguised),
+    challenges: createClient(ChallengeService, disguised),
+  };
+}
+
+describe.each(everywhere)("codes of $purpose.name over $protocol", ({ purpose, protocol }) => {
+  it("T06 have one budget, whoever asks and from wherever", async () => {
+    const test = await startTestApp();
+    const caller = await callerOf(test, protocol);
+    await addUser(caller.users);
+    const issued = await purpose.issue(caller, await purpose.prepare(caller));
+    const outcomes: string[] = [];
+    for (let i = 0; i < 6; i++) {
+      const code = purpose.wrong(issued.code, i + 1);
+      outcomes.push(await outcomeOf(purpose.verify(await callerAs(test, protocol, i), issued, code)));
+    }
+    expect(outcomes).toEqual([...Array(5).fill("CODE_INVALID"), "ATTEMPTS_EXHAUSTED"]);
+  });
+
+  it("T14 are in the mail and nowhere else: no reply, error, header, log line or table", async () => {
+    const test = await startTestApp();
+    const caller = await callerOf(test, protocol);
+    await addUser(caller.users);
+    const { issued, reply } = await mailed(test, caller, purpose.name);
+    const told: unknown[] = [reply];
+    for (const code of [purpose.wrong(issued.code), issued.code, issued.code]) {
+      const call = purpose.verify(caller, issued, code);
+      told.push(
+        await call.catch((error) => ({
+          ...error,
+          message: error.message,
+          details: error.details,
+          metadata: [...error.metadata],
+        })),
+      );
+    }
+    told.push(
+      await caller.users.listEvents({ userId: "u" }),
+      await caller.users.listOTPEmails({ userId: "u" }),
+    );
+    const replies = JSON.stringify(told, (_, value) => readable(value));
+    expect(replies).toContain("CODE_INVALID");
+    expect(replies).toContain("CODE_USED");
+    const logged = test.logLines.join("");
+    await test.app[Symbol.asyncDispose]();
+    const stored = await dumpOf(test.dataDir);
+    expect(stored).toContain(address);
+    // Six digits stand in many an id: only as a word of their own are they the code.
+    for (const secret of [issued.code, purpose.wrong(issued.code)]) {
+      const word = new RegExp(`(?<![0-9A-Z])${secret}(?![0-9A-Z])`, "i");
+      for (const place of [replies, logged]) expect(place).not.toMatch(word);
+      if (purpose.name === "enrolment") expect(stored).not.toContain(secret);
+    }
+  });
+
+  it("T49 fail unforeseen with an id and nothing else", async () => {
+    const test = await startTestApp();
+    const caller = await callerOf(test, protocol);
+    await addUser(caller.users);
+    const name = await purpose.prepare(caller);
+    await test.app.store.write((trx) => trx.schema.dropTable("outbox").execute());
+    const refusal = await refusalOf(purpose.mail(caller, name));
+    expect(refusal).toMatchObject({ code: "Internal", reason: "INTERNAL", domain: "countersign" });
+    const id = /internal error, logged as ([0-9a-f-]{36})$/.exec(refusal.message)?.[1] ?? "none";
+    expect(JSON.stringify(refusal)).not.toMatch(/outbox|sql|select|\.ts:/i);
+    expect(test.logLines.some((line) => line.includes(id) && line.includes("outbox"))).toBe(true);
+  });
+});
+
+function readable(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("latin1");
+  return typeof value === "bigint" ? `${value}` : value;
+}
+
+/** A code that came by mail. */
+async function mailed(
+  test: TestApp,
+  { users, challenges }: Caller,
+  purpose: "enrolment" | "login",
+): Promise<{ issued: Issued; reply: unknown }> {
+  const name = { userId: "u", challengeId: "" };
+  if (purpose === "enrolment") {
+    const reply = await users.addOTPEmail({ userId: "u", email: { address } });
+    const [mail] = await test.mails(address);
+    return { issued: { ...name, otpEmailId: reply.otpEmailId, code: codeIn(mail!) }, reply };
+  }
+  const email = { address, verification: { case: "isVerified", value: true } } as const;
+  const { otpEmailId } = await users.addOTPEmail({ userId: "u", email });
+  const reply = await challenges.createOTPEmailChallenge({ userId: "u", otpEmailId, audience });
+  await test.mails(address);
+  const [mail] = await mailsNow(test, address);
+  const code = /^\d{6}$/m.exec(mail?.text ?? "")?.[0] ?? "";
+  return { issued: { ...name, otpEmailId, challengeId: reply.challengeId, code }, reply };
+}
