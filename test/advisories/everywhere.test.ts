@@ -1,25 +1,16 @@
+import { create } from "@bufbuild/protobuf";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { ChallengeService } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
-import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import {
-  codeIn,
-  type Protocol,
-  protocols,
-  startTestApp,
-  type TestApp,
-  transport,
-  withToken,
-} from "../support/app.ts";
+import { AddOTPEmailRequestSchema, UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { codeIn, type Protocol, startTestApp, type TestApp, transport, withToken } from "../support/app.ts";
 import { dumpOf } from "../support/database.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
 import { addUser, mailsNow } from "../support/users.ts";
-import { type Caller, callerOf, type Issued, purposes } from "./purposes.ts";
+import { type Caller, callerOf, everywhere, type Issued } from "./purposes.ts";
 
 const address = "mini@mouse.com";
 const audience = "https://app.example.com";
-
-const everywhere = purposes.flatMap((purpose) => protocols.map((protocol) => ({ purpose, protocol })));
 
 /** The words of whoever wants to look like somebody else at each call. */
 function disguise(i: number): Record<string, string> {
@@ -138,3 +129,52 @@ async function mailed(
   const code = /^\d{6}$/m.exec(mail?.text ?? "")?.[0] ?? "";
   return { issued: { ...name, otpEmailId, challengeId: reply.challengeId, code }, reply };
 }
+
+describe("T15 fields that are not the caller's to set have no effect", () => {
+  const isVerified = async (test: TestApp) => {
+    const { db } = test.app.store;
+    const rows = await db.selectFrom("otp_emails").select("verify_time").execute();
+    return rows.map((row) => row.verify_time !== null);
+  };
+
+  it("over Connect JSON, under either of their names", async () => {
+    const test = await startTestApp();
+    await addUser(await test.admin());
+    const token = await test.token("u");
+    const extras = {
+      isVerified: true,
+      is_verified: true,
+      verified: true,
+      state: "READY",
+      bypass_otp: 1,
+      attempts: 0,
+    };
+    const reply = await fetch(`${test.origin}/countersign.user.v3alpha.UserService/AddOTPEmail`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ ...extras, userId: "u", email: { address, verified: true, state: "READY" } }),
+    });
+    expect(reply.status).toBe(200);
+    expect(await isVerified(test)).toEqual([false]);
+    // Where it is a field, it is the caller's to be refused for.
+    const vouched = await fetch(`${test.origin}/countersign.user.v3alpha.UserService/AddOTPEmail`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ userId: "u", email: { address: "b@mouse.com", is_verified: true } }),
+    });
+    expect(vouched.status).toBe(403);
+    expect(await isVerified(test)).toEqual([false]);
+  });
+
+  it.each(["Connect proto", "gRPC", "gRPC-Web"] as const)("as unknown fields over %s", async (protocol) => {
+    const test = await startTestApp();
+    await addUser(await test.admin());
+    const client = test.client(await test.token("u"), protocol);
+    const unknown = (no: number) => ({ no, wireType: 0, data: Uint8Array.of(1) });
+    const request = create(AddOTPEmailRequestSchema, { userId: "u", email: { address } });
+    request.$unknown = [unknown(4), unknown(99)];
+    if (request.email) request.email.$unknown = [unknown(5), unknown(11)];
+    await client.addOTPEmail(request);
+    expect(await isVerified(test)).toEqual([false]);
+  });
+});

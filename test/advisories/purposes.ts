@@ -1,5 +1,11 @@
-import type { Protocol, TestApp, UserClient } from "../support/app.ts";
-import { type ChallengeClient, wrongCode } from "../support/app.ts";
+import {
+  type ChallengeClient,
+  type Protocol,
+  protocols,
+  type TestApp,
+  type UserClient,
+  wrongCode,
+} from "../support/app.ts";
 import { addPending, addVerified } from "../support/users.ts";
 
 /** Who calls: with `user.write` and `otp.challenge`. */
@@ -87,6 +93,9 @@ export const login: Purpose = {
 };
 
 export const purposes = [enrolment, login] as const;
+
+/** Every purpose over every protocol. */
+export const everywhere = purposes.flatMap((purpose) => protocols.map((protocol) => ({ purpose, protocol })));
 
 /** A caller with a token of its own, which is valid for an hour. */
 export async function callerOf(test: TestApp, protocol?: Protocol): Promise<Caller> {
