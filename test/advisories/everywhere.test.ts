@@ -54,6 +54,64 @@ describe.each(everywhere)("codes of $purpose.name over $protocol", ({ purpose, p
     expect(outcomes).toEqual([...Array(5).fill("CODE_INVALID"), "ATTEMPTS_EXHAUSTED"]);
   });
 
+  it("T02 are compared five times at most, however many come at once", async () => {
+    const { caller, issued } = await startWithCode(protocol);
+    const codes = [...Array.from({ length: 49 }, (_, i) => purpose.wrong(issued.code, i + 1)), issued.code];
+    const outcomes = await Promise.all(codes.map((code) => outcomeOf(purpose.verify(caller, issued, code))));
+    const compared = outcomes.filter((outcome) => outcome === "CODE_INVALID" || outcome === "OK");
+    expect(compared).toHaveLength(5);
+    expect(outcomes.filter((outcome) => outcome === "ATTEMPTS_EXHAUSTED")).toHaveLength(45);
+  });
+
+  it("T03 T04 are accepted once of 20 times at once, and never again, also after a restart", async () => {
+    const { test, caller, issued } = await startWithCode(protocol);
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, () => outcomeOf(purpose.verify(caller, issued))),
+    );
+    expect(outcomes.filter((outcome) => outcome === "OK")).toHaveLength(1);
+    expect(await outcomeOf(purpose.verify(caller, issued))).toBe("CODE_USED");
+    await test.app[Symbol.asyncDispose]();
+    const again = await startTestApp({ dataDir: test.dataDir, clock: test.clock });
+    expect(await outcomeOf(purpose.verify(await callerOf(again, protocol), issued))).toBe("CODE_USED");
+  });
+
+  it("T13 of one address are none of another, in whichever order they come at once", async () => {
+    const test = await startTestApp();
+    const caller = await callerOf(test, protocol);
+    await addUser(caller.users);
+    const [one, other] = await Promise.all(
+      ["attacker@x.io", "victim@x.io"].map(async (address) =>
+        purpose.issue(caller, await purpose.prepare(caller, "u", address)),
+      ),
+    );
+    if (!one || !other) throw new Error("there are two");
+    expect(await outcomeOf(purpose.verify(caller, other, one.code))).toBe("CODE_INVALID");
+    expect(await outcomeOf(purpose.verify(caller, one, other.code))).toBe("CODE_INVALID");
+    await purpose.verify(caller, one);
+    await purpose.verify(caller, other);
+  });
+
+  it("T25 go to one address five times an hour, over all users", async () => {
+    const test = await startTestApp();
+    const caller = await callerOf(test, protocol);
+    const outcomes: string[] = [];
+    for (let i = 0; i < 8; i++) {
+      await addUser(caller.users, `u${i}`, `o${i % 2}`);
+      const name = await purpose.prepare(caller, `u${i}`, address);
+      outcomes.push(await outcomeOf(purpose.mail(caller, name)));
+    }
+    expect(outcomes).toEqual([...Array(5).fill("OK"), ...Array(3).fill("SEND_LIMIT_REACHED")]);
+    const queued = await test.app.store.db.selectFrom("outbox").select("mail_id").execute();
+    expect(queued).toHaveLength(5);
+  });
+
+  async function startWithCode(protocol: Protocol) {
+    const test = await startTestApp();
+    const caller = await callerOf(test, protocol);
+    await addUser(caller.users);
+    return { test, caller, issued: await purpose.issue(caller, await purpose.prepare(caller)) };
+  }
+
   it("T14 are in the mail and nowhere else: no reply, error, header, log line or table", async () => {
     const test = await startTestApp();
     const caller = await callerOf(test, protocol);
