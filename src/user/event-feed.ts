@@ -59,7 +59,8 @@ export function createEventFeed(store: Store, clock: Clock): EventFeed {
   const closing = new AbortController();
   // Every watcher listens to it. Node takes more than 10 listeners for a leak.
   setMaxListeners(0, closing.signal);
-  let watchers = 0;
+  /** When each of those that watch began. */
+  const startTimes: number[] = [];
 
   async function* watch({ organizations, after, signal }: WatchOptions): AsyncGenerator<Watched> {
     const startTime = clock.now();
@@ -106,12 +107,15 @@ export function createEventFeed(store: Store, clock: Clock): EventFeed {
 
   return {
     async *watch(options) {
-      if (watchers >= watchersMax) throw tooManyWatchers();
-      watchers++;
+      const now = clock.now();
+      // By then the first of them has ended by itself.
+      if (startTimes.length >= watchersMax)
+        throw tooManyWatchers(Math.min(...startTimes) + watchMsMax + pollMs - now);
+      startTimes.push(now);
       try {
         yield* watch(options);
       } finally {
-        watchers--;
+        startTimes.splice(startTimes.indexOf(now), 1);
       }
     },
     close: () => closing.abort(),
@@ -154,6 +158,6 @@ function aheadOfTrail() {
   );
 }
 
-function tooManyWatchers() {
-  return resourceExhausted("WATCHERS_EXHAUSTED", "too many watch at this process: try again", 10_000);
+function tooManyWatchers(waitMs: number) {
+  return resourceExhausted("WATCHERS_EXHAUSTED", "too many watch at this process: try again", waitMs);
 }

@@ -1,5 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { reasonOf } from "../../src/errors.ts";
 import { createEventFeed, type EventFeed, type WatchOptions } from "../../src/user/event-feed.ts";
 import { createUser } from "../../src/user/user.ts";
@@ -146,6 +147,23 @@ describe("a feed of events", () => {
       .catch((error: unknown) => error);
     expect(refused instanceof ConnectError && reasonOf(refused)).toBe("WATCHERS_EXHAUSTED");
     await watchers[0]?.watch.return(undefined);
+    expect(await start(feed).next()).toBe("- 0");
+  });
+
+  it("tells how long to wait for room, and then there is room", async () => {
+    const { feed, clock } = await setUp();
+    const watchers = Array.from({ length: 100 }, () => start(feed));
+    for (const { next } of watchers) await next();
+    clock.move(60_000);
+    const refused = await start(feed)
+      .next()
+      .catch((error: unknown) => error);
+    if (!(refused instanceof ConnectError)) throw new Error("it is not refused");
+    const seconds = Number(refused.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds);
+    expect(seconds).toBe(841);
+    const last = watchers.map(({ watch }) => watch.next());
+    clock.move(seconds * 1_000);
+    for (const told of last) expect((await told).done).toBe(true);
     expect(await start(feed).next()).toBe("- 0");
   });
 });
