@@ -8,6 +8,7 @@ const onBothEngines = [
   "test/mail/{courier,outbox}.test.ts",
   "test/otp/hits.test.ts",
   "test/sweeper.test.ts",
+  "test/user/user.test.ts",
 ];
 
 /** What moves data between the two. */

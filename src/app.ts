@@ -48,7 +48,7 @@ import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
 import { startSweeper } from "./sweeper.ts";
 import { createEventFeed, type EventFeed } from "./user/event-feed.ts";
-import { findUser } from "./user/user.ts";
+import { findUserUntold } from "./user/user.ts";
 import { bind, callEnd, createWire, peerAddress, protocolOf } from "./wire/wire.ts";
 
 /** The running service. */
@@ -335,7 +335,7 @@ function createUserWire(
     interceptors: createInterceptors({
       log,
       verifier,
-      findUser: (userId) => findUser(otp.store.db, userId),
+      findUser: (userId) => findUserUntold(otp.store.db, userId),
       isStorageUnavailable,
       rules,
       parsers: {
