@@ -19,10 +19,12 @@ import { createBounceWebhook } from "./http/bounce-webhook.ts";
 import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
 import { jwksPage } from "./http/jwks-page.ts";
+import { createMetrics, type Metrics } from "./http/metrics.ts";
 import { createNotMePage, type NotMePageOptions } from "./http/not-me-page.ts";
 import { createPages, isReady, pageAt } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
 import { createLog, type Log } from "./log.ts";
+import { readBacklog } from "./mail/backlog.ts";
 import { startCourier } from "./mail/courier.ts";
 import type { CaughtMail } from "./mail/dev-mailbox.ts";
 import { createSmtpMailer } from "./mail/smtp.ts";
@@ -37,7 +39,7 @@ import type { Parser } from "./services/call.ts";
 import { createChallengeParsers } from "./services/challenge-requests.ts";
 import { createChallengeService } from "./services/challenge-service.ts";
 import { createHealth, type HealthService } from "./services/health.ts";
-import { createInterceptors, logCall } from "./services/interceptors.ts";
+import { type CallLine, codeName, createInterceptors, logCall } from "./services/interceptors.ts";
 import { createReflection, type ReflectionService } from "./services/reflection.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
@@ -118,6 +120,12 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       serviceName: config.mailFrom.name || new URL(publicUrl).hostname,
       bounceAddress: config.bounceAddress,
     };
+    const metrics = config.metrics
+      ? createMetrics({
+          backlog: () => backlogOf(store, clock),
+          onError: (err) => log.error({ err }, "the outbox cannot be measured"),
+        })
+      : undefined;
     const courier = cleanup.add(
       startCourier({
         store,
@@ -126,6 +134,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
         log,
         compose: (row) => composeMail(otp, identity, row),
         onSettle: (trx, row) => recordSettled(trx, otp, row),
+        onSettled: metrics?.countMail,
       }),
     );
     cleanup.add(startSweeper({ store, clock, log }));
@@ -166,6 +175,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
           }),
         ],
         ...bounceWebhookOf(config, otp, log),
+        ...(metrics ? [["/metrics", metrics.page] as const] : []),
         ...reference.pages,
         ...(mailbox?.pages ?? []),
       ]),
@@ -175,6 +185,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const cors = createCors({ allowedOrigins: config.allowedOrigins });
     const wire = createUserWire(config, {
       log,
+      metrics,
       otp,
       events,
       prover,
@@ -256,6 +267,11 @@ function bounceWebhookOf(
   return [["/webhooks/bounces", webhook]];
 }
 
+async function backlogOf({ db }: Store, clock: Clock) {
+  const { mails, oldestTime } = await readBacklog(db);
+  return { mails, oldestMs: oldestTime === undefined ? 0 : Math.max(0, clock.now() - oldestTime) };
+}
+
 /** Tokens come from the first issuer that is configured. */
 function oauthOf({ oauth, issuers }: Config, publicUrl: string): OAuthEndpoints {
   const base = new URL(issuers[0]?.issuer ?? publicUrl).origin;
@@ -268,6 +284,7 @@ function oauthOf({ oauth, issuers }: Config, publicUrl: string): OAuthEndpoints 
 
 interface UserWireParts {
   log: Log;
+  metrics: Metrics | undefined;
   otp: OTPContext;
   events: EventFeed;
   prover: Prover;
@@ -279,12 +296,16 @@ interface UserWireParts {
 
 function createUserWire(
   config: Config,
-  { log, otp, events, prover, publicUrl, health, reflection, verifier }: UserWireParts,
+  { log, metrics, otp, events, prover, publicUrl, health, reflection, verifier }: UserWireParts,
 ): NodeHandler {
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
   const parsers = createUserParsers(config.policy);
   const challengeParsers = createChallengeParsers(config.policy, config.proofAudiences);
   const trustedProxies = parseTrustedProxies(config.trustedProxies);
+  const onCall = (line: CallLine) => {
+    logCall(log, line);
+    metrics?.observeCall({ ...line, code: codeName(line.error) });
+  };
   return createWire({
     services: [
       bind(UserService, createUserService({ otp, events, parsers, linkHosts })),
@@ -296,6 +317,7 @@ function createUserWire(
     rpcOnRestPaths: true,
     interceptors: createInterceptors({
       log,
+      onCall,
       verifier,
       findUser: (userId) => findUser(otp.store.db, userId),
       isStorageUnavailable,
@@ -309,7 +331,7 @@ function createUserWire(
         clientAddressOf(contextValues.get(peerAddress), header.get("x-forwarded-for"), trustedProxies),
     }),
     onRefused: ({ method, ...refused }) =>
-      logCall(log, { method: method && `${method.parent.name}.${method.name}`, ...refused }),
+      onCall({ method: method && `${method.parent.name}.${method.name}`, ...refused }),
   });
 }
 
