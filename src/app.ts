@@ -21,10 +21,12 @@ import { createBounceWebhook } from "./http/bounce-webhook.ts";
 import { clientAddressOf, parseTrustedProxies } from "./http/client-address.ts";
 import { createCors } from "./http/cors.ts";
 import { jwksPage } from "./http/jwks-page.ts";
+import { createMetrics, type Metrics } from "./http/metrics.ts";
 import { createPages, isReady, pageAt } from "./http/pages.ts";
 import { listen, type NodeHandler } from "./http/server.ts";
 import { createVerifyPage, type MailLinks, type Sender } from "./http/verify-page.ts";
 import { createLog, type Log } from "./log.ts";
+import { readBacklog } from "./mail/backlog.ts";
 import { startCourier } from "./mail/courier.ts";
 import type { CaughtMail } from "./mail/dev-mailbox.ts";
 import { createSmtpMailer } from "./mail/smtp.ts";
@@ -42,7 +44,7 @@ import type { Parser } from "./services/call.ts";
 import { createChallengeParsers } from "./services/challenge-requests.ts";
 import { createChallengeService } from "./services/challenge-service.ts";
 import { createHealth, type HealthService } from "./services/health.ts";
-import { createInterceptors, logCall } from "./services/interceptors.ts";
+import { type CallLine, codeName, createInterceptors, logCall } from "./services/interceptors.ts";
 import { createReflection, type ReflectionService } from "./services/reflection.ts";
 import { createUserParsers } from "./services/user-requests.ts";
 import { createUserService } from "./services/user-service.ts";
@@ -127,6 +129,12 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       codeInSubject: config.codeInSubject,
       bounceAddress: config.bounceAddress,
     };
+    const metrics = config.metrics
+      ? createMetrics({
+          backlog: () => backlogOf(store, clock),
+          onError: (err) => log.error({ err }, "the outbox cannot be measured"),
+        })
+      : undefined;
     const courier = cleanup.add(
       startCourier({
         store,
@@ -135,6 +143,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
         log,
         compose: (row) => composeMail(otp, identity, row),
         onSettle: (trx, row) => recordSettled(trx, otp, row),
+        onSettled: metrics?.countMail,
       }),
     );
     cleanup.add(startSweeper({ store, clock, log }));
@@ -179,6 +188,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
         // The links of older mails.
         ["/not-me", verifyPage],
         ...bounceWebhookOf(config, otp, log),
+        ...(metrics ? [["/metrics", metrics.page] as const] : []),
         ...reference.pages,
         ...(mailbox?.pages ?? []),
       ]),
@@ -188,6 +198,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const cors = createCors({ allowedOrigins: config.allowedOrigins });
     const wire = createUserWire(config, {
       log,
+      metrics,
       otp,
       events,
       prover,
@@ -293,6 +304,11 @@ function bounceWebhookOf(
   return [["/webhooks/bounces", webhook]];
 }
 
+async function backlogOf({ db }: Store, clock: Clock) {
+  const { mails, oldestTime } = await readBacklog(db);
+  return { mails, oldestMs: oldestTime === undefined ? 0 : Math.max(0, clock.now() - oldestTime) };
+}
+
 /** Tokens come from the first issuer that is configured. */
 function oauthOf({ oauth, issuers }: Config, publicUrl: string): OAuthEndpoints {
   const base = new URL(issuers[0]?.issuer ?? publicUrl).origin;
@@ -305,6 +321,7 @@ function oauthOf({ oauth, issuers }: Config, publicUrl: string): OAuthEndpoints 
 
 interface UserWireParts {
   log: Log;
+  metrics: Metrics | undefined;
   otp: OTPContext;
   events: EventFeed;
   prover: Prover;
@@ -316,12 +333,16 @@ interface UserWireParts {
 
 function createUserWire(
   config: Config,
-  { log, otp, events, prover, publicUrl, health, reflection, verifier }: UserWireParts,
+  { log, metrics, otp, events, prover, publicUrl, health, reflection, verifier }: UserWireParts,
 ): NodeHandler {
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
   const parsers = createUserParsers(config.policy);
   const challengeParsers = createChallengeParsers(config.policy, config.proofAudiences);
   const trustedProxies = parseTrustedProxies(config.trustedProxies);
+  const onCall = (line: CallLine) => {
+    logCall(log, line);
+    metrics?.observeCall({ ...line, code: codeName(line.error) });
+  };
   return createWire({
     services: [
       bind(UserService, createUserService({ otp, events, parsers, linkHosts })),
@@ -334,6 +355,7 @@ function createUserWire(
     errorDomain,
     interceptors: createInterceptors({
       log,
+      onCall,
       verifier,
       findUser: (userId) => findUserUntold(otp.store.db, userId),
       isStorageUnavailable,
@@ -348,7 +370,7 @@ function createUserWire(
       callerOf: ({ contextValues }) => contextValues.get(callEnd),
     }),
     onRefused: ({ method, ...refused }) =>
-      logCall(log, { method: method && `${method.parent.name}.${method.name}`, ...refused }),
+      onCall({ method: method && `${method.parent.name}.${method.name}`, ...refused }),
   });
 }
 

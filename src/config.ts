@@ -64,6 +64,8 @@ export interface Config {
   };
   /** Whether grpc.reflection tells clients the contract. */
   readonly reflection: boolean;
+  /** Whether /metrics is there. */
+  readonly metrics: boolean;
   /** Addresses and networks whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
@@ -431,6 +433,7 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_OAUTH_TOKEN_URL: v.optional(endpoint, "/oauth/v2/token"),
     COUNTERSIGN_OAUTH_SCOPES: v.optional(list, "openid,urn:zitadel:iam:org:project:id:zitadel:aud"),
     COUNTERSIGN_REFLECTION: v.optional(v.picklist(["on", "off"], "must be on or off"), "on"),
+    COUNTERSIGN_METRICS: v.optional(v.picklist(["on", "off"], "must be on or off"), "off"),
     COUNTERSIGN_TRUSTED_PROXIES: v.optional(proxies, ""),
     COUNTERSIGN_TLS_CERT: v.optional(pem),
     COUNTERSIGN_TLS_KEY: v.optional(pem),
@@ -632,6 +635,7 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
       scopes: settings.COUNTERSIGN_OAUTH_SCOPES ?? [],
     },
     reflection: settings.COUNTERSIGN_REFLECTION !== "off",
+    metrics: settings.COUNTERSIGN_METRICS === "on",
     trustedProxies: settings.COUNTERSIGN_TRUSTED_PROXIES ?? [],
     tls: tls || undefined,
     logLevel: settings.COUNTERSIGN_LOG_LEVEL ?? "info",

@@ -75,6 +75,7 @@ Settings (environment):
   COUNTERSIGN_OAUTH_SCOPES       what they ask for there, comma separated
                                  (openid,urn:zitadel:iam:org:project:id:zitadel:aud)
   COUNTERSIGN_REFLECTION         on or off: whether gRPC clients are told the contract (on)
+  COUNTERSIGN_METRICS            on or off: /metrics for Prometheus, which anybody who reaches the port may read (off)
   COUNTERSIGN_TRUSTED_PROXIES    addresses and networks whose X-Forwarded-For is believed, comma separated
                                  (none)
   COUNTERSIGN_TLS_CERT *         PEM text, or the path of a PEM file

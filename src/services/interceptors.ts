@@ -36,6 +36,8 @@ import {
 
 export interface InterceptorOptions {
   readonly log: Log;
+  /** Told of each call that has ended, in the place of the log. */
+  readonly onCall?: (line: CallLine) => void;
   readonly verifier: TokenVerifier;
   readonly findUser: (userId: string) => Promise<User | undefined>;
   /** Whether an error says that the storage could not be reached, or was busy for too long. */
@@ -72,7 +74,7 @@ export interface CallLine {
 
 /** The one line of a call: also of one that was refused before it came to the interceptors. */
 export function logCall(log: Log, { method, protocol, error, durationMs, subject }: CallLine): void {
-  const code = error ? Code[error.code] : "OK";
+  const code = codeName(error);
   const reason = error && reasonOf(error);
   log.info(
     { method, protocol, code, reason, durationMs: Math.round(durationMs * 1000) / 1000, subject },
@@ -80,15 +82,20 @@ export function logCall(log: Log, { method, protocol, error, durationMs, subject
   );
 }
 
-/** Logs each call, and is the last place where an unforeseen error becomes one that may be told (ASVS 16.5.4). */
-function logCalls({ log, protocolOf, isStorageUnavailable }: InterceptorOptions): Interceptor {
+export function codeName(error: ConnectError | undefined): string {
+  return error ? (Code[error.code] ?? "Unknown") : "OK";
+}
+
+/** Tells of each call, and is the last place where an unforeseen error becomes one that may be told (ASVS 16.5.4). */
+function logCalls(options: InterceptorOptions): Interceptor {
+  const { log, protocolOf, isStorageUnavailable, onCall = (line) => logCall(log, line) } = options;
   return (next) => async (request) => {
     const start = performance.now();
     let isOver = false;
     const logEnd = (error?: ConnectError) => {
       if (isOver) return;
       isOver = true;
-      logCall(log, {
+      onCall({
         method: methodName(request),
         protocol: protocolOf(request),
         error,
