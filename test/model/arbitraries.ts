@@ -8,6 +8,7 @@ import type { Caller, CallerName } from "./access.ts";
 import {
   cancelOTPEmailChallenge,
   createOTPEmailChallenge,
+  getOTPEmailChallenge,
   verifyOTPEmailChallenge,
 } from "./challenge-calls.ts";
 import {
@@ -367,6 +368,15 @@ const challengeCancel = call(
   has(hasChallenge),
 );
 
+const challengeGet = call(
+  challenges.getOTPEmailChallenge,
+  challenger,
+  challenge,
+  (world, userId, challenge) => ({ userId, ...challenge(world, userId) }),
+  getOTPEmailChallenge,
+  has(hasChallenge),
+);
+
 const everyReader = by([4, "admin"], [2, "reader"], [2, "readerOfO1"], [2, "adminOfO2"], [2, "self"]);
 
 const listOTPEmailsStep = fc.record({ who: everyReader, userId, pageSize }).map(({ who, userId, pageSize }) =>
@@ -463,6 +473,7 @@ const kinds: readonly (readonly [kind: string, weight: number, step: Arbitrary<S
   ["challenge", 10, challengeStart],
   ["check", 12, challengeVerify],
   ["cancel", 2, challengeCancel],
+  ["look", 5, challengeGet],
   ["list", 3, listOTPEmailsStep],
   ["list", 2, listEventsStep],
   ["list", 2, listUsersStep],

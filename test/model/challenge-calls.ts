@@ -1,13 +1,15 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type {
-  CancelOTPEmailChallengeRequest,
-  CreateOTPEmailChallengeRequest,
-  CreateOTPEmailChallengeResponse,
-  VerifyOTPEmailChallengeRequest,
+import {
+  type CancelOTPEmailChallengeRequest,
+  ChallengeState,
+  type CreateOTPEmailChallengeRequest,
+  type CreateOTPEmailChallengeResponse,
+  type GetOTPEmailChallengeRequest,
+  type VerifyOTPEmailChallengeRequest,
 } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { authenticate, authorize, type Caller, requireActive } from "./access.ts";
-import { fail, isLocked, mailWait, requireMail, requireUnlocked } from "./limits.ts";
-import { enqueueCode, isAlive } from "./mails.ts";
+import { attemptsLeft, fail, isLocked, mailWait, requireMail, requireUnlocked } from "./limits.ts";
+import { challengeMail, enqueueCode, isAlive } from "./mails.ts";
 import {
   checkTemplate,
   clearFailures,
@@ -16,10 +18,11 @@ import {
   requireOTPEmail,
   snakeCase,
 } from "./otp-email-calls.ts";
-import { addEvent, freshId, type KeyUse, once } from "./user-calls.ts";
+import { addEvent, freshId, type KeyUse, once, showMail } from "./user-calls.ts";
 import {
   type Challenge,
   day,
+  isOpen,
   minute,
   type OTPEmail,
   Refused,
@@ -53,15 +56,17 @@ export function createOTPEmailChallenge(
     requireUnlocked(world, user, otpEmail.address, otpEmail.failures, delivery);
     if (delivery === "sendCode") requireMail(world, user, otpEmail.address);
     // "A new one ends the old."
-    for (const challenge of otpEmail.challenges) if (challenge.state === "pending") challenge.state = "over";
+    for (const challenge of otpEmail.challenges) if (isOpen(challenge)) challenge.state = "replaced";
     const challenge: Challenge = {
       challengeId: freshId(world, made?.challengeId),
       code: { value: made?.code, expireTime: world.now + settings.loginTtl },
       audience,
       nonce,
+      createTime: world.now,
       forgetTime: world.now + day,
       state: "pending",
       attempts: 0,
+      settled: undefined,
     };
     otpEmail.challenges.push(challenge);
     const { challengeId, code } = challenge;
@@ -110,7 +115,8 @@ export function verifyOTPEmailChallenge(
   const { challengeId, audience, nonce } = challenge;
   const { failures } = otpEmail;
   if (challenge.state === "passed") throw new Refused("FailedPrecondition", "CODE_USED");
-  if (challenge.state === "over") throw ended();
+  if (challenge.state === "replaced" || challenge.state === "cancelled") throw ended();
+  if (challenge.state === "expired") throw expired();
   requireUnlocked(world, user, otpEmail.address, failures);
   if (challenge.state === "failed")
     throw new Refused(
@@ -118,7 +124,10 @@ export function verifyOTPEmailChallenge(
       "ATTEMPTS_EXHAUSTED",
       mailWait(world, user, otpEmail.address)?.ms ?? 0,
     );
-  if (challenge.code.expireTime <= world.now) throw new Refused("FailedPrecondition", "CODE_EXPIRED");
+  if (challenge.code.expireTime <= world.now) {
+    challenge.state = "expired";
+    throw expired();
+  }
 
   const names = { otp_email_id: otpEmail.otpEmailId, challenge_id: challengeId };
   if (code !== challenge.code.value) {
@@ -150,6 +159,35 @@ export function verifyOTPEmailChallenge(
   return { details, proof: JSON.stringify(proof) };
 }
 
+export function getOTPEmailChallenge(world: World, caller: Caller, request: GetOTPEmailChallengeRequest) {
+  authenticate(caller);
+  const { user } = authorize(world, caller, request.userId, challenger);
+  const { otpEmail, challenge } = requireChallenge(request, user.otpEmails);
+  const { challengeId, createTime, code, attempts } = challenge;
+  const isOver = challenge.state === "pending" && code.expireTime <= world.now;
+  const state = isOver ? "expired" : challenge.state;
+  const mail = challengeMail(world, challenge);
+  return {
+    challenge: {
+      challengeId,
+      state: challengeStates[state],
+      createTime: timestampFromMs(createTime),
+      expireTime: timestampFromMs(code.expireTime),
+      failedAttemptsLeft: state === "pending" ? attemptsLeft(otpEmail.failures, attempts, world.now) : 0,
+      mail: mail && showMail(mail),
+    },
+  };
+}
+
+const challengeStates = {
+  pending: ChallengeState.PENDING,
+  passed: ChallengeState.PASSED,
+  failed: ChallengeState.FAILED,
+  replaced: ChallengeState.REPLACED,
+  cancelled: ChallengeState.CANCELLED,
+  expired: ChallengeState.EXPIRED,
+};
+
 export function cancelOTPEmailChallenge(
   world: World,
   caller: Caller,
@@ -159,7 +197,7 @@ export function cancelOTPEmailChallenge(
   const { user } = authorize(world, caller, request.userId, challenger);
   const { otpEmail, challenge } = requireChallenge(request, user.otpEmails);
   if (challenge.state !== "pending" || challenge.code.expireTime <= world.now) throw ended();
-  challenge.state = "over";
+  challenge.state = "cancelled";
   const data = { otp_email_id: otpEmail.otpEmailId, challenge_id: challenge.challengeId };
   return { details: addEvent(world, user, caller, "challenge.cancelled", data) };
 }
@@ -174,5 +212,7 @@ function requireChallenge(
   if (!challenge) throw new Refused("NotFound", "CHALLENGE_NOT_FOUND");
   return { otpEmail, challenge };
 }
+
+const expired = () => new Refused("FailedPrecondition", "CODE_EXPIRED");
 
 const ended = () => new Refused("FailedPrecondition", "CHALLENGE_ENDED");

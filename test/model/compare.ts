@@ -62,7 +62,7 @@ function comparable(system: System, json: JsonValue, name = ""): JsonValue {
     notePosition(system, event, BigInt(String(position)));
     return event;
   }
-  if (name === "lastMail") {
+  if (name === "lastMail" || name === "mail") {
     const { reason, ...mail } = json;
     const isWell = json.state === "DELIVERY_STATE_SENT" || json.state === "DELIVERY_STATE_QUEUED";
     expect(typeof reason, `the reason of ${json.state}`).toBe(isWell ? "undefined" : "string");

@@ -1,5 +1,6 @@
 import { canonical, isLocked, takeMail, takeNotice } from "./limits.ts";
 import {
+  type Challenge,
   type Code,
   day,
   keepOnly,
@@ -134,18 +135,25 @@ export function settle(
   };
   world.trail.push({ ...event, type: `mail.${state}`, data: {} });
   const { number, createTime } = mail;
+  const settled = { number, state, createTime, settleTime: world.now };
+  const challenge = otpEmail.challenges.find(({ code }) => code === mail.code);
+  if (challenge) challenge.settled = settled;
   if (otpEmail.settled && otpEmail.settled.number > number) return;
-  otpEmail.settled = { number, state, createTime, settleTime: world.now };
+  otpEmail.settled = settled;
 }
 
 /** What came of the last mail. */
 export function lastMail(world: World, { otpEmailId, settled }: OTPEmail) {
   const waiting = world.mails.findLast((mail) => mail.otpEmailId === otpEmailId);
-  if (waiting && waiting.number > (settled?.number ?? -1)) {
-    return {
-      state: waiting.isDeferred ? ("deferred" as const) : ("queued" as const),
-      createTime: waiting.createTime,
-    };
-  }
-  return settled;
+  return waiting && waiting.number > (settled?.number ?? -1) ? stateOf(waiting) : settled;
+}
+
+/** What came of the mail of a challenge. */
+export function challengeMail({ mails }: World, { code, settled }: Challenge) {
+  const waiting = mails.find((mail) => mail.code === code);
+  return waiting ? stateOf(waiting) : settled;
+}
+
+function stateOf({ isDeferred, createTime }: Mail) {
+  return { state: isDeferred ? ("deferred" as const) : ("queued" as const), createTime };
 }

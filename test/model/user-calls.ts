@@ -18,6 +18,7 @@ import { lastMail } from "./mails.ts";
 import {
   day,
   type Event,
+  isOpen,
   type KeptReply,
   keepOnly,
   type OTPEmail,
@@ -122,7 +123,7 @@ export function changeState(
   if (to !== "active") {
     // A user that is active again does not find a challenge of the time before.
     for (const { challenges } of user.otpEmails)
-      for (const challenge of challenges) if (challenge.state === "pending") challenge.state = "over";
+      for (const challenge of challenges) if (isOpen(challenge)) challenge.state = "cancelled";
   }
   return { details: addEvent(world, user, caller, event, {}, reason) };
 }
@@ -236,11 +237,15 @@ export function showOTPEmail(
     lastUseTime: timestampOf(lastUseTime),
     failedAttemptsLeft: attemptsLeft(failures, attempts, world.now),
     lockedUntil: isLocked(failures, world.now) ? timestampFromMs(failures.lockedUntil) : undefined,
-    lastMail: mail && {
-      state: DeliveryState[mail.state.toUpperCase() as "SENT"],
-      createTime: timestampFromMs(mail.createTime),
-      settleTime: timestampOf("settleTime" in mail ? mail.settleTime : undefined),
-    },
+    lastMail: mail && showMail(mail),
+  };
+}
+
+export function showMail(mail: NonNullable<ReturnType<typeof lastMail>>) {
+  return {
+    state: DeliveryState[mail.state.toUpperCase() as "SENT"],
+    createTime: timestampFromMs(mail.createTime),
+    settleTime: timestampOf("settleTime" in mail ? mail.settleTime : undefined),
   };
 }
 

@@ -71,10 +71,17 @@ export interface Challenge {
   readonly code: Code;
   readonly audience: string;
   readonly nonce: string | undefined;
+  readonly createTime: number;
   readonly forgetTime: number;
-  state: "pending" | "passed" | "failed" | "over";
+  /** `expired`: and somebody has tried it since. It stays so if the clock is set back. */
+  state: "pending" | "passed" | "failed" | "replaced" | "cancelled" | "expired";
   attempts: number;
+  /** What came of its mail, once that does not wait any more. */
+  settled: SettledMail | undefined;
 }
+
+/** Whether a newer one, or its user, can still end it. */
+export const isOpen = ({ state }: Challenge) => state === "pending" || state === "expired";
 
 export interface Event {
   readonly userId: string;
