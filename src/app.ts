@@ -24,7 +24,7 @@ import { listen, type NodeHandler } from "./http/server.ts";
 import { createLog, type Log } from "./log.ts";
 import { startCourier } from "./mail/courier.ts";
 import type { CaughtMail } from "./mail/dev-mailbox.ts";
-import { createSmtpMailer } from "./mail/smtp.ts";
+import { openSenders } from "./mail/providers/senders.ts";
 import type { OTPContext } from "./otp/context.ts";
 import { reportChallenge } from "./otp/end-challenge.ts";
 import { createKeyRing, openDevelopmentKey } from "./otp/keys.ts";
@@ -89,7 +89,18 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const mailbox = config.smtpUrl === undefined ? await openMailbox(clock, overrides.onMail) : undefined;
     if (mailbox) cleanup.add(mailbox);
     const mailer = cleanup.add(
-      createSmtpMailer({ url: config.smtpUrl ?? mailbox?.smtpUrl ?? "", from: config.mailFrom }),
+      await openSenders({
+        clock,
+        log,
+        usual: {
+          smtpUrl: config.smtpUrl ?? mailbox?.smtpUrl ?? "",
+          from: config.mailFrom,
+          dkim: config.dkim,
+          oauth: config.smtpOAuth,
+          webhookSecret: config.mailWebhookSecret,
+        },
+        organizations: config.senders,
+      }),
     );
 
     let ready = true;

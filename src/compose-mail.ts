@@ -52,7 +52,8 @@ export async function composeMail(
   if (!rendered) return { kind: "drop", reason: "code not alive" };
   const { message_id: messageId } = mail;
   const date = new Date(mail.create_time);
-  return { kind: "mail", mail: { to: mailboxOf(row.address), messageId, date, ...rendered } };
+  const { org_id: orgId, address } = row;
+  return { kind: "mail", mail: { orgId, to: mailboxOf(address), messageId, date, ...rendered } };
 }
 
 /** Undefined if the code of the mail is no longer alive. */
@@ -107,12 +108,13 @@ function isAbout(mail: OutboxRow, { salt }: LiveCode): boolean {
 }
 
 /** Whatever the state of the user: whoever is locked out wants to know what happens to the account. */
-function composeNotice(serviceName: string, mail: OutboxRow, kind: NoticeKind, row: OTPEmailRow): Composed {
+function composeNotice(serviceName: string, mail: OutboxRow, kind: NoticeKind, row: Recipient): Composed {
   if (row.verify_time === null) return { kind: "drop", reason: "address not verified" };
   const { create_time: time, client_address: clientAddress } = mail;
   return {
     kind: "mail",
     mail: {
+      orgId: row.org_id,
       to: mailboxOf(row.address),
       messageId: mail.message_id,
       date: new Date(time),

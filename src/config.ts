@@ -6,10 +6,13 @@ import * as v from "valibot";
 import { readPemKeys } from "./auth/signing-key.ts";
 import { parseTrustedProxies } from "./http/client-address.ts";
 import { logLevels } from "./log.ts";
+import type { OrganizationSender } from "./mail/providers/senders.ts";
+import { senderProblems } from "./mail/providers/senders.ts";
+import type { DkimSettings, OAuthSettings } from "./mail/smtp.ts";
 import { codeBits } from "./otp/code.ts";
 import type { CodeKey } from "./otp/keys.ts";
 import { defaultPolicy, guessProbabilityMax, guessProbabilityPerDay, type Policy } from "./otp/policy.ts";
-import { parseEmailAddress } from "./user/email-address.ts";
+import { dkimDomain, dkimKey, dkimSelector, mailFrom, readSendersFile, tokenUrl } from "./sender-settings.ts";
 
 /** Everything the service is told from outside: read once, checked, frozen. */
 export interface Config {
@@ -36,6 +39,12 @@ export interface Config {
   /** Undefined under `dev` if none is given: the mailbox in the process. */
   readonly smtpUrl: string | undefined;
   readonly mailFrom: MailFrom;
+  readonly dkim: DkimSettings | undefined;
+  /** For the relays whose URL has `?auth=xoauth2`. */
+  readonly smtpOAuth: OAuthSettings | undefined;
+  readonly mailWebhookSecret: string | undefined;
+  /** The senders of organizations, by the id of the organization. */
+  readonly senders: Readonly<Record<string, OrganizationSender>>;
   /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
   readonly linkHosts: readonly string[] | undefined;
   readonly allowedOrigins: readonly string[];
@@ -208,27 +217,13 @@ const issuers = v.pipe(
   ),
 );
 
-const smtpUrl = v.pipe(
+const senders = v.pipe(
   text,
-  v.check((value) => {
-    const url = parseUrl(value);
-    return (
-      url !== undefined && (url.protocol === "smtp:" || url.protocol === "smtps:") && url.hostname !== ""
-    );
-  }, "must be smtp://user:password@host:port or smtps://…"),
-);
-
-const mailFrom = v.pipe(
-  text,
-  v.transform((value): MailFrom | undefined => {
-    const match = /^(?:([^<>"\r\n]*)<([^<>]+)>|([^<>\s]+))$/.exec(value);
-    const parsed = parseEmailAddress(match?.[2] ?? match?.[3] ?? "");
-    return parsed.ok ? { name: match?.[1]?.trim() ?? "", address: parsed.address.mailbox } : undefined;
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const { senders, problems } = readSendersFile(dataset.value);
+    for (const message of problems) addIssue({ message });
+    return problems.length > 0 ? NEVER : senders;
   }),
-  v.check(
-    (from) => from !== undefined,
-    "must be an address such as codes@example.com or Example <codes@example.com>",
-  ),
 );
 
 const hosts = v.pipe(
@@ -334,8 +329,17 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_PROOF_AUDIENCES: v.optional(list, mode === "dev" ? "*" : ""),
     COUNTERSIGN_ISSUERS: v.optional(issuers),
     COUNTERSIGN_ROLES_CLAIM: v.optional(text, "urn:zitadel:iam:org:project:roles"),
-    COUNTERSIGN_SMTP_URL: v.optional(smtpUrl),
+    COUNTERSIGN_SMTP_URL: v.optional(text),
     COUNTERSIGN_MAIL_FROM: v.optional(mailFrom),
+    COUNTERSIGN_SMTP_OAUTH_TOKEN_URL: v.optional(tokenUrl),
+    COUNTERSIGN_SMTP_OAUTH_CLIENT_ID: v.optional(text),
+    COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET: v.optional(text),
+    COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN: v.optional(text),
+    COUNTERSIGN_MAIL_WEBHOOK_SECRET: v.optional(text),
+    COUNTERSIGN_DKIM_DOMAIN: v.optional(dkimDomain),
+    COUNTERSIGN_DKIM_SELECTOR: v.optional(dkimSelector),
+    COUNTERSIGN_DKIM_KEY: v.optional(v.pipe(pem, dkimKey)),
+    COUNTERSIGN_SENDERS_FILE: v.optional(senders),
     COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
     COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins, mode === "dev" ? "*" : ""),
     COUNTERSIGN_OAUTH_AUTHORIZE_URL: v.optional(endpoint, "/oauth/v2/authorize"),
@@ -362,6 +366,10 @@ const secrets = [
   "COUNTERSIGN_KEYS",
   "COUNTERSIGN_PROOF_KEYS",
   "COUNTERSIGN_SMTP_URL",
+  "COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET",
+  "COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN",
+  "COUNTERSIGN_MAIL_WEBHOOK_SECRET",
+  "COUNTERSIGN_DKIM_KEY",
   "COUNTERSIGN_DATABASE_URL",
   "COUNTERSIGN_TLS_KEY",
   "COUNTERSIGN_TLS_CERT",
@@ -415,7 +423,7 @@ function missingIn(mode: Mode, settings: Partial<Settings>): string[] {
   if ((settings.COUNTERSIGN_TLS_CERT === undefined) !== (settings.COUNTERSIGN_TLS_KEY === undefined)) {
     problems.push("COUNTERSIGN_TLS_CERT and COUNTERSIGN_TLS_KEY go together: set both or neither");
   }
-  problems.push(...unusableTls(settings), ...unsafePolicy(settings));
+  problems.push(...unusableTls(settings), ...unusableSender(settings), ...unsafePolicy(settings));
   return problems;
 }
 
@@ -428,6 +436,58 @@ function unusableTls({ COUNTERSIGN_TLS_CERT: cert, COUNTERSIGN_TLS_KEY: key }: P
     return ["COUNTERSIGN_TLS_CERT and COUNTERSIGN_TLS_KEY are not a certificate and its key"];
   }
 }
+
+/** Of the settings of a sender, those that tell what `senderProblems` found. */
+const senderSettings = {
+  from: "COUNTERSIGN_MAIL_FROM",
+  smtpUrl: "COUNTERSIGN_SMTP_URL",
+  dkim: "COUNTERSIGN_DKIM_DOMAIN",
+  oauth: "COUNTERSIGN_SMTP_OAUTH_TOKEN_URL",
+  webhookSecret: "COUNTERSIGN_MAIL_WEBHOOK_SECRET",
+} as const;
+
+function unusableSender(settings: Partial<Settings>): string[] {
+  const problems = [...splitUp(settings, oauthNames), ...splitUp(settings, dkimNames)];
+  if (settings.COUNTERSIGN_SMTP_URL === undefined) return problems;
+  const found = senderProblems({
+    smtpUrl: settings.COUNTERSIGN_SMTP_URL,
+    from: settings.COUNTERSIGN_MAIL_FROM ?? developmentFrom,
+    // Without a sender there is nothing to compare its domain with.
+    dkim: settings.COUNTERSIGN_MAIL_FROM && toDkim(settings),
+    oauth: toOAuth(settings),
+    webhookSecret: settings.COUNTERSIGN_MAIL_WEBHOOK_SECRET,
+  });
+  return [...problems, ...found.map(({ setting, problem }) => `${senderSettings[setting]} ${problem}`)];
+}
+
+const oauthNames = [
+  "COUNTERSIGN_SMTP_OAUTH_TOKEN_URL",
+  "COUNTERSIGN_SMTP_OAUTH_CLIENT_ID",
+  "COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET",
+  "COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN",
+] as const;
+
+const dkimNames = ["COUNTERSIGN_DKIM_DOMAIN", "COUNTERSIGN_DKIM_SELECTOR", "COUNTERSIGN_DKIM_KEY"] as const;
+
+/** Of settings that go together: those that are missing while others are there. */
+function splitUp(settings: Partial<Settings>, names: readonly (keyof Settings)[]): string[] {
+  const missing = names.filter((name) => settings[name] === undefined);
+  if (missing.length === names.length) return [];
+  return missing.map((name) => `${name} is missing: ${names.join(", ")} go together`);
+}
+
+function toOAuth(settings: Partial<Settings>): OAuthSettings | undefined {
+  const [tokenUrl, clientId, clientSecret, refreshToken] = oauthNames.map((name) => settings[name]);
+  if (!tokenUrl || !clientId || !clientSecret || !refreshToken) return undefined;
+  return { tokenUrl, clientId, clientSecret, refreshToken };
+}
+
+function toDkim(settings: Partial<Settings>): DkimSettings | undefined {
+  const [domain, selector, privateKey] = dkimNames.map((name) => settings[name]);
+  return domain && selector && privateKey ? { domain, selector, privateKey } : undefined;
+}
+
+const developmentFrom = { name: "Countersign", address: "countersign@dev.example" };
 
 const neededToServe = {
   COUNTERSIGN_PUBLIC_URL: "the links in mails begin with it",
@@ -525,7 +585,11 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     trustLocalIssuer: mode === "dev" || named.includes(localIssuer),
     rolesClaim: settings.COUNTERSIGN_ROLES_CLAIM ?? "",
     smtpUrl: settings.COUNTERSIGN_SMTP_URL,
-    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
+    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? developmentFrom,
+    dkim: toDkim(settings),
+    smtpOAuth: toOAuth(settings),
+    mailWebhookSecret: settings.COUNTERSIGN_MAIL_WEBHOOK_SECRET,
+    senders: settings.COUNTERSIGN_SENDERS_FILE ?? {},
     linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
     allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? [],
     oauth: {

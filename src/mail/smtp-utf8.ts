@@ -1,6 +1,4 @@
-import type { SMTPPoolOptions } from "nodemailer";
-
-type SocketProvider = NonNullable<SMTPPoolOptions["getSocket"]>;
+import type { SocketProvider } from "./relay-socket.ts";
 
 /** The log of a connection, as nodemailer calls it. */
 interface TransactionLog {

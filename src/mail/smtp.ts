@@ -1,7 +1,8 @@
+import type { Socket } from "node:net";
 import { createTransport, type SendMailOptions } from "nodemailer";
 import { isMailbox, needsUtf8 } from "./mailbox.ts";
 import { isLoopback, parseRelay, type Relay } from "./relay.ts";
-import { createSocketProvider } from "./relay-socket.ts";
+import { createSocketProvider, type SocketProvider } from "./relay-socket.ts";
 import { toFailure } from "./smtp-failure.ts";
 import { watchSmtpUtf8 } from "./smtp-utf8.ts";
 import { sendWithin } from "./within.ts";
@@ -112,7 +113,8 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
   const relay = parseRelay(options.url);
   const timeouts = { ...defaultTimeouts, ...options.timeouts };
   const from = requireSender(options.from);
-  const utf8 = watchSmtpUtf8(createSocketProvider(relay, timeouts));
+  const sockets = new Set<Socket>();
+  const utf8 = watchSmtpUtf8(keepTrack(sockets, createSocketProvider(relay, timeouts)));
   const transport = createTransport({
     pool: true,
     host: relay.host,
@@ -179,8 +181,22 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
 
     async [Symbol.asyncDispose]() {
       transport.close({ force: true });
+      // Those of a probe are not in the pool.
+      for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+function keepTrack(sockets: Set<Socket>, open: SocketProvider): SocketProvider {
+  return (options, callback) =>
+    open(options, (error, socketOptions) => {
+      const socket = socketOptions ? socketOptions.connection : undefined;
+      if (socket) {
+        sockets.add(socket);
+        socket.once("close", () => sockets.delete(socket));
+      }
+      callback(error, socketOptions);
+    });
 }
 
 interface Envelope {
@@ -201,7 +217,8 @@ function authOf({ credentials, xoauth2 }: Relay, oauth: OAuthSettings | undefine
   };
 }
 
-function toDkim({ domain, selector, privateKey }: DkimSettings) {
+/** In the words of nodemailer. */
+export function toDkim({ domain, selector, privateKey }: DkimSettings) {
   return { domainName: domain, keySelector: selector, privateKey };
 }
 

@@ -8,10 +8,14 @@ import type { CircuitBreaker, Pass } from "./circuit-breaker.ts";
 export interface Provider extends Mailer {
   /** Whether it takes local parts beyond ASCII (RFC 6531). Undefined: not known yet. */
   takesUtf8(): boolean | undefined;
+  /** Learns what the other side offers, where that can be learned. Never rejects. */
+  probe?(): Promise<void>;
 }
 
 /** A provider with what is known of its health. It may stand in several lists. */
 export interface GuardedProvider {
+  /** For logs. */
+  readonly name: string;
   readonly provider: Provider;
   readonly breaker: CircuitBreaker;
 }
@@ -20,6 +24,8 @@ export interface FailoverOptions {
   readonly clock: Clock;
   /** For all providers together, in milliseconds. */
   readonly sendMs: number;
+  /** Told when a breaker opens, and when it closes again. */
+  readonly onTurn?: (name: string, isOpen: boolean) => void;
 }
 
 /**
@@ -34,7 +40,7 @@ export function sendThrough(
   providers: readonly GuardedProvider[],
   mail: OutgoingMail,
   signal: AbortSignal,
-  { clock, sendMs }: FailoverOptions,
+  { clock, sendMs, onTurn }: FailoverOptions,
 ): Promise<SendResult> {
   const candidates = candidatesFor(mail, providers);
   return sendWithin(sendMs, signal, async (attempt) => {
@@ -50,9 +56,12 @@ export function sendThrough(
     return failure ?? (last ? sendGuarded(last, "usual", attempt) : { kind: "retry", reason: "provider" });
   });
 
-  async function sendGuarded({ provider, breaker }: GuardedProvider, pass: Pass, attempt: AbortSignal) {
+  async function sendGuarded({ name, provider, breaker }: GuardedProvider, pass: Pass, attempt: AbortSignal) {
     const result = await provider.send(mail, attempt);
+    const wasOpen = breaker.restsUntil !== undefined;
     breaker.leave(pass, findingOf(result), clock.now());
+    const isOpen = breaker.restsUntil !== undefined;
+    if (isOpen !== wasOpen) onTurn?.(name, isOpen);
     return result;
   }
 
