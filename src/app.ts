@@ -177,6 +177,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       publicUrl,
       health,
       reflection,
+      takesUtf8: mailer.takesUtf8,
       verifier: verifierOf(config, clock, localIssuer, log),
     });
     handler = (request, response) => {
@@ -248,15 +249,17 @@ interface UserWireParts {
   publicUrl: string;
   health: HealthService;
   reflection: ReflectionService | undefined;
+  /** Whether mails to local parts beyond ASCII would arrive. */
+  takesUtf8: () => boolean;
   verifier: ReturnType<typeof createVerifier>;
 }
 
 function createUserWire(
   config: Config,
-  { log, otp, events, prover, publicUrl, health, reflection, verifier }: UserWireParts,
+  { log, otp, events, prover, publicUrl, health, reflection, takesUtf8, verifier }: UserWireParts,
 ): NodeHandler {
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
-  const parsers = createUserParsers(config.policy);
+  const parsers = createUserParsers(config.policy, takesUtf8);
   const challengeParsers = createChallengeParsers(config.policy, config.proofAudiences);
   const trustedProxies = parseTrustedProxies(config.trustedProxies);
   return createWire({

@@ -124,7 +124,8 @@ function composeNotice(serviceName: string, mail: OutboxRow, kind: NoticeKind, r
 }
 
 function mailboxOf(address: string): string {
-  const to = parseEmailAddress(address);
+  // Whether it can be reached is asked when it is added, and by whoever hands the mail over.
+  const to = parseEmailAddress(address, { utf8: true });
   if (!to.ok) throw new Error("a stored address is no address");
   return to.address.mailbox;
 }
