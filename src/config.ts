@@ -95,7 +95,13 @@ type Environment = Readonly<Record<string, string | undefined>>;
  */
 export function readConfig(mode: Mode, environment: Environment = process.env): Config {
   const { settings, problems } = parse(schemaOf(mode), environment);
-  problems.push(...missingIn(mode, settings));
+  // What is there and wrong is not missing as well.
+  const told = new Set(problems.map((problem) => problem.split(" ", 1)[0]));
+  problems.push(
+    ...missingIn(mode, settings).filter(
+      (problem) => !problem.includes(" is missing: ") || !told.has(problem.split(" ", 1)[0]),
+    ),
+  );
   if (problems.length > 0) throw new ConfigError(problems);
   return freeze(toConfig(mode, settings));
 }

@@ -138,7 +138,9 @@ function problemsOf(sender: OrganizationSender): [string, string][] {
 
 /** Of what is not one of our own sentences, nothing is told: it quotes what it got. */
 function messageOf(issue: v.BaseIssue<unknown>): string {
-  if (issue.type === "strict_object")
-    return "is no member that a sender has, or one that it needs is missing";
+  if (issue.type === "strict_object") {
+    if (v.getDotPath(issue) === null) return "must be an object";
+    return issue.received === "undefined" ? "is missing" : "is no member that a sender has";
+  }
   return issue.kind === "schema" ? "is missing or of the wrong type" : issue.message;
 }

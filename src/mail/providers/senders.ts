@@ -83,7 +83,8 @@ export async function openSenders({ clock, usual, organizations, log }: SendersO
     takesUtf8: () => usualProviders.some(({ provider }) => provider.takesUtf8() === true),
 
     send(mail, signal) {
-      const chain = chains.get(mail.orgId ?? "") ?? usualProviders;
+      const own = mail.orgId === undefined ? undefined : chains.get(mail.orgId);
+      const chain = own ?? usualProviders;
       return sendThrough(chain, mail, signal, {
         clock,
         sendMs,
