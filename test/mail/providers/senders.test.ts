@@ -1,5 +1,8 @@
 import { describe, expect, it, onTestFinished } from "vitest";
+import { createCircuitBreaker } from "../../../src/mail/providers/circuit-breaker.ts";
+import { sendThrough } from "../../../src/mail/providers/failover.ts";
 import { openSenders, type SendersOptions } from "../../../src/mail/providers/senders.ts";
+import { createSmtpMailer } from "../../../src/mail/smtp.ts";
 import { MovableClock } from "../../support/clock.ts";
 import { refusal, type Script, startRelay, startScriptedRelay } from "../relay.ts";
 import { waitFor } from "../wait-for.ts";
@@ -81,6 +84,34 @@ describe("a mail with several providers", () => {
     const first = await startScriptedRelay({ MAIL: `451 4.3.0 ${code}` });
     const { send } = await open([at(first), at(await closedPort())]);
     expect(await send()).toEqual({ kind: "retry", reason: "connection" });
+  });
+
+  it("T27 leaves by the next when the first has no TLS, and tells the first nothing", async () => {
+    const first = await startScriptedRelay({});
+    const second = await startRelay();
+    // A connection to "any address" ends up here, but the name does not say so.
+    const { send } = await open([`smtp://user:password@0.0.0.0:${first.port}`, at(second)]);
+    expect(await send()).toEqual({ kind: "sent" });
+    for (const secret of ["MAIL", "AUTH", "password", code, mail.to])
+      expect(first.bytes()).not.toContain(secret);
+  });
+
+  it("F13 is given up when the time for all of them is over, which counts against the slow one", async () => {
+    const silent = await startScriptedRelay({ MAIL: "(silence)" });
+    const next = await startScriptedRelay({});
+    const providers = [silent, next].map((relay) => {
+      const provider = createSmtpMailer({ url: at(relay), from });
+      onTestFinished(() => provider[Symbol.asyncDispose]());
+      return {
+        name: "relay",
+        provider,
+        breaker: createCircuitBreaker({ failuresMax: 1, restMs: 1, restMsMax: 1 }),
+      };
+    });
+    const result = await sendThrough(providers, mail, never, { clock: new MovableClock(), sendMs: 300 });
+    expect(result).toEqual({ kind: "retry", reason: "timeout" });
+    expect(mailsAt(next)).toBe(0);
+    expect(providers.map(({ breaker }) => breaker.restsUntil !== undefined)).toEqual([true, false]);
   });
 
   it("ends when the courier does", async () => {
