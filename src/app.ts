@@ -12,7 +12,7 @@ import { signingKeyOf } from "./auth/signing-key.ts";
 import { createVerifier } from "./auth/verifier.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { composeMail, type MailIdentity } from "./compose-mail.ts";
-import type { Config } from "./config.ts";
+import { type Config, senderOf } from "./config.ts";
 import { openDatabaseClock } from "./db/database-clock.ts";
 import { openStore, type Store } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/storage-errors.ts";
@@ -29,7 +29,7 @@ import { createLog, type Log } from "./log.ts";
 import { readBacklog } from "./mail/backlog.ts";
 import { startCourier } from "./mail/courier.ts";
 import type { CaughtMail } from "./mail/dev-mailbox.ts";
-import { createSmtpMailer } from "./mail/smtp.ts";
+import { openSenders } from "./mail/providers/senders.ts";
 import { builtInLetter } from "./mail/templates/letters.ts";
 import { readLetters } from "./mail/templates/own-templates.ts";
 import { recordProviderReport } from "./otp/bounce.ts";
@@ -100,7 +100,12 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const mailbox = config.smtpUrl === undefined ? await openMailbox(clock, overrides.onMail) : undefined;
     if (mailbox) cleanup.add(mailbox);
     const mailer = cleanup.add(
-      createSmtpMailer({ url: config.smtpUrl ?? mailbox?.smtpUrl ?? "", from: config.mailFrom }),
+      await openSenders({
+        clock,
+        log,
+        usual: senderOf(config) ?? { smtpUrl: mailbox?.smtpUrl ?? "", from: config.mailFrom },
+        organizations: config.senders,
+      }),
     );
 
     let ready = true;
@@ -132,6 +137,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const metrics = config.metrics
       ? createMetrics({
           backlog: () => backlogOf(store, clock),
+          canMail: mailer.isHealthy,
           onError: (err) => log.error({ err }, "the outbox cannot be measured"),
         })
       : undefined;
@@ -205,6 +211,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       publicUrl,
       health,
       reflection,
+      takesUtf8: mailer.takesUtf8,
       verifier: verifierOf(config, clock, localIssuer, log),
     });
     handler = (request, response) => {
@@ -328,15 +335,17 @@ interface UserWireParts {
   publicUrl: string;
   health: HealthService;
   reflection: ReflectionService | undefined;
+  /** Whether mails to local parts beyond ASCII would arrive. */
+  takesUtf8: () => boolean;
   verifier: ReturnType<typeof createVerifier>;
 }
 
 function createUserWire(
   config: Config,
-  { log, metrics, otp, events, prover, publicUrl, health, reflection, verifier }: UserWireParts,
+  { log, metrics, otp, events, prover, publicUrl, health, reflection, takesUtf8, verifier }: UserWireParts,
 ): NodeHandler {
   const linkHosts = config.linkHosts ?? [new URL(publicUrl).host];
-  const parsers = createUserParsers(config.policy);
+  const parsers = createUserParsers(config.policy, takesUtf8);
   const challengeParsers = createChallengeParsers(config.policy, config.proofAudiences);
   const trustedProxies = parseTrustedProxies(config.trustedProxies);
   const onCall = (line: CallLine) => {

@@ -74,7 +74,8 @@ async function composeContent(
   if (!rendered) return { kind: "drop", reason: "code not alive" };
   const { message_id: messageId } = mail;
   const date = new Date(mail.create_time);
-  return { kind: "mail", mail: { to: mailboxOf(row.address), messageId, date, ...rendered } };
+  const { org_id: orgId, address } = row;
+  return { kind: "mail", mail: { orgId, to: mailboxOf(address), messageId, date, ...rendered } };
 }
 
 /** Undefined if the code of the mail is no longer alive. */
@@ -145,6 +146,7 @@ function composeNotice(identity: MailIdentity, mail: OutboxRow, kind: NoticeKind
   return {
     kind: "mail",
     mail: {
+      orgId: row.org_id,
       to: mailboxOf(row.address),
       messageId: mail.message_id,
       date: new Date(time),
@@ -165,7 +167,8 @@ function letterFor(
 }
 
 function mailboxOf(address: string): string {
-  const to = parseEmailAddress(address);
+  // Whether it can be reached is asked when it is added, and by whoever hands the mail over.
+  const to = parseEmailAddress(address, { utf8: true });
   if (!to.ok) throw new Error("a stored address is no address");
   return to.address.mailbox;
 }

@@ -6,6 +6,8 @@ import * as v from "valibot";
 import { readPemKeys } from "./auth/signing-key.ts";
 import { parseTrustedProxies } from "./http/client-address.ts";
 import { logLevels } from "./log.ts";
+import { type OrganizationSender, type Sender, senderProblems } from "./mail/providers/senders.ts";
+import type { DkimSettings, OAuthSettings } from "./mail/smtp.ts";
 import { codeBits } from "./otp/code.ts";
 import type { CodeKey } from "./otp/keys.ts";
 import {
@@ -15,6 +17,7 @@ import {
   type Policy,
 } from "./otp/policy.ts";
 import { bounceLocalPartMax } from "./otp/return-path.ts";
+import { dkimDomain, dkimKey, dkimSelector, mailFrom, readSendersFile, tokenUrl } from "./sender-settings.ts";
 import { type Language, languages } from "./texts/languages.ts";
 import { parseEmailAddress } from "./user/email-address.ts";
 
@@ -53,6 +56,12 @@ export interface Config {
   readonly bounceAddress: string | undefined;
   /** With what reports of bounces are signed. Undefined: none are taken. */
   readonly bounceWebhookSecret: Uint8Array | undefined;
+  readonly dkim: DkimSettings | undefined;
+  /** For the relays whose URL has `?auth=xoauth2`. */
+  readonly smtpOAuth: OAuthSettings | undefined;
+  readonly mailWebhookSecret: string | undefined;
+  /** The senders of organizations, by the id of the organization. */
+  readonly senders: Readonly<Record<string, OrganizationSender>>;
   /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
   readonly linkHosts: readonly string[] | undefined;
   readonly allowedOrigins: readonly string[];
@@ -105,7 +114,13 @@ type Environment = Readonly<Record<string, string | undefined>>;
  */
 export function readConfig(mode: Mode, environment: Environment = process.env): Config {
   const { settings, problems } = parse(schemaOf(mode), environment);
-  problems.push(...missingIn(mode, settings));
+  // What is there and wrong is not missing as well.
+  const told = new Set(problems.map((problem) => problem.split(" ", 1)[0]));
+  problems.push(
+    ...missingIn(mode, settings).filter(
+      (problem) => !problem.includes(" is missing: ") || !told.has(problem.split(" ", 1)[0]),
+    ),
+  );
   if (problems.length > 0) throw new ConfigError(problems);
   return freeze(toConfig(mode, settings));
 }
@@ -149,11 +164,11 @@ export type MailConfig = ReturnType<typeof readMailConfig>;
  */
 export function readMailConfig(environment: Environment = process.env) {
   const { settings, problems } = parse(v.pick(schemaOf("dev"), mailSettings), environment);
+  problems.push(...unusableSender(settings));
   if (problems.length > 0) throw new ConfigError(problems);
   return freeze({
     ...toMailConfig(settings),
     publicUrl: settings.COUNTERSIGN_PUBLIC_URL ?? "https://otp.example.com",
-    smtpUrl: settings.COUNTERSIGN_SMTP_URL,
   });
 }
 
@@ -256,27 +271,13 @@ const issuers = v.pipe(
   ),
 );
 
-const smtpUrl = v.pipe(
+const senders = v.pipe(
   text,
-  v.check((value) => {
-    const url = parseUrl(value);
-    return (
-      url !== undefined && (url.protocol === "smtp:" || url.protocol === "smtps:") && url.hostname !== ""
-    );
-  }, "must be smtp://user:password@host:port or smtps://…"),
-);
-
-const mailFrom = v.pipe(
-  text,
-  v.transform((value): MailFrom | undefined => {
-    const match = /^(?:([^<>"\r\n]*)<([^<>]+)>|([^<>\s]+))$/.exec(value);
-    const parsed = parseEmailAddress(match?.[2] ?? match?.[3] ?? "");
-    return parsed.ok ? { name: match?.[1]?.trim() ?? "", address: parsed.address.mailbox } : undefined;
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const { senders, problems } = readSendersFile(dataset.value);
+    for (const message of problems) addIssue({ message });
+    return problems.length > 0 ? NEVER : senders;
   }),
-  v.check(
-    (from) => from !== undefined,
-    "must be an address such as codes@example.com or Example <codes@example.com>",
-  ),
 );
 
 const bounceAddress = v.pipe(
@@ -417,7 +418,7 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_PROOF_AUDIENCES: v.optional(list, mode === "dev" ? "*" : ""),
     COUNTERSIGN_ISSUERS: v.optional(issuers),
     COUNTERSIGN_ROLES_CLAIM: v.optional(text, "urn:zitadel:iam:org:project:roles"),
-    COUNTERSIGN_SMTP_URL: v.optional(smtpUrl),
+    COUNTERSIGN_SMTP_URL: v.optional(text),
     COUNTERSIGN_MAIL_FROM: v.optional(mailFrom),
     COUNTERSIGN_DEFAULT_LANGUAGE: v.optional(
       v.picklist(languages, `must be one of ${languages.join(", ")}`),
@@ -427,6 +428,15 @@ function schemaOf(mode: Mode) {
     COUNTERSIGN_TEMPLATES_DIR: v.optional(text),
     COUNTERSIGN_BOUNCE_ADDRESS: v.optional(bounceAddress),
     COUNTERSIGN_BOUNCE_WEBHOOK_SECRET: v.optional(webhookSecret),
+    COUNTERSIGN_SMTP_OAUTH_TOKEN_URL: v.optional(tokenUrl),
+    COUNTERSIGN_SMTP_OAUTH_CLIENT_ID: v.optional(text),
+    COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET: v.optional(text),
+    COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN: v.optional(text),
+    COUNTERSIGN_MAIL_WEBHOOK_SECRET: v.optional(text),
+    COUNTERSIGN_DKIM_DOMAIN: v.optional(dkimDomain),
+    COUNTERSIGN_DKIM_SELECTOR: v.optional(dkimSelector),
+    COUNTERSIGN_DKIM_KEY: v.optional(v.pipe(pem, dkimKey)),
+    COUNTERSIGN_SENDERS_FILE: v.optional(senders),
     COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
     COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins, mode === "dev" ? "*" : ""),
     COUNTERSIGN_OAUTH_AUTHORIZE_URL: v.optional(endpoint, "/oauth/v2/authorize"),
@@ -455,6 +465,10 @@ const secrets = [
   "COUNTERSIGN_PROOF_KEYS",
   "COUNTERSIGN_SMTP_URL",
   "COUNTERSIGN_BOUNCE_WEBHOOK_SECRET",
+  "COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET",
+  "COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN",
+  "COUNTERSIGN_MAIL_WEBHOOK_SECRET",
+  "COUNTERSIGN_DKIM_KEY",
   "COUNTERSIGN_DATABASE_URL",
   "COUNTERSIGN_TLS_KEY",
   "COUNTERSIGN_TLS_CERT",
@@ -508,7 +522,7 @@ function missingIn(mode: Mode, settings: Partial<Settings>): string[] {
   if ((settings.COUNTERSIGN_TLS_CERT === undefined) !== (settings.COUNTERSIGN_TLS_KEY === undefined)) {
     problems.push("COUNTERSIGN_TLS_CERT and COUNTERSIGN_TLS_KEY go together: set both or neither");
   }
-  problems.push(...unusableTls(settings), ...unsafePolicy(settings));
+  problems.push(...unusableTls(settings), ...unusableSender(settings), ...unsafePolicy(settings));
   return problems;
 }
 
@@ -521,6 +535,58 @@ function unusableTls({ COUNTERSIGN_TLS_CERT: cert, COUNTERSIGN_TLS_KEY: key }: P
     return ["COUNTERSIGN_TLS_CERT and COUNTERSIGN_TLS_KEY are not a certificate and its key"];
   }
 }
+
+/** Of the settings of a sender, those that tell what `senderProblems` found. */
+const senderSettings = {
+  from: "COUNTERSIGN_MAIL_FROM",
+  smtpUrl: "COUNTERSIGN_SMTP_URL",
+  dkim: "COUNTERSIGN_DKIM_DOMAIN",
+  oauth: "COUNTERSIGN_SMTP_OAUTH_TOKEN_URL",
+  webhookSecret: "COUNTERSIGN_MAIL_WEBHOOK_SECRET",
+} as const;
+
+function unusableSender(settings: Partial<Settings>): string[] {
+  const problems = [...splitUp(settings, oauthNames), ...splitUp(settings, dkimNames)];
+  if (settings.COUNTERSIGN_SMTP_URL === undefined) return problems;
+  const found = senderProblems({
+    smtpUrl: settings.COUNTERSIGN_SMTP_URL,
+    from: settings.COUNTERSIGN_MAIL_FROM ?? developmentFrom,
+    // Without a sender there is nothing to compare its domain with.
+    dkim: settings.COUNTERSIGN_MAIL_FROM && toDkim(settings),
+    oauth: toOAuth(settings),
+    webhookSecret: settings.COUNTERSIGN_MAIL_WEBHOOK_SECRET,
+  });
+  return [...problems, ...found.map(({ setting, problem }) => `${senderSettings[setting]} ${problem}`)];
+}
+
+const oauthNames = [
+  "COUNTERSIGN_SMTP_OAUTH_TOKEN_URL",
+  "COUNTERSIGN_SMTP_OAUTH_CLIENT_ID",
+  "COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET",
+  "COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN",
+] as const;
+
+const dkimNames = ["COUNTERSIGN_DKIM_DOMAIN", "COUNTERSIGN_DKIM_SELECTOR", "COUNTERSIGN_DKIM_KEY"] as const;
+
+/** Of settings that go together: those that are missing while others are there. */
+function splitUp(settings: Partial<Settings>, names: readonly (keyof Settings)[]): string[] {
+  const missing = names.filter((name) => settings[name] === undefined);
+  if (missing.length === names.length) return [];
+  return missing.map((name) => `${name} is missing: ${names.join(", ")} go together`);
+}
+
+function toOAuth(settings: Partial<Settings>): OAuthSettings | undefined {
+  const [tokenUrl, clientId, clientSecret, refreshToken] = oauthNames.map((name) => settings[name]);
+  if (!tokenUrl || !clientId || !clientSecret || !refreshToken) return undefined;
+  return { tokenUrl, clientId, clientSecret, refreshToken };
+}
+
+function toDkim(settings: Partial<Settings>): DkimSettings | undefined {
+  const [domain, selector, privateKey] = dkimNames.map((name) => settings[name]);
+  return domain && selector && privateKey ? { domain, selector, privateKey } : undefined;
+}
+
+const developmentFrom = { name: "Countersign", address: "countersign@dev.example" };
 
 const neededToServe = {
   COUNTERSIGN_PUBLIC_URL: "the links in mails begin with it",
@@ -622,9 +688,7 @@ function toConfig(mode: Mode, settings: Partial<Settings>): Config {
     issuers: named.filter((item) => item !== localIssuer).map(toIssuer),
     trustLocalIssuer: mode === "dev" || named.includes(localIssuer),
     rolesClaim: settings.COUNTERSIGN_ROLES_CLAIM ?? "",
-    smtpUrl: settings.COUNTERSIGN_SMTP_URL,
     ...toMailConfig(settings),
-    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
     bounceAddress: settings.COUNTERSIGN_BOUNCE_ADDRESS,
     bounceWebhookSecret: settings.COUNTERSIGN_BOUNCE_WEBHOOK_SECRET,
     linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
@@ -650,11 +714,33 @@ const mailSettings = [
   "COUNTERSIGN_DEFAULT_LANGUAGE",
   "COUNTERSIGN_CODE_IN_SUBJECT",
   "COUNTERSIGN_TEMPLATES_DIR",
+  "COUNTERSIGN_SMTP_OAUTH_TOKEN_URL",
+  "COUNTERSIGN_SMTP_OAUTH_CLIENT_ID",
+  "COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET",
+  "COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN",
+  "COUNTERSIGN_MAIL_WEBHOOK_SECRET",
+  "COUNTERSIGN_DKIM_DOMAIN",
+  "COUNTERSIGN_DKIM_SELECTOR",
+  "COUNTERSIGN_DKIM_KEY",
+  "COUNTERSIGN_SENDERS_FILE",
 ] as const;
+
+/** By which providers mails leave that no organization has its own for. Undefined: none is set. */
+export function senderOf(
+  config: Pick<Config, "smtpUrl" | "mailFrom" | "dkim" | "smtpOAuth" | "mailWebhookSecret">,
+): Sender | undefined {
+  const { smtpUrl, mailFrom: from, dkim, smtpOAuth: oauth, mailWebhookSecret: webhookSecret } = config;
+  return smtpUrl === undefined ? undefined : { smtpUrl, from, dkim, oauth, webhookSecret };
+}
 
 function toMailConfig(settings: Partial<Settings>) {
   return {
-    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? { name: "Countersign", address: "countersign@dev.example" },
+    smtpUrl: settings.COUNTERSIGN_SMTP_URL,
+    mailFrom: settings.COUNTERSIGN_MAIL_FROM ?? developmentFrom,
+    dkim: toDkim(settings),
+    smtpOAuth: toOAuth(settings),
+    mailWebhookSecret: settings.COUNTERSIGN_MAIL_WEBHOOK_SECRET,
+    senders: settings.COUNTERSIGN_SENDERS_FILE ?? {},
     defaultLanguage: settings.COUNTERSIGN_DEFAULT_LANGUAGE ?? "en",
     codeInSubject: settings.COUNTERSIGN_CODE_IN_SUBJECT === "on",
     templatesDir: settings.COUNTERSIGN_TEMPLATES_DIR,

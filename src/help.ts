@@ -58,7 +58,8 @@ Settings (environment):
                                  URL|JWKS_URL, or "local" (serve: needed)
   COUNTERSIGN_AUDIENCE           the aud that tokens carry (serve: needed; dev: countersign)
   COUNTERSIGN_ROLES_CLAIM        the claim {permission: {org: …}} (urn:zitadel:iam:org:project:roles)
-  COUNTERSIGN_SMTP_URL *         smtp://user:password@host:port or smtps://… (serve: needed)
+  COUNTERSIGN_SMTP_URL *         smtp://user:password@host:port, smtps://…, smtp://user@host?auth=xoauth2,
+                                 ses://REGION or webhook+https://…; several are tried in order (serve: needed)
   COUNTERSIGN_MAIL_FROM          Name <address> (serve: needed)
   COUNTERSIGN_DEFAULT_LANGUAGE   of mails and pages to whoever asks for no language that there is, such as en, de or ja (en)
   COUNTERSIGN_CODE_IN_SUBJECT    on or off: whether the subject of a mail shows its code (off)
@@ -66,6 +67,15 @@ Settings (environment):
   COUNTERSIGN_BOUNCE_ADDRESS     address that mails come back to; bounces+MAIL@… must be delivered to it too (none: to
                                  the sender)
   COUNTERSIGN_BOUNCE_WEBHOOK_SECRET *  whsec_BASE64, with which /webhooks/bounces is signed (none: it is not there)
+  COUNTERSIGN_SMTP_OAUTH_TOKEN_URL  where access tokens for ?auth=xoauth2 come from (none)
+  COUNTERSIGN_SMTP_OAUTH_CLIENT_ID  who asks for them
+  COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET *  its secret
+  COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN *  the refresh token
+  COUNTERSIGN_MAIL_WEBHOOK_SECRET *  whsec_ and base64, signs what webhooks get
+  COUNTERSIGN_DKIM_DOMAIN        mails are signed for it: that of the sender, or one above (none)
+  COUNTERSIGN_DKIM_SELECTOR      where its public key is: SELECTOR._domainkey.DOMAIN
+  COUNTERSIGN_DKIM_KEY *         PEM text, or the path of a PEM file: a private RSA key
+  COUNTERSIGN_SENDERS_FILE       JSON file with senders of organizations: {"ORG_ID": {"from": …, "smtpUrl": …}}
   COUNTERSIGN_LINK_HOSTS         hosts that users themselves may name in a url_template, comma separated
                                  (the host of the public URL)
   COUNTERSIGN_ALLOWED_ORIGINS    browser origins, comma separated, or * (serve: none; dev: *)

@@ -1,8 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { systemClock } from "./clock.ts";
-import { ConfigError, type MailConfig } from "./config.ts";
+import { ConfigError, type MailConfig, senderOf } from "./config.ts";
 import { makeRandomId } from "./db/id.ts";
-import { createSmtpMailer, type SendResult } from "./mail/smtp.ts";
+import { openSenders } from "./mail/providers/senders.ts";
+import type { SendResult } from "./mail/smtp.ts";
 import { builtInLetter } from "./mail/templates/letters.ts";
 import { readLetters } from "./mail/templates/own-templates.ts";
 import type { RenderedMail } from "./mail/templates/render.ts";
@@ -29,12 +30,23 @@ export function previewMail(config: MailConfig, shown: Shown, path: string): [ht
 
 /** Sends a mail with sample data, whose code opens nothing, the way that all mails go. */
 export async function sendTestMail(config: MailConfig, shown: Shown, to: string): Promise<SendResult> {
-  const { smtpUrl, mailFrom } = config;
-  if (smtpUrl === undefined)
-    throw new ConfigError(["COUNTERSIGN_SMTP_URL is missing: the mail leaves through it"]);
-  await using mailer = createSmtpMailer({ url: smtpUrl, from: mailFrom });
+  const sender = senderOf(config);
+  if (!sender) throw new ConfigError(["COUNTERSIGN_SMTP_URL is missing: the mail leaves through it"]);
+  const log = { warn() {}, info() {} };
+  await using mailer = await openSenders({
+    clock: systemClock,
+    log,
+    usual: sender,
+    organizations: config.senders,
+  });
   const messageId = `<${makeRandomId()}@${new URL(config.publicUrl).hostname}>`;
-  const mail = { ...renderShown(config, shown), to, messageId, date: new Date(systemClock.now()) };
+  const mail = {
+    ...renderShown(config, shown),
+    orgId: shown.orgId,
+    to,
+    messageId,
+    date: new Date(systemClock.now()),
+  };
   return await mailer.send(mail, new AbortController().signal);
 }
 

@@ -5,6 +5,8 @@ import { type NodeHandler, type Reply, reply } from "./reply.ts";
 export interface MetricsOptions {
   /** How many mails wait, and for how long the oldest does, in milliseconds. Asked once a second at most. */
   readonly backlog: () => Promise<{ readonly mails: number; readonly oldestMs: number }>;
+  /** Whether one of the mail providers is not passed over as failing. */
+  readonly canMail: () => boolean;
   readonly onError: (error: unknown) => void;
 }
 
@@ -29,7 +31,7 @@ const freshMs = 1_000;
  * A call is counted by method, protocol and code, and its time by method and protocol, so that there is no series of every
  * bucket for every code: 0.7 us a call, of which the histogram is 0.4.
  */
-export function createMetrics({ backlog, onError }: MetricsOptions): Metrics {
+export function createMetrics({ backlog, canMail, onError }: MetricsOptions): Metrics {
   const register = new Registry();
   const registers = [register];
   collectDefaultMetrics({ register });
@@ -63,6 +65,12 @@ export function createMetrics({ backlog, onError }: MetricsOptions): Metrics {
     registers,
   });
 
+  const mailUp = new Gauge({
+    name: "countersign_mail_up",
+    help: "1 if a mail provider is not passed over as failing, 0 if all are.",
+    registers,
+  });
+
   async function render(): Promise<Reply> {
     try {
       const { mails, oldestMs } = await backlog();
@@ -74,6 +82,7 @@ export function createMetrics({ backlog, onError }: MetricsOptions): Metrics {
       waiting.set(Number.NaN);
       oldest.set(Number.NaN);
     }
+    mailUp.set(canMail() ? 1 : 0);
     const headers = { "content-type": register.contentType, "cache-control": "no-store" };
     return { status: 200, headers, body: await register.metrics() };
   }

@@ -9,7 +9,7 @@ export interface SocketTimeouts {
   readonly commandMs: number;
 }
 
-type SocketProvider = NonNullable<SMTPPoolOptions["getSocket"]>;
+export type SocketProvider = NonNullable<SMTPPoolOptions["getSocket"]>;
 
 /**
  * Opens the TCP connections of a nodemailer transport, because it has one limit for connecting and greeting together,

@@ -5,11 +5,13 @@ export interface Relay {
   /** TLS from the first byte (RFC 8314 §3.3). Otherwise STARTTLS. */
   readonly implicitTls: boolean;
   readonly credentials: { readonly user: string; readonly pass: string } | undefined;
+  /** Whether the user is authenticated by an access token and not by a password. */
+  readonly xoauth2: boolean;
 }
 
 /**
  * Reads `smtp://user:password@host:port` (STARTTLS, port 587 by default) or `smtps://…` (port 465). User and password
- * are percent-encoded.
+ * are percent-encoded. `smtp://user@host?auth=xoauth2` has no password: access tokens are fetched.
  *
  * @throws if it is none. The message never quotes it: it holds a password.
  */
@@ -19,11 +21,18 @@ export function parseRelay(text: string): Relay {
   if (!url || (url.protocol !== "smtp:" && !implicitTls) || !isBare(url)) {
     throw new Error("the SMTP URL must be smtp://user:password@host:port or smtps://…, and nothing more");
   }
+  const xoauth2 = url.search === xoauth2Query;
+  if (xoauth2 && (url.username === "" || url.password !== "")) {
+    throw new Error(
+      "an SMTP URL with ?auth=xoauth2 must have a user and no password: smtp://user@host?auth=xoauth2",
+    );
+  }
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
     port: Number(url.port || (implicitTls ? 465 : 587)),
     implicitTls,
     credentials: url.username === "" ? undefined : parseCredentials(url),
+    xoauth2,
   };
 }
 
@@ -32,10 +41,11 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-function isBare(url: URL): boolean {
-  return (
-    /^[\w.-]+$|^\[[\da-f:.]+\]$/i.test(url.hostname) && /^\/?$/.test(url.pathname + url.search + url.hash)
-  );
+const xoauth2Query = "?auth=xoauth2";
+
+function isBare({ hostname, pathname, search, hash }: URL): boolean {
+  if (search !== "" && search !== xoauth2Query) return false;
+  return /^[\w.-]+$|^\[[\da-f:.]+\]$/i.test(hostname) && /^\/?$/.test(pathname + hash);
 }
 
 function parseCredentials(url: URL): Relay["credentials"] {

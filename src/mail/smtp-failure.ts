@@ -13,7 +13,10 @@ export function toFailure(error: unknown): Exclude<SendResult, { kind: "sent" }>
   if (phase === "tls") return { kind: "retry", reason: "tls" };
   if (failure.responseCode === undefined) return { kind: "retry", reason: causeOf(failure) };
   const reason = [failure.responseCode, enhancedStatus(failure), phase].filter(Boolean).join(" ");
-  return { kind: isAboutMail(failure, phase) ? "reject" : "retry", reason };
+  if (isAboutMail(failure, phase)) return { kind: "reject", reason };
+  return isAboutRecipient(failure, phase)
+    ? { kind: "retry", about: "mail", reason }
+    : { kind: "retry", reason };
 }
 
 type SmtpError = NodemailerError & { originalCode?: string };
@@ -43,6 +46,11 @@ function phaseOf({ code, command }: Partial<SmtpError>): Phase | undefined {
 function isAboutMail({ responseCode, permanent }: Partial<SmtpError>, phase: Phase | undefined): boolean {
   if (phase !== "mail" && phase !== "rcpt" && phase !== "data") return false;
   return permanent === true && ![530, 534, 535, 538].includes(responseCode ?? 0);
+}
+
+/** Greylisting or a full mailbox: other recipients may pass. 421 ends the connection, whoever the recipient is. */
+function isAboutRecipient({ responseCode }: Partial<SmtpError>, phase: Phase | undefined): boolean {
+  return phase === "rcpt" && [450, 451, 452].includes(responseCode ?? 0);
 }
 
 function enhancedStatus({ response }: Partial<SmtpError>): string | undefined {

@@ -1,7 +1,11 @@
+import type { Socket } from "node:net";
 import { createTransport, type SendMailOptions } from "nodemailer";
-import { isLoopback, parseRelay } from "./relay.ts";
-import { createSocketProvider } from "./relay-socket.ts";
+import { isMailbox, needsUtf8 } from "./mailbox.ts";
+import { isLoopback, parseRelay, type Relay } from "./relay.ts";
+import { createSocketProvider, type SocketProvider } from "./relay-socket.ts";
 import { toFailure } from "./smtp-failure.ts";
+import { watchSmtpUtf8 } from "./smtp-utf8.ts";
+import { sendWithin } from "./within.ts";
 
 /**
  * What became of a mail. `retry`: it may go through later. `reject`: this mail never will. `reason` is fit for logs and
@@ -9,10 +13,13 @@ import { toFailure } from "./smtp-failure.ts";
  */
 export type SendResult =
   | { readonly kind: "sent" }
-  | { readonly kind: "retry"; readonly reason: string }
+  /** About the mail: the provider is well, and another one may not know better. Otherwise it is about the provider. */
+  | { readonly kind: "retry"; readonly reason: string; readonly about?: "mail" }
   | { readonly kind: "reject"; readonly reason: string };
 
 export interface OutgoingMail {
+  /** The organization for whose user it is. Undefined: it leaves as the mails of organizations without a sender. */
+  readonly orgId?: string;
   /** A validated mailbox. */
   readonly to: string;
   /** Where a notification goes if the mail comes back (RFC 5321 §4.4). Without it: to the sender. */
@@ -70,6 +77,32 @@ export interface SmtpMailerOptions {
   /** Certificates to trust in the place of the usual ones, in PEM. */
   readonly ca?: string;
   readonly timeouts?: Partial<SmtpTimeouts>;
+  /** Where access tokens come from, for a URL with `?auth=xoauth2`. */
+  readonly oauth?: OAuthSettings | undefined;
+  readonly dkim?: DkimSettings | undefined;
+}
+
+/** OAuth 2.0 with a refresh token (RFC 6749 §6). */
+export interface OAuthSettings {
+  readonly tokenUrl: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly refreshToken: string;
+}
+
+/** How mails are signed (RFC 6376). */
+export interface DkimSettings {
+  readonly domain: string;
+  readonly selector: string;
+  /** RSA, in PEM. */
+  readonly privateKey: string;
+}
+
+export interface SmtpMailer extends Mailer {
+  /** Whether the relay takes local parts beyond ASCII (RFC 6531), by its last greeting. Undefined: there was none. */
+  takesUtf8(): boolean | undefined;
+  /** Opens a connection and closes it, to learn what the relay offers. Never rejects. */
+  probe(): Promise<void>;
 }
 
 /**
@@ -80,20 +113,23 @@ export interface SmtpMailerOptions {
  *
  * @throws if the URL, the sender or the name is not usable.
  */
-export function createSmtpMailer(options: SmtpMailerOptions): Mailer {
+export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
   const relay = parseRelay(options.url);
   const timeouts = { ...defaultTimeouts, ...options.timeouts };
   const from = requireSender(options.from);
+  const sockets = new Set<Socket>();
+  const utf8 = watchSmtpUtf8(keepTrack(sockets, createSocketProvider(relay, timeouts)));
   const transport = createTransport({
     pool: true,
     host: relay.host,
     port: relay.port,
     secure: relay.implicitTls,
-    auth: relay.credentials && { ...relay.credentials },
+    auth: authOf(relay, options.oauth),
+    dkim: options.dkim && toDkim(options.dkim),
     name: options.name && requireHostName(options.name),
     requireTLS: options.requireTls ?? !isLoopback(relay.host),
     tls: { minVersion: "TLSv1.2", rejectUnauthorized: true, ca: options.ca },
-    getSocket: createSocketProvider(relay, timeouts),
+    getSocket: utf8.getSocket,
     connectionTimeout: timeouts.connectMs + timeouts.greetingMs,
     greetingTimeout: timeouts.greetingMs,
     socketTimeout: timeouts.messageMs,
@@ -107,37 +143,92 @@ export function createSmtpMailer(options: SmtpMailerOptions): Mailer {
     disableFileAccess: true,
     disableUrlAccess: true,
   });
+  // The envelope stays as it is here: nodemailer would turn A-labels back where the local part is beyond ASCII.
+  transport.use("stream", (mail, done) => {
+    const { from: sender, to } = mail.data.envelope as Envelope;
+    mail.message.getEnvelope = () => ({ from: sender.address, to: [to.address] });
+    done();
+  });
+
+  /** Undefined if the mail may go out. A relay that did not offer what it needs is asked once more. */
+  async function utf8Failure(address: string, signal: AbortSignal): Promise<SendResult | undefined> {
+    if (!needsUtf8(address) || utf8.isOffered()) return undefined;
+    const aborted = new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => resolve(), { once: true });
+      if (signal.aborted) resolve();
+    });
+    await Promise.race([transport.verify(), aborted]);
+    return utf8.isOffered() ? undefined : { kind: "retry", about: "mail", reason: "smtputf8" };
+  }
 
   return {
-    async send(mail, signal) {
+    takesUtf8: utf8.isOffered,
+
+    async probe() {
+      await transport.verify().catch(() => {});
+    },
+
+    send(mail, signal) {
       // Whoever made the mail has validated the address. This holds even if not: one recipient, and no other command.
       if (!isMailbox(mail.to) || !isMailbox(mail.envelopeFrom ?? from.address))
-        return { kind: "reject", reason: "address" };
-      const attempt = new AbortController();
-      const abort = () => attempt.abort();
-      const timer = setTimeout(abort, timeouts.sendMs);
-      signal.addEventListener("abort", abort, { once: true });
-      if (signal.aborted) abort();
-      try {
-        await transport.sendMail({ ...toMessage(from, mail), signal: attempt.signal });
-        return { kind: "sent" };
-      } catch (error) {
-        const failure = toFailure(error);
-        return attempt.signal.aborted && !signal.aborted ? { kind: "retry", reason: "timeout" } : failure;
-      } finally {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", abort);
-      }
+        return Promise.resolve({ kind: "reject", reason: "address" });
+      return sendWithin(timeouts.sendMs, signal, async (attempt) => {
+        try {
+          const failure = await utf8Failure(mail.to, attempt);
+          if (failure) return failure;
+          await transport.sendMail({ ...toMessage(from, mail), signal: attempt });
+          return { kind: "sent" };
+        } catch (error) {
+          return toFailure(error);
+        }
+      });
     },
 
     async [Symbol.asyncDispose]() {
       transport.close({ force: true });
+      // Those of a probe are not in the pool.
+      for (const socket of sockets) socket.destroy();
     },
   };
 }
 
+function keepTrack(sockets: Set<Socket>, open: SocketProvider): SocketProvider {
+  return (options, callback) =>
+    open(options, (error, socketOptions) => {
+      const socket = socketOptions ? socketOptions.connection : undefined;
+      if (socket) {
+        sockets.add(socket);
+        socket.once("close", () => sockets.delete(socket));
+      }
+      callback(error, socketOptions);
+    });
+}
+
+interface Envelope {
+  readonly from: MailAddress;
+  readonly to: MailAddress;
+}
+
+function authOf({ credentials, xoauth2 }: Relay, oauth: OAuthSettings | undefined) {
+  if (!credentials || !xoauth2) return credentials && { ...credentials };
+  if (!oauth) throw new Error("an SMTP URL with ?auth=xoauth2 needs to know where access tokens come from");
+  return {
+    type: "OAuth2" as const,
+    user: credentials.user,
+    clientId: oauth.clientId,
+    clientSecret: oauth.clientSecret,
+    refreshToken: oauth.refreshToken,
+    accessUrl: oauth.tokenUrl,
+  };
+}
+
+/** In the words of nodemailer. */
+export function toDkim({ domain, selector, privateKey }: DkimSettings) {
+  return { domainName: domain, keySelector: selector, privateKey };
+}
+
 /** Addresses are given as objects throughout: nodemailer would parse strings. */
-function toMessage(from: MailAddress, mail: OutgoingMail): SendMailOptions {
+export function toMessage(from: MailAddress, mail: OutgoingMail): SendMailOptions {
   const to = { name: "", address: mail.to };
   return {
     from,
@@ -158,8 +249,9 @@ function toMessage(from: MailAddress, mail: OutgoingMail): SendMailOptions {
   };
 }
 
-function requireSender({ name, address }: MailAddress): MailAddress {
-  if (!isMailbox(address))
+/** @throws if the sender is not usable. The message does not quote it. */
+export function requireSender({ name, address }: MailAddress): MailAddress {
+  if (!isMailbox(address) || needsUtf8(address))
     throw new Error("the sender's address must be a plain one, such as codes@example.com");
   if (/\p{Cc}/u.test(name)) throw new Error("the sender's name must not contain control characters");
   return { name, address };
@@ -168,9 +260,4 @@ function requireSender({ name, address }: MailAddress): MailAddress {
 function requireHostName(name: string): string {
   if (/^[a-z\d][a-z\d.-]*$|^\[[a-z\d.:]+\]$/i.test(name)) return name;
   throw new Error("the name for EHLO must be a host name or an address literal (RFC 5321 §4.1.2)");
-}
-
-/** A dot-atom of ASCII, an @, and a domain name: nothing that any parser could read as more than one address. */
-function isMailbox(address: string): boolean {
-  return address.length <= 254 && /^[\w!#$%&'*+/=?^`{|}~.-]+@[a-z\d]([a-z\d.-]*[a-z\d])?$/i.test(address);
 }

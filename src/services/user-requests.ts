@@ -29,8 +29,12 @@ export type RequestedVerification =
 
 export type UserParsers = ReturnType<typeof createUserParsers>;
 
-/** The parsers of UserService, by method. Each throws INVALID_ARGUMENT that names the field. */
-export function createUserParsers(policy: Policy) {
+/**
+ * The parsers of UserService, by method. Each throws INVALID_ARGUMENT that names the field.
+ *
+ * @param takesUtf8 whether mails to local parts beyond ASCII would arrive, at this moment.
+ */
+export function createUserParsers(policy: Policy, takesUtf8: () => boolean) {
   return {
     addOTPEmail(message: AddOTPEmailRequest) {
       const userId = requireText(message.userId, "user_id");
@@ -38,7 +42,7 @@ export function createUserParsers(policy: Policy) {
         throw invalidArgument("REQUEST_INVALID", "email", "email is missing: give an address");
       return {
         userId,
-        address: parseAddress(message.email.address, "email.address"),
+        address: parseAddress(message.email.address, "email.address", takesUtf8()),
         verification: parseVerification(message.email),
       };
     },
@@ -103,7 +107,10 @@ export function createUserParsers(policy: Policy) {
         filter: {
           state: parseState(message.state),
           canonicalAddress:
-            emailAddress === undefined ? undefined : parseAddress(emailAddress, "email_address").canonical,
+            emailAddress === undefined
+              ? undefined
+              : // It may have been added when a relay took it.
+                parseAddress(emailAddress, "email_address", true).canonical,
         },
         pageSize: requirePageSize(message.pageSize),
         pageToken: message.pageToken,
@@ -122,8 +129,8 @@ function sendCode(asked: SendEmailVerificationCode | undefined, field: string) {
   return parseSendCode(asked, field, urlTemplateVariables);
 }
 
-function parseAddress(address: string, field: string): EmailAddress {
-  const parsed = parseEmailAddress(address);
+function parseAddress(address: string, field: string, utf8: boolean): EmailAddress {
+  const parsed = parseEmailAddress(address, { utf8 });
   if (!parsed.ok) throw invalidArgument("EMAIL_INVALID", field, parsed.problem);
   return parsed.address;
 }

@@ -1,10 +1,10 @@
 import { domainToASCII, domainToUnicode } from "node:url";
 
-/** An address that mail can be sent to without the SMTPUTF8 extension (RFC 6531). */
+/** An address that mail can be sent to: to a local part beyond ASCII with the SMTPUTF8 extension (RFC 6531) alone. */
 export interface EmailAddress {
   /** As given (NFC). */
   readonly given: string;
-  /** Where mail goes: local part as given, domain as lower-cased A-labels. */
+  /** Where mail goes: local part as given (NFC), domain as lower-cased A-labels. */
   readonly mailbox: string;
   /** For uniqueness: local part lower-cased, domain lower-cased A-labels; no plus or dot folding. */
   readonly canonical: string;
@@ -15,11 +15,16 @@ export type ParsedEmailAddress =
   | { readonly ok: true; readonly address: EmailAddress }
   | { readonly ok: false; readonly problem: string };
 
+export interface AddressOptions {
+  /** Whether local parts beyond ASCII are taken (RFC 6531 §3.3). By default, no. */
+  readonly utf8?: boolean;
+}
+
 /**
  * Reads an addr-spec: the mailbox of RFC 5321 §4.1.2 without what mail programs are known to read in two ways, which
  * is quoted local parts, comments, address literals, source routes and display names.
  */
-export function parseEmailAddress(input: string): ParsedEmailAddress {
+export function parseEmailAddress(input: string, { utf8 = false }: AddressOptions = {}): ParsedEmailAddress {
   if (input === "") return refuse("the address is missing: give one such as mini@mouse.com");
   // First, so that nothing below looks at more than 400 UTF-16 units.
   if (isTooLong(input)) return refuse(`the address is too long: give at most ${charactersMax} characters`);
@@ -30,12 +35,13 @@ export function parseEmailAddress(input: string): ParsedEmailAddress {
     );
   }
 
-  const [local, domain, ...more] = input.split("@");
-  if (local === undefined || domain === undefined || more.length > 0) {
+  const [typed, domain, ...more] = input.split("@");
+  if (typed === undefined || domain === undefined || more.length > 0) {
     return refuse("the address must contain exactly one @: give a single address such as mini@mouse.com");
   }
-  const problem = localPartProblem(local);
+  const problem = localPartProblem(typed) ?? (isASCII(typed) ? undefined : utf8Problem(typed, utf8));
   if (problem !== undefined) return refuse(problem);
+  const local = typed.normalize("NFC");
   const parsed = parseDomain(domain);
   if (!parsed.ok) return parsed;
 
@@ -43,12 +49,14 @@ export function parseEmailAddress(input: string): ParsedEmailAddress {
   const mailbox = `${local}@${parsed.ascii}`;
   // NFC makes some characters longer, and what is stored must be an address when it is read again.
   if (isTooLong(given)) return refuse(`the address is too long: give at most ${charactersMax} characters`);
-  if (mailbox.length > octetsMax) {
+  const canonical = `${caseless(local)}@${parsed.ascii}`;
+  // Lower-casing makes some letters longer, and the canonical form is an address too.
+  if (Math.max(octetsOf(mailbox), octetsOf(canonical)) > octetsMax) {
     return refuse(
       `the address is too long: with its domain in ASCII (IDNA) it must be at most ${octetsMax} octets`,
     );
   }
-  return { ok: true, address: { given, mailbox, canonical: `${local.toLowerCase()}@${parsed.ascii}` } };
+  return { ok: true, address: { given, mailbox, canonical } };
 }
 
 /** The limit of the contract, in code points. */
@@ -63,7 +71,10 @@ const localPartMax = 64;
 const unseen = /[\p{Cc}\p{Cf}\p{Z}\p{Default_Ignorable_Code_Point}]/u;
 
 /** atext of RFC 5322 §3.2.3 and the dot, less `!`, `%` and back-tick: relays took the first two for routes. */
-const localPartCharacters = /^[A-Za-z0-9#$&'*+/=?^_{|}~.-]*$/;
+const localPartCharacters = /^[A-Za-z0-9#$&'*+/=?^_{|}~.\P{ASCII}-]*$/u;
+
+/** Of what RFC 6531 §3.3 adds: letters, marks and numbers alone. A mark needs something before it. */
+const utf8Characters = /^(?!\p{M})[\p{ASCII}\p{L}\p{M}\p{N}]*$/u;
 
 /** What UTS 46 is given: ASCII only of the LDH set, since the URL parser behind it decodes `%2e` and more. */
 const domainCharacters = /^[A-Za-z0-9.\u{80}-\u{10ffff}-]+$/u;
@@ -73,11 +84,8 @@ const asciiLabel = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 function localPartProblem(local: string): string | undefined {
   if (local === "") return "the part before the @ is missing: give an address such as mini@mouse.com";
-  if (/\P{ASCII}/u.test(local)) {
-    return "the part before the @ must be ASCII: mailboxes that need SMTPUTF8 (RFC 6531) are not supported yet, give another address";
-  }
-  if (local.length > localPartMax) {
-    return `the part before the @ is too long: it must be at most ${localPartMax} characters`;
+  if (Math.max(octetsOf(local), octetsOf(caseless(local.normalize("NFC")))) > localPartMax) {
+    return `the part before the @ is too long: it must be at most ${localPartMax} octets`;
   }
   if (!localPartCharacters.test(local)) {
     return "the part before the @ must be ASCII letters, digits, dots and #$&'*+-/=?^_{|}~ alone: give the plain address, without quotes, comments, brackets, lists or routes";
@@ -86,6 +94,38 @@ function localPartProblem(local: string): string | undefined {
     return "the part before the @ must not begin or end with a dot or have two dots in a row: check the dots";
   }
   return undefined;
+}
+
+/**
+ * What is wrong with a local part beyond ASCII. Of two spellings that NFKC makes one (full-width letters, ligatures), and
+ * of those that become plain ASCII (the Kelvin sign), none but the normal one is taken: mail systems on the way may take
+ * them for each other (CVE-2026-73420).
+ */
+function utf8Problem(local: string, taken: boolean): string | undefined {
+  const normal = local.normalize("NFC");
+  if (!utf8Characters.test(normal) || [...local].some(isStandIn) || normal !== local.normalize("NFKC")) {
+    return "the part before the @ must be letters, marks and numbers in their normal spelling, where it is beyond ASCII: give another address";
+  }
+  // The canonical form is an address too, and stays what it is.
+  const folded = caseless(normal);
+  if (folded !== caseless(folded) || !utf8Characters.test(folded) || folded !== folded.normalize("NFKC")) {
+    return "the part before the @ has letters whose lower case is not settled: write it in lower case, or give another address";
+  }
+  if (taken) return undefined;
+  return "the mail system cannot reach this address: the part before the @ is beyond ASCII, which needs SMTPUTF8 (RFC 6531), and no relay offers it. Give another address";
+}
+
+/** For uniqueness. */
+function caseless(local: string): string {
+  return local.toLowerCase().normalize("NFC");
+}
+
+function isASCII(text: string): boolean {
+  return !/\P{ASCII}/u.test(text);
+}
+
+function octetsOf(text: string): number {
+  return Buffer.byteLength(text);
 }
 
 type ParsedDomain =

@@ -71,6 +71,7 @@ describe("/metrics", () => {
     expect(sampleOf(text, "countersign_outbox_mails")).toBe(0);
     expect(sampleOf(text, "countersign_outbox_oldest_seconds")).toBe(0);
     expect(sampleOf(text, 'countersign_mails_total{purpose="enrolment",state="sent"}')).toBe(1);
+    expect(sampleOf(text, "countersign_mail_up")).toBe(1);
   });
 
   it("has nothing in its labels that comes from outside, and no ids", async () => {

@@ -203,7 +203,6 @@ describe("a recipient", () => {
     ["a@x.io\u0000.evil.com"],
     ["a＠x.io"],
     ["a@x。io"],
-    ["ü@x.io"],
     ["a@[127.0.0.1]"],
     [`${"a".repeat(250)}@x.io`],
   ])("T21, T26 is refused without a connection: %j", async (to) => {
@@ -228,7 +227,7 @@ describe("a recipient", () => {
 describe("the reply of the relay", () => {
   const secret = `${code} mini@mouse.com`;
 
-  it.each<[string, Script, { kind: string; reason: string }]>([
+  it.each<[string, Script, { kind: string; about?: string; reason: string }]>([
     ["greeting 4yz", { greeting: `421 4.3.2 ${secret}` }, { kind: "retry", reason: "421 4.3.2 greeting" }],
     ["greeting 5yz", { greeting: `554 5.7.1 ${secret}` }, { kind: "retry", reason: "554 5.7.1 greeting" }],
     ["no SMTP", { greeting: "SSH-2.0-x" }, { kind: "retry", reason: "connection" }],
@@ -238,9 +237,9 @@ describe("the reply of the relay", () => {
     ["MAIL 530", { MAIL: "530 5.7.0 authenticate" }, { kind: "retry", reason: "530 5.7.0 mail" }],
     ["MAIL 5yz", { MAIL: "550 5.7.1 not you" }, { kind: "reject", reason: "550 5.7.1 mail" }],
     ["MAIL 503", { MAIL: "503 5.5.1 sequence" }, { kind: "retry", reason: "503 5.5.1 mail" }],
-    ["RCPT 450", { RCPT: `450 4.2.0 ${secret}` }, { kind: "retry", reason: "450 4.2.0 rcpt" }],
-    ["RCPT 451", { RCPT: "451 greylisted" }, { kind: "retry", reason: "451 rcpt" }],
-    ["RCPT 452", { RCPT: "452 4.2.2 full" }, { kind: "retry", reason: "452 4.2.2 rcpt" }],
+    ["RCPT 450", { RCPT: `450 4.2.0 ${secret}` }, { kind: "retry", about: "mail", reason: "450 4.2.0 rcpt" }],
+    ["RCPT 451", { RCPT: "451 greylisted" }, { kind: "retry", about: "mail", reason: "451 rcpt" }],
+    ["RCPT 452", { RCPT: "452 4.2.2 full" }, { kind: "retry", about: "mail", reason: "452 4.2.2 rcpt" }],
     ["RCPT 421", { RCPT: "421 4.3.2 going" }, { kind: "retry", reason: "421 4.3.2 rcpt" }],
     ["RCPT 550", { RCPT: `550 5.1.1 <${secret}>` }, { kind: "reject", reason: "550 5.1.1 rcpt" }],
     [

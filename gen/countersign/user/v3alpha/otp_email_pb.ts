@@ -180,7 +180,8 @@ export type SetEmail = Message<"countersign.user.v3alpha.SetEmail"> & {
    * The address: an RFC 5321 mailbox such as `mini@mouse.com`, 1 to 200
    * characters, with at least one dot in its domain. No display name, no
    * comment, no quoted local part, no address literal. A domain beyond ASCII is
-   * accepted and mailed to by its IDNA A-labels.
+   * accepted and mailed to by its IDNA A-labels; a local part beyond ASCII is
+   * accepted where the mail system reaches it (SMTPUTF8, RFC 6531).
    *
    * Example: "mini@mouse.com"
    *

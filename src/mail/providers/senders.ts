@@ -1,0 +1,148 @@
+import type { Clock } from "../../clock.ts";
+import {
+  createSmtpMailer,
+  type DkimSettings,
+  type MailAddress,
+  type Mailer,
+  type OAuthSettings,
+} from "../smtp.ts";
+import { createCircuitBreaker } from "./circuit-breaker.ts";
+import { type GuardedProvider, type Provider, sendThrough } from "./failover.ts";
+import { type ProviderUrl, parseProviderUrls } from "./provider-url.ts";
+import { createSesProvider } from "./ses.ts";
+import { createWebhookProvider, requireWebhookSecret } from "./webhook.ts";
+
+/** From whom mails come, and how they leave. */
+export interface Sender {
+  readonly from: MailAddress;
+  /** One provider or several, in the order in which they are tried (see `parseProviderUrls`). */
+  readonly smtpUrl: string;
+  readonly dkim?: DkimSettings | undefined;
+  readonly oauth?: OAuthSettings | undefined;
+  readonly webhookSecret?: string | undefined;
+}
+
+/** The sender of an organization. Without `smtpUrl` its mails leave by the providers of all, in its own name. */
+export type OrganizationSender = Omit<Sender, "smtpUrl"> & { readonly smtpUrl?: string | undefined };
+
+export interface SendersOptions {
+  readonly clock: Clock;
+  /** Of whoever has no sender of its own, and the fallback of all who have. */
+  readonly usual: Sender;
+  readonly organizations: Readonly<Record<string, OrganizationSender>>;
+  readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
+}
+
+/** All senders as one mailer. */
+export interface Senders extends Mailer {
+  /** Whether a mail to a local part beyond ASCII would arrive: whether one of the usual providers takes it. */
+  takesUtf8(): boolean;
+  /** Whether one of the usual providers is not passed over as failing. */
+  isHealthy(): boolean;
+}
+
+/** The whole of an attempt, over all providers, in milliseconds. Shorter than the lease of the courier. */
+const sendMs = 90_000;
+
+/** How often providers that have not answered yet are asked what they offer. */
+const probeMs = 60_000;
+
+/** @throws if a sender cannot be used. */
+export async function openSenders({ clock, usual, organizations, log }: SendersOptions): Promise<Senders> {
+  const closing = new AbortController();
+  const opened: Provider[] = [];
+  const open = async (sender: Sender): Promise<GuardedProvider[]> => {
+    const guarded: GuardedProvider[] = [];
+    for (const url of parseProviderUrls(sender.smtpUrl)) {
+      const provider = await createProvider(url, sender);
+      opened.push(provider);
+      guarded.push({ name: url.name, provider, breaker: createCircuitBreaker() });
+    }
+    return guarded;
+  };
+
+  const usualProviders = await open(usual);
+  const chains = new Map<string, readonly GuardedProvider[]>();
+  for (const [orgId, own] of Object.entries(organizations)) {
+    chains.set(
+      orgId,
+      own.smtpUrl === undefined
+        ? // The same relays again in another name would fail again.
+          await open({ ...usual, from: own.from, dkim: own.dkim })
+        : [...(await open({ ...own, smtpUrl: own.smtpUrl })), ...usualProviders],
+    );
+  }
+
+  const isUnknown = ({ provider }: GuardedProvider) => provider.takesUtf8() === undefined;
+  const probing = (async () => {
+    while (!closing.signal.aborted && usualProviders.some(isUnknown)) {
+      await Promise.all(usualProviders.filter(isUnknown).map(({ provider }) => provider.probe?.()));
+      if (usualProviders.some(isUnknown)) await clock.wait(probeMs, closing.signal);
+    }
+  })();
+
+  return {
+    takesUtf8: () => usualProviders.some(({ provider }) => provider.takesUtf8() === true),
+    isHealthy: () => usualProviders.some(({ breaker }) => breaker.restsUntil === undefined),
+
+    send(mail, signal) {
+      const own = mail.orgId === undefined ? undefined : chains.get(mail.orgId);
+      const chain = own ?? usualProviders;
+      return sendThrough(chain, mail, signal, {
+        clock,
+        sendMs,
+        onTurn(provider, isOpen) {
+          if (isOpen) log.warn({ provider }, "a mail provider fails and is passed over for a while");
+          else log.info({ provider }, "a mail provider is back");
+        },
+      });
+    },
+
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      for (const provider of opened) await provider[Symbol.asyncDispose]();
+      await probing;
+    },
+  };
+}
+
+function createProvider(url: ProviderUrl, sender: Sender): Provider | Promise<Provider> {
+  const { from, dkim, oauth, webhookSecret } = sender;
+  switch (url.kind) {
+    case "smtp":
+      return createSmtpMailer({ url: url.url, from, dkim, oauth });
+    case "ses":
+      return createSesProvider({ region: url.region, endpoint: url.endpoint, from, dkim });
+    case "webhook":
+      return createWebhookProvider({ url: url.url, from, secret: webhookSecret ?? "" });
+  }
+}
+
+/** What is wrong with a sender, as far as it can be told without a connection: each with the setting that it is about. */
+export function senderProblems(
+  sender: Sender,
+): { readonly setting: keyof Sender; readonly problem: string }[] {
+  const problems: { setting: keyof Sender; problem: string }[] = [];
+  const check = (setting: keyof Sender, work: () => unknown) => {
+    try {
+      work();
+    } catch (error) {
+      problems.push({ setting, problem: (error as Error).message });
+    }
+  };
+  let urls: readonly ProviderUrl[] = [];
+  check("smtpUrl", () => {
+    urls = parseProviderUrls(sender.smtpUrl);
+  });
+  if (sender.webhookSecret !== undefined || urls.some(({ kind }) => kind === "webhook")) {
+    check("webhookSecret", () => requireWebhookSecret(sender.webhookSecret ?? ""));
+  }
+  if (urls.some((url) => url.kind === "smtp" && url.xoauth2) && !sender.oauth) {
+    problems.push({ setting: "oauth", problem: "is missing: an SMTP URL has ?auth=xoauth2" });
+  }
+  const { dkim, from } = sender;
+  if (dkim && !`.${from.address.split("@")[1]}`.endsWith(`.${dkim.domain}`)) {
+    problems.push({ setting: "dkim", problem: "must be of the sender's domain or one above it (DMARC)" });
+  }
+  return problems;
+}

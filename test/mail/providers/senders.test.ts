@@ -1,0 +1,237 @@
+import { describe, expect, it, onTestFinished } from "vitest";
+import { createCircuitBreaker } from "../../../src/mail/providers/circuit-breaker.ts";
+import { sendThrough } from "../../../src/mail/providers/failover.ts";
+import { openSenders, type SendersOptions } from "../../../src/mail/providers/senders.ts";
+import { createSmtpMailer } from "../../../src/mail/smtp.ts";
+import { MovableClock } from "../../support/clock.ts";
+import { refusal, type Script, startRelay, startScriptedRelay } from "../relay.ts";
+import { waitFor } from "../wait-for.ts";
+import { code, from, mail, never } from "./mail.ts";
+
+const at = ({ port }: { port: number }) => `smtp://127.0.0.1:${port}`;
+
+/** Opens senders for these relays, in their order. */
+async function open(urls: string[], options: Partial<Omit<SendersOptions, "usual">> = {}) {
+  const clock = new MovableClock();
+  const told: string[] = [];
+  const senders = await openSenders({
+    clock,
+    usual: { from, smtpUrl: urls.join(", ") },
+    organizations: {},
+    log: {
+      info: (fields, message) => told.push(JSON.stringify({ ...fields, message })),
+      warn: (fields, message) => told.push(JSON.stringify({ ...fields, message })),
+    },
+    ...options,
+  });
+  onTestFinished(() => senders[Symbol.asyncDispose]());
+  const send = (changes = {}) => senders.send({ ...mail, ...changes }, never);
+  return { senders, clock, told, send };
+}
+
+async function closedPort(): Promise<{ port: number }> {
+  const relay = await startRelay();
+  await relay.stop();
+  return relay;
+}
+
+/** How many mails a scripted relay was offered. Probes offer none. */
+const mailsAt = (relay: { bytes(): string }) => relay.bytes().match(/^MAIL FROM/gm)?.length ?? 0;
+
+describe("a mail with several providers", () => {
+  it("leaves by the first", async () => {
+    const relays = [await startRelay(), await startRelay()];
+    const { send } = await open(relays.map(at));
+    expect(await send()).toEqual({ kind: "sent" });
+    expect(relays.map(({ received }) => received.length)).toEqual([1, 0]);
+  });
+
+  it.each<[string, Script]>([
+    ["greets with 554", { greeting: "554 5.3.2 no" }],
+    ["is going down", { RCPT: "421 4.3.2 going" }],
+    ["has no space", { MAIL: "452 4.3.1 full" }],
+    ["resets at the message", { body: "(reset)" }],
+    ["wants the message later", { dot: "451 4.3.0 later" }],
+    ["wants a password", { MAIL: "530 5.7.0 authenticate" }],
+  ])("leaves by the next, in the same attempt, when the first %s", async (_name, script) => {
+    const first = await startScriptedRelay(script);
+    const second = await startRelay();
+    const { send } = await open([at(first), at(second)]);
+    expect(await send()).toEqual({ kind: "sent" });
+    expect(second.received).toMatchObject([{ to: ["mini@mouse.com"] }]);
+  });
+
+  it("leaves by the next when nobody listens at the first, or its name does not resolve", async () => {
+    const second = await startRelay();
+    const { send } = await open([at(await closedPort()), "smtp://relay.invalid", at(second)]);
+    expect(await send()).toEqual({ kind: "sent" });
+    expect(second.received).toHaveLength(1);
+  });
+
+  it.each<[string, Script, object]>([
+    ["refused for good", { RCPT: "550 5.1.1 no" }, { kind: "reject", reason: "550 5.1.1 rcpt" }],
+    ["called spam", { dot: "554 5.7.1 spam" }, { kind: "reject", reason: "554 5.7.1 data" }],
+    ["greylisted", { RCPT: "451 4.7.1 later" }, { kind: "retry", about: "mail", reason: "451 4.7.1 rcpt" }],
+  ])("F14, F15 goes to no other one when it is %s", async (_name, script, expected) => {
+    const first = await startScriptedRelay(script);
+    const second = await startScriptedRelay({});
+    const { send } = await open([at(first), at(second)]);
+    expect(await send()).toEqual(expected);
+    expect(mailsAt(second)).toBe(0);
+  });
+
+  it("F12 is tried again when all of them fail", async () => {
+    const first = await startScriptedRelay({ MAIL: `451 4.3.0 ${code}` });
+    const { send } = await open([at(first), at(await closedPort())]);
+    expect(await send()).toEqual({ kind: "retry", reason: "connection" });
+  });
+
+  it("T27 leaves by the next when the first has no TLS, and tells the first nothing", async () => {
+    const first = await startScriptedRelay({});
+    const second = await startRelay();
+    // A connection to "any address" ends up here, but the name does not say so.
+    const { send } = await open([`smtp://user:password@0.0.0.0:${first.port}`, at(second)]);
+    expect(await send()).toEqual({ kind: "sent" });
+    for (const secret of ["MAIL", "AUTH", "password", code, mail.to])
+      expect(first.bytes()).not.toContain(secret);
+  });
+
+  it("F13 is given up when the time for all of them is over, which counts against the slow one", async () => {
+    const silent = await startScriptedRelay({ MAIL: "(silence)" });
+    const next = await startScriptedRelay({});
+    const providers = [silent, next].map((relay) => {
+      const provider = createSmtpMailer({ url: at(relay), from });
+      onTestFinished(() => provider[Symbol.asyncDispose]());
+      return {
+        name: "relay",
+        provider,
+        breaker: createCircuitBreaker({ failuresMax: 1, restMs: 1, restMsMax: 1 }),
+      };
+    });
+    const result = await sendThrough(providers, mail, never, { clock: new MovableClock(), sendMs: 300 });
+    expect(result).toEqual({ kind: "retry", reason: "timeout" });
+    expect(mailsAt(next)).toBe(0);
+    expect(providers.map(({ breaker }) => breaker.restsUntil !== undefined)).toEqual([true, false]);
+  });
+
+  it("ends when the courier does", async () => {
+    const silent = await startScriptedRelay({ MAIL: "(silence)" });
+    const second = await startScriptedRelay({});
+    const { senders } = await open([at(silent), at(second)]);
+    const stopping = new AbortController();
+    const sending = senders.send(mail, stopping.signal);
+    await waitFor("the mail at the first", () => mailsAt(silent) === 1);
+    stopping.abort();
+    expect(await sending).toMatchObject({ kind: "retry" });
+    expect(mailsAt(second)).toBe(0);
+  });
+});
+
+describe("a provider that fails five times in a row", () => {
+  it("is passed over, probed after a rest that doubles, and used again when it is back", async () => {
+    const first = await startScriptedRelay({ MAIL: "451 4.3.0 later" });
+    const second = await startRelay();
+    const { send, clock, told } = await open([at(first), at(second)]);
+    for (let i = 0; i < 8; i++) expect(await send()).toEqual({ kind: "sent" });
+    expect(mailsAt(first)).toBe(5);
+
+    clock.move(2_000);
+    for (let i = 0; i < 3; i++) await send();
+    expect(mailsAt(first)).toBe(6);
+    clock.move(2_000);
+    await send();
+    expect(mailsAt(first)).toBe(6);
+
+    first.script = {};
+    clock.move(2_000);
+    for (let i = 0; i < 3; i++) await send();
+    expect(mailsAt(first)).toBe(9);
+    expect(second.received).toHaveLength(8 + 3 + 1);
+    expect(told).toEqual([
+      expect.stringContaining(`"provider":"smtp 127.0.0.1:${first.port}","message":"a mail provider fails`),
+      expect.stringContaining(
+        `"provider":"smtp 127.0.0.1:${first.port}","message":"a mail provider is back"`,
+      ),
+    ]);
+  });
+
+  it("tells that no mail leaves only once all of them are passed over", async () => {
+    const first = await startScriptedRelay({ MAIL: "451 4.3.0 later" });
+    const second = await startScriptedRelay({ MAIL: "451 4.3.0 later" });
+    const { senders, send, clock } = await open([at(first), at(second)]);
+    for (let i = 0; i < 4; i++) await send();
+    expect(senders.isHealthy()).toBe(true);
+    await send();
+    expect(senders.isHealthy()).toBe(false);
+    second.script = {};
+    clock.move(2_000);
+    expect(await send()).toEqual({ kind: "sent" });
+    expect(senders.isHealthy()).toBe(true);
+  });
+
+  it("F12 is tried all the same when there is no other one", async () => {
+    const relay = await startScriptedRelay({ MAIL: "451 4.3.0 later" });
+    const { send } = await open([at(relay)]);
+    for (let i = 0; i < 6; i++) expect(await send()).toMatchObject({ kind: "retry" });
+    relay.script = {};
+    expect(await send()).toEqual({ kind: "sent" });
+  });
+
+  it("is not meant when it refuses mails", async () => {
+    const first = await startScriptedRelay({ RCPT: "550 5.1.1 no" });
+    const second = await startScriptedRelay({});
+    const { send } = await open([at(first), at(second)]);
+    for (let i = 0; i < 7; i++) expect(await send()).toMatchObject({ kind: "reject" });
+    expect(mailsAt(second)).toBe(0);
+  });
+});
+
+describe("an organization", () => {
+  const own = { from: { name: "Acme", address: "login@acme.example" } };
+
+  it("has its own sender and provider", async () => {
+    const usual = await startRelay();
+    const acme = await startRelay();
+    const { send } = await open([at(usual)], { organizations: { acme: { ...own, smtpUrl: at(acme) } } });
+    expect(await send({ orgId: "acme" })).toEqual({ kind: "sent" });
+    expect(await send({ orgId: "other" })).toEqual({ kind: "sent" });
+    expect(await send()).toEqual({ kind: "sent" });
+    expect(acme.received.map(({ from }) => from)).toEqual(["login@acme.example"]);
+    expect(acme.received[0]?.raw).toContain("From: Acme <login@acme.example>");
+    expect(usual.received.map(({ from }) => from)).toEqual(["codes@example.com", "codes@example.com"]);
+  });
+
+  it("has its own sender at the usual provider", async () => {
+    const usual = await startRelay();
+    const { send } = await open([at(usual)], { organizations: { acme: own } });
+    await send({ orgId: "acme" });
+    expect(usual.received.map(({ from }) => from)).toEqual(["login@acme.example"]);
+  });
+
+  it("falls back to the usual provider and its sender when its own fails", async () => {
+    const usual = await startRelay();
+    const { send } = await open([at(usual)], {
+      organizations: { acme: { ...own, smtpUrl: at(await closedPort()) } },
+    });
+    expect(await send({ orgId: "acme" })).toEqual({ kind: "sent" });
+    expect(usual.received.map(({ from }) => from)).toEqual(["codes@example.com"]);
+  });
+
+  it("does not fall back when its own provider refuses the mail", async () => {
+    const usual = await startRelay();
+    const acme = await startRelay({
+      onMail: () => {
+        throw refusal(554, "no");
+      },
+    });
+    const { send } = await open([at(usual)], { organizations: { acme: { ...own, smtpUrl: at(acme) } } });
+    expect(await send({ orgId: "acme" })).toMatchObject({ kind: "reject" });
+    expect(usual.received).toEqual([]);
+  });
+
+  it.each(["__proto__", "constructor", "toString"])("named %s is one like any other", async (orgId) => {
+    const usual = await startRelay();
+    const { send } = await open([at(usual)]);
+    expect(await send({ orgId })).toEqual({ kind: "sent" });
+  });
+});

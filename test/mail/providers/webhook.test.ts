@@ -1,0 +1,160 @@
+import { createHmac } from "node:crypto";
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Webhook } from "standardwebhooks";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { createWebhookProvider, requireWebhookSecret } from "../../../src/mail/providers/webhook.ts";
+import { code, from, mail, never } from "./mail.ts";
+
+const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
+
+interface Call {
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+async function startReceiver(answer: (response: ServerResponse) => void = (response) => void response.end()) {
+  const calls: Call[] = [];
+  const server = createServer(async (request, response) => {
+    const { method, url, headers } = request;
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    calls.push({ method, url, headers, body });
+    answer(response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mail`, calls };
+}
+
+function createProvider(url: string) {
+  const provider = createWebhookProvider({ url, secret, from });
+  onTestFinished(() => provider[Symbol.asyncDispose]());
+  return provider;
+}
+
+const status = (code: number) => (response: ServerResponse) => void response.writeHead(code).end("x");
+
+describe("a webhook", () => {
+  it("gets the mail", async () => {
+    const { url, calls } = await startReceiver();
+    expect(await createProvider(url).send(mail, never)).toEqual({ kind: "sent" });
+    expect(calls).toHaveLength(1);
+    expect(calls[0]).toMatchObject({ method: "POST", url: "/mail" });
+    expect(calls[0]?.headers["content-type"]).toBe("application/json");
+    expect(JSON.parse(calls[0]!.body)).toEqual({
+      type: "mail.send",
+      timestamp: "2026-11-23T09:00:00.000Z",
+      data: {
+        from: { name: "Countersign", address: "codes@example.com" },
+        to: "mini@mouse.com",
+        return_path: "codes@example.com",
+        subject: "Your code",
+        text: mail.text,
+        html: mail.html,
+        message_id: "<abc@id.example>",
+        headers: { "Auto-Submitted": "auto-generated" },
+      },
+    });
+  });
+
+  it("is signed as Standard Webhooks has it", async () => {
+    const { url, calls } = await startReceiver();
+    await createProvider(url).send(mail, never);
+    const { headers, body } = calls[0]!;
+    expect(() => new Webhook(secret).verify(body, headers as Record<string, string>)).not.toThrow();
+    // "base64(HMAC-SHA256(secret, {id}.{timestamp}.{payload}))", by other means than the library.
+    const signed = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${body}`;
+    const expected = createHmac("sha256", Buffer.alloc(32, 7)).update(signed).digest("base64");
+    expect(headers["webhook-signature"]).toBe(`v1,${expected}`);
+  });
+
+  it("F16 gets each attempt at a mail with the same id and the same body, and another mail with another", async () => {
+    const { url, calls } = await startReceiver();
+    const provider = createProvider(url);
+    await provider.send(mail, never);
+    await provider.send(mail, never);
+    await provider.send({ ...mail, messageId: "<def@id.example>" }, never);
+    const ids = calls.map(({ headers }) => headers["webhook-id"]);
+    expect(ids[0]).toMatch(/^msg_[\w-]{32}$/);
+    expect(ids[1]).toBe(ids[0]);
+    expect(ids[2]).not.toBe(ids[0]);
+    expect(calls[1]?.body).toBe(calls[0]?.body);
+  });
+
+  it.each<[number, object]>([
+    [200, { kind: "sent" }],
+    [202, { kind: "sent" }],
+    [204, { kind: "sent" }],
+    [400, { kind: "reject", reason: "webhook 400" }],
+    [409, { kind: "reject", reason: "webhook 409" }],
+    [422, { kind: "reject", reason: "webhook 422" }],
+    [401, { kind: "retry", reason: "webhook 401" }],
+    [403, { kind: "retry", reason: "webhook 403" }],
+    [404, { kind: "retry", reason: "webhook 404" }],
+    [408, { kind: "retry", reason: "webhook 408" }],
+    [410, { kind: "retry", reason: "webhook 410" }],
+    [429, { kind: "retry", reason: "webhook 429" }],
+    [500, { kind: "retry", reason: "webhook 500" }],
+    [503, { kind: "retry", reason: "webhook 503" }],
+  ])("that answers %i", async (answer, expected) => {
+    const { url } = await startReceiver(status(answer));
+    expect(await createProvider(url).send(mail, never)).toEqual(expected);
+  });
+
+  it.each([301, 302, 303, 307, 308])("is not followed elsewhere: %i", async (redirect) => {
+    const elsewhere = await startReceiver();
+    const { url } = await startReceiver((response) =>
+      response.writeHead(redirect, { location: elsewhere.url }).end(),
+    );
+    const result = await createProvider(url).send(mail, never);
+    expect(result).toEqual({ kind: "retry", reason: `webhook ${redirect}` });
+    expect(elsewhere.calls).toEqual([]);
+  });
+
+  it("F12 that is not there means another attempt", async () => {
+    const result = await createProvider("http://127.0.0.1:1/").send(mail, never);
+    expect(result).toEqual({ kind: "retry", reason: "webhook connection" });
+  });
+
+  it("F13 that never ends its answer has answered", async () => {
+    const { url } = await startReceiver((response) => void response.writeHead(200).write("x"));
+    expect(await createProvider(url).send(mail, never)).toEqual({ kind: "sent" });
+  });
+
+  it("ends when the courier does", async () => {
+    const stopping = new AbortController();
+    const { url } = await startReceiver(() => stopping.abort());
+    expect(await createProvider(url).send(mail, stopping.signal)).toMatchObject({ kind: "retry" });
+  });
+
+  it.each([["a@x.io,b@y.io"], ["a@x.io\r\nBcc: b@y.io"], [`"${code}"@x.io`]])(
+    "T21, T26 does not get %j",
+    async (to) => {
+      const { url, calls } = await startReceiver();
+      expect(await createProvider(url).send({ ...mail, to }, never)).toEqual({
+        kind: "reject",
+        reason: "address",
+      });
+      expect(calls).toEqual([]);
+    },
+  );
+
+  it.each([
+    [""],
+    ["whsec_"],
+    ["hidden"],
+    [Buffer.alloc(32).toString("base64")],
+    [`whsec_${Buffer.alloc(23).toString("base64")}`],
+    [`whsec_${Buffer.alloc(65).toString("base64")}`],
+    [`whsec_${"*".repeat(40)}`],
+  ])("has no such secret: %j", (wrong) => {
+    expect(() => requireWebhookSecret(wrong)).toThrow(/must be "whsec_"/);
+    expect(() => requireWebhookSecret(wrong)).not.toThrow(/hidden/);
+  });
+});
