@@ -2,6 +2,7 @@ import Database from "better-sqlite3";
 import { CompiledQuery, type Kysely, type Transaction } from "kysely";
 import { isBusy, patienceMs, patiently } from "./patience.ts";
 import type { DB } from "./schema.ts";
+import { isFailure } from "./storage-failure.ts";
 import {
   type Caller,
   CallerGone,
@@ -35,17 +36,20 @@ type Outcome = () => void;
  * Each has its savepoint: if it fails, the others stand. If the commit fails, each is run again on its own.
  *
  * @param committed is called after each commit.
+ * @param afterwards is called once the replies to a group have left. It must not throw.
  */
-export function createGroupWriter(db: Kysely<DB>, committed: () => void): Writer {
+export function createGroupWriter(db: Kysely<DB>, committed: () => void, afterwards: () => void): Writer {
   const waiting: Waiting[] = [];
   let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
+    // Only then: what comes with the same turn of the event loop goes along.
+    await nextTurn();
     while (waiting.length > 0) {
-      // Only now: what came with the same turn of the event loop goes along.
-      await nextTurn();
       const [first, ...others] = waiting.splice(0, groupMax).filter(isWanted);
       if (first) await commit([first, ...others]);
+      await nextTurn();
+      afterwards();
     }
     running = undefined;
   }
@@ -58,7 +62,8 @@ export function createGroupWriter(db: Kysely<DB>, committed: () => void): Writer
       outcomes = await patiently(() => againOnCollision(transaction), first.end);
     } catch (error) {
       // Nobody has heard of anything yet, and nothing stands.
-      if (others.length > 0 && !isBusy(error)) for (const one of group) await commit([one]);
+      if (others.length > 0 && !isBusy(error) && !isFailure(error))
+        for (const one of group) await commit([one]);
       else for (const { reject } of group) reject(error);
       return;
     }
