@@ -63,7 +63,7 @@ export function callerOf(origin: string, token: string): Call {
 /** A load of all that writes, and the log of what was acknowledged: what a database must hold, whatever has befallen it. */
 export class StorageLoad {
   readonly #entries: Entry[] = [];
-  readonly #token: string;
+  readonly token: string;
   #made = 0;
   #stopped = false;
   #running: Promise<unknown> = Promise.resolve();
@@ -72,12 +72,12 @@ export class StorageLoad {
   readonly refused: Reply[] = [];
 
   constructor(token: string) {
-    this.#token = token;
+    this.token = token;
   }
 
   /** Creates the users that the rest needs. */
   async prepare({ origin }: Running): Promise<void> {
-    const call = callerOf(origin, this.#token);
+    const call = callerOf(origin, this.token);
     for (let i = 0; i < workers; i++) {
       const { status } = await call("POST", "/users", { userId: `u${i}`, organization: { orgId: "o" } });
       expect(status).toBe(200);
@@ -87,7 +87,7 @@ export class StorageLoad {
   /** Calls the server, until `stop` or the server is gone. */
   start({ origin }: Running): void {
     this.#stopped = false;
-    const call = callerOf(origin, this.#token);
+    const call = callerOf(origin, this.token);
     this.#running = Promise.all(Array.from({ length: workers }, (_, i) => this.#work(call, `u${i}`)));
   }
 
@@ -137,7 +137,7 @@ export class StorageLoad {
 
   /** So that users do not come to have too many. */
   async removeAll({ origin }: Running): Promise<void> {
-    const call = callerOf(origin, this.#token);
+    const call = callerOf(origin, this.token);
     for (const entry of this.#entries.splice(0)) {
       if (entry.removeTold) continue;
       await call("DELETE", `/users/${entry.userId}/otp_email/${entry.otpEmailId}`);
@@ -152,7 +152,7 @@ export class StorageLoad {
 
   /** A code that has verified once does so never again, a removed authenticator is gone (I2). */
   async checkReplies({ origin }: Running, most: number): Promise<void> {
-    const call = callerOf(origin, this.#token);
+    const call = callerOf(origin, this.token);
     const verified = this.#entries.filter((entry) => entry.verifyTold && !entry.removeAsked);
     for (const { userId, otpEmailId, code } of verified.slice(-most)) {
       const { status, body } = await call("POST", `/users/${userId}/otp_email/${otpEmailId}/verify`, {
