@@ -113,12 +113,7 @@ export function syncFolder(folder: string): void {
 }
 
 function prepareFile(database: Database.Database, path: string): void {
-  const version = database.prepare("select sqlite_version()").pluck().get() as string;
-  if (isOlder(version, oldestSafeVersion)) {
-    throw new Error(
-      `SQLite ${version} can corrupt a database in WAL mode: ${oldestSafeVersion} or later is needed`,
-    );
-  }
+  refuseOldEngine(database.prepare("select sqlite_version()").pluck().get() as string);
   refuseDamaged(database, path);
   const mode = database.pragma("journal_mode = WAL", { simple: true });
   if (mode !== "wal")
@@ -145,8 +140,12 @@ function damaged(path: string, verdict: string): DatabaseRefused {
   return new DatabaseRefused(`${path} is damaged (${verdict}). It was left as it is: restore a backup`);
 }
 
-function isOlder(version: string, than: string): boolean {
-  return version.localeCompare(than, "en", { numeric: true }) < 0;
+/** @throws if this version of SQLite can corrupt a database that several connections write to (F05). */
+export function refuseOldEngine(version: string): void {
+  if (version.localeCompare(oldestSafeVersion, "en", { numeric: true }) >= 0) return;
+  throw new Error(
+    `SQLite ${version} can corrupt a database in WAL mode: ${oldestSafeVersion} or later is needed`,
+  );
 }
 
 /** Statements are prepared once: preparing costs more than running them. */
