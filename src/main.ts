@@ -21,7 +21,7 @@ import { openStore } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/storage-errors.ts";
 import { DatabaseRefused, isFailure } from "./db/storage-failure.ts";
 import { startDev } from "./dev.ts";
-import { describeLimits } from "./doctor.ts";
+import { describeLimits, examineDatabase } from "./doctor.ts";
 import { help } from "./help.ts";
 import { type Sample, samples } from "./mail/templates/sample.ts";
 import { previewMail, sendTestMail } from "./mail-command.ts";
@@ -78,9 +78,14 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
 
   async doctor(args) {
     const { positionals } = parse(args, {}, true);
-    if (positionals.join(" ") !== "limits")
-      throw new UsageError("doctor must be told what to look at: doctor limits");
-    console.log(describeLimits(readPolicy()));
+    const [what, ...others] = positionals;
+    if (others.length > 0 || (what !== "limits" && what !== "database"))
+      throw new UsageError("doctor must be told what to look at: doctor limits or doctor database");
+    if (what === "limits") return console.log(describeLimits(readPolicy()));
+    const problems = examineDatabase(readDataConfig().databaseUrl);
+    if (problems.length === 0) return console.log("the database is whole");
+    console.log(problems.join("\n"));
+    process.exitCode = exitCodes.databaseRefused;
   },
 
   async mail(args) {
@@ -338,7 +343,8 @@ async function main([name = "", ...args]: string[]): Promise<number> {
       console.error(`${error.message}\nRun countersign --help for the commands.`);
       return 2;
     }
-    console.error(error instanceof ConfigError ? error.message : String(error));
+    const isPlain = error instanceof ConfigError || error instanceof DatabaseRefused;
+    console.error(isPlain ? error.message : String(error));
     return exitCodeOf(error, name);
   }
 }

@@ -102,7 +102,7 @@ function check(copy: string, origin: string): void {
   // Not read-only: SQLite would leave a log beside it.
   const database = new Database(copy, { fileMustExist: true });
   try {
-    refuseDamaged(database, origin);
+    refuseDamaged(database, origin, true);
   } catch (error) {
     throw new Error(`${origin} is not a whole database of Countersign`, { cause: error });
   } finally {

@@ -37,6 +37,8 @@ interface Engine {
   /** For the migrations. */
   readonly plugins: KyselyPlugin[];
   readonly createWriter: (db: Kysely<DB>, committed: () => void) => Writer;
+  /** Called when migrations have run. */
+  readonly migrated: () => void;
   /** Whether a write would find room, as far as is known. May try it. */
   readonly takesWrites: (write: Write) => Promise<boolean>;
 }
@@ -48,7 +50,7 @@ interface Engine {
  * @throws if the file is damaged or cannot be opened, or the URL is neither.
  */
 export function openStore(url: string, options: StoreOptions = {}): Store {
-  const { name, dialect, plugins, createWriter, takesWrites } = engineOf(url, options);
+  const { name, dialect, plugins, createWriter, migrated, takesWrites } = engineOf(url, options);
   const db = new Kysely<DB>({ dialect });
   const listeners = new Set<() => void>();
   const { writeFor, ...writer } = createWriter(db, () => {
@@ -64,7 +66,11 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    migrate: () => migrate(plugins.reduce((db, plugin) => db.withPlugin(plugin), db)),
+    async migrate() {
+      const ran = await migrate(plugins.reduce((db, plugin) => db.withPlugin(plugin), db));
+      if (ran.length > 0) migrated();
+      return ran;
+    },
     async isReady() {
       try {
         await sql`select 1`.execute(db);
@@ -88,13 +94,14 @@ function engineOf(url: string, { onError = () => {}, onFailure = () => {} }: Sto
       dialect: openPostgres(url, onError),
       plugins: [postgresTypes],
       createWriter: createTransactionWriter,
+      migrated: () => {},
       takesWrites: async () => true,
     };
   }
   throw new Error("the database URL must be sqlite:PATH or postgres://user:password@host:port/database");
 }
 
-function sqliteEngine({ dialect, health, checkpoint }: Sqlite): Engine {
+function sqliteEngine({ dialect, health, checkpoint, checkpointAll }: Sqlite): Engine {
   let trial: Promise<boolean> | undefined;
   // The smallest write there is: this number is not used for anything.
   const tryWrite = (write: Write) =>
@@ -107,6 +114,8 @@ function sqliteEngine({ dialect, health, checkpoint }: Sqlite): Engine {
     dialect,
     plugins: [],
     createWriter: (db, committed) => createGroupWriter(db, committed, checkpoint),
+    // Or whoever loses the log would start with an empty database, and not notice.
+    migrated: checkpointAll,
     async takesWrites(write) {
       if (health.takesWrites) return true;
       // Callers that are sent elsewhere write no more, so that nothing else would tell that there is room again.
