@@ -7,7 +7,7 @@ import type {
 } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { authenticate, authorize, type Caller, requireActive } from "./access.ts";
 import { fail, isLocked, mailWait, requireMail, requireUnlocked } from "./limits.ts";
-import { enqueueCode, isAlive } from "./mails.ts";
+import { enqueueCode, isAlive, isOver } from "./mails.ts";
 import {
   checkTemplate,
   clearFailures,
@@ -118,7 +118,7 @@ export function verifyOTPEmailChallenge(
       "ATTEMPTS_EXHAUSTED",
       mailWait(world, user, otpEmail.address)?.ms ?? 0,
     );
-  if (challenge.code.expireTime <= world.now) throw new Refused("FailedPrecondition", "CODE_EXPIRED");
+  if (isOver(challenge.code, world.now)) throw new Refused("FailedPrecondition", "CODE_EXPIRED");
 
   const names = { otp_email_id: otpEmail.otpEmailId, challenge_id: challengeId };
   if (code !== challenge.code.value) {
