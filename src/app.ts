@@ -61,6 +61,8 @@ export interface App extends AsyncDisposable {
   readonly clock: Clock;
   /** The issuer of `countersign token`, if its tokens are accepted. */
   readonly localIssuer: LocalIssuer | undefined;
+  /** Resolves when the storage has failed: every call is answered UNAVAILABLE from then on, and the process should end. */
+  readonly storageFailed: Promise<void>;
 }
 
 /** What a test or the `dev` command puts in the place of the usual. */
@@ -88,7 +90,15 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   try {
     makePrivateFolder(config.dataDir);
     const onError = (err: Error) => log.warn({ err }, "a connection to the database was lost");
-    const store = cleanup.add(openStore(config.databaseUrl, { onError }));
+    let storageHasFailed = () => {};
+    const storageFailed = new Promise<void>((resolve) => {
+      storageHasFailed = resolve;
+    });
+    const onFailure = (err: Error) => {
+      log.fatal({ err }, "the storage has failed: nothing is read or written any more, and the service ends");
+      storageHasFailed();
+    };
+    const store = cleanup.add(openStore(config.databaseUrl, { onError, onFailure }));
     await store.migrate();
     const clock = overrides.clock ?? (await clockOf(store, log, cleanup));
     const localIssuer = config.trustLocalIssuer ? await openLocalIssuer(config.dataDir) : undefined;
@@ -225,6 +235,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       store,
       clock,
       localIssuer,
+      storageFailed,
       [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose](),
     };
   } catch (error) {

@@ -9,9 +9,27 @@ export interface Clock {
   wait(ms: number, signal: AbortSignal): Promise<void>;
 }
 
+/** A clock that is set back by more than this is believed. */
+const bridgedMs = 600_000;
+
+/**
+ * Stands still where a clock is set back a little, until that has caught up: what has expired by then is not revived. Where it
+ * is set back by more than a code lives, it is followed: codes of a time to come are refused (F10).
+ *
+ * @param read milliseconds since the Unix epoch.
+ */
+export function forwards(read: () => number): () => number {
+  let latest = 0;
+  return () => {
+    const now = read();
+    if (now > latest || now < latest - bridgedMs) latest = now;
+    return latest;
+  };
+}
+
 /** The clock of the machine. */
 export const systemClock: Clock = {
-  now: Date.now,
+  now: forwards(Date.now),
   wait(ms, signal) {
     if (signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {

@@ -1,3 +1,4 @@
+import { problemsOf } from "./db/sqlite.ts";
 import { codeSpace } from "./otp/code.ts";
 import {
   authenticatorGuessProbability,
@@ -31,6 +32,17 @@ export function describeLimits(policy: Policy): string {
     `               few wrong ones, and ${mails.perDayMax} codes are mailed in a day. Where your application has codes returned instead`,
     "               of mailed, it decides how many there are.",
   ].join("\n");
+}
+
+/**
+ * What `countersign doctor database` finds wrong, a line each.
+ *
+ * @throws if there is no such database, or it is not SQLite: others have tools of their own.
+ */
+export function examineDatabase(databaseUrl: string): string[] {
+  if (!databaseUrl.startsWith("sqlite:"))
+    throw new Error("only SQLite is looked at here: use the tools of PostgreSQL, such as pg_amcheck");
+  return problemsOf(databaseUrl.slice("sqlite:".length));
 }
 
 function describeCode(policy: Policy, name: string, code: CodePolicy): string[] {

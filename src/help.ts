@@ -16,6 +16,9 @@ Usage: countersign COMMAND [OPTIONS]
             both. Run again, it copies only what has changed.
   doctor limits
             Print how likely one authenticator is to be guessed in a day under the settings, and why.
+  doctor database
+            Look at every page and every index of the SQLite database, also while the service runs. Exit code 65 if it
+            is damaged.
   mail preview
             Write a mail with sample data to a file, and its text part beside it.
               --out FILE        where to, such as mail.html (needed)

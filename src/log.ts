@@ -48,11 +48,24 @@ function standardError(): DestinationStream {
 
 /** A file, or a descriptor, that lines are written to together. What waits when the process exits is written then. */
 export function inBatches(dest: string | number): DestinationStream {
-  return pino.destination({
+  const destination = pino.destination({
     dest,
     sync: false,
     minLength: batchBytes,
     periodicFlush: flushMs,
     maxLength: waitingBytesMax,
   });
+  // A full disk, say. The lines wait, and are written once there is room: nobody else can be told, and no call waits (F03).
+  let isFailing = false;
+  destination.on("error", () => {
+    isFailing = true;
+  });
+  destination.on("write", () => {
+    isFailing = false;
+  });
+  // What waits is written before the process exits: without this it would be tried for ever.
+  process.prependOnceListener("exit", () => {
+    if (isFailing) destination.destroy();
+  });
+  return destination;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { createApp } from "./app.ts";
+import { type App, createApp } from "./app.ts";
 import { openLocalIssuer } from "./auth/local-issuer.ts";
 import type { Permission } from "./auth/principal.ts";
 import { describeBounces, readBounces } from "./bounce-command.ts";
@@ -18,8 +19,9 @@ import { backUp, restore } from "./db/backup.ts";
 import { isId } from "./db/id.ts";
 import { openStore } from "./db/open.ts";
 import { isStorageUnavailable } from "./db/storage-errors.ts";
+import { DatabaseRefused, isFailure } from "./db/storage-failure.ts";
 import { startDev } from "./dev.ts";
-import { describeLimits } from "./doctor.ts";
+import { describeLimits, examineDatabase } from "./doctor.ts";
 import { help } from "./help.ts";
 import { type Sample, samples } from "./mail/templates/sample.ts";
 import { previewMail, sendTestMail } from "./mail-command.ts";
@@ -76,9 +78,14 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
 
   async doctor(args) {
     const { positionals } = parse(args, {}, true);
-    if (positionals.join(" ") !== "limits")
-      throw new UsageError("doctor must be told what to look at: doctor limits");
-    console.log(describeLimits(readPolicy()));
+    const [what, ...others] = positionals;
+    if (others.length > 0 || (what !== "limits" && what !== "database"))
+      throw new UsageError("doctor must be told what to look at: doctor limits or doctor database");
+    if (what === "limits") return console.log(describeLimits(readPolicy()));
+    const problems = examineDatabase(readDataConfig().databaseUrl);
+    if (problems.length === 0) return console.log("the database is whole");
+    console.log(problems.join("\n"));
+    process.exitCode = exitCodes.databaseRefused;
   },
 
   async mail(args) {
@@ -279,8 +286,13 @@ function requireTtl(ttl: string): number {
   return ms;
 }
 
-/** Runs until SIGTERM or SIGINT, then drains. A second signal exits at once. */
-async function runUntilSignal(app: AsyncDisposable): Promise<void> {
+/** Runs until SIGTERM or SIGINT, then drains. A second signal exits at once. So does a storage that fails. */
+async function runUntilSignal(app: App): Promise<void> {
+  void app.storageFailed.then(async () => {
+    await sleep(lastRepliesMs);
+    // Without closing anything: that would write to the disk that failed.
+    process.exit(exitCodes.storageFailed);
+  });
   await new Promise<void>((resolve) => {
     let stopping = false;
     const stop = () => {
@@ -294,8 +306,27 @@ async function runUntilSignal(app: AsyncDisposable): Promise<void> {
   await app[Symbol.asyncDispose]();
 }
 
-/** EX_TEMPFAIL of sysexits(3): a mail server that pipes a notification to us keeps it and tries again. */
-const tryAgainLater = 75;
+/** How long those who wait have to be told that the storage has failed. */
+const lastRepliesMs = 250;
+
+/** Of sysexits(3), for whoever starts us. */
+const exitCodes = {
+  /** EX_DATAERR: the database is damaged or not ours. To start again will not help. */
+  databaseRefused: 65,
+  /** EX_SOFTWARE: the disk failed, or the database turned out to be damaged. To start again may help. */
+  storageFailed: 70,
+  /** EX_TEMPFAIL: a mail server that pipes a notification to us keeps it and tries again. */
+  tryAgainLater: 75,
+};
+
+/** @param command a mail server would return a notification to its sender on any other code than EX_TEMPFAIL. */
+function exitCodeOf(error: unknown, command: string): number {
+  const isRefused = error instanceof DatabaseRefused;
+  if (command === "bounce" && isRefused) return exitCodes.tryAgainLater;
+  if (isRefused) return exitCodes.databaseRefused;
+  if (command !== "bounce" && isFailure(error)) return exitCodes.storageFailed;
+  return isStorageUnavailable(error) ? exitCodes.tryAgainLater : 1;
+}
 
 async function main([name = "", ...args]: string[]): Promise<number> {
   if (name === "" || name === "help" || name === "--help" || name === "-h" || args.includes("--help")) {
@@ -312,8 +343,9 @@ async function main([name = "", ...args]: string[]): Promise<number> {
       console.error(`${error.message}\nRun countersign --help for the commands.`);
       return 2;
     }
-    console.error(error instanceof ConfigError ? error.message : String(error));
-    return isStorageUnavailable(error) ? tryAgainLater : 1;
+    const isPlain = error instanceof ConfigError || error instanceof DatabaseRefused;
+    console.error(isPlain ? error.message : String(error));
+    return exitCodeOf(error, name);
   }
 }
 

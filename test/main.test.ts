@@ -164,7 +164,7 @@ describe("countersign serve", () => {
     const bytes = readFileSync(path).fill(0xa5, 4096, 8192);
     writeFileSync(path, bytes);
     const { code, stderr } = await runCommand(["serve"], settings);
-    expect(code).toBe(1);
+    expect(code).toBe(65);
     expect(stderr).toMatch(/is damaged/);
     expect(readFileSync(path).equals(bytes)).toBe(true);
   });

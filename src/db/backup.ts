@@ -2,7 +2,6 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
-  fsyncSync,
   linkSync,
   openSync,
   renameSync,
@@ -13,7 +12,7 @@ import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { openStore } from "./open.ts";
 import { patienceMs } from "./patience.ts";
-import { refuseDamaged } from "./sqlite.ts";
+import { refuseDamaged, syncFolder } from "./sqlite.ts";
 
 /** What to do where this is not SQLite. */
 const otherEngine =
@@ -42,7 +41,7 @@ export async function backUp(databaseUrl: string, file: string): Promise<number>
     check(draft, path);
     // It fails if the name was taken meanwhile, and replaces nothing.
     linkSync(draft, file);
-    sync(dirname(file));
+    syncFolder(dirname(file));
     return statSync(file).size;
   } finally {
     rmSync(draft, { force: true });
@@ -82,7 +81,7 @@ export async function restore(file: string, databaseUrl: string): Promise<void> 
   }
   // Closed by now: all that is in its log is in the file.
   renameSync(draft, path);
-  sync(dirname(path));
+  syncFolder(dirname(path));
 }
 
 function pathOf(databaseUrl: string): string {
@@ -103,20 +102,10 @@ function check(copy: string, origin: string): void {
   // Not read-only: SQLite would leave a log beside it.
   const database = new Database(copy, { fileMustExist: true });
   try {
-    refuseDamaged(database, origin);
+    refuseDamaged(database, origin, true);
   } catch (error) {
     throw new Error(`${origin} is not a whole database of Countersign`, { cause: error });
   } finally {
     database.close();
-  }
-}
-
-/** So that the name of a file is on the disk, too. */
-function sync(folder: string): void {
-  const fd = openSync(folder, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

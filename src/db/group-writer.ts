@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { CompiledQuery, type Kysely, type Transaction } from "kysely";
-import { isBusy, patienceMs, patiently } from "./patience.ts";
+import { isBusy, patienceMs, pauseMs } from "./patience.ts";
 import type { DB } from "./schema.ts";
+import { isFailure } from "./storage-failure.ts";
 import {
   type Caller,
   CallerGone,
@@ -26,6 +28,11 @@ interface Waiting {
 
 type Group = readonly [Waiting, ...Waiting[]];
 
+interface Held {
+  readonly group: readonly Waiting[];
+  readonly error: unknown;
+}
+
 /** Tells a caller what became of its write. */
 type Outcome = () => void;
 
@@ -35,42 +42,65 @@ type Outcome = () => void;
  * Each has its savepoint: if it fails, the others stand. If the commit fails, each is run again on its own.
  *
  * @param committed is called after each commit.
+ * @param afterwards is called once the replies to a group have left. It must not throw.
  */
-export function createGroupWriter(db: Kysely<DB>, committed: () => void): Writer {
-  const waiting: Waiting[] = [];
+export function createGroupWriter(db: Kysely<DB>, committed: () => void, afterwards: () => void): Writer {
+  let waiting: Waiting[] = [];
   let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
+    // Only then: what comes with the same turn of the event loop goes along.
+    await nextTurn();
     while (waiting.length > 0) {
-      // Only now: what came with the same turn of the event loop goes along.
-      await nextTurn();
       const [first, ...others] = waiting.splice(0, groupMax).filter(isWanted);
-      if (first) await commit([first, ...others]);
+      const held = first ? await commit([first, ...others]) : undefined;
+      if (held) {
+        waiting.unshift(...held.group);
+        giveUp(held.error);
+        await sleep(pauseMs);
+      } else {
+        await nextTurn();
+        afterwards();
+      }
     }
     running = undefined;
   }
 
-  async function commit(group: Group): Promise<void> {
-    const [first, ...others] = group;
-    const transaction = () => db.transaction().execute((trx) => runGroup(trx, group));
+  /** @returns what is still to be done, where another process holds the database. */
+  async function commit(group: Group): Promise<Held | undefined> {
     let outcomes: Outcome[];
     try {
-      outcomes = await patiently(() => againOnCollision(transaction), first.end);
+      outcomes = await againOnCollision(() => db.transaction().execute((trx) => runGroup(trx, group)));
     } catch (error) {
       // Nobody has heard of anything yet, and nothing stands.
-      if (others.length > 0 && !isBusy(error)) for (const one of group) await commit([one]);
-      else for (const { reject } of group) reject(error);
+      if (isBusy(error)) return { group, error };
+      if (group.length > 1 && !isFailure(error)) return commitEach(group);
+      for (const { reject } of group) reject(error);
       return;
     }
     committed();
     for (const tell of outcomes) tell();
   }
 
+  async function commitEach(group: Group): Promise<Held | undefined> {
+    for (const [i, one] of group.entries()) {
+      const held = await commit([one]);
+      if (held) return { ...held, group: group.slice(i) };
+    }
+  }
+
+  /** Those who cannot wait any longer are told that another process holds the database. */
+  function giveUp(error: unknown): void {
+    const now = performance.now();
+    for (const { end, reject } of waiting) if (end <= now) reject(error);
+    waiting = waiting.filter(({ end }) => end > now);
+  }
+
   return {
     writeFor: <T>(caller: Caller | undefined, work: Work<T>) =>
       new Promise<T>((resolve, reject) => {
         if (waiting.length >= waitingMax) return reject(new WriteQueueFull());
-        const end = performance.now() + patienceMs;
+        const end = performance.now() + patienceFor(caller);
         waiting.push({ work, caller, resolve: resolve as Waiting["resolve"], reject, end });
         running ??= run();
       }),
@@ -78,6 +108,12 @@ export function createGroupWriter(db: Kysely<DB>, committed: () => void): Writer
       await running;
     },
   };
+}
+
+/** Whoever has a deadline is told before it what is the matter: a fifth of its time is for the reply. */
+function patienceFor(caller: Caller | undefined): number {
+  const timeoutMs = caller?.timeoutMs?.() ?? Number.POSITIVE_INFINITY;
+  return Math.min(patienceMs, timeoutMs * 0.8);
 }
 
 function isWanted({ caller, reject }: Waiting): boolean {

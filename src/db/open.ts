@@ -4,7 +4,7 @@ import { isMigrated, migrate } from "./migrate.ts";
 import { openPostgres } from "./postgres.ts";
 import { postgresTypes } from "./postgres-types.ts";
 import type { DB } from "./schema.ts";
-import { openSqlite } from "./sqlite.ts";
+import { openSqlite, type Sqlite } from "./sqlite.ts";
 import { createTransactionWriter } from "./transaction-writer.ts";
 import type { Write, WriteFor, Writer } from "./write.ts";
 
@@ -27,6 +27,8 @@ export interface Store extends AsyncDisposable {
 export interface StoreOptions {
   /** Told of errors that no call hears of, such as a connection that was lost while nobody used it. */
   readonly onError?: (error: Error) => void;
+  /** Told once that the storage has failed, and that no call will succeed any more: the process should end. */
+  readonly onFailure?: (error: Error) => void;
 }
 
 interface Engine {
@@ -35,6 +37,10 @@ interface Engine {
   /** For the migrations. */
   readonly plugins: KyselyPlugin[];
   readonly createWriter: (db: Kysely<DB>, committed: () => void) => Writer;
+  /** Called when migrations have run. */
+  readonly migrated: () => void;
+  /** Whether a write would find room, as far as is known. May try it. */
+  readonly takesWrites: (write: Write) => Promise<boolean>;
 }
 
 /**
@@ -43,27 +49,32 @@ interface Engine {
  * @param url `sqlite:PATH`, or `postgres://user:password@host:port/database`, which is connected to when it is first used.
  * @throws if the file is damaged or cannot be opened, or the URL is neither.
  */
-export function openStore(url: string, { onError = () => {} }: StoreOptions = {}): Store {
-  const { name, dialect, plugins, createWriter } = engineOf(url, onError);
+export function openStore(url: string, options: StoreOptions = {}): Store {
+  const { name, dialect, plugins, createWriter, migrated, takesWrites } = engineOf(url, options);
   const db = new Kysely<DB>({ dialect });
   const listeners = new Set<() => void>();
   const { writeFor, ...writer } = createWriter(db, () => {
     for (const listener of listeners) listener();
   });
+  const write: Write = (work) => writeFor(undefined, work);
   return {
     engine: name,
     db,
-    write: (work) => writeFor(undefined, work),
+    write,
     writeFor,
     onCommit(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    migrate: () => migrate(plugins.reduce((db, plugin) => db.withPlugin(plugin), db)),
+    async migrate() {
+      const ran = await migrate(plugins.reduce((db, plugin) => db.withPlugin(plugin), db));
+      if (ran.length > 0) migrated();
+      return ran;
+    },
     async isReady() {
       try {
         await sql`select 1`.execute(db);
-        return await isMigrated(db);
+        return (await isMigrated(db)) && (await takesWrites(write));
       } catch {
         return false;
       }
@@ -75,14 +86,43 @@ export function openStore(url: string, { onError = () => {} }: StoreOptions = {}
   };
 }
 
-function engineOf(url: string, onError: (error: Error) => void): Engine {
-  if (url.startsWith("sqlite:")) {
-    const dialect = openSqlite(url.slice("sqlite:".length));
-    return { name: "sqlite", dialect, plugins: [], createWriter: createGroupWriter };
-  }
+function engineOf(url: string, { onError = () => {}, onFailure = () => {} }: StoreOptions): Engine {
+  if (url.startsWith("sqlite:")) return sqliteEngine(openSqlite(url.slice("sqlite:".length), onFailure));
   if (/^postgres(ql)?:\/\//.test(url)) {
-    const dialect = openPostgres(url, onError);
-    return { name: "postgres", dialect, plugins: [postgresTypes], createWriter: createTransactionWriter };
+    return {
+      name: "postgres",
+      dialect: openPostgres(url, onError),
+      plugins: [postgresTypes],
+      createWriter: createTransactionWriter,
+      migrated: () => {},
+      takesWrites: async () => true,
+    };
   }
   throw new Error("the database URL must be sqlite:PATH or postgres://user:password@host:port/database");
+}
+
+function sqliteEngine({ dialect, health, checkpoint, checkpointAll }: Sqlite): Engine {
+  let trial: Promise<boolean> | undefined;
+  // The smallest write there is: this number is not used for anything.
+  const tryWrite = (write: Write) =>
+    write((trx) => sql`pragma user_version = 0`.execute(trx)).then(
+      () => true,
+      () => false,
+    );
+  return {
+    name: "sqlite",
+    dialect,
+    plugins: [],
+    createWriter: (db, committed) => createGroupWriter(db, committed, checkpoint),
+    // Or whoever loses the log would start with an empty database, and not notice.
+    migrated: checkpointAll,
+    async takesWrites(write) {
+      if (health.takesWrites) return true;
+      // Callers that are sent elsewhere write no more, so that nothing else would tell that there is room again.
+      trial ??= tryWrite(write).finally(() => {
+        trial = undefined;
+      });
+      return trial;
+    },
+  };
 }

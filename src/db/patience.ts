@@ -4,10 +4,11 @@ import Database from "better-sqlite3";
 /** How long to wait for another process that writes, in milliseconds. */
 export const patienceMs = 5_000;
 
-/** For how long SQLite itself waits, during which nothing else of this process runs: less than most transactions take. */
-export const engineTimeoutMs = 50;
+/** For how long SQLite itself waits, during which nothing else of this process runs: no longer than a commit takes. */
+export const engineTimeoutMs = 10;
 
-const pauseMs = 5;
+/** Between two runs, in which the rest of the process goes on. */
+export const pauseMs = 5;
 
 /**
  * Runs a transaction, again and again while another process holds the database. Between the runs this process goes on.

@@ -1,12 +1,14 @@
 import Database from "better-sqlite3";
 import pg from "pg";
+import { isFailure } from "./storage-failure.ts";
 import { WriteQueueFull } from "./write.ts";
 
 /** Whether the storage could not be reached or was busy for too long: the same call may succeed later. */
 export function isStorageUnavailable(error: unknown): boolean {
-  if (error instanceof WriteQueueFull) return true;
+  // Of a storage that has failed, too: the process ends, and the next one may do better.
+  if (error instanceof WriteQueueFull || isFailure(error)) return true;
   if (error instanceof Database.SqliteError)
-    return /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY)/.test(error.code);
+    return /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|NOMEM|PROTOCOL)/.test(error.code);
   if (error instanceof pg.DatabaseError) return unavailableStates.test(error.code ?? "");
   return isConnectionLost(error);
 }

@@ -18,6 +18,8 @@ export type Work<T> = (trx: Transaction<DB>) => Promise<T>;
 export interface Caller {
   /** Whether it waits no longer: a write that has not begun by then is not begun at all. */
   readonly isStopped: boolean;
+  /** How long it still waits, in milliseconds. Undefined: as long as it takes. */
+  timeoutMs?(): number | undefined;
 }
 
 /** To dispose it: what waits is done. */

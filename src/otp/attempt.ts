@@ -8,11 +8,11 @@ import { findUser, requireActive } from "../user/user.ts";
 import { codesEqual, normalizeCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { noFailures, withFailure } from "./failures.ts";
-import { enrolmentCode, type LiveCode } from "./live-code.ts";
+import { enrolmentCode, isOver, type LiveCode } from "./live-code.ts";
 import { mailWaitMs } from "./mail-limits.ts";
 import { enqueueNotices } from "./notices.ts";
 import { noCode } from "./pending-code.ts";
-import type { CodePolicy } from "./policy.ts";
+import { type CodePolicy, lifeLeftMsMax } from "./policy.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
 import { attemptsExhausted, codeSpent, otpEmailNotFound } from "./refusals.ts";
 
@@ -82,6 +82,7 @@ async function countAttempt(context: OTPContext, userId: string, { otpEmailId, c
       .where("verify_time", "is", null)
       .where("code_salt", "is not", null)
       .where("code_expire_time", ">", now)
+      .where("code_expire_time", "<=", now + lifeLeftMsMax)
       .where("attempts", "<", policy.enrolment.attemptsMax)
       .where((eb) => eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]))
       .where(isActive(userId))
@@ -170,7 +171,7 @@ async function refusal(
   if (row.locked_until !== null && row.locked_until > now) {
     return attemptsExhausted(Math.max(row.locked_until - now, await mailWaitMs(db, context, mailRequest)));
   }
-  if (row.code_salt !== null && row.code_expire_time !== null && row.code_expire_time <= now) {
+  if (row.code_salt !== null && row.code_expire_time !== null && isOver(row.code_expire_time, now)) {
     await endCode(context, otpEmailId, row.code_salt);
     return codeExpired();
   }

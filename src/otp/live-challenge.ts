@@ -2,11 +2,11 @@ import type { Kysely } from "kysely";
 import type { ChallengeRow, DB, OTPEmailRow } from "../db/schema.ts";
 import { deriveCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
-import type { LiveCode, LiveCodeContext } from "./live-code.ts";
+import { isOver, type LiveCode, type LiveCodeContext } from "./live-code.ts";
 
 /** The live code of a challenge, or undefined if it has none: over, expired, spent, or its key was retired. */
 export function liveLoginCode(context: LiveCodeContext, row: ChallengeRow): LiveCode | undefined {
-  if (row.state !== "pending" || row.code_expire_time <= context.clock.now()) return undefined;
+  if (row.state !== "pending" || isOver(row.code_expire_time, context.clock.now())) return undefined;
   if (row.attempts >= context.policy.login.attemptsMax) return undefined;
   const key = context.keys.get(row.code_key_id);
   return key && { secret: key.secret, salt: row.code_salt, expireTime: row.code_expire_time };

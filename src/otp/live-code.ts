@@ -1,6 +1,7 @@
 import type { OTPEmailRow } from "../db/schema.ts";
 import { deriveCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
+import { lifeLeftMsMax } from "./policy.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
 
 /** The columns of an authenticator that its code is derived from and lives by. */
@@ -26,10 +27,15 @@ export interface LiveCode {
 /** What tells whether a code is alive. */
 export type LiveCodeContext = Pick<OTPContext, "clock" | "keys" | "policy">;
 
+/** Whether the life of a code is over. So it is if it has more left than a code ever has: the clock was set back since (F10). */
+export function isOver(expireTime: number, now: number): boolean {
+  return expireTime <= now || expireTime > now + lifeLeftMsMax;
+}
+
 /** The live code of an authenticator, or undefined if it has none: used, expired, spent, or its key was retired. */
 export function liveCode(context: LiveCodeContext, row: CodeColumns): LiveCode | undefined {
   if (row.verify_time !== null || row.code_salt === null || row.code_key_id === null) return undefined;
-  if (row.code_expire_time === null || row.code_expire_time <= context.clock.now()) return undefined;
+  if (row.code_expire_time === null || isOver(row.code_expire_time, context.clock.now())) return undefined;
   if (row.attempts >= context.policy.enrolment.attemptsMax) return undefined;
   const key = context.keys.get(row.code_key_id);
   return key && { secret: key.secret, salt: row.code_salt, expireTime: row.code_expire_time };

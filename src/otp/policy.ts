@@ -47,6 +47,12 @@ export interface MailPolicy {
   readonly noticesPerDayMax: number;
 }
 
+/**
+ * More than any code has left of its life: 10 minutes, whatever the settings (ASVS 6.5.5), and one for clocks that differ. What
+ * has more was made before the clock was set back.
+ */
+export const lifeLeftMsMax = 660_000;
+
 export const hourMs = 3_600_000;
 export const dayMs = 86_400_000;
 

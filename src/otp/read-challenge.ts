@@ -4,6 +4,7 @@ import { type MailStatus, waitingMail } from "../mail/outbox.ts";
 import type { OTPContext } from "./context.ts";
 import { failuresLeft } from "./failures.ts";
 import { findChallenge, liveLoginCode } from "./live-challenge.ts";
+import { isOver } from "./live-code.ts";
 import { findOTPEmail, settledMail } from "./read-otp-email.ts";
 import { challengeNotFound, otpEmailNotFound } from "./refusals.ts";
 
@@ -37,7 +38,7 @@ export async function getChallenge(
   const canPass = !isLocked && liveLoginCode(context, row) !== undefined;
   return {
     challengeId,
-    state: row.state === "pending" && row.code_expire_time <= now ? "expired" : row.state,
+    state: row.state === "pending" && isOver(row.code_expire_time, now) ? "expired" : row.state,
     createTime: row.create_time,
     expireTime: row.code_expire_time,
     attemptsLeft: canPass

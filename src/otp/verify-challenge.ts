@@ -9,7 +9,9 @@ import { codesEqual } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { noFailures, withFailure } from "./failures.ts";
 import { findChallenge, loginCode } from "./live-challenge.ts";
+import { isOver } from "./live-code.ts";
 import { mailWaitMs } from "./mail-limits.ts";
+import { lifeLeftMsMax } from "./policy.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
 import {
   attemptsExhausted,
@@ -92,6 +94,7 @@ async function countAttempt(
       .where("otp_email_id", "=", otpEmailId)
       .where("state", "=", "pending")
       .where("code_expire_time", ">", now)
+      .where("code_expire_time", "<=", now + lifeLeftMsMax)
       .where("attempts", "<", policy.login.attemptsMax)
       .where(({ exists, selectFrom }) =>
         exists(
@@ -188,7 +191,7 @@ async function refusal(context: OTPContext, userId: string, input: VerifyChallen
   if (row.locked_until !== null && row.locked_until > now) {
     return attemptsExhausted(Math.max(row.locked_until - now, await mailWaitMs(db, context, mailRequest)));
   }
-  if (state === "pending" && challenge.code_expire_time <= now) await endExpired(context, challengeId);
+  if (state === "pending" && isOver(challenge.code_expire_time, now)) await endExpired(context, challengeId);
   if (state === "pending" && attempts < context.policy.login.attemptsMax) return codeExpired();
   return codeSpent(await mailWaitMs(db, context, mailRequest));
 }

@@ -17,6 +17,8 @@ export const peerAddress = createContextKey<string | undefined>(undefined, { des
 /** Whether a call was ended before its time: by its deadline, its client, or the end of the service. */
 export interface CallEnd {
   readonly isStopped: boolean;
+  /** Milliseconds to the deadline. Undefined without one, or where it is not known. */
+  timeoutMs?(): number | undefined;
 }
 
 /** To ask it costs nothing, unlike a signal. For interceptors. */

@@ -11,7 +11,7 @@ const first = "0001-users-and-otp-emails";
 /** A database as the first migration leaves it, with what `fill` writes. */
 async function databaseOfFirst(fill: (db: Kysely<unknown>) => Promise<unknown>): Promise<string> {
   const path = join(temporaryFolder(), "store.db");
-  const db = new Kysely<unknown>({ dialect: openSqlite(path) });
+  const db = new Kysely<unknown>({ dialect: openSqlite(path).dialect });
   const provider = { getMigrations: async () => ({ [first]: migrations[first]! }) };
   const { error } = await new Migrator({ db, provider }).migrateToLatest();
   if (error) throw error;

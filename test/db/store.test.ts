@@ -43,7 +43,7 @@ describe("a SQLite store", () => {
     expect(await pragma("journal_mode")).toBe("wal");
     expect(await pragma("synchronous")).toBe(2);
     expect(await pragma("foreign_keys")).toBe(1);
-    expect(await pragma("busy_timeout")).toBe(50);
+    expect(await pragma("busy_timeout")).toBe(10);
   });
 
   it("is readable by its owner alone", async () => {

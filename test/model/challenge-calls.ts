@@ -9,7 +9,7 @@ import {
 } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { authenticate, authorize, type Caller, requireActive } from "./access.ts";
 import { attemptsLeft, fail, isLocked, mailWait, requireMail, requireUnlocked } from "./limits.ts";
-import { challengeMail, enqueueCode, isAlive } from "./mails.ts";
+import { challengeMail, enqueueCode, isAlive, isOver } from "./mails.ts";
 import {
   checkTemplate,
   clearFailures,
@@ -124,7 +124,7 @@ export function verifyOTPEmailChallenge(
       "ATTEMPTS_EXHAUSTED",
       mailWait(world, user, otpEmail.address)?.ms ?? 0,
     );
-  if (challenge.code.expireTime <= world.now) {
+  if (isOver(challenge.code, world.now)) {
     challenge.state = "expired";
     throw expired();
   }
@@ -164,7 +164,7 @@ export function getOTPEmailChallenge(world: World, caller: Caller, request: GetO
   const { user } = authorize(world, caller, request.userId, challenger);
   const { otpEmail, challenge } = requireChallenge(request, user.otpEmails);
   const { challengeId, createTime, code, attempts } = challenge;
-  const isOver = challenge.state === "pending" && code.expireTime <= world.now;
+  const isOver = challenge.state === "pending" && isOver(code, world.now);
   const state = isOver ? "expired" : challenge.state;
   const mail = challengeMail(world, challenge);
   return {

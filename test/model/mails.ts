@@ -5,6 +5,7 @@ import {
   day,
   keepOnly,
   type Mail,
+  minute,
   type OTPEmail,
   type SettledMail,
   settings,
@@ -12,8 +13,12 @@ import {
   type World,
 } from "./world.ts";
 
+/** Also if it has more left than a code ever has: the clock was set back since. */
+export const isOver = ({ expireTime }: Code, now: number): boolean =>
+  expireTime <= now || expireTime > now + 11 * minute;
+
 export const isAlive = (code: Code | undefined, attempts: number, now: number): code is Code =>
-  code !== undefined && code.expireTime > now && attempts < settings.attemptsMax;
+  code !== undefined && !isOver(code, now) && attempts < settings.attemptsMax;
 
 /**
  * Queues the mail of a code. A mail of the same code and link that waits still is the same mail; one of another code or link

@@ -21,7 +21,7 @@ import {
   requireMail,
   requireUnlocked,
 } from "./limits.ts";
-import { enqueueCode, enqueueNotices, isAlive } from "./mails.ts";
+import { enqueueCode, enqueueNotices, isAlive, isOver } from "./mails.ts";
 import { addEvent, freshId, type KeyUse, once, showOTPEmail } from "./user-calls.ts";
 import {
   type Code,
@@ -155,7 +155,7 @@ export function verifyOTPEmail(
   if (otpEmail.verifyTime !== undefined) throw new Refused("FailedPrecondition", "CODE_USED");
   const { failures } = otpEmail;
   requireUnlocked(world, user, otpEmail.address, failures);
-  if (otpEmail.code && otpEmail.code.expireTime <= world.now) endCode(otpEmail);
+  if (otpEmail.code && isOver(otpEmail.code, world.now)) endCode(otpEmail);
   if (!otpEmail.code) throw new Refused("FailedPrecondition", "CODE_EXPIRED");
   if (otpEmail.attempts >= settings.attemptsMax)
     throw new Refused(

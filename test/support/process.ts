@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 
-const main = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
+/** The built program. */
+export const main = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
 
 export interface Finished {
   readonly code: number | null;

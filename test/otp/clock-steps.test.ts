@@ -1,0 +1,142 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { forwards } from "../../src/clock.ts";
+import { startTestApp, type TestApp, wrongCode } from "../support/app.ts";
+import { outcomeOf, refusalOf } from "../support/errors.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { rounds } from "../support/soak.ts";
+import { adminToken, callerOf, databaseOf, StorageLoad, startLoaded } from "../support/storage-load.ts";
+import { addPending, addUser, addVerified } from "../support/users.ts";
+
+const minute = 60_000;
+const hour = 60 * minute;
+const years = 10 * 365 * 24 * hour;
+
+const steps: [string, number][] = [
+  ["an hour back", -hour],
+  ["an hour on", hour],
+  ["10 years back", -years],
+  ["10 years on", years],
+];
+const backwards = steps.filter(([, ms]) => ms < 0);
+
+async function start() {
+  const test = await startTestApp();
+  const admin = await test.admin();
+  await addUser(admin);
+  return { test, admin };
+}
+
+/** Tokens are of the time at which they were made. */
+const verifyNow = async (test: TestApp, request: { otpEmailId: string; code: string }) =>
+  outcomeOf((await test.admin()).verifyOTPEmail({ userId: "u", ...request }));
+
+describe("F10 a clock that is set", () => {
+  it.each(steps)(
+    "%s ends the life of a code, and it stays ended when the clock is set right",
+    async (_, ms) => {
+      const { test, admin } = await start();
+      const code = await addPending(admin);
+      test.clock.move(ms);
+      expect(await verifyNow(test, code)).toBe("CODE_EXPIRED");
+      test.clock.move(-ms);
+      expect(await verifyNow(test, code)).toBe("CODE_EXPIRED");
+    },
+  );
+
+  it.each(backwards)(
+    "%s revives no code that had expired, though nobody had asked for it then",
+    async (_, ms) => {
+      const { test, admin } = await start();
+      const code = await addPending(admin);
+      test.clock.move(20 * minute);
+      test.clock.move(ms);
+      expect(await verifyNow(test, code)).toBe("CODE_EXPIRED");
+    },
+  );
+
+  it.each(backwards)("%s ends a login's code, and revives none", async (_, ms) => {
+    const { test, admin } = await start();
+    const otpEmailId = await addVerified(admin);
+    const login = async () =>
+      test.challengeClient(await test.token("login", { org: "o", permissions: ["otp.challenge"] }));
+    const delivery = { case: "returnCode", value: {} } as const;
+    const audience = "https://app.example.com";
+    const begun = await (await login()).createOTPEmailChallenge({
+      userId: "u",
+      otpEmailId,
+      audience,
+      delivery,
+    });
+    test.clock.move(ms);
+    const { challengeId, code = "" } = begun;
+    const request = { userId: "u", otpEmailId, challengeId, code };
+    expect(await outcomeOf((await login()).verifyOTPEmailChallenge(request))).toBe("CODE_EXPIRED");
+    test.clock.move(-ms);
+    expect(await outcomeOf((await login()).verifyOTPEmailChallenge(request))).toBe("CODE_EXPIRED");
+  });
+
+  it.each(backwards)("%s gives no wrong attempt back, and unlocks nothing", async (_, ms) => {
+    const { test, admin } = await start();
+    let { otpEmailId, code } = await addPending(admin);
+    for (let i = 0; i < 10; i++) {
+      if (i === 5) ({ otpEmailId, code } = await addPending(admin));
+      await outcomeOf(admin.verifyOTPEmail({ userId: "u", otpEmailId, code: wrongCode(code) }));
+    }
+    expect(await verifyNow(test, { otpEmailId, code })).toBe("ATTEMPTS_EXHAUSTED");
+    test.clock.move(ms);
+    expect(await verifyNow(test, { otpEmailId, code })).toBe("ATTEMPTS_EXHAUSTED");
+  });
+
+  it.each(backwards)("%s lets no more mails go than before", async (_, ms) => {
+    const { test, admin } = await start();
+    await addUser(admin, "v");
+    const add = async (userId: string) =>
+      (await test.admin()).addOTPEmail({ userId, email: { address: "mini@mouse.com" } });
+    for (let i = 0; i < 5; i++) {
+      await add("u");
+      test.clock.move(minute);
+    }
+    expect((await refusalOf(add("v"))).reason).toBe("SEND_LIMIT_REACHED");
+    test.clock.move(ms);
+    expect((await refusalOf(add("v"))).reason).toBe("SEND_LIMIT_REACHED");
+  });
+
+  it("back a little stands still until it has caught up, and is followed where it is set back by more", () => {
+    let time = 100 * minute;
+    const now = forwards(() => time);
+    const at = (minutes: number) => {
+      time = minutes * minute;
+      return now() / minute;
+    };
+    expect([at(100), at(101), at(92), at(100), at(102), at(90), at(91), at(1_000), at(100)]).toEqual([
+      100, 101, 101, 101, 102, 90, 91, 1_000, 100,
+    ]);
+  });
+});
+
+describe("F10 a process that is stopped and goes on", () => {
+  it("has lost nothing, and takes no code that expired meanwhile", { timeout: 120_000 }, async () => {
+    const dataDir = join(temporaryFolder(), "data");
+    const load = new StorageLoad(await adminToken(dataDir));
+    const server = await startLoaded(dataDir, { COUNTERSIGN_CODE_TTL: "30s" });
+    await load.prepare(server);
+    const call = callerOf(server.origin, load.token);
+    const email = { address: "mini@mouse.com", returnCode: {} };
+    const { body } = await call("POST", "/users/demo-user/otp_email", { email });
+    load.start(server);
+    await sleep(300);
+    server.child.kill("SIGSTOP");
+    await sleep(rounds(1_000, 31_000));
+    server.child.kill("SIGCONT");
+    const before = load.acknowledged;
+    await expect.poll(() => load.acknowledged, { timeout: 10_000 }).toBeGreaterThan(before + 100);
+    await load.stop();
+    expect(load.refused).toEqual([]);
+    load.checkDatabase(databaseOf(dataDir));
+    const path = `/users/demo-user/otp_email/${body.otpEmailId}/verify`;
+    const verified = await call("POST", path, { code: body.verificationCode });
+    expect(verified.status).toBe(rounds(200, 400));
+  });
+});
