@@ -20,6 +20,16 @@ const applicationId = 0x4353474e;
 const oldestSafeVersion = "3.51.3";
 
 /**
+ * After how many pages of log they are written back to the database. Each time is a wait of some 50 ms for the disk, and
+ * SQLite's own 1,000 let every tenth commit wait. Measured with 32 authenticators a commit, for 1,000 / 8,000 / 16,000
+ * pages: 7,460 / 10,040 / 10,500 of them a second, of a commit p90 12.3 / 3.5 / 3.6 ms and p99 22 / 31 / 15 ms.
+ */
+const logPagesMax = 16_000;
+
+/** What the log is cut back to, once it could grow further since somebody read for long. A little above those pages. */
+const logBytesMax = 64 * 1024 * 1024;
+
+/**
  * Opens (or creates) a SQLite file for durable use: WAL, every commit synced (`synchronous=FULL`; better-sqlite3
  * is compiled so that WAL alone would mean NORMAL), foreign keys on. Waiting for another
  * process that writes is left to `patiently`, so that this one goes on meanwhile.
@@ -75,6 +85,8 @@ function prepareFile(database: Database.Database, path: string, isNew: boolean):
   if (mode !== "wal")
     throw new Error(`${path}: the file system does not allow WAL (journal_mode is ${mode})`);
   database.pragma("synchronous = FULL");
+  database.pragma(`wal_autocheckpoint = ${logPagesMax}`);
+  database.pragma(`journal_size_limit = ${logBytesMax}`);
   database.pragma("foreign_keys = ON");
   database.pragma("trusted_schema = OFF");
 }
