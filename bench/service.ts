@@ -11,8 +11,10 @@ import { startLoadGenerator } from "./service/load.ts";
 import { measure } from "./service/measure.ts";
 import { type Options, parseOptions, usage } from "./service/options.ts";
 import { installPeers } from "./service/peers.ts";
+import { plotOf } from "./service/plot.ts";
 import { ratiosOf } from "./service/ratios.ts";
 import { processesTable, rowsTable } from "./service/report.ts";
+import { startSilentRelay } from "./service/silent-relay.ts";
 import { serviceSettings } from "./service/targets.ts";
 
 const options = readOptions();
@@ -42,13 +44,15 @@ async function bench(options: Options): Promise<void> {
 
   const folder = mkdtempSync(join(resolve(process.env.TMPDIR ?? "/tmp"), "countersign-bench-"));
   const issuer = await startIssuer(16);
+  const relay = await startSilentRelay();
   const pin = pinBy(unpinned === undefined);
   const generator = startLoadGenerator(pin);
   try {
     showStep("the database");
     const database = join(folder, "users.db");
     await makeDatabase(database);
-    const surroundings = { folder, database, issuer, generator, pin, tell: showStep };
+    const { smtpUrl } = relay;
+    const surroundings = { folder, database, issuer, smtpUrl, generator, pin, tell: showStep };
     const { rows, processes } = await measure(options.targets, options, surroundings);
     showStep("");
     const ratios = ratiosOf(rows, processes);
@@ -56,7 +60,7 @@ async function bench(options: Options): Promise<void> {
     if (ratios.length > 0) console.log(`\n${ratiosTable(ratios)}`);
     const judged = ratios.map((ratio) => ({ ...ratio, isReached: isReached(ratio) }));
     const { targets: _, ...told } = options;
-    save(options.out, {
+    saveJson(options.out, {
       time: new Date(),
       machine,
       isPinned: unpinned === undefined,
@@ -66,16 +70,24 @@ async function bench(options: Options): Promise<void> {
       ratios: judged,
     });
     console.log(`\nwritten to ${options.out}`);
+    if (options.plot === undefined) return;
+    save(options.plot, plotOf(rows, `${machine}; medians of ${options.rounds} runs; all durable (FULL).`));
+    console.log(`drawn in ${options.plot}`);
   } finally {
     generator.stop();
     issuer.close();
+    relay.close();
     rmSync(folder, { recursive: true });
   }
 }
 
-function save(path: string, results: object): void {
+function saveJson(path: string, results: object): void {
+  save(path, `${JSON.stringify(results, null, 2)}\n`);
+}
+
+function save(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`);
+  writeFileSync(path, text);
 }
 
 /** On a terminal, one line that is written over. */

@@ -7,6 +7,8 @@ import { openRows } from "./floor-rows.ts";
 // commit, durably, as the service does it.
 
 const rows = openRows(process.argv[2]!);
+// As the service: this is about what the machine can do.
+rows.database.pragma("wal_autocheckpoint = 16000");
 const commands = {
   begin: rows.database.prepare("begin immediate"),
   commit: rows.database.prepare("commit"),

@@ -23,6 +23,7 @@ export interface Surroundings {
   /** A database of the service with its users, to be copied. */
   readonly database: string;
   readonly issuer: Issuer;
+  readonly smtpUrl: string;
   readonly generator: LoadGenerator;
   readonly pin: Pin;
   tell(step: string): void;

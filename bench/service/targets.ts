@@ -20,6 +20,8 @@ interface Parts {
   /** A database of the service, to be copied. */
   readonly database: string;
   readonly issuer: Issuer;
+  /** Where the service hands its mails over. */
+  readonly smtpUrl: string;
 }
 
 /** What the service is told beside what it needs: the most of each, so that no limit refuses a call. */
@@ -33,7 +35,7 @@ function service(spelling: SpellingName): Target {
     name: `service, ${{ connect: "Connect JSON", grpc: "gRPC", rest: "REST" }[spelling as string]}`,
     spelling,
     operations,
-    command: (folder, { database, issuer }) => {
+    command: (folder, { database, issuer, smtpUrl }) => {
       copyDatabase(database, join(folder, "countersign.db"));
       const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
       return {
@@ -46,8 +48,7 @@ function service(spelling: SpellingName): Target {
           COUNTERSIGN_PROOF_KEYS: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
           COUNTERSIGN_ISSUERS: `${issuer.issuer}|${issuer.jwksUri}`,
           COUNTERSIGN_AUDIENCE: audience,
-          // Nobody is there: mails are queued, as the calls have them, and their delivery is another bench.
-          COUNTERSIGN_SMTP_URL: "smtp://127.0.0.1:1",
+          COUNTERSIGN_SMTP_URL: smtpUrl,
           COUNTERSIGN_MAIL_FROM: "Bench <bench@bench.example>",
           ...serviceSettings,
         },
