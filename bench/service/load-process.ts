@@ -68,7 +68,7 @@ function nextAddition(progress: Progress, { operation, spelling }: Job): Additio
   const count = progress.added++;
   if (count >= adderCount * authenticatorsMax) throw new Error("every user has all its authenticators");
   return {
-    user: count % adderCount,
+    user: spread(count, adderCount),
     address: addressOf(count),
     isMailed: spelling === "better-auth" || operation === "add, code mailed",
   };
@@ -77,7 +77,16 @@ function nextAddition(progress: Progress, { operation, spelling }: Job): Additio
 function nextVerifier(progress: Progress, { spelling }: Job): Addition {
   const count = progress.verified++;
   if (count >= verifierCount) throw new Error("every user has verified its address");
-  return { user: adderCount + count, address: addressOf(count), isMailed: spelling === "better-auth" };
+  return {
+    user: adderCount + spread(count, verifierCount),
+    address: addressOf(count),
+    isMailed: spelling === "better-auth",
+  };
+}
+
+/** Neighbours in time are none in the database: users do not come in the order of their ids. */
+function spread(count: number, users: number): number {
+  return (count * 7919) % users;
 }
 
 function adding({ spelling }: Job, next: () => Addition, keep: (waiting: Waiting) => void = () => {}): Work {

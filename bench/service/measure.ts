@@ -1,10 +1,8 @@
 import { median } from "../measure.ts";
-import type { Pin } from "../pin.ts";
-import type { Issuer } from "./issuer.ts";
-import type { LoadGenerator } from "./load.ts";
 import type { Load } from "./load-process.ts";
 import type { Operation } from "./operations.ts";
 import { type Durability, type Server, startServer } from "./server.ts";
+import type { Surroundings } from "./surroundings.ts";
 import { folderOf, type Target } from "./targets.ts";
 
 export interface MeasureOptions {
@@ -15,18 +13,6 @@ export interface MeasureOptions {
   readonly warmUpMs: number;
   /** Where each server leaves a CPU profile. */
   readonly profiles: string | undefined;
-}
-
-/** What is there for the time of the bench. */
-export interface Surroundings {
-  readonly folder: string;
-  /** A database of the service with its users, to be copied. */
-  readonly database: string;
-  readonly issuer: Issuer;
-  readonly smtpUrl: string;
-  readonly generator: LoadGenerator;
-  readonly pin: Pin;
-  tell(step: string): void;
 }
 
 /** One measured run. */
@@ -52,7 +38,7 @@ export interface ProcessRow {
   readonly durability: Durability | undefined;
 }
 
-interface Running {
+export interface Running {
   readonly target: Target;
   readonly server: Server;
   readonly idleBytes: number;
@@ -107,10 +93,10 @@ function* runsOf(running: readonly Running[], { concurrencies, operations }: Mea
   }
 }
 
-async function warmUp(
+export async function warmUp(
   target: Target,
   index: number,
-  { warmUpMs, operations, profiles }: MeasureOptions,
+  { warmUpMs, operations, profiles }: Pick<MeasureOptions, "warmUpMs" | "operations" | "profiles">,
   surroundings: Surroundings,
 ): Promise<Running> {
   const command = target.command(folderOf(surroundings.folder, index), surroundings);
@@ -130,7 +116,7 @@ async function warmUp(
   }
 }
 
-async function run(
+export async function run(
   { target, server }: Running,
   operation: Operation,
   concurrency: number,

@@ -6,8 +6,8 @@ export type Operation = (typeof operations)[number];
 export const adderCount = 100_000;
 export const verifierCount = 150_000;
 
-/** As many authenticators as a user may have, unless told otherwise. */
-export const authenticatorsMax = 10;
+/** As many authenticators as a user may have: the most that the service can be told. */
+export const authenticatorsMax = 100;
 
 export const orgId = "bench-org";
 export const userIdOf = (user: number): string => `user-${user}`;

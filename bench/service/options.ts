@@ -1,10 +1,11 @@
 import { parseArgs } from "node:util";
 import type { MeasureOptions } from "./measure.ts";
 import { type Operation, operations } from "./operations.ts";
-import { type Target, targets } from "./targets.ts";
+import type { Target } from "./targets.ts";
 
 export interface Options extends MeasureOptions {
-  readonly targets: readonly Target[];
+  /** Those targets that are wanted. @throws if none is. */
+  readonly named: (targets: readonly Target[]) => readonly Target[];
   /** Where the results go, as JSON. */
   readonly out: string;
   /** Where the plot goes. Undefined: there is none, as the rows are not all there. */
@@ -48,8 +49,8 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   const { quick, only, calls, "at-a-time": atATime } = values;
   const isWhole = !quick && only === undefined && calls === undefined && atATime === undefined;
   return {
-    targets: named("only", targets, ({ name }) => name, only),
-    operations: named("calls", operations, (name: Operation) => name, calls),
+    named: (targets) => wanted("only", targets, ({ name }) => name, only),
+    operations: wanted("calls", operations, (name: Operation) => name, calls),
     concurrencies: (atATime ?? (quick ? "64" : "1,16,64,256"))
       .split(",")
       .map((each) => wholeNumber("at-a-time", each)),
@@ -62,15 +63,15 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   };
 }
 
-function named<T>(option: string, all: readonly T[], nameOf: (one: T) => string, words: string | undefined) {
+function wanted<T>(option: string, all: readonly T[], nameOf: (one: T) => string, words: string | undefined) {
   if (words === undefined) return all;
-  const wanted = words.toLowerCase().split(",");
-  const found = all.filter((one) => wanted.some((word) => nameOf(one).toLowerCase().includes(word)));
+  const parts = words.toLowerCase().split(",");
+  const found = all.filter((one) => parts.some((word) => nameOf(one).toLowerCase().includes(word)));
   if (found.length > 0) return found;
   throw new Error(`--${option}: there is none of that name: ${all.map(nameOf).join("; ")}`);
 }
 
-function wholeNumber(option: string, text: string): number {
+export function wholeNumber(option: string, text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1) return value;
   throw new Error(`--${option} must be a whole number, of 1 or more`);

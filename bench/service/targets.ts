@@ -2,10 +2,11 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { copyDatabase } from "./database.ts";
-import { audience, type Issuer } from "./issuer.ts";
-import { adderCount, type Operation, operations, verifierCount } from "./operations.ts";
+import { audience } from "./issuer.ts";
+import { adderCount, authenticatorsMax, type Operation, operations, verifierCount } from "./operations.ts";
 import { builtFile, type Command, sourceFile } from "./server.ts";
 import type { SpellingName } from "./spelling.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 /** What is measured: a server, asked in one way. */
 export interface Target {
@@ -16,27 +17,25 @@ export interface Target {
   command(folder: string, parts: Parts): Command;
 }
 
-interface Parts {
-  /** A database of the service, to be copied. */
-  readonly database: string;
-  readonly issuer: Issuer;
-  /** Where the service hands its mails over. */
-  readonly smtpUrl: string;
-}
+type Parts = Pick<Surroundings, "issuer" | "smtpUrl">;
+
+/** Puts a database of the service there. */
+type Place = (path: string) => void;
 
 /** What the service is told beside what it needs: the most of each, so that no limit refuses a call. */
 export const serviceSettings = {
+  COUNTERSIGN_OTP_EMAILS_MAX: String(authenticatorsMax),
   COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: "999999999",
   COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: "999999999",
 } as const;
 
-function service(spelling: SpellingName): Target {
+export function service(name: string, spelling: SpellingName, place: Place): Target {
   return {
-    name: `service, ${{ connect: "Connect JSON", grpc: "gRPC", rest: "REST" }[spelling as string]}`,
+    name,
     spelling,
     operations,
-    command: (folder, { database, issuer, smtpUrl }) => {
-      copyDatabase(database, join(folder, "countersign.db"));
+    command: (folder, { issuer, smtpUrl }) => {
+      place(join(folder, "countersign.db"));
       const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
       return {
         script: [builtFile("src/main.js"), "serve"],
@@ -58,14 +57,14 @@ function service(spelling: SpellingName): Target {
   };
 }
 
-function onDatabase(name: string, script: string): Target {
+function onDatabase(name: string, script: string, place: Place): Target {
   return {
     name,
     spelling: "connect",
     operations,
-    command(folder, { database, issuer }) {
+    command(folder, { issuer }) {
       const path = join(folder, "bench.db");
-      copyDatabase(database, path);
+      place(path);
       const args = [path, issuer.issuer, issuer.jwksUri, audience];
       return { script: [script, ...args], environment: {}, nodeOptions: [] };
     },
@@ -97,17 +96,24 @@ export const names = {
   betterAuth: "better-auth (FULL)",
 } as const;
 
-/** In this order they are measured. */
-export const targets: readonly Target[] = [
-  onDatabase(names.floor, builtFile("bench/servers/floor.js")),
-  service("connect"),
-  service("grpc"),
-  service("rest"),
-  onDatabase(names.fastify, sourceFile("bench/peers/fastify.js")),
-  onDatabase(names.stock, builtFile("bench/servers/stock-service.js")),
-  betterAuth(names.betterAuth, "full"),
-  betterAuth("better-auth (its default)", "default"),
-];
+/**
+ * All of them, in the order in which they are measured.
+ *
+ * @param database of the service, with its users, of which each gets a copy.
+ */
+export function targetsOn(database: string): readonly Target[] {
+  const place: Place = (path) => copyDatabase(database, path);
+  return [
+    onDatabase(names.floor, builtFile("bench/servers/floor.js"), place),
+    service(names.connect, "connect", place),
+    service("service, gRPC", "grpc", place),
+    service("service, REST", "rest", place),
+    onDatabase(names.fastify, sourceFile("bench/peers/fastify.js"), place),
+    onDatabase(names.stock, builtFile("bench/servers/stock-service.js"), place),
+    betterAuth(names.betterAuth, "full"),
+    betterAuth("better-auth (its default)", "default"),
+  ];
+}
 
 /** A folder of its own for a target. */
 export function folderOf(parent: string, index: number): string {
