@@ -35,7 +35,7 @@ export function fillDatabase(
   // What is lost in a crash is made again.
   database.pragma("journal_mode = OFF");
   database.pragma("synchronous = OFF");
-  database.pragma("cache_size = -1000000");
+  database.pragma("cache_size = -256000");
   database.exec("create temp table filler (user_id text primary key, i integer) without rowid");
   database
     .prepare(
