@@ -43,7 +43,7 @@ function verdict(ratio: Ratio): string {
 }
 
 /** Columns of numbers to the right, the others to the left. The first line is the head. */
-function table(lines: readonly (readonly string[])[]): string {
+export function table(lines: readonly (readonly string[])[]): string {
   const [head = [], ...body] = lines;
   const width = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   const isNumeric = head.map((_, column) => body.every((line) => /^[\d.]+%?$/.test(line[column] ?? "")));

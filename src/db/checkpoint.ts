@@ -2,10 +2,14 @@ import type Database from "better-sqlite3";
 import type { SqliteHealth } from "./sqlite-health.ts";
 
 /**
- * So many pages of the log are moved into the database together: 62 MiB. Most of them were written again and again by then, and
- * only their last state is moved. (1,000 pages, as SQLite has it, cost a quarter of the writes a second.)
+ * So many pages of the log are moved into the database together: 62 MiB. Each time is a wait of some 50 ms for the disk. Measured
+ * with 32 authenticators a commit, for 1,000 / 8,000 / 16,000 pages: 7,460 / 10,040 / 10,500 of them a second, of a commit p90
+ * 12.3 / 3.5 / 3.6 ms and p99 22 / 31 / 15 ms.
  */
 const pagesMin = 16_000;
+
+/** With a reader in the way, each attempt looks through the whole log: only so many pages later it is tried again. */
+const pagesMore = 4_000;
 
 /** From so many on, new readers are kept waiting for a moment, so that the log can begin anew: 125 MiB. */
 const pagesMany = 32_000;
@@ -34,7 +38,6 @@ export function createCheckpointer(database: Database.Database, health: SqliteHe
   const move = database.prepare("pragma wal_checkpoint(PASSIVE)");
   const restart = database.prepare("pragma wal_checkpoint(RESTART)");
   const run = (statement: Database.Statement) => health.run(() => statement.get() as LogState);
-  /** With a reader in the way, each attempt looks through the whole log: not for every page. */
   let next = pagesMin;
   let nextRestart = 0;
 
@@ -43,7 +46,7 @@ export function createCheckpointer(database: Database.Database, health: SqliteHe
       const { log } = run(look);
       if (log < pagesMin) next = pagesMin;
       if (log < next) return;
-      next = log + pagesMin;
+      next = log + pagesMore;
       run(move);
       if (log < pagesMany || performance.now() < nextRestart) return;
       nextRestart = performance.now() + pauseMs;

@@ -164,8 +164,8 @@ export function getOTPEmailChallenge(world: World, caller: Caller, request: GetO
   const { user } = authorize(world, caller, request.userId, challenger);
   const { otpEmail, challenge } = requireChallenge(request, user.otpEmails);
   const { challengeId, createTime, code, attempts } = challenge;
-  const isOver = challenge.state === "pending" && isOver(code, world.now);
-  const state = isOver ? "expired" : challenge.state;
+  const isExpired = challenge.state === "pending" && isOver(code, world.now);
+  const state = isExpired ? "expired" : challenge.state;
   const mail = challengeMail(world, challenge);
   return {
     challenge: {

@@ -1,0 +1,20 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { sourceFile } from "./server.ts";
+
+const folder = sourceFile("bench/peers");
+
+/**
+ * Installs what the bench compares with, if that is not there as its lock says.
+ *
+ * @throws if it cannot be installed.
+ */
+export function installPeers(): void {
+  const installed = join(folder, "node_modules/.package-lock.json");
+  const lock = join(folder, "package-lock.json");
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
+  const args = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
+  const { status } = spawnSync("npm", args, { cwd: folder, stdio: "inherit" });
+  if (status !== 0) throw new Error(`npm ci failed in ${folder}: the peers of the bench are not there`);
+}
