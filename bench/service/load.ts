@@ -27,7 +27,7 @@ export function startLoadGenerator(pin: Pin): LoadGenerator {
 
 async function ask(child: ChildProcess, job: Job): Promise<JobReply> {
   // Longer than a run that stands still may take: whoever does not answer must not hold the bench.
-  const signal = AbortSignal.timeout(job.runMs * 10 + 120_000);
+  const signal = AbortSignal.timeout(Math.ceil(job.runMs) * 10 + 120_000);
   const message = once(child, "message", { signal });
   child.send(job);
   const [reply] = await message;

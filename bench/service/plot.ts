@@ -31,6 +31,7 @@ export function plotOf(rows: readonly Row[], caption: string): string {
     return `<rect x="${x}" y="${y - 9}" width="10" height="10" fill="${colourOf(name)}"/>${text(x + 15, y, name)}`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11" fill="#444">
+<title>Requests a second of each server, by requests at a time</title>
 <rect width="${width}" height="${height}" fill="#fff"/>
 ${text(panel.left, 16, `requests/s by requests at a time. ${caption}`)}
 ${drawn.join("\n")}
