@@ -7,7 +7,7 @@ import { sql } from "kysely";
 import pg from "pg";
 import { inject, onTestFinished } from "vitest";
 import { openStore, type Store } from "../../src/db/open.ts";
-import { temporaryFolder } from "./folder.ts";
+import { type OnEnd, temporaryFolder } from "./folder.ts";
 import { templateName } from "./postgres-cluster.ts";
 
 /** The engine that the tests of this run are for. */
@@ -16,12 +16,12 @@ export const engine = inject("postgresUrl") === undefined ? "sqlite" : "postgres
 const urls = new Map<string, string>();
 
 /** The URL of the database of a server whose data is in the folder: the same for the same folder, until the test is over. */
-export async function databaseUrlOf(dataDir: string): Promise<string> {
+export async function databaseUrlOf(dataDir: string, onEnd: OnEnd = onTestFinished): Promise<string> {
   const server = inject("postgresUrl");
   if (server === undefined) return `sqlite:${join(dataDir, "countersign.db")}`;
   const known = urls.get(dataDir);
   if (known !== undefined) return known;
-  const url = await createDatabase(server);
+  const url = await createDatabase(server, onEnd);
   urls.set(dataDir, url);
   return url;
 }
@@ -92,10 +92,10 @@ export interface HeldDatabase {
   blocked(count: number): Promise<void>;
 }
 
-async function createDatabase(server: string): Promise<string> {
+async function createDatabase(server: string, onEnd: OnEnd): Promise<string> {
   const name = `test_${randomUUID().replaceAll("-", "")}`;
   await run(server, `create database ${name} template ${templateName} strategy file_copy`);
-  onTestFinished(() => run(server, `drop database ${name} with (force)`));
+  onEnd(() => run(server, `drop database ${name} with (force)`));
   return `${server}/${name}`;
 }
 
