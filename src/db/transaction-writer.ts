@@ -27,12 +27,13 @@ export function createTransactionWriter(db: Kysely<DB>, committed: () => void): 
   async function run<T>(caller: Caller | undefined, work: Work<T>, end: number): Promise<T> {
     for (let count = 1; ; count++) {
       try {
-        return await db.transaction().execute((trx) => {
+        return await db.transaction().execute(async (trx) => {
           // It may have waited for a connection, or for its turn.
           if (caller?.isStopped) throw new CallerGone();
-          // Whoever waited for it has been told so.
-          if (performance.now() > end) throw new DatabaseSilent("no connection came in time");
-          return work(trx);
+          refuseAfter(end);
+          const result = await work(trx);
+          refuseAfter(end);
+          return result;
         });
       } catch (error) {
         if (count === runsMax || !isConflict(error) || performance.now() > end) throw error;
@@ -61,6 +62,11 @@ export function createTransactionWriter(db: Kysely<DB>, committed: () => void): 
 }
 
 const pauseMs = 2;
+
+/** What its caller has been told is not available is not done afterwards, unless its commit is on the way. */
+function refuseAfter(end: number): void {
+  if (performance.now() > end) throw new DatabaseSilent("the database took too long");
+}
 
 /** Whether a write whose time has run out is still done is not known to anyone: the key of its call tells. */
 async function within<T>(outcome: Promise<T>, timeoutMs: number): Promise<T> {

@@ -80,7 +80,7 @@ describe.each(purposes)("several processes on one database, and codes of $name",
 
   it("T03 T04 let exactly one of 50 simultaneous right codes win", { timeout: 600_000 }, async () => {
     const userId = await newUser();
-    for (let round = 0; round < rounds(10, 200); round++) {
+    for (let round = 0; round < rounds(4, 200); round++) {
       const name = await purpose.prepare(a, userId, `${userId}-${round}@mouse.com`);
       const issued = await purpose.issue(a, name);
       const outcomes = await outcomesOf(50, (caller) => purpose.verify(caller, issued));
@@ -122,7 +122,7 @@ describe("several processes on one database", () => {
     timeout: 600_000,
   }, async () => {
     const userId = await newUser();
-    for (let round = 0; round < rounds(10, 500); round++) {
+    for (let round = 0; round < rounds(5, 500); round++) {
       const add = ({ users }: Caller, address: string) =>
         users.addOTPEmail({ userId, email: { address, verification: returnCode } });
       const [one, other] = round % 2 ? [a, b] : [b, a];
@@ -164,7 +164,7 @@ describe("several processes on one database", () => {
       challenges.createOTPEmailChallenge(request, { headers: { "idempotency-key": `k${key}` } });
     const ids = new Set<string>();
     let keys = 0;
-    for (let round = 0; round < rounds(2, 20); round++) {
+    for (let round = 0; round < rounds(1, 20); round++) {
       const victim = await servers.start();
       const from = keys;
       keys += 40;

@@ -92,9 +92,14 @@ export interface HeldDatabase {
   blocked(count: number): Promise<void>;
 }
 
-async function createDatabase(server: string, onEnd: OnEnd): Promise<string> {
+/** A new database without a table, on the server of PostgreSQL. */
+export function emptyDatabaseUrl(): Promise<string> {
+  return createDatabase(inject("postgresUrl") ?? "", onTestFinished, "template0");
+}
+
+async function createDatabase(server: string, onEnd: OnEnd, template = templateName): Promise<string> {
   const name = `test_${randomUUID().replaceAll("-", "")}`;
-  await run(server, `create database ${name} template ${templateName} strategy file_copy`);
+  await run(server, `create database ${name} template ${template} strategy file_copy`);
   onEnd(() => run(server, `drop database ${name} with (force)`));
   return `${server}/${name}`;
 }
@@ -103,7 +108,7 @@ async function run(server: string, statement: string): Promise<void> {
   await withClient(`${server}/postgres`, (client) => client.query(statement));
 }
 
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
