@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { openStore } from "../../src/db/open.ts";
 import { waitFor } from "../mail/wait-for.ts";
 import { engine } from "../support/database.ts";
 import { outcomeOf } from "../support/errors.ts";
 import type { OnEnd } from "../support/folder.ts";
 import { openServers, type Servers } from "../support/servers.ts";
-import { rounds } from "../support/soak.ts";
+import { isSoak, rounds } from "../support/soak.ts";
 import { addPending, addUser, addVerified } from "../support/users.ts";
 import { audience, type Caller, login, purposes } from "./purposes.ts";
 
@@ -219,6 +220,39 @@ describe("several processes on one database", () => {
     await waitFor("all mails", () => addresses.every((address) => mailsTo(address) > 0));
     await sleep(200);
     expect(addresses.filter((address) => mailsTo(address) !== 1)).toEqual([]);
+  });
+
+  it("take over the mails of one that is killed, and send none of them more than twice", {
+    timeout: 600_000,
+  }, async () => {
+    const store = openStore(servers.databaseUrl);
+    onTestFinished(() => store[Symbol.asyncDispose]());
+    let twice = 0;
+    for (let round = 0; round < rounds(1, 4); round++) {
+      const userIds = await Promise.all(Array.from({ length: 30 }, newUser));
+      const victim = await servers.start();
+      const { users } = servers.callerOf(victim);
+      const before = servers.relay.received.length;
+      const added = userIds.map((userId) =>
+        users.addOTPEmail({ userId, email: { address: addressOf(userId) } }).then(() => addressOf(userId)),
+      );
+      const told = Promise.allSettled(added);
+      await waitFor("the first mails", () => servers.relay.received.length >= before + 5);
+      victim.child.kill("SIGKILL");
+      const outcomes = await told;
+      const addresses = outcomes.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+      expect(addresses.length).toBeGreaterThan(0);
+      // In full its leases run out by themselves.
+      if (!isSoak) await store.write((trx) => trx.updateTable("outbox").set({ lease_until: 0 }).execute());
+      await a.users.addOTPEmail({ userId: await newUser(), email: { address: `wake-${round}@mouse.com` } });
+      await expect
+        .poll(() => addresses.filter((address) => mailsTo(address) === 0), { timeout: 130_000 })
+        .toEqual([]);
+      await sleep(200);
+      expect(addresses.filter((address) => mailsTo(address) > 2)).toEqual([]);
+      twice += addresses.filter((address) => mailsTo(address) === 2).length;
+    }
+    console.log(`${rounds(1, 4)} killed: ${twice} mails sent twice`);
   });
 });
 
