@@ -2,6 +2,7 @@ import { defineConfig } from "vitest/config";
 
 /** What these say of the storage holds for both engines. The other tests are about something else. */
 const onBothEngines = [
+  "test/advisories/several-processes.test.ts",
   "test/db/engines.test.ts",
   "test/services/{add-otp-email,challenges,gone-caller,idempotency,list-events,mail-limits,notices}.test.ts",
   "test/services/{otp-email-lifecycle,user-lifecycle,users,verify-otp-email}.test.ts",
@@ -11,8 +12,8 @@ const onBothEngines = [
   "test/user/user.test.ts",
 ];
 
-/** What moves data between the two. */
-const betweenEngines = "test/db/copy.test.ts";
+/** What moves data between the two, and what only PostgreSQL has. */
+const withPostgres = ["test/db/copy.test.ts", "test/cluster/*.test.ts"];
 
 export default defineConfig({
   test: {
@@ -22,12 +23,12 @@ export default defineConfig({
     maxWorkers: 2,
     reporters: ["default", "./test/support/summary-reporter.ts"],
     projects: [
-      { extends: true, test: { name: "sqlite", include: ["test/**/*.test.ts"], exclude: [betweenEngines] } },
+      { extends: true, test: { name: "sqlite", include: ["test/**/*.test.ts"], exclude: withPostgres } },
       {
         extends: true,
         test: {
           name: "postgres",
-          include: [...onBothEngines, betweenEngines],
+          include: [...onBothEngines, ...withPostgres],
           globalSetup: "./test/support/postgres-cluster.ts",
         },
       },

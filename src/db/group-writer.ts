@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { CompiledQuery, type Kysely, type Transaction } from "kysely";
-import { isBusy, patienceMs, pauseMs } from "./patience.ts";
+import { isBusy, patienceFor, pauseMs } from "./patience.ts";
 import type { DB } from "./schema.ts";
 import { isFailure } from "./storage-failure.ts";
 import {
@@ -119,12 +119,6 @@ async function gather(count: () => number): Promise<void> {
     before = count();
     await nextTurn();
   }
-}
-
-/** Whoever has a deadline is told before it what is the matter: a fifth of its time is for the reply. */
-function patienceFor(caller: Caller | undefined): number {
-  const timeoutMs = caller?.timeoutMs?.() ?? Number.POSITIVE_INFINITY;
-  return Math.min(patienceMs, timeoutMs * 0.8);
 }
 
 function isWanted({ caller, reject }: Waiting): boolean {

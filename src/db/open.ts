@@ -1,7 +1,7 @@
 import { type Dialect, Kysely, type KyselyPlugin, sql } from "kysely";
 import { createGroupWriter } from "./group-writer.ts";
 import { isMigrated, migrate } from "./migrate.ts";
-import { openPostgres } from "./postgres.ts";
+import { openPostgres, openPostgresToMigrate, takesWrites } from "./postgres.ts";
 import { postgresTypes } from "./postgres-types.ts";
 import type { DB } from "./schema.ts";
 import { openSqlite, type Sqlite } from "./sqlite.ts";
@@ -36,11 +36,13 @@ interface Engine {
   readonly dialect: Dialect;
   /** For the migrations. */
   readonly plugins: KyselyPlugin[];
+  /** A connection of their own, which is closed when they have run. Undefined: they run on that of the rest. */
+  readonly toMigrate?: () => Dialect;
   readonly createWriter: (db: Kysely<DB>, committed: () => void) => Writer;
   /** Called when migrations have run. */
   readonly migrated: () => void;
   /** Whether a write would find room, as far as is known. May try it. */
-  readonly takesWrites: (write: Write) => Promise<boolean>;
+  readonly takesWrites: (write: Write, db: Kysely<DB>) => Promise<boolean>;
 }
 
 /**
@@ -50,7 +52,7 @@ interface Engine {
  * @throws if the file is damaged or cannot be opened, or the URL is neither.
  */
 export function openStore(url: string, options: StoreOptions = {}): Store {
-  const { name, dialect, plugins, createWriter, migrated, takesWrites } = engineOf(url, options);
+  const { name, dialect, plugins, toMigrate, createWriter, migrated, takesWrites } = engineOf(url, options);
   const db = new Kysely<DB>({ dialect });
   const listeners = new Set<() => void>();
   const { writeFor, ...writer } = createWriter(db, () => {
@@ -67,14 +69,17 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
       return () => listeners.delete(listener);
     },
     async migrate() {
-      const ran = await migrate(plugins.reduce((db, plugin) => db.withPlugin(plugin), db));
+      const own = toMigrate && new Kysely<DB>({ dialect: toMigrate() });
+      const ran = await migrate(plugins.reduce((db, plugin) => db.withPlugin(plugin), own ?? db)).finally(
+        () => own?.destroy(),
+      );
       if (ran.length > 0) migrated();
       return ran;
     },
     async isReady() {
       try {
         await sql`select 1`.execute(db);
-        return (await isMigrated(db)) && (await takesWrites(write));
+        return (await isMigrated(db)) && (await takesWrites(write, db));
       } catch {
         return false;
       }
@@ -93,9 +98,10 @@ function engineOf(url: string, { onError = () => {}, onFailure = () => {} }: Sto
       name: "postgres",
       dialect: openPostgres(url, onError),
       plugins: [postgresTypes],
+      toMigrate: () => openPostgresToMigrate(url),
       createWriter: createTransactionWriter,
       migrated: () => {},
-      takesWrites: async () => true,
+      takesWrites: (_, db) => takesWrites(db),
     };
   }
   throw new Error("the database URL must be sqlite:PATH or postgres://user:password@host:port/database");

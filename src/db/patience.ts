@@ -1,8 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
+import type { Caller } from "./write.ts";
 
 /** How long to wait for another process that writes, in milliseconds. */
 export const patienceMs = 5_000;
+
+/** In milliseconds. Whoever has a deadline is told before it what is the matter: a fifth of its time is for the reply. */
+export function patienceFor(caller: Caller | undefined): number {
+  const timeoutMs = caller?.timeoutMs?.() ?? Number.POSITIVE_INFINITY;
+  return Math.min(patienceMs, timeoutMs * 0.8);
+}
 
 /** For how long SQLite itself waits, during which nothing else of this process runs: no longer than a commit takes. */
 export const engineTimeoutMs = 10;

@@ -1,5 +1,6 @@
 import Database from "better-sqlite3";
 import pg from "pg";
+import { DatabaseSilent, NotReplicated } from "./postgres-pool.ts";
 import { isFailure } from "./storage-failure.ts";
 import { WriteQueueFull } from "./write.ts";
 
@@ -7,6 +8,7 @@ import { WriteQueueFull } from "./write.ts";
 export function isStorageUnavailable(error: unknown): boolean {
   // Of a storage that has failed, too: the process ends, and the next one may do better.
   if (error instanceof WriteQueueFull || isFailure(error)) return true;
+  if (error instanceof DatabaseSilent || error instanceof NotReplicated) return true;
   if (error instanceof Database.SqliteError)
     return /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|NOMEM|PROTOCOL)/.test(error.code);
   if (error instanceof pg.DatabaseError) return unavailableStates.test(error.code ?? "");

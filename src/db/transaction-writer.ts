@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Kysely } from "kysely";
 import pg from "pg";
-import { patienceMs } from "./patience.ts";
+import { patienceFor } from "./patience.ts";
+import { DatabaseSilent } from "./postgres-pool.ts";
 import type { DB } from "./schema.ts";
 import {
   type Caller,
@@ -23,14 +24,16 @@ import {
 export function createTransactionWriter(db: Kysely<DB>, committed: () => void): Writer {
   const running = new Set<Promise<unknown>>();
 
-  async function run<T>(caller: Caller | undefined, work: Work<T>): Promise<T> {
-    const end = performance.now() + patienceMs;
+  async function run<T>(caller: Caller | undefined, work: Work<T>, end: number): Promise<T> {
     for (let count = 1; ; count++) {
       try {
-        return await db.transaction().execute((trx) => {
+        return await db.transaction().execute(async (trx) => {
           // It may have waited for a connection, or for its turn.
           if (caller?.isStopped) throw new CallerGone();
-          return work(trx);
+          refuseAfter(end);
+          const result = await work(trx);
+          refuseAfter(end);
+          return result;
         });
       } catch (error) {
         if (count === runsMax || !isConflict(error) || performance.now() > end) throw error;
@@ -42,15 +45,15 @@ export function createTransactionWriter(db: Kysely<DB>, committed: () => void): 
   return {
     async writeFor(caller, work) {
       if (running.size >= waitingMax) throw new WriteQueueFull();
-      const outcome = run(caller, work);
-      running.add(outcome);
-      try {
-        const result = await outcome;
+      const patience = patienceFor(caller);
+      const outcome = run(caller, work, performance.now() + patience).then((result) => {
         committed();
         return result;
-      } finally {
-        running.delete(outcome);
-      }
+      });
+      running.add(outcome);
+      const forget = () => void running.delete(outcome);
+      outcome.then(forget, forget);
+      return within(outcome, patience);
     },
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(running);
@@ -59,6 +62,24 @@ export function createTransactionWriter(db: Kysely<DB>, committed: () => void): 
 }
 
 const pauseMs = 2;
+
+/** What its caller has been told is not available is not done afterwards, unless its commit is on the way. */
+function refuseAfter(end: number): void {
+  if (performance.now() > end) throw new DatabaseSilent("the database took too long");
+}
+
+/** Whether a write whose time has run out is still done is not known to anyone: the key of its call tells. */
+async function within<T>(outcome: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new DatabaseSilent("the database did not answer in time")), timeoutMs);
+  });
+  try {
+    return await Promise.race([outcome, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /** serialization_failure, deadlock_detected, unique_violation */
 function isConflict(error: unknown): boolean {

@@ -266,13 +266,13 @@ if (engine === "postgres") {
       expect(await sequences(store)).toEqual([1, 0]);
     });
 
-    it("F08 says that it is not available where nothing may be written", async () => {
+    it("F08 says that it is not available, and is not ready, where nothing may be written", async () => {
       const folder = temporaryFolder();
       await openWithTwoUsers(folder);
       const url = `${await databaseUrlOf(folder)}?options=-c%20default_transaction_read_only%3Don`;
       const standby = openStore(url);
       onTestFinished(() => standby[Symbol.asyncDispose]());
-      expect(await standby.isReady()).toBe(true);
+      expect(await standby.isReady()).toBe(false);
       const error = await standby.write((trx) => touch(trx, "u")).catch((error) => error);
       expect(isStorageUnavailable(error)).toBe(true);
     });

@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { connect, createServer } from "node:net";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { onTestFinished } from "vitest";
+import type { OnEnd } from "../support/folder.ts";
 
 /** A mail as a relay has got it, byte for byte after the dots were unstuffed. */
 export interface ReceivedMail {
@@ -22,6 +23,7 @@ export interface TestRelay {
 /** A real SMTP server on a free port, or on `port`. `onMail` may throw to refuse a mail. Without TLS unless told so. */
 export async function startRelay(
   options: SMTPServerOptions & { port?: number; onMail?: (mail: ReceivedMail) => void | Promise<void> } = {},
+  onEnd: OnEnd = onTestFinished,
 ): Promise<TestRelay> {
   const { port = 0, onMail, ...serverOptions } = options;
   const server = new SMTPServer({
@@ -62,7 +64,7 @@ export async function startRelay(
     connections: 0,
     stop: () => new Promise((resolve) => server.close(resolve)),
   };
-  onTestFinished(relay.stop);
+  onEnd(relay.stop);
   return relay;
 }
 

@@ -7,7 +7,7 @@ import { sql } from "kysely";
 import pg from "pg";
 import { inject, onTestFinished } from "vitest";
 import { openStore, type Store } from "../../src/db/open.ts";
-import { temporaryFolder } from "./folder.ts";
+import { type OnEnd, temporaryFolder } from "./folder.ts";
 import { templateName } from "./postgres-cluster.ts";
 
 /** The engine that the tests of this run are for. */
@@ -16,12 +16,12 @@ export const engine = inject("postgresUrl") === undefined ? "sqlite" : "postgres
 const urls = new Map<string, string>();
 
 /** The URL of the database of a server whose data is in the folder: the same for the same folder, until the test is over. */
-export async function databaseUrlOf(dataDir: string): Promise<string> {
+export async function databaseUrlOf(dataDir: string, onEnd: OnEnd = onTestFinished): Promise<string> {
   const server = inject("postgresUrl");
   if (server === undefined) return `sqlite:${join(dataDir, "countersign.db")}`;
   const known = urls.get(dataDir);
   if (known !== undefined) return known;
-  const url = await createDatabase(server);
+  const url = await createDatabase(server, onEnd);
   urls.set(dataDir, url);
   return url;
 }
@@ -92,10 +92,15 @@ export interface HeldDatabase {
   blocked(count: number): Promise<void>;
 }
 
-async function createDatabase(server: string): Promise<string> {
+/** A new database without a table, on the server of PostgreSQL. */
+export function emptyDatabaseUrl(): Promise<string> {
+  return createDatabase(inject("postgresUrl") ?? "", onTestFinished, "template0");
+}
+
+async function createDatabase(server: string, onEnd: OnEnd, template = templateName): Promise<string> {
   const name = `test_${randomUUID().replaceAll("-", "")}`;
-  await run(server, `create database ${name} template ${templateName} strategy file_copy`);
-  onTestFinished(() => run(server, `drop database ${name} with (force)`));
+  await run(server, `create database ${name} template ${template} strategy file_copy`);
+  onEnd(() => run(server, `drop database ${name} with (force)`));
   return `${server}/${name}`;
 }
 
@@ -103,7 +108,7 @@ async function run(server: string, statement: string): Promise<void> {
   await withClient(`${server}/postgres`, (client) => client.query(statement));
 }
 
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import type { OnEnd } from "./folder.ts";
 
 /** The built program. */
 export const main = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
@@ -26,16 +27,18 @@ export interface Running {
 export async function runCommand(
   args: string[],
   environment: Record<string, string> = {},
+  onEnd: OnEnd = onTestFinished,
 ): Promise<Finished> {
-  return watch(args, environment).finished();
+  return watch(args, environment, onEnd).finished();
 }
 
 /** Starts a server of the built program and waits until it listens. */
 export async function startCommand(
   args: string[],
   environment: Record<string, string> = {},
+  onEnd: OnEnd = onTestFinished,
 ): Promise<Running> {
-  const running = watch(args, { COUNTERSIGN_LISTEN: "127.0.0.1:0", ...environment });
+  const running = watch(args, { COUNTERSIGN_LISTEN: "127.0.0.1:0", ...environment }, onEnd);
   const origin = await new Promise<string>((resolve, reject) => {
     const look = () => {
       const origin = /"origin":"(https?:\/\/[^"]+)"/.exec(running.stderr())?.[1];
@@ -47,12 +50,12 @@ export async function startCommand(
   return { ...running, origin };
 }
 
-function watch(args: string[], environment: Record<string, string>) {
+function watch(args: string[], environment: Record<string, string>, onEnd: OnEnd) {
   const child = spawn(process.execPath, [main, ...args], {
     env: { PATH: process.env.PATH, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  onTestFinished(() => void child.kill("SIGKILL"));
+  onEnd(() => void child.kill("SIGKILL"));
   const closed = once(child, "close") as Promise<[number | null]>;
   let stdout = "";
   let stderr = "";

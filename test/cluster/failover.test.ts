@@ -1,0 +1,161 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { waitFor } from "../mail/wait-for.ts";
+import { startDatabaseProxy } from "../support/database-proxy.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { PostgresServer } from "../support/postgres-server.ts";
+import { type Running, runCommand } from "../support/process.ts";
+import { openServers, type Servers } from "../support/servers.ts";
+import { isSoak, rounds } from "../support/soak.ts";
+import { loadSettings, StorageLoad } from "../support/storage-load.ts";
+
+const { COUNTERSIGN_DATA_DIR: _, ...withoutLimits } = loadSettings("");
+const environment = { ...withoutLimits, COUNTERSIGN_LOG_LEVEL: "info" };
+
+const isReady = async ({ origin }: Running) => (await fetch(`${origin}/readyz`)).status === 200;
+
+/** Loads the service, lets something happen, and waits until writes are acknowledged again. */
+async function through(load: StorageLoad, server: Running, happen: () => Promise<void>): Promise<number> {
+  load.start(server);
+  const more = async (count: number) => {
+    const wanted = load.acknowledged + count;
+    await waitFor("acknowledged writes", () => load.acknowledged >= wanted);
+  };
+  await more(50);
+  await happen();
+  const returned = performance.now();
+  await more(1);
+  const recoveredMs = performance.now() - returned;
+  await more(50);
+  await load.stop();
+  for (const { body } of load.refused) {
+    expect(body.details?.[0]?.reason).toBe("STORAGE_UNAVAILABLE");
+    expect(body.details?.some(({ retryDelay }) => retryDelay === "1s")).toBe(true);
+  }
+  load.refused.splice(0);
+  await waitFor("it to be ready", () => isReady(server));
+  await load.checkReplies(server, 10);
+  return recoveredMs;
+}
+
+/** Compares what the database holds with what was acknowledged, in a copy of it. */
+async function checkDatabase(load: StorageLoad, { settings }: Servers, url: string): Promise<void> {
+  const copy = join(temporaryFolder(), "copy.db");
+  const { code, stderr } = await runCommand(["copy", "--from", url, "--to", `sqlite:${copy}`], settings);
+  expect(code, stderr).toBe(0);
+  load.checkDatabase(copy);
+}
+
+describe("F08 a database server", () => {
+  it.runIf(isSoak)(
+    "that is stopped under load, fast or at once, loses nothing that was acknowledged, and is found again",
+    {
+      timeout: 3_600_000,
+    },
+    async () => {
+      const primary = await PostgresServer.create();
+      await primary.start();
+      const servers = await openServers({ databaseUrl: primary.url, environment });
+      const server = await servers.start();
+      const load = new StorageLoad(servers.token);
+      await load.prepare(server);
+      const recovered: number[] = [];
+      for (let round = 0; round < rounds(1, 20); round++) {
+        for (const mode of ["fast", "immediate"] as const) {
+          const ms = await through(load, server, async () => {
+            await primary.stop(mode);
+            await waitFor("it to say so", async () => !(await isReady(server)));
+            await primary.start();
+          });
+          recovered.push(ms);
+        }
+      }
+      server.child.kill("SIGTERM");
+      await server.finished();
+      await checkDatabase(load, servers, primary.url);
+      console.log(
+        `${recovered.length} restarts: writes again after ${Math.max(...recovered).toFixed()} ms at most`,
+      );
+    },
+  );
+
+  it.runIf(isSoak)(
+    "that takes no writes for a time makes the service say so, and it heals",
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const primary = await PostgresServer.create();
+      await primary.start();
+      const servers = await openServers({ databaseUrl: primary.url, environment });
+      const server = await servers.start();
+      const load = new StorageLoad(servers.token);
+      await load.prepare(server);
+      const setReadOnly = async (value: string) => {
+        await primary.query(`alter system set default_transaction_read_only = ${value}`);
+        await primary.query("select pg_reload_conf()");
+      };
+      await through(load, server, async () => {
+        await setReadOnly("on");
+        await waitFor("it to say so", async () => !(await isReady(server)) && load.refused.length > 0);
+        await setReadOnly("off");
+      });
+    },
+  );
+
+  it("that a synchronous standby takes the place of loses nothing that was acknowledged", {
+    timeout: 600_000,
+  }, async () => {
+    const primary = await PostgresServer.create();
+    const standby = await primary.createStandby();
+    await primary.start({ synchronous_standby_names: "standby" });
+    await standby.start();
+    const proxy = await startDatabaseProxy(primary.url);
+    const servers = await openServers({ databaseUrl: proxy.url, environment });
+    const server = await servers.start();
+    const load = new StorageLoad(servers.token);
+    await load.prepare(server);
+    const ms = await through(load, server, async () => {
+      await primary.stop("immediate");
+      await standby.query("select pg_promote()");
+      proxy.port = standby.port;
+    });
+    server.child.kill("SIGTERM");
+    await server.finished();
+    await checkDatabase(load, servers, standby.url);
+    console.log(`promoted: writes again after ${ms.toFixed()} ms`);
+  });
+
+  it.runIf(isSoak)(
+    "whose synchronous standby is gone acknowledges no write, not even one whose wait an operator ends",
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const primary = await PostgresServer.create();
+      await primary.start();
+      const servers = await openServers({ databaseUrl: primary.url, environment });
+      const server = await servers.start();
+      const load = new StorageLoad(servers.token);
+      await load.prepare(server);
+      await primary.query("alter system set synchronous_standby_names = 'standby'");
+      await primary.query("select pg_reload_conf()");
+      await sleep(500);
+      const before = load.acknowledged;
+      load.start(server);
+      const waiting = "from pg_stat_activity where wait_event = 'SyncRep'";
+      await waitFor(
+        "writes that wait",
+        async () => (await primary.query(`select pid ${waiting}`)).length > 3,
+      );
+      await primary.query(`select pg_cancel_backend(pid) ${waiting}`);
+      await waitFor("all to be refused", () => load.refused.length >= 16);
+      expect(load.acknowledged).toBe(before);
+      const stopped = load.stop();
+      await primary.query("alter system reset synchronous_standby_names");
+      await primary.query("select pg_reload_conf()");
+      await stopped;
+    },
+  );
+});
