@@ -74,7 +74,7 @@ Settings (environment):
   COUNTERSIGN_SMTP_OAUTH_CLIENT_ID  who asks for them
   COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET *  its secret
   COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN *  the refresh token
-  COUNTERSIGN_MAIL_WEBHOOK_SECRET *  whsec_ and base64, signs what webhooks get
+  COUNTERSIGN_MAIL_WEBHOOK_SECRET *  whsec_ and base64, signs what webhooks get; several while it changes
   COUNTERSIGN_DKIM_DOMAIN        mails are signed for it: that of the sender, or one above (none)
   COUNTERSIGN_DKIM_SELECTOR      where its public key is: SELECTOR._domainkey.DOMAIN
   COUNTERSIGN_DKIM_KEY *         PEM text, or the path of a PEM file: a private RSA key

@@ -1,7 +1,5 @@
-import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
-import { Worker } from "node:worker_threads";
 import { simpleParser } from "mailparser";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { isLoopback, parseRelay } from "../../src/mail/relay.ts";
@@ -12,6 +10,7 @@ import {
   type ReceivedMail,
   refusal,
   type Script,
+  startDeafListener,
   startRelay,
   startScriptedRelay,
   startTap,
@@ -59,27 +58,6 @@ function headersOf({ raw }: ReceivedMail): Map<string, string[]> {
     fields.set(name.toLowerCase(), [...values, rest.join(": ")]);
   }
   return fields;
-}
-
-/** A port that takes no connection: it listens, never accepts, and its queue is full. */
-async function startDeafListener(): Promise<number> {
-  const listener = new Worker(
-    `const { parentPort } = require("node:worker_threads");
-    const server = require("node:net").createServer();
-    server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
-      parentPort.postMessage(server.address().port);
-      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
-    });`,
-    { eval: true },
-  );
-  onTestFinished(() => void listener.terminate());
-  const port = await new Promise<number>((resolve) => listener.once("message", resolve));
-  for (let i = 0; i < 4; i++) {
-    const waiting = connect(port, "127.0.0.1").on("error", () => {});
-    onTestFinished(() => void waiting.destroy());
-  }
-  await sleep(50);
-  return port;
 }
 
 describe("a mail on the wire", () => {
