@@ -24,7 +24,7 @@ Usage: countersign COMMAND [OPTIONS]
               --out FILE        where to, such as mail.html (needed)
               --purpose P       verification, login, notice-added, notice-verified or notice-removed
               --language L      such as en, de or ja (COUNTERSIGN_DEFAULT_LANGUAGE)
-              --org O           with the own templates of this organization
+              --org O           with the own templates and, for mail test, the sender of this organization
   mail test Send such a mail, and print what came of it.
               --to ADDRESS      whom to (needed); otherwise as mail preview
   outbox list

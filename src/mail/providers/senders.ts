@@ -9,7 +9,7 @@ import {
 import { createCircuitBreaker } from "./circuit-breaker.ts";
 import { type GuardedProvider, type Provider, sendThrough } from "./failover.ts";
 import { type ProviderUrl, parseProviderUrls } from "./provider-url.ts";
-import { createSesProvider } from "./ses.ts";
+import { createSesProvider, requireSesSdk } from "./ses.ts";
 import { createWebhookProvider, readWebhookSecrets } from "./webhook.ts";
 
 /** From whom mails come, and how they leave. */
@@ -135,6 +135,7 @@ export function senderProblems(
   check("smtpUrl", () => {
     urls = parseProviderUrls(sender.smtpUrl);
   });
+  if (urls.some(({ kind }) => kind === "ses")) check("smtpUrl", requireSesSdk);
   if (sender.webhookSecret !== undefined || urls.some(({ kind }) => kind === "webhook")) {
     check("webhookSecret", () => readWebhookSecrets(sender.webhookSecret ?? ""));
   }
