@@ -263,6 +263,29 @@ describe("an organization", () => {
     expect(usual.received.map(({ from }) => from)).toEqual(["codes@example.com"]);
   });
 
+  it("falls back when its own provider does not take its sender", async () => {
+    const usual = await startRelay();
+    const acme = await startScriptedRelay({ MAIL: "550 5.7.1 not yours" });
+    const { send } = await open([at(usual)], { organizations: { acme: { ...own, smtpUrl: at(acme) } } });
+    expect(await send({ orgId: "acme" })).toEqual({ kind: "sent" });
+    expect(usual.received[0]?.raw).toContain("From: Countersign <codes@example.com>");
+  });
+
+  it("has its mails come back to the return path of each, by whichever provider they leave", async () => {
+    const usual = await startRelay();
+    const acme = await startRelay();
+    const { send } = await open([at(usual)], { organizations: { acme: { ...own, smtpUrl: at(acme) } } });
+    const envelopeFrom = "bounces+163840776835432705-0a1b@example.com";
+    expect(await send({ orgId: "acme", envelopeFrom })).toEqual({ kind: "sent" });
+    await acme.stop();
+    expect(await send({ orgId: "acme", envelopeFrom })).toEqual({ kind: "sent" });
+    expect([acme, usual].map(({ received }) => received.map(({ from }) => from))).toEqual([
+      [envelopeFrom],
+      [envelopeFrom],
+    ]);
+    expect(acme.received[0]?.raw).toContain("From: Acme <login@acme.example>");
+  });
+
   it("does not fall back when its own provider refuses the mail", async () => {
     const usual = await startRelay();
     const acme = await startRelay({
