@@ -1,3 +1,4 @@
+import { type Param, prepare } from "./db/prepared.ts";
 import type { OTPEmailRow, OutboxRow, UserRow } from "./db/schema.ts";
 import type { Composed } from "./mail/courier.ts";
 import { type NoticeKind, noticeKindOf } from "./mail/outbox.ts";
@@ -55,13 +56,7 @@ async function composeContent(
   identity: MailIdentity,
   mail: OutboxRow,
 ): Promise<Composed> {
-  const row = await context.store.db
-    .selectFrom("otp_emails")
-    .innerJoin("users", "users.user_id", "otp_emails.user_id")
-    .selectAll("otp_emails")
-    .select(["users.org_id", "users.state", "users.display_name", "users.preferred_language"])
-    .where("otp_email_id", "=", mail.otp_email_id)
-    .executeTakeFirst();
+  const [row] = await selectRecipient(context.store.db, { otpEmailId: mail.otp_email_id });
   if (row && (await isSuppressed(context, row))) return { kind: "drop", reason: addressSuppressed };
   const notice = noticeKindOf(mail);
   if (row && notice) return composeNotice(identity, mail, notice, row);
@@ -77,6 +72,15 @@ async function composeContent(
   const { org_id: orgId, address } = row;
   return { kind: "mail", mail: { orgId, to: mailboxOf(address), messageId, date, ...rendered } };
 }
+
+const selectRecipient = prepare((db, param: Param<{ otpEmailId: string }>) =>
+  db
+    .selectFrom("otp_emails")
+    .innerJoin("users", "users.user_id", "otp_emails.user_id")
+    .selectAll("otp_emails")
+    .select(["users.org_id", "users.state", "users.display_name", "users.preferred_language"])
+    .where("otp_email_id", "=", param("otpEmailId")),
+);
 
 /** Undefined if the code of the mail is no longer alive. */
 function renderVerification(

@@ -49,9 +49,8 @@ export function createGroupWriter(db: Kysely<DB>, committed: () => void, afterwa
   let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
-    // Only then: what comes with the same turn of the event loop goes along.
-    await nextTurn();
     while (waiting.length > 0) {
+      await gather(() => waiting.length);
       const [first, ...others] = waiting.splice(0, groupMax).filter(isWanted);
       const held = first ? await commit([first, ...others]) : undefined;
       if (held) {
@@ -108,6 +107,18 @@ export function createGroupWriter(db: Kysely<DB>, committed: () => void, afterwa
       await running;
     },
   };
+}
+
+/**
+ * What comes with the same turn of the event loop goes along, and what comes with the next one, as long as each brings more:
+ * callers answer a commit in waves, and a commit for the first few of a wave would hold up all the others. Measured in one run
+ * with 64 calls at a time: 1.2 times the calls a second and 0.4 times the p99; one at a time, 0.94 times the calls.
+ */
+async function gather(count: () => number): Promise<void> {
+  for (let before = 0; before < count() && before < groupMax; ) {
+    before = count();
+    await nextTurn();
+  }
 }
 
 /** Whoever has a deadline is told before it what is the matter: a fifth of its time is for the reply. */

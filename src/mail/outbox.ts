@@ -1,7 +1,8 @@
-import type { ExpressionBuilder, Kysely, Transaction } from "kysely";
+import type { ExpressionBuilder, Kysely, RawBuilder, Transaction } from "kysely";
 import { makeId, makeRandomId } from "../db/id.ts";
 import { hasManyWriters, lockUser } from "../db/lock.ts";
 import type { Store } from "../db/open.ts";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB, MailState, OTPEmailRow, OutboxRow } from "../db/schema.ts";
 import type { Language } from "../texts/languages.ts";
 
@@ -38,6 +39,8 @@ export type OnSettle = (trx: Transaction<DB>, row: OutboxRow) => Promise<void>;
 export type Outcome =
   | { readonly kind: "sent" }
   | { readonly kind: "retry" | "reject" | "drop"; readonly reason: string };
+
+const noLease = { lease_id: null, lease_until: null };
 
 /** Milliseconds before the second attempt, the third, and so on. The first is at once, later ones wait the longest. */
 const retryDelays = [2_000, 5_000, 15_000, 30_000, 60_000, 120_000];
@@ -151,13 +154,14 @@ async function dropSuperseded(trx: Transaction<DB>, now: number, mail: NewMail):
  * then the courier that took them is dead, and its mails are taken over. Mails whose code has died are dropped instead.
  */
 export async function claim(store: Store, now: number, wanted: Claim): Promise<OutboxRow[]> {
+  const { most, leaseId, leaseMs } = wanted;
   const { expired, claimed } = await store.write(async (trx) => {
-    const expired = await dropExpired(trx, now);
+    const expired = await dropExpired(trx, { now, most: windowSize });
     for (const row of expired) {
       await keepStatus(trx, row);
       await wanted.onSettle?.(trx, row);
     }
-    return { expired, claimed: await lease(trx, now, wanted) };
+    return { expired, claimed: await lease(trx, { now, most, leaseId, leaseUntil: now + leaseMs }) };
   });
   if (expired.length > 0) wanted.onExpired?.(expired);
   // RETURNING has no order of its own.
@@ -167,40 +171,41 @@ export async function claim(store: Store, now: number, wanted: Claim): Promise<O
 // Whether a row is free is asked in the window alone, under the lock of the transaction. Asked once more outside, SQLite
 // walks the whole queue: 100 ms instead of 1.5 ms with 500,000 rows waiting.
 
-function dropExpired(trx: Transaction<DB>, now: number): Promise<OutboxRow[]> {
-  return trx
+const dropExpired = prepare((db, param: Param<{ now: number; most: number }>) =>
+  db
     .updateTable("outbox")
-    .set(settled("dropped", now, "expired"))
-    .where("mail_id", "in", due(trx, now, "<=", windowSize))
-    .returningAll()
-    .execute();
-}
+    .set({ state: "dropped", reason: "expired", settle_time: param("now"), ...noLease })
+    .where("mail_id", "in", due(db, param, "<="))
+    .returningAll(),
+);
 
-function lease(trx: Transaction<DB>, now: number, wanted: Claim): Promise<OutboxRow[]> {
-  return trx
-    .updateTable("outbox")
-    .set((eb) => ({
-      lease_id: wanted.leaseId,
-      lease_until: now + wanted.leaseMs,
-      attempts: eb("attempts", "+", 1),
-    }))
-    .where("mail_id", "in", due(trx, now, ">", wanted.most))
-    .returningAll()
-    .execute();
-}
+const lease = prepare(
+  (db, param: Param<{ now: number; most: number; leaseId: string; leaseUntil: number }>) =>
+    db
+      .updateTable("outbox")
+      .set((eb) => ({
+        lease_id: param("leaseId"),
+        lease_until: param("leaseUntil"),
+        attempts: eb("attempts", "+", 1),
+      }))
+      .where("mail_id", "in", due(db, param, ">"))
+      .returningAll(),
+);
 
 /** The ids of mails that are due, and that expire before or after now. Those that have waited longest come first. */
-function due(trx: Transaction<DB>, now: number, expiry: "<=" | ">", most: number) {
-  const rows = trx
+function due(db: Kysely<DB>, param: Param<{ now: number; most: number }>, expiry: "<=" | ">") {
+  const now = param("now");
+  const most = param("most");
+  const rows = db
     .selectFrom("outbox")
     .where((eb) => isWaiting(eb, now))
     .where("next_attempt_time", "<=", now)
     .orderBy("next_attempt_time")
     .orderBy("mail_id");
   // Two that claim at a time get different rows, and neither waits for the other.
-  if (hasManyWriters(trx))
+  if (hasManyWriters(db))
     return rows.select("mail_id").where("expire_time", expiry, now).limit(most).forUpdate().skipLocked();
-  return trx
+  return db
     .selectFrom(rows.select(["mail_id", "next_attempt_time", "expire_time"]).limit(windowSize).as("due"))
     .select("mail_id")
     .where("expire_time", expiry, now)
@@ -210,7 +215,7 @@ function due(trx: Transaction<DB>, now: number, expiry: "<=" | ">", most: number
 }
 
 /** Queued, and in nobody's hands. */
-function isWaiting(eb: ExpressionBuilder<DB, "outbox">, now: number) {
+function isWaiting(eb: ExpressionBuilder<DB, "outbox">, now: number | RawBuilder<number>) {
   return eb.and([
     eb("state", "=", "queued"),
     eb.or([eb("lease_until", "is", null), eb("lease_until", "<=", now)]),
@@ -219,15 +224,18 @@ function isWaiting(eb: ExpressionBuilder<DB, "outbox">, now: number) {
 
 /** When the next mail that nobody holds is due, perhaps in the past. Undefined if there is none. */
 export async function nextDueTime(db: Kysely<DB>, now: number): Promise<number | undefined> {
-  const row = await db
-    .selectFrom("outbox")
-    .select("next_attempt_time")
-    .where((eb) => isWaiting(eb, now))
-    .orderBy("next_attempt_time")
-    .limit(1)
-    .executeTakeFirst();
+  const [row] = await selectNextDue(db, { now });
   return row?.next_attempt_time;
 }
+
+const selectNextDue = prepare((db, param: Param<{ now: number }>) =>
+  db
+    .selectFrom("outbox")
+    .select("next_attempt_time")
+    .where((eb) => isWaiting(eb, param("now")))
+    .orderBy("next_attempt_time")
+    .limit(1),
+);
 
 /** What a mail has become. */
 export interface Settled {
@@ -252,18 +260,36 @@ export async function settle(
   const change = changeOf(now, row, outcome);
   return store.write(async (trx) => {
     await lockUser(trx, row.user_id);
-    const updated = await trx
-      .updateTable("outbox")
-      .set(change)
-      .where((eb) => isHeld(eb, row))
-      .returningAll()
-      .executeTakeFirst();
+    const [updated] = await updateHeld(trx, { ...change, mailId: row.mail_id, leaseId: row.lease_id });
     if (!updated) return undefined;
     await keepStatus(trx, updated);
     if (updated.state !== "queued") await onSettle?.(trx, updated);
     return { state: updated.state, reason: updated.reason };
   });
 }
+
+interface Change {
+  readonly state: MailState;
+  readonly reason: string | null;
+  readonly settleTime: number | null;
+  readonly nextAttemptTime: number;
+}
+
+const updateHeld = prepare((db, param: Param<Change & { mailId: string; leaseId: string | null }>) =>
+  db
+    .updateTable("outbox")
+    .set({
+      state: param("state"),
+      reason: param("reason"),
+      settle_time: param("settleTime"),
+      next_attempt_time: param("nextAttemptTime"),
+      ...noLease,
+    })
+    .where("mail_id", "=", param("mailId"))
+    .where("lease_id", "=", param("leaseId"))
+    .where("state", "=", "queued")
+    .returningAll(),
+);
 
 export type SettledState = NonNullable<OTPEmailRow["mail_state"]>;
 
@@ -330,27 +356,37 @@ function waitingStatus({ create_time, reason }: Pick<OutboxRow, "create_time" | 
 export async function keepStatus(trx: Transaction<DB>, mail: OutboxRow): Promise<void> {
   const state = keptState(mail);
   if (state === undefined) return;
-  const status = {
-    mail_id: mail.mail_id,
-    mail_state: state,
-    mail_create_time: mail.create_time,
-    mail_settle_time: mail.settle_time,
-    mail_reason: mail.reason,
-  };
-  if (mail.purpose === "login") {
-    await trx
-      .updateTable("challenges")
-      .set(status)
-      .where("otp_email_id", "=", mail.otp_email_id)
-      .where("code_salt", "=", mail.code_salt)
-      .execute();
-  }
-  await trx
+  const kept = { ...mail, kept_state: state };
+  if (mail.purpose === "login") await keepWithChallenge(trx, kept);
+  await keepWithOTPEmail(trx, kept);
+}
+
+type Kept = OutboxRow & { readonly kept_state: SettledState };
+
+const keepWithChallenge = prepare((db, param: Param<Kept>) =>
+  db
+    .updateTable("challenges")
+    .set(statusColumns(param))
+    .where("otp_email_id", "=", param("otp_email_id"))
+    .where("code_salt", "=", param("code_salt")),
+);
+
+const keepWithOTPEmail = prepare((db, param: Param<Kept>) =>
+  db
     .updateTable("otp_emails")
-    .set(status)
-    .where("otp_email_id", "=", mail.otp_email_id)
-    .where((eb) => eb.or([eb("mail_id", "is", null), eb("mail_id", "<=", mail.mail_id)]))
-    .execute();
+    .set(statusColumns(param))
+    .where("otp_email_id", "=", param("otp_email_id"))
+    .where((eb) => eb.or([eb("mail_id", "is", null), eb("mail_id", "<=", param("mail_id"))])),
+);
+
+function statusColumns(param: Param<Kept>) {
+  return {
+    mail_id: param("mail_id"),
+    mail_state: param("kept_state"),
+    mail_create_time: param("create_time"),
+    mail_settle_time: param("settle_time"),
+    mail_reason: param("reason"),
+  };
 }
 
 /** Undefined while it waits. */
@@ -376,19 +412,23 @@ function isHeld(eb: ExpressionBuilder<DB, "outbox">, row: OutboxRow) {
   return eb.and({ mail_id: row.mail_id, lease_id: row.lease_id, state: "queued" });
 }
 
-const noLease = { lease_id: null, lease_until: null };
-
 function settled(state: MailState, now: number, reason: string | null) {
   return { state, reason, settle_time: now, ...noLease };
 }
 
-function changeOf(now: number, row: OutboxRow, outcome: Outcome) {
-  if (outcome.kind === "sent") return settled("sent", now, null);
-  if (outcome.kind === "drop") return settled("dropped", now, outcome.reason);
-  if (outcome.kind === "reject") return settled("failed", now, outcome.reason);
+function changeOf(now: number, row: OutboxRow, outcome: Outcome): Change {
+  const settledAs = (state: MailState, reason: string | null) => ({
+    state,
+    reason,
+    settleTime: now,
+    nextAttemptTime: row.next_attempt_time,
+  });
+  if (outcome.kind === "sent") return settledAs("sent", null);
+  if (outcome.kind === "drop") return settledAs("dropped", outcome.reason);
+  if (outcome.kind === "reject") return settledAs("failed", outcome.reason);
   const next = now + delayAfter(row.attempts);
-  if (next >= row.expire_time) return settled("failed", now, outcome.reason);
-  return { state: "queued" as const, reason: outcome.reason, next_attempt_time: next, ...noLease };
+  if (next >= row.expire_time) return settledAs("failed", outcome.reason);
+  return { state: "queued", reason: outcome.reason, settleTime: null, nextAttemptTime: next };
 }
 
 function delayAfter(attempts: number): number {

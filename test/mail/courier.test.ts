@@ -14,9 +14,11 @@ import {
 import { claim } from "../../src/mail/outbox.ts";
 import { createSmtpMailer } from "../../src/mail/smtp.ts";
 import { renderVerificationMail } from "../../src/mail/templates/verification.ts";
+import { watchResidentBytes } from "../http/memory.ts";
 import { MovableClock } from "../support/clock.ts";
 import { engine } from "../support/database.ts";
-import { type ReceivedMail, refusal, startRelay, startScriptedRelay } from "./relay.ts";
+import { rounds } from "../support/soak.ts";
+import { certificate, type ReceivedMail, refusal, startRelay, startScriptedRelay } from "./relay.ts";
 import { addAuthenticators, allRows, insertRows, newRow, onlyRow, openTestStore } from "./rows.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -362,6 +364,77 @@ describe("a mail that does not get through", () => {
     clock.move(2_200);
     await all((row) => row.state === "sent");
     expect(back.received).toHaveLength(3);
+  });
+
+  it("F18 waits, and says so, while the relay's TLS is no good, and leaves when it is mended", async () => {
+    const { store, clock, queue, start, log } = await setUp();
+    const good = certificate("relay");
+    const first = await startRelay(good);
+    const { port } = first;
+    const from = { name: "Countersign", address: "codes@example.com" };
+    const url = `smtp://localhost:${port}`;
+    const mailer = createSmtpMailer({ url, from, requireTls: true, ca: good.cert });
+    await queue();
+    start(port, { mailer });
+    await waitFor("the first mail", () => first.received.length === 1);
+    await first.stop();
+
+    // Its certificate is no longer valid, then it has no TLS at all: nothing is sent in clear text.
+    await queue();
+    const bad = [certificate("expired"), {}];
+    for (const [i, options] of bad.entries()) {
+      const relay = await startRelay({ ...options, port });
+      clock.move(i === 0 ? 5_000 : 30_000);
+      await waitFor("an attempt without TLS", () => {
+        const failures = log.filter(({ level, fields }) => level === "warn" && fields.reason === "tls");
+        return relay.connections > 0 && failures.length > i;
+      });
+      expect(relay.received).toEqual([]);
+      await relay.stop();
+    }
+    const waiting = (await allRows(store)).find((row) => row.state === "queued");
+    expect(waiting).toMatchObject({ reason: "tls", lease_id: null });
+
+    const mended = await startRelay({ ...good, port });
+    clock.move(60_000);
+    await waitFor("the second mail", () => mended.received.length === 1);
+  });
+
+  it("F20 gets past a backlog of expired mails, sends none of them, and takes no more memory for it", {
+    timeout: 3_600_000,
+  }, async () => {
+    const { store, clock, queue, start, settled } = await setUp(20);
+    const now = clock.now();
+    const deadCount = rounds(5_000, 1_000_000);
+    for (let i = 0; i < deadCount; i += 5_000) {
+      await queue(
+        Array.from({ length: 5_000 }, (_, n) => ({
+          otp_email_id: `${(n % 20) + 1}`,
+          create_time: now - 900_000,
+          next_attempt_time: now - 900_000 + n,
+          expire_time: now - 300_000,
+        })),
+      );
+    }
+    await queue(Array.from({ length: 20 }, (_, n) => ({ otp_email_id: `${n + 1}` })));
+    const relay = await startRelay();
+    const memory = watchResidentBytes(process.pid);
+    onTestFinished(memory.stop);
+    const before = memory.peak();
+    let dropped = 0;
+    start(relay.port, {
+      onSettled: (mail) => {
+        if (mail.state === "dropped") dropped++;
+        else settled.push(mail);
+      },
+      log: { info() {}, warn() {}, error() {} },
+    });
+    const isDone = () => settled.length === 20 && dropped === deadCount;
+    while (!isDone()) await sleep(20);
+    expect(relay.received.map(({ to }) => to[0]).sort()).toEqual(
+      Array.from({ length: 20 }, (_, n) => `a${n + 1}@x.io`).sort(),
+    );
+    expect(memory.peak() - before).toBeLessThan(150_000_000);
   });
 
   it.each(["body", "dot"] as const)("F16 goes out again after a reset at: %s", async (point) => {

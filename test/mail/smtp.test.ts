@@ -429,7 +429,7 @@ describe("kept connections", () => {
   });
 });
 
-describe("T27 TLS", () => {
+describe("T27, F18 TLS", () => {
   const content = [code, "Subject:", "mini@mouse.com", "codes@example.com", "AUTH"];
 
   it.each<[string, Script]>([

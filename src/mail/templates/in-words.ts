@@ -6,19 +6,38 @@ export function durationInWords(language: Language, ms: number): string {
   const minutes = Math.floor(seconds / 60);
   const inMinutes = minutes >= 2 || seconds === 60;
   const unit = inMinutes ? "minute" : "second";
-  return new Intl.NumberFormat(localeOf(language), { style: "unit", unit, unitDisplay: "long" }).format(
-    inMinutes ? minutes : seconds,
-  );
+  return numbersIn(`${localeOf(language)} ${unit}`).format(inMinutes ? minutes : seconds);
 }
 
 /** A day and its time in UTC. */
 export function timeInWords(language: Language, time: number): string {
-  return new Intl.DateTimeFormat(localeOf(language), {
-    dateStyle: "long",
-    timeStyle: "long",
-    hourCycle: "h23",
-    timeZone: "UTC",
-  }).format(time);
+  return timesIn(localeOf(language)).format(time);
+}
+
+// To make one costs more than the rest of a mail.
+const numbersIn = remembered((name) => {
+  const [locale, unit] = name.split(" ");
+  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long" });
+});
+
+const timesIn = remembered(
+  (locale) =>
+    new Intl.DateTimeFormat(locale, {
+      dateStyle: "long",
+      timeStyle: "long",
+      hourCycle: "h23",
+      timeZone: "UTC",
+    }),
+);
+
+/** Makes each once. For a few names. */
+function remembered<T>(make: (name: string) => T): (name: string) => T {
+  const known = new Map<string, T>();
+  return (name) => {
+    const made = known.get(name) ?? make(name);
+    known.set(name, made);
+    return made;
+  };
 }
 
 /** With the digits of the code in every language. */

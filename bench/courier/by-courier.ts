@@ -1,0 +1,83 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../src/clock.ts";
+import { composeMail } from "../../src/compose-mail.ts";
+import { openStore } from "../../src/db/open.ts";
+import { startCourier } from "../../src/mail/courier.ts";
+import { openSenders } from "../../src/mail/providers/senders.ts";
+import { builtInLetter } from "../../src/mail/templates/letters.ts";
+import type { OTPContext } from "../../src/otp/context.ts";
+import { createKeyRing } from "../../src/otp/keys.ts";
+import { addOTPEmail } from "../../src/otp/otp-email.ts";
+import { defaultPolicy } from "../../src/otp/policy.ts";
+import { recordSettled } from "../../src/otp/settled-mail.ts";
+import { parseEmailAddress } from "../../src/user/email-address.ts";
+import { createUser } from "../../src/user/user.ts";
+import { addressOf, sender } from "./mail.ts";
+
+const orgId = "bench";
+const caller = { actor: "bench", caller: undefined, clientAddress: undefined, reason: undefined };
+
+/** Queues mails as the service does, in a SQLite file, and returns what starts the courier and ends with its last mail. */
+export async function sendByCourier(count: number, smtpUrl: string): Promise<() => Promise<void>> {
+  const folder = mkdtempSync(join(tmpdir(), "countersign-bench-"));
+  process.on("exit", () => rmSync(folder, { recursive: true }));
+  const store = openStore(`sqlite:${join(folder, "courier.db")}`);
+  await store.migrate();
+  const otp: OTPContext = {
+    store,
+    clock: systemClock,
+    keys: createKeyRing([{ id: "k", secret: Buffer.alloc(32, 1) }]),
+    policy: { ...defaultPolicy, mails: { ...defaultPolicy.mails, allHourMax: 1_000_000 } },
+    messageIdDomain: "otp.example.com",
+    mailQueued: () => {},
+  };
+  await Promise.all(Array.from({ length: count }, (_, i) => queueMail(otp, i)));
+
+  return async () => {
+    const log = { info() {}, warn: console.error, error: console.error };
+    await using mailer = await openSenders({
+      clock: systemClock,
+      log,
+      usual: { smtpUrl, from: sender },
+      organizations: {},
+    });
+    const identity = {
+      publicUrl: "https://otp.example.com",
+      serviceName: sender.name,
+      letters: builtInLetter,
+      defaultLanguage: "en",
+      codeInSubject: false,
+    } as const;
+    await new Promise<void>((resolve) => {
+      let left = count;
+      startCourier({
+        store,
+        clock: systemClock,
+        mailer,
+        log,
+        compose: (row) => composeMail(otp, identity, row),
+        onSettle: (trx, row) => recordSettled(trx, otp, row),
+        onSettled({ state }) {
+          if (state !== "sent") throw new Error(`a mail was not sent but ${state}`);
+          if (--left === 0) resolve();
+        },
+      });
+    });
+  };
+}
+
+async function queueMail(otp: OTPContext, i: number): Promise<void> {
+  const userId = `user-${i}`;
+  await createUser(otp.store, otp.clock, { ...caller, userId, orgId });
+  const parsed = parseEmailAddress(addressOf(i));
+  if (!parsed.ok) throw new Error(parsed.problem);
+  await addOTPEmail(otp, {
+    ...caller,
+    userId,
+    orgId,
+    address: parsed.address,
+    verification: { kind: "send_code", urlTemplate: null },
+  });
+}

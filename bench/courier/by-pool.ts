@@ -1,0 +1,38 @@
+import { createTransport } from "nodemailer";
+import { builtInLetter } from "../../src/mail/templates/letters.ts";
+import { renderSample } from "../../src/mail/templates/sample.ts";
+import { addressOf, sender } from "./mail.ts";
+
+/** As many as the courier has under way at most. */
+const connections = 20;
+
+/** The pool of nodemailer alone: the same mail for all, made once; nothing is stored. */
+export async function sendByPool(count: number, smtpUrl: string): Promise<() => Promise<void>> {
+  const { subject, text, html } = renderSample("verification", {
+    letters: builtInLetter,
+    language: "en",
+    orgId: "bench",
+    serviceName: sender.name,
+    publicUrl: "https://otp.example.com",
+    codeInSubject: false,
+  });
+  const { hostname, port } = new URL(smtpUrl);
+  return async () => {
+    const transport = createTransport({
+      pool: true,
+      host: hostname,
+      port: Number(port),
+      maxConnections: connections,
+      maxMessages: Number.POSITIVE_INFINITY,
+    });
+    let next = 0;
+    const work = async () => {
+      while (next < count) {
+        const to = { name: "", address: addressOf(next++) };
+        await transport.sendMail({ from: sender, to, subject, text, html });
+      }
+    };
+    await Promise.all(Array.from({ length: connections }, work));
+    transport.close();
+  };
+}

@@ -1,0 +1,144 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { onTestFinished } from "vitest";
+
+/** A copy of a mail that came to its final dot. */
+export interface Copy {
+  readonly to: string;
+  readonly raw: string;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  /** Whether the relay said that it has taken it. Otherwise it reset the connection in the place of that. */
+  readonly isTold: boolean;
+}
+
+export interface HostileRelay {
+  readonly url: string;
+  readonly copies: readonly Copy[];
+  /** How often it did what, by name. */
+  readonly faults: ReadonlyMap<string, number>;
+  /** Takes no connections for so long, and resets those that are open. */
+  rest(ms: number): Promise<void>;
+}
+
+export interface HostileOptions {
+  /** From 0 to 1, the same for the same seed. */
+  readonly random: () => number;
+  /** How probable a fault is at each step of a dialogue. */
+  readonly faultRate: number;
+  /** Whether a recipient is refused for good. */
+  readonly refuses: (to: string) => boolean;
+}
+
+/** What befalls a client at a step, apart from what it asked for. */
+const faults: Readonly<Record<string, readonly [name: string, reply: string | "(reset)"][]>> = {
+  EHLO: [["EHLO reset", "(reset)"]],
+  MAIL: [
+    ["MAIL 421", "421 4.3.2 too busy"],
+    ["MAIL 451", "451 4.3.0 not now"],
+    ["MAIL reset", "(reset)"],
+  ],
+  RCPT: [
+    ["RCPT 450", "450 4.2.1 greylisted"],
+    ["RCPT 452", "452 4.2.2 mailbox full"],
+    ["RCPT reset", "(reset)"],
+  ],
+  DATA: [
+    ["DATA 451", "451 4.3.0 not now"],
+    ["DATA reset", "(reset)"],
+  ],
+  dot: [
+    ["dot 451", "451 4.3.0 not stored"],
+    ["dot garbage", "\u0000\u0007what?"],
+    ["dot reset before it is stored", "(reset)"],
+    ["dot reset after it is stored", "(reset)"],
+  ],
+};
+
+/** A relay on loopback that is slow, says no, and resets connections at every step, by chance. */
+export async function startHostileRelay({
+  random,
+  faultRate,
+  refuses,
+}: HostileOptions): Promise<HostileRelay> {
+  const copies: Copy[] = [];
+  const counts = new Map<string, number>();
+  const sockets = new Set<Socket>();
+
+  /** Undefined: none this time. */
+  function faultAt(step: string) {
+    const choices = faults[step] ?? [];
+    if (choices.length === 0 || random() >= faultRate) return undefined;
+    const fault = choices[Math.floor(random() * choices.length)]!;
+    counts.set(fault[0], (counts.get(fault[0]) ?? 0) + 1);
+    return fault;
+  }
+
+  function converse(socket: Socket): void {
+    let pending = "";
+    let isMessage = false;
+    let to = "";
+    const say = (reply: string) => {
+      if (reply === "(reset)") socket.resetAndDestroy();
+      else if (random() < faultRate) setTimeout(() => socket.write(`${reply}\r\n`), random() * 200);
+      else socket.write(`${reply}\r\n`);
+    };
+    const take = (raw: string) => {
+      const fault = faultAt("dot");
+      const isTold = fault === undefined;
+      if (isTold || fault[0].endsWith("after it is stored"))
+        copies.push({ to, raw, time: Date.now(), isTold });
+      say(fault?.[1] ?? "250 2.0.0 taken");
+    };
+    const obey = (line: string) => {
+      const command = line.slice(0, 4).toUpperCase();
+      to = /^RCPT TO:<([^>]*)>/i.exec(line)?.[1] ?? to;
+      if (command === "RCPT" && refuses(to)) return say("550 5.7.1 not here");
+      const fault = faultAt(command);
+      if (fault) return say(fault[1]);
+      if (command === "DATA") isMessage = true;
+      say({ DATA: "354 go on", QUIT: "221 2.0.0 bye" }[command] ?? "250 2.0.0 ok");
+    };
+    socket.on("data", (chunk) => {
+      pending += chunk.toString("latin1");
+      for (;;) {
+        const end = pending.indexOf(isMessage ? "\r\n.\r\n" : "\r\n");
+        if (end < 0) return;
+        const text = pending.slice(0, end);
+        pending = pending.slice(end + (isMessage ? 5 : 2));
+        if (!isMessage) obey(text);
+        else {
+          isMessage = false;
+          take(text);
+        }
+      }
+    });
+    say("220 relay.test ESMTP");
+  }
+
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => sockets.delete(socket));
+    converse(socket);
+  });
+  const stop = async () => {
+    for (const socket of sockets) socket.resetAndDestroy();
+    if (server.listening) await new Promise((resolve) => server.close(resolve));
+  };
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  onTestFinished(stop);
+  return {
+    url: `smtp://127.0.0.1:${port}`,
+    copies,
+    faults: counts,
+    async rest(ms) {
+      await stop();
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      server.listen(port, "127.0.0.1");
+      await once(server, "listening");
+    },
+  };
+}
