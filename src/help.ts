@@ -24,7 +24,7 @@ Usage: countersign COMMAND [OPTIONS]
               --out FILE        where to, such as mail.html (needed)
               --purpose P       verification, login, notice-added, notice-verified or notice-removed
               --language L      such as en, de or ja (COUNTERSIGN_DEFAULT_LANGUAGE)
-              --org O           with the own templates of this organization
+              --org O           with the own templates and, for mail test, the sender of this organization
   mail test Send such a mail, and print what came of it.
               --to ADDRESS      whom to (needed); otherwise as mail preview
   outbox list
@@ -74,7 +74,7 @@ Settings (environment):
   COUNTERSIGN_SMTP_OAUTH_CLIENT_ID  who asks for them
   COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET *  its secret
   COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN *  the refresh token
-  COUNTERSIGN_MAIL_WEBHOOK_SECRET *  whsec_ and base64, signs what webhooks get
+  COUNTERSIGN_MAIL_WEBHOOK_SECRET *  whsec_ and base64, signs what webhooks get; several while it changes
   COUNTERSIGN_DKIM_DOMAIN        mails are signed for it: that of the sender, or one above (none)
   COUNTERSIGN_DKIM_SELECTOR      where its public key is: SELECTOR._domainkey.DOMAIN
   COUNTERSIGN_DKIM_KEY *         PEM text, or the path of a PEM file: a private RSA key

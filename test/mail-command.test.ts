@@ -54,6 +54,26 @@ describe("countersign mail test", () => {
     expect(mail.messageId).toMatch(/@club\.example\.com>$/);
   });
 
+  it("goes by the first of several providers that takes it, or by those of an organization from its sender", async () => {
+    const usual = await startRelay();
+    const acme = await startRelay();
+    const senders = join(temporaryFolder(), "senders.json");
+    writeFileSync(
+      senders,
+      JSON.stringify({ acme: { from: "login@acme.example", smtpUrl: `smtp://127.0.0.1:${acme.port}` } }),
+    );
+    const send = (...args: string[]) =>
+      runCommand(["mail", "test", "--to", "mini@mouse.com", ...args], {
+        COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:1, smtp://127.0.0.1:${usual.port}`,
+        COUNTERSIGN_MAIL_FROM: "Clubhouse <codes@example.com>",
+        COUNTERSIGN_SENDERS_FILE: senders,
+      });
+    expect(await send()).toMatchObject({ code: 0, stdout: "sent\n" });
+    expect(await send("--org", "acme")).toMatchObject({ code: 0, stdout: "sent\n" });
+    expect(usual.received.map(({ from }) => from)).toEqual(["codes@example.com"]);
+    expect(acme.received.map(({ from }) => from)).toEqual(["login@acme.example"]);
+  });
+
   it("says what came of it otherwise", async () => {
     const { code, stdout, stderr } = await runCommand(["mail", "test", "--to", "mini@mouse.com"], {
       COUNTERSIGN_SMTP_URL: "smtp://127.0.0.1:1",

@@ -8,6 +8,7 @@ import { startRelay } from "./mail/relay.ts";
 import { waitFor } from "./mail/wait-for.ts";
 import { startTestApp } from "./support/app.ts";
 import { temporaryFolder } from "./support/folder.ts";
+import { runCommand } from "./support/process.ts";
 
 const rsaKey = (modulusLength: number) =>
   generateKeyPairSync("rsa", {
@@ -123,6 +124,30 @@ describe("the settings of the sender", () => {
       mailWebhookSecret: webhookSecret,
       senders: {},
     });
+  });
+
+  it("name ses:// at start where the AWS SDK is not installed, and need nothing of it elsewhere", async () => {
+    const preload = join(temporaryFolder(), "preload.cjs");
+    writeFileSync(
+      preload,
+      `const { Module } = require("node:module");
+      const resolve = Module._resolveFilename;
+      Module._resolveFilename = (name, ...others) => {
+        if (name.startsWith("@aws-sdk/")) throw new Error("not found");
+        return resolve(name, ...others);
+      };`,
+    );
+    const relay = await startRelay();
+    const send = (url: string) =>
+      runCommand(["mail", "test", "--to", "mini@mouse.com"], {
+        NODE_OPTIONS: `--require=${preload}`,
+        COUNTERSIGN_SMTP_URL: url,
+      });
+    const refused = await send("ses://eu-central-1");
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("COUNTERSIGN_SMTP_URL has ses://, which needs the AWS SDK");
+    expect(refused.stderr).toContain("npm install @aws-sdk/client-sesv2");
+    expect(await send(`smtp://127.0.0.1:${relay.port}`)).toMatchObject({ code: 0, stdout: "sent\n" });
   });
 
   it.each<[string, Record<string, string>, RegExp]>([

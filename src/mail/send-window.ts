@@ -42,10 +42,12 @@ export function createSendWindow(sizeMax: number): SendWindow {
 
 /**
  * Whether an attempt failed because the relay cannot take as much, or cannot be reached: 421 (RFC 5321 §4.2.2), a policy
- * such as a rate (X.7.x, RFC 3463 §3.8), or no connection.
+ * such as a rate (X.7.x, RFC 3463 §3.8), 429 or 503 of a provider over HTTP, or no connection.
  *
  * @param reason as `SendResult` has it.
  */
 export function isOverload(reason: string): boolean {
-  return /^421\b|^4\d\d 4\.7\.\d|^(connection|timeout|dns|tls)$/.test(reason);
+  return /^421\b|^4\d\d 4\.7\.\d|^(connection|timeout|dns|tls)$|^(webhook|ses) (429|503|connection)$/.test(
+    reason,
+  );
 }

@@ -6,14 +6,21 @@ import type { SendResult } from "./smtp.ts";
  *
  * The reason has the reply code, the enhanced status code (RFC 3463) and the phase of the dialogue, or one word. What
  * else the relay says may quote the mail, with its code.
+ *
+ * @param isComplete whether the whole message was written: without a reply nobody knows then whether the relay has it.
  */
-export function toFailure(error: unknown): Exclude<SendResult, { kind: "sent" }> {
+export function toFailure(error: unknown, isComplete: boolean): Exclude<SendResult, { kind: "sent" }> {
   const failure: Partial<SmtpError> = error instanceof Error ? error : {};
   const phase = phaseOf(failure);
   if (phase === "tls") return { kind: "retry", reason: "tls" };
-  if (failure.responseCode === undefined) return { kind: "retry", reason: causeOf(failure) };
+  if (failure.responseCode === undefined) {
+    const reason = causeOf(failure);
+    return isComplete ? { kind: "retry", reason, mayHaveArrived: true } : { kind: "retry", reason };
+  }
   const reason = [failure.responseCode, enhancedStatus(failure), phase].filter(Boolean).join(" ");
-  if (isAboutMail(failure, phase)) return { kind: "reject", reason };
+  if (isAboutMail(failure, phase)) {
+    return phase === "mail" ? { kind: "reject", about: "sender", reason } : { kind: "reject", reason };
+  }
   return isAboutRecipient(failure, phase)
     ? { kind: "retry", about: "mail", reason }
     : { kind: "retry", reason };
@@ -40,7 +47,7 @@ function phaseOf({ code, command }: Partial<SmtpError>): Phase | undefined {
 }
 
 /**
- * Whether the relay has refused this mail for good (RFC 5321 §4.2.1: 5yz). Until MAIL FROM, and when it asks for
+ * Whether the relay has refused this mail, or its sender, for good (RFC 5321 §4.2.1: 5yz). Until MAIL FROM, and when it asks for
  * authentication (RFC 4954 §6), it refuses us and not the mail; 503 is about the state of the connection.
  */
 function isAboutMail({ responseCode, permanent }: Partial<SmtpError>, phase: Phase | undefined): boolean {

@@ -13,9 +13,16 @@ import { sendWithin } from "./within.ts";
  */
 export type SendResult =
   | { readonly kind: "sent" }
-  /** About the mail: the provider is well, and another one may not know better. Otherwise it is about the provider. */
-  | { readonly kind: "retry"; readonly reason: string; readonly about?: "mail" }
-  | { readonly kind: "reject"; readonly reason: string };
+  | {
+      readonly kind: "retry";
+      readonly reason: string;
+      /** The provider is well, and another one may not know better. Otherwise it is about the provider. */
+      readonly about?: "mail";
+      /** All of the mail was handed over, and nobody has said what became of it (RFC 1047). */
+      readonly mayHaveArrived?: true;
+    }
+  /** About the sender: this provider takes no mail from it, and another one may. Otherwise it is about the mail. */
+  | { readonly kind: "reject"; readonly reason: string; readonly about?: "sender" };
 
 export interface OutgoingMail {
   /** The organization for whose user it is. Undefined: it leaves as the mails of organizations without a sender. */
@@ -124,7 +131,7 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
     host: relay.host,
     port: relay.port,
     secure: relay.implicitTls,
-    auth: authOf(relay, options.oauth),
+    auth: authOf(relay, options.oauth, timeouts),
     dkim: options.dkim && toDkim(options.dkim),
     name: options.name && requireHostName(options.name),
     requireTLS: options.requireTls ?? !isLoopback(relay.host),
@@ -145,8 +152,15 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
   });
   // The envelope stays as it is here: nodemailer would turn A-labels back where the local part is beyond ASCII.
   transport.use("stream", (mail, done) => {
-    const { from: sender, to } = mail.data.envelope as Envelope;
-    mail.message.getEnvelope = () => ({ from: sender.address, to: [to.address] });
+    const { message } = mail;
+    const { envelope, progress } = mail.data as unknown as Handover;
+    message.getEnvelope = () => ({ from: envelope.from.address, to: [envelope.to.address] });
+    const createReadStream = message.createReadStream.bind(message);
+    // What follows the last byte is the final dot.
+    message.createReadStream = () =>
+      createReadStream().once("end", () => {
+        progress.isComplete = true;
+      });
     done();
   });
 
@@ -173,13 +187,15 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
       if (!isMailbox(mail.to) || !isMailbox(mail.envelopeFrom ?? from.address))
         return Promise.resolve({ kind: "reject", reason: "address" });
       return sendWithin(timeouts.sendMs, signal, async (attempt) => {
+        const progress: Progress = { isComplete: false };
         try {
           const failure = await utf8Failure(mail.to, attempt);
           if (failure) return failure;
-          await transport.sendMail({ ...toMessage(from, mail), signal: attempt });
+          const message = { ...toMessage(from, mail), signal: attempt, progress };
+          await transport.sendMail(message);
           return { kind: "sent" };
         } catch (error) {
-          return toFailure(error);
+          return toFailure(error, progress.isComplete);
         }
       });
     },
@@ -204,12 +220,18 @@ function keepTrack(sockets: Set<Socket>, open: SocketProvider): SocketProvider {
     });
 }
 
-interface Envelope {
-  readonly from: MailAddress;
-  readonly to: MailAddress;
+/** Whether the whole message was written to a connection. */
+interface Progress {
+  isComplete: boolean;
 }
 
-function authOf({ credentials, xoauth2 }: Relay, oauth: OAuthSettings | undefined) {
+/** What nodemailer keeps with a mail. */
+interface Handover {
+  readonly envelope: { readonly from: MailAddress; readonly to: MailAddress };
+  readonly progress: Progress;
+}
+
+function authOf({ credentials, xoauth2 }: Relay, oauth: OAuthSettings | undefined, timeouts: SmtpTimeouts) {
   if (!credentials || !xoauth2) return credentials && { ...credentials };
   if (!oauth) throw new Error("an SMTP URL with ?auth=xoauth2 needs to know where access tokens come from");
   return {
@@ -219,6 +241,7 @@ function authOf({ credentials, xoauth2 }: Relay, oauth: OAuthSettings | undefine
     clientSecret: oauth.clientSecret,
     refreshToken: oauth.refreshToken,
     accessUrl: oauth.tokenUrl,
+    requestTimeout: timeouts.commandMs,
   };
 }
 

@@ -19,7 +19,7 @@ export async function sendWithin(
   try {
     const result = await send(attempt.signal);
     const outOfTime = result.kind === "retry" && attempt.signal.aborted && !signal.aborted;
-    return outOfTime ? { kind: "retry", reason: "timeout" } : result;
+    return outOfTime ? { ...result, reason: "timeout" } : result;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", abort);

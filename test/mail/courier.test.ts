@@ -403,7 +403,7 @@ describe("a mail that does not get through", () => {
   it("F20 gets past a backlog of expired mails, sends none of them, and takes no more memory for it", {
     timeout: 3_600_000,
   }, async () => {
-    const { store, clock, queue, start, settled } = await setUp(20);
+    const { clock, queue, start, settled } = await setUp(20);
     const now = clock.now();
     const deadCount = rounds(5_000, 1_000_000);
     for (let i = 0; i < deadCount; i += 5_000) {

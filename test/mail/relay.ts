@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { AddressInfo, Socket } from "node:net";
 import { connect, createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { onTestFinished } from "vitest";
 import type { OnEnd } from "../support/folder.ts";
@@ -191,4 +193,25 @@ export async function listen(onSocket: (socket: Socket) => void): Promise<number
     for (const socket of sockets) socket.destroy();
   });
   return (server.address() as AddressInfo).port;
+}
+
+/** A port that takes no connection: it listens, never accepts, and its queue is full. */
+export async function startDeafListener(): Promise<number> {
+  const listener = new Worker(
+    `const { parentPort } = require("node:worker_threads");
+    const server = require("node:net").createServer();
+    server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+      parentPort.postMessage(server.address().port);
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
+    });`,
+    { eval: true },
+  );
+  onTestFinished(() => void listener.terminate());
+  const port = await new Promise<number>((resolve) => listener.once("message", resolve));
+  for (let i = 0; i < 4; i++) {
+    const waiting = connect(port, "127.0.0.1").on("error", () => {});
+    onTestFinished(() => void waiting.destroy());
+  }
+  await sleep(50);
+  return port;
 }

@@ -1,7 +1,5 @@
-import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
-import { Worker } from "node:worker_threads";
 import { simpleParser } from "mailparser";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { isLoopback, parseRelay } from "../../src/mail/relay.ts";
@@ -12,6 +10,7 @@ import {
   type ReceivedMail,
   refusal,
   type Script,
+  startDeafListener,
   startRelay,
   startScriptedRelay,
   startTap,
@@ -59,27 +58,6 @@ function headersOf({ raw }: ReceivedMail): Map<string, string[]> {
     fields.set(name.toLowerCase(), [...values, rest.join(": ")]);
   }
   return fields;
-}
-
-/** A port that takes no connection: it listens, never accepts, and its queue is full. */
-async function startDeafListener(): Promise<number> {
-  const listener = new Worker(
-    `const { parentPort } = require("node:worker_threads");
-    const server = require("node:net").createServer();
-    server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
-      parentPort.postMessage(server.address().port);
-      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
-    });`,
-    { eval: true },
-  );
-  onTestFinished(() => void listener.terminate());
-  const port = await new Promise<number>((resolve) => listener.once("message", resolve));
-  for (let i = 0; i < 4; i++) {
-    const waiting = connect(port, "127.0.0.1").on("error", () => {});
-    onTestFinished(() => void waiting.destroy());
-  }
-  await sleep(50);
-  return port;
 }
 
 describe("a mail on the wire", () => {
@@ -235,7 +213,11 @@ describe("the reply of the relay", () => {
     ["EHLO 421", { EHLO: "421 4.7.0 later" }, { kind: "retry", reason: "421 4.7.0 greeting" }],
     ["MAIL 4yz", { MAIL: `451 4.7.1 ${secret}` }, { kind: "retry", reason: "451 4.7.1 mail" }],
     ["MAIL 530", { MAIL: "530 5.7.0 authenticate" }, { kind: "retry", reason: "530 5.7.0 mail" }],
-    ["MAIL 5yz", { MAIL: "550 5.7.1 not you" }, { kind: "reject", reason: "550 5.7.1 mail" }],
+    [
+      "MAIL 5yz",
+      { MAIL: "550 5.7.1 not you" },
+      { kind: "reject", about: "sender", reason: "550 5.7.1 mail" },
+    ],
     ["MAIL 503", { MAIL: "503 5.5.1 sequence" }, { kind: "retry", reason: "503 5.5.1 mail" }],
     ["RCPT 450", { RCPT: `450 4.2.0 ${secret}` }, { kind: "retry", about: "mail", reason: "450 4.2.0 rcpt" }],
     ["RCPT 451", { RCPT: "451 greylisted" }, { kind: "retry", about: "mail", reason: "451 rcpt" }],
@@ -274,7 +256,7 @@ describe("the reply of the relay", () => {
 });
 
 describe("a connection that breaks", () => {
-  it.each<[keyof Script]>([["greeting"], ["EHLO"], ["MAIL"], ["RCPT"], ["DATA"], ["body"], ["dot"]])(
+  it.each<[keyof Script]>([["greeting"], ["EHLO"], ["MAIL"], ["RCPT"], ["DATA"]])(
     "F16 means another attempt: at %s",
     async (point) => {
       const relay = await startScriptedRelay({ [point]: "(reset)" });
@@ -282,6 +264,19 @@ describe("a connection that breaks", () => {
       expect(result).toEqual({ kind: "retry", reason: "connection" });
     },
   );
+
+  it("F16 means another attempt: amid a message that no buffer on the way holds as a whole", async () => {
+    const relay = await startScriptedRelay({ body: "(reset)" });
+    const text = "x".repeat(16 * 1024 * 1024);
+    const result = await createMailer(clearText(relay.port)).send({ ...mail, text }, never);
+    expect(result).toEqual({ kind: "retry", reason: "connection" });
+  });
+
+  it("F16 means another attempt, and that the mail may have arrived: after the final dot", async () => {
+    const relay = await startScriptedRelay({ dot: "(reset)" });
+    const result = await createMailer(clearText(relay.port)).send(mail, never);
+    expect(result).toEqual({ kind: "retry", reason: "connection", mayHaveArrived: true });
+  });
 
   it("F12 means another attempt when nobody listens, and heals by itself", async () => {
     const relay = await startRelay();
@@ -316,12 +311,24 @@ describe("a relay that is too slow", () => {
     ["no reply to MAIL", { MAIL: "(silence)" }, { commandMs: 50 }],
     ["no reply to RCPT", { RCPT: "(silence)" }, { commandMs: 50 }],
     ["no reply to DATA", { DATA: "(silence)" }, { commandMs: 50 }],
-    ["no reply to the message", { dot: "(silence)" }, { messageMs: 50 }],
-    ["no end in sight", { dot: "(silence)" }, { sendMs: 300 }],
+    ["no end in sight", { DATA: "(silence)" }, { sendMs: 300 }],
   ])("F13 is given up: %s", async (_name, script, limit) => {
     const relay = await startScriptedRelay(script);
     const mailer = createMailer(clearText(relay.port), { timeouts: { ...timeouts, ...limit } });
     expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "timeout" });
+  });
+
+  it.each<[string, Partial<typeof timeouts>]>([
+    ["no reply to the message", { messageMs: 50 }],
+    ["no end in sight after the message", { sendMs: 300 }],
+  ])("F13 is given up, and may have arrived: %s", async (_name, limit) => {
+    const relay = await startScriptedRelay({ dot: "(silence)" });
+    const mailer = createMailer(clearText(relay.port), { timeouts: { ...timeouts, ...limit } });
+    expect(await mailer.send(mail, never)).toEqual({
+      kind: "retry",
+      reason: "timeout",
+      mayHaveArrived: true,
+    });
   });
 
   it("F13 is given up: no connection", async () => {

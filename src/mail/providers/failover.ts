@@ -31,10 +31,13 @@ export interface FailoverOptions {
 /**
  * Sends a mail through the first of the providers that takes it, in their order.
  *
- * The next one is asked when a provider fails, not when it refuses the mail or wants it later: greylisting, say, passes
- * with the same relay alone (RFC 6647 §2). Providers whose breaker is open are passed over, as long as there is another
- * one: if there is none, the one that has rested longest is tried all the same, so that breakers never cost a mail an
- * attempt that might succeed.
+ * The next one is asked when a provider fails or takes nothing from this sender; not when it refuses the mail, or wants it
+ * later: greylisting, say, passes with the same relay alone (RFC 6647 §2). Nor is it when the provider may have the mail
+ * and has not said so: the mail is due again a little later, and a repetition at the same provider has the same Message-ID
+ * there, while one at another would be a second mail for sure.
+ *
+ * Providers whose breaker is open are passed over, as long as there is another one: if there is none, the one that has
+ * rested longest is tried all the same, so that breakers never cost a mail an attempt that might succeed.
  */
 export function sendThrough(
   providers: readonly GuardedProvider[],
@@ -44,30 +47,36 @@ export function sendThrough(
 ): Promise<SendResult> {
   const candidates = candidatesFor(mail, providers);
   return sendWithin(sendMs, signal, async (attempt) => {
-    let failure: SendResult | undefined;
+    let failure: Failure | undefined;
     for (const guarded of candidates) {
       const pass = guarded.breaker.enter(clock.now());
       if (!pass) continue;
-      const result = await sendGuarded(guarded, pass, attempt);
-      if (attempt.aborted || !isAboutProvider(result)) return result;
-      failure = result;
+      const result = await sendGuarded(guarded, pass, attempt, failure === undefined);
+      if (!failsProvider(result)) return result;
+      if (attempt.aborted || mayHaveArrived(result)) return result;
+      // That one of them refuses the sender is the last word only if no other one may take it later.
+      if (result.kind === "retry" || failure === undefined) failure = result;
     }
     const last = failure ? undefined : longestRested(candidates);
-    return failure ?? (last ? sendGuarded(last, "usual", attempt) : { kind: "retry", reason: "provider" });
+    return (
+      failure ?? (last ? sendGuarded(last, "usual", attempt, true) : { kind: "retry", reason: "provider" })
+    );
   });
 
-  async function sendGuarded({ name, provider, breaker }: GuardedProvider, pass: Pass, attempt: AbortSignal) {
+  async function sendGuarded(
+    { name, provider, breaker }: GuardedProvider,
+    pass: Pass,
+    attempt: AbortSignal,
+    isFirst: boolean,
+  ) {
     const result = await provider.send(mail, attempt);
     const wasOpen = breaker.restsUntil !== undefined;
-    breaker.leave(pass, findingOf(result), clock.now());
+    // Whoever was left the rest of the time by others has not failed when it is over.
+    const isCutShort = signal.aborted || (attempt.aborted && !isFirst);
+    breaker.leave(pass, findingOf(result, isCutShort), clock.now());
     const isOpen = breaker.restsUntil !== undefined;
     if (isOpen !== wasOpen) onTurn?.(name, isOpen);
     return result;
-  }
-
-  function findingOf(result: SendResult) {
-    if (!isAboutProvider(result)) return "answers";
-    return signal.aborted ? "unknown" : "fails";
   }
 }
 
@@ -78,8 +87,21 @@ function candidatesFor({ to }: OutgoingMail, providers: readonly GuardedProvider
   return able.length > 0 ? able : providers;
 }
 
-function isAboutProvider(result: SendResult): boolean {
-  return result.kind === "retry" && result.about !== "mail";
+type Failure = Exclude<SendResult, { kind: "sent" }>;
+
+function findingOf(result: SendResult, isCutShort: boolean) {
+  if (!failsProvider(result)) return "answers";
+  return isCutShort ? "unknown" : "fails";
+}
+
+/** Whether it tells of the provider, and not of the mail. */
+function failsProvider(result: SendResult): result is Failure {
+  if (result.kind === "retry") return result.about !== "mail";
+  return result.kind === "reject" && result.about === "sender";
+}
+
+function mayHaveArrived(result: Failure): boolean {
+  return result.kind === "retry" && result.mayHaveArrived === true;
 }
 
 function longestRested(providers: readonly GuardedProvider[]): GuardedProvider | undefined {

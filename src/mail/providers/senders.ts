@@ -9,8 +9,8 @@ import {
 import { createCircuitBreaker } from "./circuit-breaker.ts";
 import { type GuardedProvider, type Provider, sendThrough } from "./failover.ts";
 import { type ProviderUrl, parseProviderUrls } from "./provider-url.ts";
-import { createSesProvider } from "./ses.ts";
-import { createWebhookProvider, requireWebhookSecret } from "./webhook.ts";
+import { createSesProvider, requireSesSdk } from "./ses.ts";
+import { createWebhookProvider, readWebhookSecrets } from "./webhook.ts";
 
 /** From whom mails come, and how they leave. */
 export interface Sender {
@@ -19,6 +19,7 @@ export interface Sender {
   readonly smtpUrl: string;
   readonly dkim?: DkimSettings | undefined;
   readonly oauth?: OAuthSettings | undefined;
+  /** One or several (see `readWebhookSecrets`). */
   readonly webhookSecret?: string | undefined;
 }
 
@@ -114,7 +115,7 @@ function createProvider(url: ProviderUrl, sender: Sender): Provider | Promise<Pr
     case "ses":
       return createSesProvider({ region: url.region, endpoint: url.endpoint, from, dkim });
     case "webhook":
-      return createWebhookProvider({ url: url.url, from, secret: webhookSecret ?? "" });
+      return createWebhookProvider({ url: url.url, from, secrets: readWebhookSecrets(webhookSecret ?? "") });
   }
 }
 
@@ -134,8 +135,9 @@ export function senderProblems(
   check("smtpUrl", () => {
     urls = parseProviderUrls(sender.smtpUrl);
   });
+  if (urls.some(({ kind }) => kind === "ses")) check("smtpUrl", requireSesSdk);
   if (sender.webhookSecret !== undefined || urls.some(({ kind }) => kind === "webhook")) {
-    check("webhookSecret", () => requireWebhookSecret(sender.webhookSecret ?? ""));
+    check("webhookSecret", () => readWebhookSecrets(sender.webhookSecret ?? ""));
   }
   if (urls.some((url) => url.kind === "smtp" && url.xoauth2) && !sender.oauth) {
     problems.push({ setting: "oauth", problem: "is missing: an SMTP URL has ?auth=xoauth2" });

@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { createTransport } from "nodemailer";
 import { isMailbox, needsUtf8 } from "../mailbox.ts";
 import {
@@ -17,25 +18,33 @@ export interface SesOptions {
   readonly endpoint: string | undefined;
   readonly from: MailAddress;
   readonly dkim: DkimSettings | undefined;
+  /** Until a connection stands, in milliseconds. */
+  readonly connectMs?: number;
 }
 
-const connectMs = 5_000;
 const sendMs = 30_000;
 
 /**
  * Hands mails over to Amazon SES (API v2, SendEmail). Credentials are found by the AWS SDK: its environment variables, a
- * profile, or the role of the machine. SES gives mails a Message-ID and Date of its own.
+ * profile, or the role of the machine. SES gives mails a Message-ID and Date of its own, and comes back to the sender's
+ * own return path, whose notifications it forwards to the one of the mail.
  *
- * @throws if the SDK is not installed: it is large, and most do without it.
+ * @throws if the SDK is not installed (see `requireSesSdk`).
  */
-export async function createSesProvider({ region, endpoint, from, dkim }: SesOptions): Promise<Provider> {
+export async function createSesProvider({
+  region,
+  endpoint,
+  from,
+  dkim,
+  connectMs = 5_000,
+}: SesOptions): Promise<Provider> {
   const { SESv2Client, SendEmailCommand } = await loadSdk();
   const sender = requireSender(from);
   const client = new SESv2Client({
     region,
     // The courier tries again, and knows until when.
     maxAttempts: 1,
-    requestHandler: { connectionTimeout: connectMs, requestTimeout: sendMs },
+    requestHandler: { connectionTimeout: connectMs },
     ...(endpoint === undefined ? {} : { endpoint }),
   });
 
@@ -63,7 +72,9 @@ export async function createSesProvider({ region, endpoint, from, dkim }: SesOpt
       if (needsUtf8(mail.to)) return { kind: "retry", about: "mail", reason: "smtputf8" };
       return sendWithin(sendMs, signal, async (attempt) => {
         try {
-          await transportFor(attempt).sendMail({ ...toMessage(sender, mail), signal: attempt });
+          const ses = mail.envelopeFrom ? { FeedbackForwardingEmailAddress: mail.envelopeFrom } : {};
+          const message = { ...toMessage(sender, mail), signal: attempt, ses };
+          await transportFor(attempt).sendMail(message);
           return { kind: "sent" };
         } catch (error) {
           return toFailure(error);
@@ -77,12 +88,20 @@ export async function createSesProvider({ region, endpoint, from, dkim }: SesOpt
   };
 }
 
-async function loadSdk() {
+/** @throws if the SDK is not installed: it is large, and most do without it. */
+export function requireSesSdk(): void {
   try {
-    return await import("@aws-sdk/client-sesv2");
+    createRequire(import.meta.url).resolve("@aws-sdk/client-sesv2");
   } catch {
-    throw new Error("ses:// needs the AWS SDK, which is not installed: npm install @aws-sdk/client-sesv2");
+    throw new Error(
+      "has ses://, which needs the AWS SDK, which is not installed: npm install @aws-sdk/client-sesv2",
+    );
   }
+}
+
+async function loadSdk() {
+  requireSesSdk();
+  return await import("@aws-sdk/client-sesv2");
 }
 
 /**
@@ -91,9 +110,35 @@ async function loadSdk() {
  */
 const aboutMail = ["MessageRejected", "BadRequestException"];
 
+/** So begins what SES says of a sender, or in its sandbox of a recipient, that the account has not verified. */
+const notVerified = /^Email address is not verified\b/i;
+
+/** Whatever failed with these had no connection yet (`TimeoutError` is any timeout: its message tells which). */
+const unconnected =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_\w+|EHOSTUNREACH|ENETUNREACH|ERR_TLS\w+|ERR_SSL\w+|CERT_\w+|DEPTH_\w+|SELF_SIGNED\w+|UNABLE_TO\w+)$/;
+
 function toFailure(error: unknown): SendResult {
-  const { name = "", $metadata } = error as { name?: string; $metadata?: { httpStatusCode?: number } };
+  const {
+    name = "",
+    code = "",
+    message = "",
+    $metadata,
+  } = error as {
+    name?: string;
+    code?: string;
+    message?: string;
+    $metadata?: { httpStatusCode?: number };
+  };
   const status = $metadata?.httpStatusCode;
-  if (aboutMail.includes(name)) return { kind: "reject", reason: `ses ${name}` };
-  return { kind: "retry", reason: status === undefined ? "ses connection" : `ses ${status}` };
+  if (status === undefined) {
+    const isUnsent =
+      unconnected.test(code) ||
+      name === "CredentialsProviderError" ||
+      message.includes("did not establish a connection");
+    const reason = "ses connection";
+    return isUnsent ? { kind: "retry", reason } : { kind: "retry", reason, mayHaveArrived: true };
+  }
+  if (!aboutMail.includes(name)) return { kind: "retry", reason: `ses ${status}` };
+  const reason = `ses ${name}`;
+  return notVerified.test(message) ? { kind: "reject", about: "sender", reason } : { kind: "reject", reason };
 }

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { request as requestHttp } from "node:http";
+import { request as requestHttps } from "node:https";
 import { Webhook } from "standardwebhooks";
 import { isMailbox, needsUtf8 } from "../mailbox.ts";
 import type { MailAddress, OutgoingMail, SendResult } from "../smtp.ts";
@@ -8,45 +10,45 @@ import type { Provider } from "./failover.ts";
 
 export interface WebhookOptions {
   readonly url: string;
-  /** `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks, "Signature scheme"). */
-  readonly secret: string;
+  /** See `readWebhookSecrets`. */
+  readonly secrets: readonly string[];
   readonly from: MailAddress;
+  readonly timeouts?: Partial<WebhookTimeouts>;
 }
 
-const timeoutMs = 10_000;
+/** In milliseconds. */
+export interface WebhookTimeouts {
+  /** Until a connection stands, under TLS where there is any. */
+  readonly connectMs: number;
+  /** Until the receiver has answered. */
+  readonly sendMs: number;
+}
+
+const defaultTimeouts: WebhookTimeouts = { connectMs: 5_000, sendMs: 10_000 };
 
 /**
  * Hands mails over to any service that takes a POST, signed as Standard Webhooks 1.0 has it: `webhook-id` stays the same
  * over all attempts at one mail, so that the receiver can tell a repetition; `webhook-signature` covers id, time and body.
+ *
+ * @throws if a secret or the sender cannot be used.
  */
-export function createWebhookProvider({ url, secret, from }: WebhookOptions): Provider {
-  const webhook = new Webhook(requireWebhookSecret(secret));
+export function createWebhookProvider({ url, secrets, from, timeouts }: WebhookOptions): Provider {
+  const { connectMs, sendMs } = { ...defaultTimeouts, ...timeouts };
+  const target = new URL(url);
+  const signers = secrets.map((secret) => new Webhook(secret));
   const sender = requireSender(from);
 
-  async function post(mail: OutgoingMail, signal: AbortSignal): Promise<SendResult> {
+  async function hand(mail: OutgoingMail, signal: AbortSignal): Promise<SendResult> {
     const id = idOf(mail);
     const now = new Date();
     const body = JSON.stringify(toEvent(sender, mail));
-    try {
-      const response = await fetch(url, {
-        method: "POST",
-        // The code would go wherever the answer says.
-        redirect: "manual",
-        headers: {
-          "content-type": "application/json",
-          "webhook-id": id,
-          "webhook-timestamp": String(Math.floor(now.getTime() / 1_000)),
-          "webhook-signature": webhook.sign(id, now, body),
-        },
-        body,
-        signal,
-      });
-      // Nobody reads it: it may quote the mail, and have no end.
-      await response.body?.cancel();
-      return toResult(response.status);
-    } catch {
-      return { kind: "retry", reason: "webhook connection" };
-    }
+    const headers = {
+      "content-type": "application/json",
+      "webhook-id": id,
+      "webhook-timestamp": String(Math.floor(now.getTime() / 1_000)),
+      "webhook-signature": signers.map((signer) => signer.sign(id, now, body)).join(" "),
+    };
+    return toResult(await post(target, { headers, body, connectMs, signal }));
   }
 
   return {
@@ -56,21 +58,77 @@ export function createWebhookProvider({ url, secret, from }: WebhookOptions): Pr
       if (!isMailbox(mail.to) || !isMailbox(mail.envelopeFrom ?? sender.address))
         return { kind: "reject", reason: "address" };
       if (needsUtf8(mail.to)) return { kind: "retry", about: "mail", reason: "smtputf8" };
-      return sendWithin(timeoutMs, signal, (attempt) => post(mail, attempt));
+      return sendWithin(sendMs, signal, (attempt) => hand(mail, attempt));
     },
 
     async [Symbol.asyncDispose]() {},
   };
 }
 
-/** @throws if it is none. The message does not quote it. */
-export function requireWebhookSecret(secret: string): string {
+/**
+ * Reads the secrets of a webhook, each `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks, "Signature scheme"), with
+ * commas or blanks between them. Requests are signed with all of them, so that a receiver can go over from one to the next.
+ *
+ * @throws if one of them is none. The message does not quote it.
+ */
+export function readWebhookSecrets(text: string): [string, ...string[]] {
+  const [first = "", ...others] = text.split(/[\s,]+/).filter((item) => item !== "");
+  if ([first, ...others].every(isWebhookSecret)) return [first, ...others];
+  throw new Error(
+    'must be "whsec_" and 24 to 64 bytes in base64 (several while it changes): echo whsec_$(openssl rand -base64 32) makes one',
+  );
+}
+
+function isWebhookSecret(secret: string): boolean {
   const [, encoded = ""] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(secret) ?? [];
   const bytes = Buffer.from(encoded, "base64");
-  if (bytes.length >= 24 && bytes.length <= 64 && bytes.toString("base64") === encoded) return secret;
-  throw new Error(
-    'must be "whsec_" and 24 to 64 bytes in base64: echo whsec_$(openssl rand -base64 32) makes one',
-  );
+  return bytes.length >= 24 && bytes.length <= 64 && bytes.toString("base64") === encoded;
+}
+
+interface Post {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly connectMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** The status of the answer, or how far the request came without one. Redirects are not followed. */
+type Answer = number | "unsent" | "unanswered";
+
+/**
+ * Never rejects. Each request has a connection of its own, so that none is lost to one that the other side is closing.
+ *
+ * (`fetch` does not tell whether a request that failed was sent.)
+ */
+function post(url: URL, { headers, body, connectMs, signal }: Post): Promise<Answer> {
+  const [send, connected] =
+    url.protocol === "https:"
+      ? ([requestHttps, "secureConnect"] as const)
+      : ([requestHttp, "connect"] as const);
+  return new Promise((resolve) => {
+    let isSent = false;
+    const request = send(url, { method: "POST", headers, agent: false, signal });
+    const timer = setTimeout(() => request.destroy(), connectMs);
+    request.once("socket", (socket) => {
+      // The request waits in the socket, and goes out now.
+      socket.once(connected, () => {
+        isSent = true;
+        clearTimeout(timer);
+      });
+    });
+    request.once("response", (response) => {
+      resolve(response.statusCode ?? 0);
+      // Nobody reads the body: it may quote the mail, and have no end.
+      response.destroy();
+    });
+    // It stays after the answer: whatever is torn down then may complain.
+    request.on("error", () => {});
+    request.once("close", () => {
+      clearTimeout(timer);
+      resolve(isSent ? "unanswered" : "unsent");
+    });
+    request.end(body);
+  });
 }
 
 /** Without a dot, which separates it from the time in what is signed. */
@@ -101,9 +159,15 @@ function toEvent(from: MailAddress, mail: OutgoingMail) {
 /** What a receiver refuses whatever the mail: our signature, the place, the pace. */
 const refusesUs = [401, 403, 404, 405, 408, 410, 421, 425, 429];
 
-function toResult(status: number): SendResult {
-  if (status >= 200 && status < 300) return { kind: "sent" };
-  const reason = `webhook ${status}`;
-  const refusesMail = status >= 400 && status < 500 && !refusesUs.includes(status);
+/** What a gateway answers in the place of a receiver that may have got it. */
+const maybeTaken = [502, 504];
+
+function toResult(answer: Answer): SendResult {
+  if (answer === "unsent") return { kind: "retry", reason: "webhook connection" };
+  if (answer === "unanswered") return { kind: "retry", reason: "webhook connection", mayHaveArrived: true };
+  if (answer >= 200 && answer < 300) return { kind: "sent" };
+  const reason = `webhook ${answer}`;
+  if (maybeTaken.includes(answer)) return { kind: "retry", reason, mayHaveArrived: true };
+  const refusesMail = answer >= 400 && answer < 500 && !refusesUs.includes(answer);
   return { kind: refusesMail ? "reject" : "retry", reason };
 }

@@ -50,7 +50,8 @@ describe("a mail with several providers", () => {
     ["greets with 554", { greeting: "554 5.3.2 no" }],
     ["is going down", { RCPT: "421 4.3.2 going" }],
     ["has no space", { MAIL: "452 4.3.1 full" }],
-    ["resets at the message", { body: "(reset)" }],
+    ["resets before the message", { DATA: "(reset)" }],
+    ["does not know the sender", { MAIL: "553 5.7.1 not yours" }],
     ["wants the message later", { dot: "451 4.3.0 later" }],
     ["wants a password", { MAIL: "530 5.7.0 authenticate" }],
   ])("leaves by the next, in the same attempt, when the first %s", async (_name, script) => {
@@ -79,6 +80,34 @@ describe("a mail with several providers", () => {
     expect(await send()).toEqual(expected);
     expect(mailsAt(second)).toBe(0);
   });
+
+  it("F16 goes to no other one while the first may have it, and again to the first with the same Message-ID", async () => {
+    const first = await startScriptedRelay({ dot: "(reset)" });
+    const second = await startScriptedRelay({});
+    const { send } = await open([at(first), at(second)]);
+    expect(await send()).toEqual({ kind: "retry", reason: "connection", mayHaveArrived: true });
+    first.script = {};
+    expect(await send()).toEqual({ kind: "sent" });
+    expect(mailsAt(second)).toBe(0);
+    expect(first.bytes().match(/^Message-ID: <abc@id.example>/gm)).toHaveLength(2);
+  });
+
+  it.each<[string, Script, object]>([
+    [
+      "refuses the sender, too",
+      { MAIL: "550 5.7.1 no" },
+      { kind: "reject", about: "sender", reason: "550 5.7.1 mail" },
+    ],
+    ["may take it later", { MAIL: "451 4.3.0 later" }, { kind: "retry", reason: "451 4.3.0 mail" }],
+  ])(
+    "F15 whose sender the last refuses fails for good only if every other one %s",
+    async (_name, script, expected) => {
+      const first = await startScriptedRelay(script);
+      const last = await startScriptedRelay({ MAIL: "550 5.7.1 no" });
+      const { send } = await open([at(first), at(last)]);
+      expect(await send()).toEqual(expected);
+    },
+  );
 
   it("F12 is tried again when all of them fail", async () => {
     const first = await startScriptedRelay({ MAIL: `451 4.3.0 ${code}` });
@@ -111,6 +140,23 @@ describe("a mail with several providers", () => {
     const result = await sendThrough(providers, mail, never, { clock: new MovableClock(), sendMs: 300 });
     expect(result).toEqual({ kind: "retry", reason: "timeout" });
     expect(mailsAt(next)).toBe(0);
+    expect(providers.map(({ breaker }) => breaker.restsUntil !== undefined)).toEqual([true, false]);
+  });
+
+  it("F13 counts nothing against a provider that was left too little of the time", async () => {
+    const slow = await startScriptedRelay({ MAIL: "(silence)" });
+    const next = await startScriptedRelay({ MAIL: "(silence)" });
+    const providers = [
+      createSmtpMailer({ url: at(slow), from, timeouts: { commandMs: 200 } }),
+      createSmtpMailer({ url: at(next), from }),
+    ].map((provider) => {
+      onTestFinished(() => provider[Symbol.asyncDispose]());
+      const breaker = createCircuitBreaker({ failuresMax: 1, restMs: 1, restMsMax: 1 });
+      return { name: "relay", provider, breaker };
+    });
+    const result = await sendThrough(providers, mail, never, { clock: new MovableClock(), sendMs: 2_000 });
+    expect(result).toEqual({ kind: "retry", reason: "timeout" });
+    expect(mailsAt(next)).toBe(1);
     expect(providers.map(({ breaker }) => breaker.restsUntil !== undefined)).toEqual([true, false]);
   });
 
@@ -215,6 +261,29 @@ describe("an organization", () => {
     });
     expect(await send({ orgId: "acme" })).toEqual({ kind: "sent" });
     expect(usual.received.map(({ from }) => from)).toEqual(["codes@example.com"]);
+  });
+
+  it("falls back when its own provider does not take its sender", async () => {
+    const usual = await startRelay();
+    const acme = await startScriptedRelay({ MAIL: "550 5.7.1 not yours" });
+    const { send } = await open([at(usual)], { organizations: { acme: { ...own, smtpUrl: at(acme) } } });
+    expect(await send({ orgId: "acme" })).toEqual({ kind: "sent" });
+    expect(usual.received[0]?.raw).toContain("From: Countersign <codes@example.com>");
+  });
+
+  it("has its mails come back to the return path of each, by whichever provider they leave", async () => {
+    const usual = await startRelay();
+    const acme = await startRelay();
+    const { send } = await open([at(usual)], { organizations: { acme: { ...own, smtpUrl: at(acme) } } });
+    const envelopeFrom = "bounces+163840776835432705-0a1b@example.com";
+    expect(await send({ orgId: "acme", envelopeFrom })).toEqual({ kind: "sent" });
+    await acme.stop();
+    expect(await send({ orgId: "acme", envelopeFrom })).toEqual({ kind: "sent" });
+    expect([acme, usual].map(({ received }) => received.map(({ from }) => from))).toEqual([
+      [envelopeFrom],
+      [envelopeFrom],
+    ]);
+    expect(acme.received[0]?.raw).toContain("From: Acme <login@acme.example>");
   });
 
   it("does not fall back when its own provider refuses the mail", async () => {

@@ -1,30 +1,37 @@
+import { generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { dkimVerify } from "mailauth/lib/dkim/verify.js";
 import { simpleParser } from "mailparser";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createSesProvider } from "../../../src/mail/providers/ses.ts";
+import type { DkimSettings } from "../../../src/mail/smtp.ts";
+import { startDeafListener } from "../relay.ts";
 import { code, from, mail, never } from "./mail.ts";
 
 interface SendEmail {
   readonly FromEmailAddress: string;
+  readonly FeedbackForwardingEmailAddress?: string;
   readonly Destination: { readonly ToAddresses: string[] };
   readonly Content: { readonly Raw: { readonly Data: string } };
 }
 
 /** An endpoint that speaks SendEmail of the SES API v2: POST /v2/email/outbound-emails, REST and JSON. */
-async function startSes(answer: { status: number; error?: string } = { status: 200 }) {
+async function startSes(answer: { status: number; error?: string; message?: string } = { status: 200 }) {
   const calls: { path: string | undefined; authorization: string | undefined; body: SendEmail }[] = [];
   const server = createServer(async (request, response) => {
     let body = "";
     for await (const chunk of request) body += chunk;
     calls.push({ path: request.url, authorization: request.headers.authorization, body: JSON.parse(body) });
-    if (answer.status === 0) return;
+    if (answer.status === 0) return void (answer.error === "hang up" && response.destroy());
     response.writeHead(answer.status, {
       "content-type": "application/json",
       ...(answer.error ? { "x-amzn-errortype": answer.error } : {}),
     });
     response.end(
-      JSON.stringify(answer.error ? { message: `${code} mini@mouse.com` } : { MessageId: "0100" }),
+      JSON.stringify(
+        answer.error ? { message: answer.message ?? `${code} mini@mouse.com` } : { MessageId: "0100" },
+      ),
     );
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -35,11 +42,17 @@ async function startSes(answer: { status: number; error?: string } = { status: 2
   return { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, calls };
 }
 
-async function createProvider(endpoint: string) {
+async function createProvider(endpoint: string, options: { dkim?: DkimSettings; connectMs?: number } = {}) {
   vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
   vi.stubEnv("AWS_SECRET_ACCESS_KEY", "hidden");
   onTestFinished(() => void vi.unstubAllEnvs());
-  const provider = await createSesProvider({ region: "eu-central-1", endpoint, from, dkim: undefined });
+  const provider = await createSesProvider({
+    region: "eu-central-1",
+    endpoint,
+    from,
+    dkim: undefined,
+    ...options,
+  });
   onTestFinished(() => provider[Symbol.asyncDispose]());
   return provider;
 }
@@ -55,6 +68,7 @@ describe("Amazon SES", () => {
       /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\/\d{8}\/eu-central-1\/ses\/aws4_request/,
     );
     expect(body.Destination).toEqual({ ToAddresses: ["mini@mouse.com"] });
+    expect(body.FeedbackForwardingEmailAddress).toBeUndefined();
     const raw = Buffer.from(body.Content.Raw.Data, "base64");
     const parsed = await simpleParser(raw);
     expect(parsed).toMatchObject({ subject: "Your code", messageId: "<abc@id.example>", text: mail.text });
@@ -76,6 +90,73 @@ describe("Amazon SES", () => {
     const { endpoint, calls } = await startSes({ status, error });
     expect(await (await createProvider(endpoint)).send(mail, never)).toEqual(expected);
     expect(calls).toHaveLength(1);
+  });
+
+  it("is told where notifications go if the mail comes back", async () => {
+    const { endpoint, calls } = await startSes();
+    const envelopeFrom = "bounces+163840776835432705-0a1b@example.com";
+    await (await createProvider(endpoint)).send({ ...mail, envelopeFrom }, never);
+    expect(calls[0]?.body).toMatchObject({
+      FromEmailAddress: "Countersign <codes@example.com>",
+      FeedbackForwardingEmailAddress: envelopeFrom,
+    });
+  });
+
+  it("gets a DKIM signature that holds with the Message-ID and Date that SES puts in their places", async () => {
+    const { endpoint, calls } = await startSes();
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", {
+      modulusLength: 2048,
+      publicKeyEncoding: { type: "spki", format: "der" },
+      privateKeyEncoding: { type: "pkcs8", format: "pem" },
+    });
+    const dkim = { domain: "example.com", selector: "otp", privateKey };
+    await (await createProvider(endpoint, { dkim })).send(mail, never);
+    const raw = Buffer.from(calls[0]!.body.Content.Raw.Data, "base64").toString("latin1");
+    const changed = raw
+      .replace(/^Message-ID: .*$/m, "Message-ID: <0100@eu-central-1.amazonses.com>")
+      .replace(/^Date: .*$/m, "Date: Mon, 23 Nov 2026 10:00:00 +0000");
+    expect(changed).not.toBe(raw);
+    const resolver = async () => [[`v=DKIM1; k=rsa; p=${publicKey.toString("base64")}`]];
+    const { results } = await dkimVerify(Buffer.from(changed, "latin1"), { resolver });
+    expect(results.map(({ status }) => status)).toMatchObject([{ result: "pass", aligned: "example.com" }]);
+  });
+
+  it("has refused the sender, and not the mail, when it has not verified it", async () => {
+    const message =
+      "Email address is not verified. The following identities failed the check in region EU-CENTRAL-1: codes@example.com";
+    const { endpoint } = await startSes({ status: 400, error: "MessageRejected", message });
+    expect(await (await createProvider(endpoint)).send(mail, never)).toEqual({
+      kind: "reject",
+      about: "sender",
+      reason: "ses MessageRejected",
+    });
+  });
+
+  it("F16 that hangs up without an answer may have the mail", async () => {
+    const { endpoint } = await startSes({ status: 0, error: "hang up" });
+    expect(await (await createProvider(endpoint)).send(mail, never)).toEqual({
+      kind: "retry",
+      reason: "ses connection",
+      mayHaveArrived: true,
+    });
+  });
+
+  it("F12 that cannot be logged in to means another attempt", async () => {
+    const { endpoint, calls } = await startSes();
+    const provider = await createProvider(endpoint);
+    vi.stubEnv("AWS_ACCESS_KEY_ID", "");
+    vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
+    vi.stubEnv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent");
+    vi.stubEnv("AWS_CONFIG_FILE", "/nonexistent");
+    expect(await provider.send(mail, never)).toEqual({ kind: "retry", reason: "ses connection" });
+    expect(calls).toEqual([]);
+  });
+
+  it("F13 that takes no connection means another attempt", async () => {
+    const provider = await createProvider(`http://127.0.0.1:${await startDeafListener()}`, {
+      connectMs: 200,
+    });
+    expect(await provider.send(mail, never)).toEqual({ kind: "retry", reason: "ses connection" });
   });
 
   it("F12 that is not there means another attempt", async () => {

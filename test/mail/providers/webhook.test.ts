@@ -1,9 +1,15 @@
 import { createHmac } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createWebhookProvider, requireWebhookSecret } from "../../../src/mail/providers/webhook.ts";
+import {
+  createWebhookProvider,
+  readWebhookSecrets,
+  type WebhookTimeouts,
+} from "../../../src/mail/providers/webhook.ts";
+import { certificate, startDeafListener, startScriptedRelay } from "../relay.ts";
 import { code, from, mail, never } from "./mail.ts";
 
 const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
@@ -32,10 +38,23 @@ async function startReceiver(answer: (response: ServerResponse) => void = (respo
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mail`, calls };
 }
 
-function createProvider(url: string) {
-  const provider = createWebhookProvider({ url, secret, from });
+function createProvider(url: string, timeouts: Partial<WebhookTimeouts> = {}, secrets = [secret]) {
+  const provider = createWebhookProvider({ url, secrets, from, timeouts });
   onTestFinished(() => provider[Symbol.asyncDispose]());
   return provider;
+}
+
+/** A server whose certificate nobody has signed that is trusted. */
+async function startUntrusted() {
+  const received: string[] = [];
+  const { cert, key } = certificate("relay");
+  const server = createTlsServer({ cert, key }, (request, response) => {
+    received.push(request.url ?? "");
+    response.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  return { port: (server.address() as AddressInfo).port, received };
 }
 
 const status = (code: number) => (response: ServerResponse) => void response.writeHead(code).end("x");
@@ -74,6 +93,28 @@ describe("a webhook", () => {
     expect(headers["webhook-signature"]).toBe(`v1,${expected}`);
   });
 
+  it("is signed with both secrets while they change, so that either verifies", async () => {
+    const next = `whsec_${Buffer.alloc(64, 8).toString("base64")}`;
+    const { url, calls } = await startReceiver();
+    await createProvider(url, {}, readWebhookSecrets(`${next}, ${secret}`)).send(mail, never);
+    const { headers, body } = calls[0]!;
+    for (const one of [next, secret]) {
+      expect(() => new Webhook(one).verify(body, headers as Record<string, string>)).not.toThrow();
+    }
+    expect(headers["webhook-signature"]).toMatch(/^v1,\S+ v1,\S+$/);
+  });
+
+  it("is told where the mail comes back to (RFC 5321 §4.4), and its language", async () => {
+    const { url, calls } = await startReceiver();
+    const envelopeFrom = "bounces+163840776835432705-0a1b@example.com";
+    await createProvider(url).send({ ...mail, envelopeFrom, language: "de" }, never);
+    expect(JSON.parse(calls[0]!.body).data).toMatchObject({
+      from: { address: "codes@example.com" },
+      return_path: envelopeFrom,
+      headers: { "Content-Language": "de" },
+    });
+  });
+
   it("F16 gets each attempt at a mail with the same id and the same body, and another mail with another", async () => {
     const { url, calls } = await startReceiver();
     const provider = createProvider(url);
@@ -101,7 +142,9 @@ describe("a webhook", () => {
     [410, { kind: "retry", reason: "webhook 410" }],
     [429, { kind: "retry", reason: "webhook 429" }],
     [500, { kind: "retry", reason: "webhook 500" }],
+    [502, { kind: "retry", reason: "webhook 502", mayHaveArrived: true }],
     [503, { kind: "retry", reason: "webhook 503" }],
+    [504, { kind: "retry", reason: "webhook 504", mayHaveArrived: true }],
   ])("that answers %i", async (answer, expected) => {
     const { url } = await startReceiver(status(answer));
     expect(await createProvider(url).send(mail, never)).toEqual(expected);
@@ -120,6 +163,46 @@ describe("a webhook", () => {
   it("F12 that is not there means another attempt", async () => {
     const result = await createProvider("http://127.0.0.1:1/").send(mail, never);
     expect(result).toEqual({ kind: "retry", reason: "webhook connection" });
+  });
+
+  it("F13 that takes no request in time means another attempt", async () => {
+    const port = await startDeafListener();
+    const provider = createProvider(`http://127.0.0.1:${port}/`, { connectMs: 200 });
+    expect(await provider.send(mail, never)).toEqual({ kind: "retry", reason: "webhook connection" });
+  });
+
+  it("T27 gets nothing before TLS stands, and nothing goes out to a certificate that is not trusted", async () => {
+    const silent = await startScriptedRelay({ greeting: "(silence)" });
+    const provider = createProvider(`https://127.0.0.1:${silent.port}/`, { connectMs: 200 });
+    expect(await provider.send(mail, never)).toEqual({ kind: "retry", reason: "webhook connection" });
+    for (const secret of [code, mail.to, "webhook"]) expect(silent.bytes()).not.toContain(secret);
+
+    const { port, received } = await startUntrusted();
+    const result = await createProvider(`https://127.0.0.1:${port}/`).send(mail, never);
+    expect(result).toEqual({ kind: "retry", reason: "webhook connection" });
+    expect(received).toEqual([]);
+  });
+
+  it("F13, F16 that does not answer, or hangs up, may have the mail", async () => {
+    const silent = await startReceiver(() => {});
+    expect(await createProvider(silent.url, { sendMs: 300 }).send(mail, never)).toEqual({
+      kind: "retry",
+      reason: "timeout",
+      mayHaveArrived: true,
+    });
+    const gone = await startReceiver((response) => void response.destroy());
+    expect(await createProvider(gone.url).send(mail, never)).toEqual({
+      kind: "retry",
+      reason: "webhook connection",
+      mayHaveArrived: true,
+    });
+  });
+
+  it("that answers with another protocol has not taken the mail", async () => {
+    const { url } = await startReceiver((response) => {
+      response.socket?.end("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    });
+    expect(await createProvider(url).send(mail, never)).toMatchObject({ kind: "retry" });
   });
 
   it("F13 that never ends its answer has answered", async () => {
@@ -154,7 +237,9 @@ describe("a webhook", () => {
     [`whsec_${Buffer.alloc(65).toString("base64")}`],
     [`whsec_${"*".repeat(40)}`],
   ])("has no such secret: %j", (wrong) => {
-    expect(() => requireWebhookSecret(wrong)).toThrow(/must be "whsec_"/);
-    expect(() => requireWebhookSecret(wrong)).not.toThrow(/hidden/);
+    for (const list of [wrong, `${secret},${wrong || "x"}`]) {
+      expect(() => readWebhookSecrets(list)).toThrow(/must be "whsec_"/);
+      expect(() => readWebhookSecrets(list)).not.toThrow(/hidden/);
+    }
   });
 });
