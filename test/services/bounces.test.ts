@@ -202,6 +202,30 @@ describe("a mail that comes back", () => {
     expect(suppressed).toHaveLength(outcome === "suppressed" ? 1 : 0);
   });
 
+  it("is told with its challenge, through all states: deferred, sent, failed", async () => {
+    const started = await start();
+    const { test, client, says } = started;
+    const otpEmailId = await addVerified(client, "u", address);
+    const login = test.challengeClient(await test.token("login", { permissions: ["otp.challenge"] }));
+    says.rcpt = refusal(450, "4.7.0 later");
+    const name = { userId: "u", otpEmailId };
+    const { challengeId } = await login.createOTPEmailChallenge({ ...name, audience: "https://a.example" });
+    const mail = async () => (await login.getOTPEmailChallenge({ ...name, challengeId })).challenge?.mail;
+    const isIn = (state: DeliveryState) =>
+      waitFor("the next state of the mail", async () => (await mail())?.state === state);
+    await isIn(DeliveryState.DEFERRED);
+    expect((await client.getOTPEmail(name)).otpEmail?.lastMail?.state).toBe(DeliveryState.DEFERRED);
+    delete says.rcpt;
+    test.clock.move(3_000);
+    await isIn(DeliveryState.SENT);
+    expect(await report(started, { kind: "failed", status: "5.1.1" })).toBe("suppressed");
+    expect(await mail()).toMatchObject({ state: DeliveryState.FAILED, reason: "bounce 5.1.1" });
+    expect(await lastMail(started, otpEmailId)).toEqual({
+      state: DeliveryState.FAILED,
+      reason: "bounce 5.1.1",
+    });
+  });
+
   it("after a newer one was sent leaves what is told of that", async () => {
     const started = await start();
     const { test, client } = started;
