@@ -6,7 +6,14 @@ import { isFailure } from "../../src/db/storage-failure.ts";
 import { type Fault, FaultyDisk, hasFaultyDisk, needsCompiler } from "../support/faulty-disk.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { runCommand } from "../support/process.ts";
-import { adminToken, databaseOf, loadSettings, StorageLoad, startLoaded } from "../support/storage-load.ts";
+import {
+  adminToken,
+  callerOf,
+  databaseOf,
+  loadSettings,
+  StorageLoad,
+  startLoaded,
+} from "../support/storage-load.ts";
 
 describe(`F04 a disk that fails (${needsCompiler})`, () => {
   it.skipIf(!hasFaultyDisk).each<Fault>(["sync", "write", "read"])(
@@ -20,8 +27,17 @@ describe(`F04 a disk that fails (${needsCompiler})`, () => {
       await load.prepare(server);
       load.start(server);
       await expect.poll(() => load.acknowledged, { timeout: 20_000 }).toBeGreaterThan(100);
+      const fill = new Database(databaseOf(dataDir), { timeout: 10_000 });
+      // More than is kept in memory.
+      fill.exec(`with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000)
+        insert into users (user_id, org_id, state, display_name, sequence, create_time, change_time)
+        select 'old-' || i, 'old', 'active', hex(zeroblob(2500)), 0, 0, 0 from n`);
+      fill.close();
       disk.begin(fault);
-      // Pages that were read once are in memory, and the log is read when it is moved into the database.
+      if (fault === "read") {
+        const call = callerOf(server.origin, load.token);
+        for (let i = 1; i < 2_000; i += 50) void call("GET", `/users/old-${i}`).catch(() => {});
+      }
       const { code, stderr } = await server.finished();
       await load.stop();
       expect(code).toBe(70);

@@ -8,8 +8,8 @@ export interface Copy {
   readonly raw: string;
   /** Milliseconds since the epoch. */
   readonly time: number;
-  /** Whether the relay said that it has taken it. Otherwise it reset the connection in the place of that. */
-  readonly isTold: boolean;
+  /** Whether the relay said that it has taken it, and was heard as far as it knows. Otherwise it reset the connection. */
+  isTold: boolean;
 }
 
 export interface HostileRelay {
@@ -17,6 +17,8 @@ export interface HostileRelay {
   readonly copies: readonly Copy[];
   /** How often it did what, by name. */
   readonly faults: ReadonlyMap<string, number>;
+  /** When it took to resting, in milliseconds since the epoch. */
+  readonly restTimes: readonly number[];
   /** Takes no connections for so long, and resets those that are open. */
   rest(ms: number): Promise<void>;
 }
@@ -64,6 +66,7 @@ export async function startHostileRelay({
   const copies: Copy[] = [];
   const counts = new Map<string, number>();
   const sockets = new Set<Socket>();
+  const restTimes: number[] = [];
 
   /** Undefined: none this time. */
   function faultAt(step: string) {
@@ -78,17 +81,20 @@ export async function startHostileRelay({
     let pending = "";
     let isMessage = false;
     let to = "";
-    const say = (reply: string) => {
+    const say = (reply: string, said = () => {}) => {
+      const write = () => void socket.write(`${reply}\r\n`, (error) => (error ? undefined : said()));
       if (reply === "(reset)") socket.resetAndDestroy();
-      else if (random() < faultRate) setTimeout(() => socket.write(`${reply}\r\n`), random() * 200);
-      else socket.write(`${reply}\r\n`);
+      else if (random() < faultRate) setTimeout(write, random() * 200);
+      else write();
     };
     const take = (raw: string) => {
       const fault = faultAt("dot");
-      const isTold = fault === undefined;
-      if (isTold || fault[0].endsWith("after it is stored"))
-        copies.push({ to, raw, time: Date.now(), isTold });
-      say(fault?.[1] ?? "250 2.0.0 taken");
+      const copy = { to, raw, time: Date.now(), isTold: false };
+      if (!fault || fault[0].endsWith("after it is stored")) copies.push(copy);
+      if (fault) return say(fault[1]);
+      say("250 2.0.0 taken", () => {
+        copy.isTold = true;
+      });
     };
     const obey = (line: string) => {
       const command = line.slice(0, 4).toUpperCase();
@@ -134,7 +140,9 @@ export async function startHostileRelay({
     url: `smtp://127.0.0.1:${port}`,
     copies,
     faults: counts,
+    restTimes,
     async rest(ms) {
+      restTimes.push(Date.now());
       await stop();
       await new Promise((resolve) => setTimeout(resolve, ms));
       server.listen(port, "127.0.0.1");

@@ -156,11 +156,13 @@ describe("mails on their way through faults and kills", () => {
           Number(code_expire_time - mail_settle_time),
           `a mail to ${to} was given up`,
         ).toBeLessThanOrEqual(265_000);
-        expect(mine.every(({ isTold }) => !isTold)).toBe(true);
+        // Or the service was killed before it could write that it was sent.
+        if (killTimes.length === 0) expect(mine.every(({ isTold }) => !isTold)).toBe(true);
       }
       for (const [before, copy] of mine.slice(1).map((copy, n) => [mine[n]!, copy] as const)) {
         const isExcused =
-          !before.isTold || killTimes.some((time) => time >= before.time - 1_000 && time <= copy.time);
+          !before.isTold ||
+          [...killTimes, ...relay.restTimes].some((time) => time >= before.time - 1_000 && time <= copy.time);
         expect(isExcused, `a second copy to ${to}, without a kill and without a reset behind the dot`).toBe(
           true,
         );
@@ -173,10 +175,14 @@ describe("mails on their way through faults and kills", () => {
     const alive = [...acknowledged.values()].filter(
       ({ to, time }) => !isRefused(to) && time + codeTtlMs - 20_000 > Date.now(),
     );
+    let verified = 0;
     for (const { userId, otpEmailId, to } of alive.slice(-100)) {
       const code = copies.find((copy) => copy.to === to && copy.isTold)?.code;
-      if (code) await call(`/users/${userId}/otp_email/${otpEmailId}/verify`, { code }, `verify-${to}`);
+      if (!code) continue;
+      await call(`/users/${userId}/otp_email/${otpEmailId}/verify`, { code }, `verify-${to}`);
+      verified++;
     }
+    expect(verified).toBeGreaterThan(0);
     logs += server.stderr();
     for (const { code } of copies) expect(logs.includes(code), "a code in the log").toBe(false);
     const duplicates = copies.length - new Set(copies.map(({ messageId }) => messageId)).size;
