@@ -2,19 +2,21 @@ import { type Kysely, type MigrationResult, Migrator } from "kysely";
 import { migrations } from "./migrations/index.ts";
 import { patienceMs, patiently } from "./patience.ts";
 import type { DB } from "./schema.ts";
+import { DatabaseRefused } from "./storage-failure.ts";
 
 /**
  * Brings the tables up to date, under a lock and in a transaction, so that two processes that start at once
  * run each migration once, and one that is killed half way leaves nothing behind.
  *
  * @returns the names of the migrations that ran.
- * @throws if the database was migrated by a newer program, or a migration fails.
+ * @throws DatabaseRefused if the database was migrated by a newer program, or its list of migrations is damaged; or what a
+ *   migration that fails throws.
  */
 export async function migrate(db: Kysely<DB>): Promise<string[]> {
   const migrator = createMigrator(db);
   const unknown = await unknownMigrations(db);
   if (unknown.length > 0) {
-    throw new Error(
+    throw new DatabaseRefused(
       `the database was migrated by a newer version of Countersign (${unknown.join(", ")}); start that version, ` +
         "or restore a backup made before the upgrade",
     );
@@ -25,6 +27,11 @@ export async function migrate(db: Kysely<DB>): Promise<string[]> {
 
 async function toLatest(migrator: Migrator): Promise<MigrationResult[]> {
   const { error, results = [] } = await migrator.migrateToLatest();
+  if (error instanceof Error && error.message.startsWith("corrupted migrations")) {
+    throw new DatabaseRefused(
+      `the list of migrations in the database is damaged (${error.message}): restore a backup`,
+    );
+  }
   if (error) throw error;
   return results;
 }

@@ -8,7 +8,7 @@ export class StorageFailed extends Error {
   override readonly name = "StorageFailed";
 }
 
-/** The file is damaged, cut off or not ours. It was left as it is: an operator has to decide. */
+/** The database is damaged, cut off, of a newer program or not ours. It was left as it is: an operator has to decide. */
 export class DatabaseRefused extends Error {
   override readonly name = "DatabaseRefused";
 }

@@ -119,7 +119,7 @@ describe("F09 F34 migrations", () => {
     database.close();
     const before = readFileSync(databaseOf(dataDir));
     const { code, stderr } = await runCommand(["dev"], settings);
-    expect(code).toBe(1);
+    expect(code).toBe(65);
     expect(stderr).toMatch(/migrated by a newer version of Countersign \(9999-from-the-future\)/);
     expect(readFileSync(databaseOf(dataDir)).equals(before)).toBe(true);
   });
