@@ -366,6 +366,40 @@ describe("a mail that does not get through", () => {
     expect(back.received).toHaveLength(3);
   });
 
+  it("F12 leaves within 30 s of the return of a relay that was away for five minutes, unless its code has died", async () => {
+    const { store, clock, queue, start } = await setUp();
+    const away = await startRelay();
+    await away.stop();
+    start(away.port);
+    const isQuiet = async () =>
+      (await allRows(store)).every(
+        (row) => row.state !== "queued" || (row.lease_id === null && row.next_attempt_time > clock.now()),
+      );
+    const step = async (ms: number) => {
+      clock.move(ms);
+      await waitFor("nothing is due", async () => {
+        // The courier may still be about to fall asleep.
+        clock.move(0);
+        return await isQuiet();
+      });
+    };
+    const outageTime = clock.now();
+    // Of those that come meanwhile every third dies before the relay is back.
+    for (let i = 0; i < 60; i++) {
+      await queue([{ expire_time: i % 3 === 0 ? outageTime + 290_000 : clock.now() + 600_000 }]);
+      await step(5_000);
+    }
+    const back = await startRelay({ port: away.port });
+    for (let i = 0; i < 6; i++) await step(5_000);
+    const rows = await allRows(store);
+    const alive = rows.filter((row) => row.expire_time > outageTime + 300_000);
+    expect(alive).toHaveLength(40);
+    expect(alive.map((row) => row.state)).toEqual(Array(40).fill("sent"));
+    expect(back.received.map((mail) => field(mail, "Message-ID")).sort()).toEqual(
+      alive.map((row) => row.message_id).sort(),
+    );
+  });
+
   it("F18 waits, and says so, while the relay's TLS is no good, and leaves when it is mended", async () => {
     const { store, clock, queue, start, log } = await setUp();
     const good = certificate("relay");
@@ -452,6 +486,23 @@ describe("a mail that does not get through", () => {
     expect(new Set(ids)).toEqual(new Set([`Message-ID: ${row.message_id}`]));
     expect(relay.bytes().match(/^DATA\r$/gm)).toHaveLength(2);
   });
+
+  it.each([
+    ["RCPT", 25_000],
+    // Nobody knows whether it has arrived, and each attempt may be another copy.
+    ["dot", 120_000],
+  ] as const)(
+    "F16 goes out again, the seventh time, after a reset at %s: not before %i ms",
+    async (point, delay) => {
+      const { store, clock, queue, start } = await setUp();
+      const relay = await startScriptedRelay({ [point]: "(reset)" });
+      await queue([{ attempts: 5 }]);
+      start(relay.port);
+      const { next_attempt_time } = await attempts(store, 6);
+      expect(next_attempt_time - clock.now()).toBeGreaterThanOrEqual(delay);
+      expect(next_attempt_time - clock.now()).toBeLessThanOrEqual(delay * 1.1);
+    },
+  );
 
   it("T27 stays queued while the relay has no TLS", async () => {
     const { store, queue, start } = await setUp();
