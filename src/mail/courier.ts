@@ -156,11 +156,12 @@ export function startCourier(options: CourierOptions): Courier {
     return { ...result, isUnreached: !result.mayHaveArrived && isUnreached(result.reason) };
   }
 
-  /** A mail that cannot be made gets a second chance, and no third (F19). The text of the error may quote anything. */
+  /** A mail that cannot be made has failed, for operators to see and retry (F19). The text of the error may quote anything. */
   function composeFailure(row: OutboxRow, error: unknown): Outcome {
     log.error({ mailId: row.mail_id, error: nameOf(error) }, "a mail cannot be composed");
-    if (isStorageUnavailable(error)) return { kind: "retry", reason: "storage" };
-    return { kind: row.reason === "compose" ? "reject" : "retry", reason: "compose" };
+    return isStorageUnavailable(error)
+      ? { kind: "retry", reason: "storage" }
+      : { kind: "reject", reason: "compose" };
   }
 
   /** Tries for as long as the lease holds: a mail that was sent and is not recorded as such is sent again. */

@@ -655,8 +655,8 @@ describe("leases", () => {
 });
 
 describe("a mail that cannot be made", () => {
-  it("F19 is tried twice and then has failed, and the others go out", async () => {
-    const { store, clock, queue, start, log } = await setUp(3);
+  it("F19 is tried once and then has failed, and the others go out", async () => {
+    const { store, queue, start, log } = await setUp(3);
     const relay = await startRelay();
     await queue(["1", "2", "3"].map((id) => ({ otp_email_id: id })));
     start(relay.port, {
@@ -667,13 +667,10 @@ describe("a mail that cannot be made", () => {
     });
     await waitFor("the others are sent", () => relay.received.length === 2);
     const poison = () => allRows(store).then((rows) => rows[0]!);
-    await waitFor("the first try is over", async () => (await poison()).reason === "compose");
-    expect(await poison()).toMatchObject({ state: "queued", attempts: 1 });
-    clock.move(2_200);
     await waitFor("it has failed", async () => (await poison()).state === "failed");
-    expect(await poison()).toMatchObject({ attempts: 2, reason: "compose" });
+    expect(await poison()).toMatchObject({ attempts: 1, reason: "compose" });
     const errors = log.filter((line) => line.level === "error");
-    expect(errors.map((line) => line.fields.error)).toEqual(["TypeError", "TypeError"]);
+    expect(errors.map((line) => line.fields.error)).toEqual(["TypeError"]);
     expect(JSON.stringify(log)).not.toContain("secret text");
   });
 
