@@ -6,7 +6,7 @@ const onBothEngines = [
   "test/db/engines.test.ts",
   "test/services/{add-otp-email,challenges,gone-caller,idempotency,list-events,mail-limits,notices}.test.ts",
   "test/services/{otp-email-lifecycle,user-lifecycle,users,verify-otp-email}.test.ts",
-  "test/mail/{courier,outbox}.test.ts",
+  "test/mail/{courier,faults-kill,outbox}.test.ts",
   "test/otp/hits.test.ts",
   "test/sweeper.test.ts",
   "test/user/user.test.ts",

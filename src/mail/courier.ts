@@ -5,7 +5,7 @@ import type { Store } from "../db/open.ts";
 import type { MailState, OutboxRow } from "../db/schema.ts";
 import { isStorageUnavailable } from "../db/storage-errors.ts";
 import { claim, nextDueTime, type OnSettle, type Outcome, release, settle } from "./outbox.ts";
-import { createSendWindow, isOverload } from "./send-window.ts";
+import { createSendWindow, isOverload, isUnreached } from "./send-window.ts";
 import type { Mailer, OutgoingMail } from "./smtp.ts";
 
 /** A mail ready to go, or why it must not go any more. */
@@ -151,14 +151,17 @@ export function startCourier(options: CourierOptions): Courier {
     // That a mail is refused for good takes nothing away: the relay has looked at it.
     if (result.kind !== "retry") ended("taken");
     else if (isOverload(result.reason)) ended("overloaded");
-    return result;
+    if (result.kind !== "retry") return result;
+    // What may have arrived keeps to the plan: each attempt at it may be another copy.
+    return { ...result, isUnreached: !result.mayHaveArrived && isUnreached(result.reason) };
   }
 
-  /** A mail that cannot be made gets a second chance, and no third (F19). The text of the error may quote anything. */
+  /** A mail that cannot be made has failed, for operators to see and retry (F19). The text of the error may quote anything. */
   function composeFailure(row: OutboxRow, error: unknown): Outcome {
     log.error({ mailId: row.mail_id, error: nameOf(error) }, "a mail cannot be composed");
-    if (isStorageUnavailable(error)) return { kind: "retry", reason: "storage" };
-    return { kind: row.reason === "compose" ? "reject" : "retry", reason: "compose" };
+    return isStorageUnavailable(error)
+      ? { kind: "retry", reason: "storage" }
+      : { kind: "reject", reason: "compose" };
   }
 
   /** Tries for as long as the lease holds: a mail that was sent and is not recorded as such is sent again. */

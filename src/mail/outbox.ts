@@ -38,13 +38,19 @@ export type OnSettle = (trx: Transaction<DB>, row: OutboxRow) => Promise<void>;
 /** What came of a claimed mail. `drop`: it was not handed over. `reason` never has the relay's own words. */
 export type Outcome =
   | { readonly kind: "sent" }
-  | { readonly kind: "retry" | "reject" | "drop"; readonly reason: string };
+  | { readonly kind: "reject"; readonly reason: string }
+  | { readonly kind: "drop"; readonly reason: string }
+  /** `isUnreached`: nobody was there to take it, so that it does no harm to look again soon. */
+  | { readonly kind: "retry"; readonly reason: string; readonly isUnreached?: boolean };
 
 const noLease = { lease_id: null, lease_until: null };
 
 /** Milliseconds before the second attempt, the third, and so on. The first is at once, later ones wait the longest. */
 const retryDelays = [2_000, 5_000, 15_000, 30_000, 60_000, 120_000];
 const longestDelay = 240_000;
+
+/** The longest while nobody can be reached: what waits leaves within 30 s of the return of the relay (F12). */
+const longestUnreachedDelay = 25_000;
 
 /** Up to a tenth on top, so that mails that failed together do not come back together. */
 const jitter = 0.1;
@@ -426,12 +432,12 @@ function changeOf(now: number, row: OutboxRow, outcome: Outcome): Change {
   if (outcome.kind === "sent") return settledAs("sent", null);
   if (outcome.kind === "drop") return settledAs("dropped", outcome.reason);
   if (outcome.kind === "reject") return settledAs("failed", outcome.reason);
-  const next = now + delayAfter(row.attempts);
+  const next = now + delayAfter(row.attempts, outcome.isUnreached ? longestUnreachedDelay : longestDelay);
   if (next >= row.expire_time) return settledAs("failed", outcome.reason);
   return { state: "queued", reason: outcome.reason, settleTime: null, nextAttemptTime: next };
 }
 
-function delayAfter(attempts: number): number {
-  const delay = retryDelays[attempts - 1] ?? longestDelay;
+function delayAfter(attempts: number, longest: number): number {
+  const delay = Math.min(retryDelays[attempts - 1] ?? longest, longest);
   return Math.round(delay * (1 + Math.random() * jitter));
 }

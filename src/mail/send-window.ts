@@ -51,3 +51,12 @@ export function isOverload(reason: string): boolean {
     reason,
   );
 }
+
+/**
+ * Whether an attempt failed because there was no relay to talk to, or no safe way to it.
+ *
+ * @param reason as `SendResult` has it.
+ */
+export function isUnreached(reason: string): boolean {
+  return /^((webhook|ses) )?(connection|timeout|dns|tls)$/.test(reason);
+}

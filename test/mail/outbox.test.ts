@@ -260,6 +260,22 @@ describe("settle", () => {
     expect(after.next_attempt_time).toBeLessThanOrEqual(now + delay * 1.1);
   });
 
+  it.each([
+    [1, 2_000],
+    [3, 15_000],
+    [4, 25_000],
+    [50, 25_000],
+  ])(
+    "F12 waits after attempt %i for %i ms and up to a tenth more if nobody was reached",
+    async (attempts, delay) => {
+      const { store, row } = await claimed({ attempts: attempts - 1 });
+      await settle(store, now, row, { kind: "retry", reason: "connection", isUnreached: true });
+      const { next_attempt_time } = await onlyRow(store);
+      expect(next_attempt_time).toBeGreaterThanOrEqual(now + delay);
+      expect(next_attempt_time).toBeLessThanOrEqual(now + delay * 1.1);
+    },
+  );
+
   it("fails a row at once if its code dies before the next attempt", async () => {
     const { store, row } = await claimed({ expire_time: now + 2_000 });
     const outcome = { kind: "retry", reason: "451 rcpt" } as const;

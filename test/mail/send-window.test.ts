@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createSendWindow, isOverload } from "../../src/mail/send-window.ts";
+import { createSendWindow, isOverload, isUnreached } from "../../src/mail/send-window.ts";
 
 /** Sends rounds of as many mails as there is room for, and returns the sizes after each. */
 function sizesOf(
@@ -73,4 +73,19 @@ it.each([
   ["compose", false],
 ])("%s is a sign of overload: %s", (reason, expected) => {
   expect(isOverload(reason)).toBe(expected);
+});
+
+it.each<[string, boolean]>([
+  ["connection", true],
+  ["timeout", true],
+  ["dns", true],
+  ["tls", true],
+  ["webhook connection", true],
+  ["ses connection", true],
+  ["webhook 503", false],
+  ["421 4.3.2 greeting", false],
+  ["451 4.7.1 rcpt", false],
+  ["storage", false],
+])("%s says that nobody was reached: %s", (reason, expected) => {
+  expect(isUnreached(reason)).toBe(expected);
 });

@@ -294,6 +294,51 @@ describe("a connection that breaks", () => {
   });
 });
 
+describe("a relay that talks nonsense", () => {
+  const replies: readonly [string, string][] = [
+    ["garbage", "\u0000\u0007what?"],
+    ["a line that is too long", `250 ${"x".repeat(2 ** 20)}`],
+    ["too many lines", `${`250-${"x".repeat(500)}\n`.repeat(2_000)}250 end`],
+  ];
+  const points = ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot"] as const;
+
+  it.each(points.flatMap((point) => replies.map(([name, reply]) => [name, point, reply] as const)))(
+    "F13 means another attempt: %s at %s",
+    async (_name, point, reply) => {
+      const bad: Script = point === "EHLO" ? { EHLO: reply, HELO: reply } : { [point]: reply };
+      const relay = await startScriptedRelay(bad);
+      const mailer = createMailer(clearText(relay.port), { timeouts: { greetingMs: 500, commandMs: 500 } });
+      const result = await mailer.send(mail, never);
+      expect(result).toMatchObject({ kind: "retry", ...(point === "dot" && { mayHaveArrived: true }) });
+      relay.script = {};
+      expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
+    },
+  );
+
+  it.each([
+    ["line", "x".repeat(65_536)],
+    ["reply of lines", `220-${"x".repeat(500)}\r\n`.repeat(120)],
+  ])("F13, I6 is cut off in a %s without end, before it takes up memory", async (_name, chunk) => {
+    let written = 0;
+    const port = await listen((socket) => {
+      const more = () => {
+        while (!socket.destroyed && written < 2 ** 28) {
+          written += chunk.length;
+          if (!socket.write(chunk)) return;
+        }
+      };
+      socket.on("drain", more);
+      socket.write("220-");
+      more();
+    });
+    expect(await createMailer(clearText(port)).send(mail, never)).toEqual({
+      kind: "retry",
+      reason: "connection",
+    });
+    expect(written).toBeLessThan(2 ** 26);
+  });
+});
+
 describe("a relay that is too slow", () => {
   // Beyond the time that a test has: what ends an attempt is the one limit that a test sets.
   const forever = 600_000;

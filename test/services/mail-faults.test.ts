@@ -1,0 +1,112 @@
+import { simpleParser } from "mailparser";
+import { expect, it } from "vitest";
+import { DeliveryState } from "../../gen/countersign/user/v3alpha/otp_email_pb.ts";
+import { refusal, startRelay } from "../mail/relay.ts";
+import { waitFor } from "../mail/wait-for.ts";
+import { startTestApp, type TestApp, type UserClient } from "../support/app.ts";
+import { addUser } from "../support/users.ts";
+
+const address = "mini@mouse.com";
+const smtp = (port: number) => ({ COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${port}` });
+
+async function codeOf(raw = ""): Promise<string> {
+  const { text = "" } = await simpleParser(Buffer.from(raw, "latin1"));
+  return /^[0-9A-HJKMNP-TV-Z]{8}$/m.exec(text)?.[0] ?? "(none)";
+}
+
+/** Lets the time pass, and all that was due in it be tried. */
+async function pass({ app, clock }: TestApp, ms: number): Promise<void> {
+  for (const end = clock.now() + ms; clock.now() < end; ) {
+    clock.move(Math.min(1_000, end - clock.now()));
+    await waitFor("nothing is due", async () => {
+      const waiting = await app.store.db
+        .selectFrom("outbox")
+        .selectAll()
+        .where("state", "=", "queued")
+        .execute();
+      return waiting.every((row) => row.lease_id === null && row.next_attempt_time > clock.now());
+    });
+  }
+}
+
+const lastMail = async (client: UserClient, otpEmailId: string) =>
+  (await client.getOTPEmail({ userId: "u", otpEmailId })).otpEmail?.lastMail;
+
+it("F14 61 s of greylisting: one mail comes, its code is good, and the caller was told that it waits", async () => {
+  let isGreylisted = true;
+  let tries = 0;
+  const relay = await startRelay({
+    onRcptTo: (_address, _session, callback) => {
+      tries++;
+      callback(isGreylisted ? refusal(451, "4.7.1 greylisted") : null);
+    },
+  });
+  const test = await startTestApp({ environment: smtp(relay.port) });
+  const client = await test.admin();
+  await addUser(client);
+  const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } });
+  await pass(test, 61_000);
+  expect(await lastMail(client, otpEmailId)).toMatchObject({
+    state: DeliveryState.DEFERRED,
+    reason: "451 4.7.1 rcpt",
+  });
+  expect(relay.received).toEqual([]);
+  isGreylisted = false;
+  await pass(test, 70_000);
+  expect(await lastMail(client, otpEmailId)).toMatchObject({ state: DeliveryState.SENT });
+  expect(relay.received).toHaveLength(1);
+  // At once, and after 2, 5, 15, 30 and 60 s.
+  expect(tries).toBe(6);
+  await client.verifyOTPEmail({ userId: "u", otpEmailId, code: await codeOf(relay.received[0]?.raw) });
+});
+
+it("F12 while the relay is away calls are answered, the service is ready and its mail is not up, until it is back", async () => {
+  const away = await startRelay();
+  await away.stop();
+  const test = await startTestApp({ environment: { ...smtp(away.port), COUNTERSIGN_METRICS: "on" } });
+  const client = await test.admin();
+  const get = async (path: string) => await fetch(`${test.origin}${path}`);
+  const isUp = async () => /^countersign_mail_up (\d)$/m.exec(await (await get("/metrics")).text())?.[1];
+  await addUser(client);
+  const added = await Promise.all(
+    [1, 2, 3, 4, 5, 6].map((n) =>
+      client.addOTPEmail({ userId: "u", email: { address: `mini-${n}@mouse.com` } }),
+    ),
+  );
+  await pass(test, 10_000);
+  await expect.poll(isUp, { timeout: 5_000 }).toBe("0");
+  expect((await get("/readyz")).status).toBe(200);
+  expect(await lastMail(client, added[0]!.otpEmailId)).toMatchObject({
+    state: DeliveryState.DEFERRED,
+    reason: "connection",
+  });
+
+  const back = await startRelay({ port: away.port });
+  await pass(test, 30_000);
+  expect(back.received).toHaveLength(6);
+  await expect.poll(isUp, { timeout: 5_000 }).toBe("1");
+});
+
+it("F20 of the codes that were asked for while the relay was away, the newest of each authenticator goes out alone", async () => {
+  const away = await startRelay();
+  await away.stop();
+  const test = await startTestApp({ environment: smtp(away.port) });
+  const client = await test.admin();
+  await addUser(client);
+  const ids: string[] = [];
+  for (const n of [1, 2, 3]) {
+    const email = { address: `mini-${n}@mouse.com` };
+    ids.push((await client.addOTPEmail({ userId: "u", email })).otpEmailId);
+  }
+  for (let resend = 0; resend < 3; resend++) {
+    await pass(test, 61_000);
+    for (const otpEmailId of ids) await client.resendOTPEmailCode({ userId: "u", otpEmailId });
+  }
+  const back = await startRelay({ port: away.port });
+  await pass(test, 61_000);
+  expect(back.received.map(({ to }) => to[0]).sort()).toEqual([1, 2, 3].map((n) => `mini-${n}@mouse.com`));
+  for (const [n, otpEmailId] of ids.entries()) {
+    const mail = back.received.find(({ to }) => to[0] === `mini-${n + 1}@mouse.com`);
+    await client.verifyOTPEmail({ userId: "u", otpEmailId, code: await codeOf(mail?.raw) });
+  }
+});
