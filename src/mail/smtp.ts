@@ -1,6 +1,9 @@
 import type { Socket } from "node:net";
-import { createTransport, type SendMailOptions } from "nodemailer";
+import { Readable } from "node:stream";
+import { createTransport } from "nodemailer";
+import DKIM from "nodemailer/lib/dkim";
 import { isMailbox, needsUtf8 } from "./mailbox.ts";
+import { writeMessage } from "./message.ts";
 import { isLoopback, parseRelay, type Relay } from "./relay.ts";
 import { createSocketProvider, type SocketProvider } from "./relay-socket.ts";
 import { toFailure } from "./smtp-failure.ts";
@@ -132,7 +135,6 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
     port: relay.port,
     secure: relay.implicitTls,
     auth: authOf(relay, options.oauth, timeouts),
-    dkim: options.dkim && toDkim(options.dkim),
     name: options.name && requireHostName(options.name),
     requireTLS: options.requireTls ?? !isLoopback(relay.host),
     tls: { minVersion: "TLSv1.2", rejectUnauthorized: true, ca: options.ca },
@@ -150,17 +152,20 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
     disableFileAccess: true,
     disableUrlAccess: true,
   });
-  // The envelope stays as it is here: nodemailer would turn A-labels back where the local part is beyond ASCII.
+  const dkim = options.dkim && new DKIM(toDkim(options.dkim));
   transport.use("stream", (mail, done) => {
     const { message } = mail;
-    const { envelope, progress } = mail.data as unknown as Handover;
+    const { envelope, raw, messageId, progress } = mail.data as unknown as Handover;
+    // The envelope stays as it is here: nodemailer would turn A-labels back where the local part is beyond ASCII.
     message.getEnvelope = () => ({ from: envelope.from.address, to: [envelope.to.address] });
-    const createReadStream = message.createReadStream.bind(message);
-    // What follows the last byte is the final dot.
-    message.createReadStream = () =>
-      createReadStream().once("end", () => {
+    message.messageId = () => messageId;
+    message.createReadStream = () => {
+      const bytes = Readable.from(chunksOf(raw));
+      // What follows the last byte is the final dot.
+      return (dkim ? dkim.sign(bytes) : bytes).once("end", () => {
         progress.isComplete = true;
       });
+    };
     done();
   });
 
@@ -191,7 +196,8 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
         try {
           const failure = await utf8Failure(mail.to, attempt);
           if (failure) return failure;
-          const message = { ...toMessage(from, mail), signal: attempt, progress };
+          const { messageId } = mail;
+          const message = { ...toMessage(from, mail), messageId, signal: attempt, progress };
           await transport.sendMail(message);
           return { kind: "sent" };
         } catch (error) {
@@ -228,7 +234,15 @@ interface Progress {
 /** What nodemailer keeps with a mail. */
 interface Handover {
   readonly envelope: { readonly from: MailAddress; readonly to: MailAddress };
+  readonly raw: Buffer;
+  readonly messageId: string;
   readonly progress: Progress;
+}
+
+/** In pieces, so that no more is read than a connection takes. */
+function* chunksOf(bytes: Buffer): Generator<Buffer> {
+  const size = 16 * 1024;
+  for (let i = 0; i < bytes.length; i += size) yield bytes.subarray(i, i + size);
 }
 
 function authOf({ credentials, xoauth2 }: Relay, oauth: OAuthSettings | undefined, timeouts: SmtpTimeouts) {
@@ -250,25 +264,12 @@ export function toDkim({ domain, selector, privateKey }: DkimSettings) {
   return { domainName: domain, keySelector: selector, privateKey };
 }
 
-/** Addresses are given as objects throughout: nodemailer would parse strings. */
-export function toMessage(from: MailAddress, mail: OutgoingMail): SendMailOptions {
+/** The envelope is made of addresses, as objects: nodemailer would parse strings. */
+export function toMessage(from: MailAddress, mail: OutgoingMail) {
   const to = { name: "", address: mail.to };
   return {
-    from,
-    to,
     envelope: { from: { name: "", address: mail.envelopeFrom ?? from.address }, to },
-    subject: mail.subject,
-    text: mail.text,
-    html: mail.html,
-    messageId: mail.messageId,
-    date: mail.date,
-    // Base64 hides a text from those who look for spam, and its lines from those who read the source.
-    textEncoding: "quoted-printable",
-    headers: {
-      "Auto-Submitted": "auto-generated",
-      ...(mail.language && { "Content-Language": mail.language }),
-    },
-    xMailer: false,
+    raw: writeMessage(from, mail),
   };
 }
 

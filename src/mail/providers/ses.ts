@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { createTransport } from "nodemailer";
 import { isMailbox, needsUtf8 } from "../mailbox.ts";
+import { headerValue } from "../message.ts";
 import {
   type DkimSettings,
   type MailAddress,
@@ -72,7 +73,10 @@ export async function createSesProvider({
       if (needsUtf8(mail.to)) return { kind: "retry", about: "mail", reason: "smtputf8" };
       return sendWithin(sendMs, signal, async (attempt) => {
         try {
-          const ses = mail.envelopeFrom ? { FeedbackForwardingEmailAddress: mail.envelopeFrom } : {};
+          const ses = {
+            FromEmailAddress: headerValue("From", sender),
+            ...(mail.envelopeFrom && { FeedbackForwardingEmailAddress: mail.envelopeFrom }),
+          };
           const message = { ...toMessage(sender, mail), signal: attempt, ses };
           await transportFor(attempt).sendMail(message);
           return { kind: "sent" };
