@@ -1,9 +1,11 @@
 import { setMaxListeners } from "node:events";
+import pLimit from "p-limit";
 import type { Clock } from "../clock.ts";
 import { makeRandomId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
 import type { MailState, OutboxRow } from "../db/schema.ts";
 import { isStorageUnavailable } from "../db/storage-errors.ts";
+import { createGatherer } from "./gather.ts";
 import { claim, nextDueTime, type OnSettle, type Outcome, release, settle } from "./outbox.ts";
 import { createSendWindow, isOverload, isUnreached } from "./send-window.ts";
 import type { Mailer, OutgoingMail } from "./smtp.ts";
@@ -52,8 +54,11 @@ export interface CourierOptions {
   readonly concurrencyMax?: number;
 }
 
-/** Longer than the mailer works on one mail, so that only the mails of a dead courier are taken over. */
+/** So that only the mails of a dead courier are taken over: the time to wait for a turn, and what a mailer needs at most. */
 const leaseMs = 100_000;
+
+/** For how long of its lease a mail may wait for its turn. After that others may have time for it. */
+const turnMs = 5_000;
 
 /** How long a mail that another process has queued, or left behind, may go unseen. */
 const pollMs = 5_000;
@@ -69,7 +74,10 @@ export function startCourier(options: CourierOptions): Courier {
   const aborting = new AbortController();
   // Every mail under way listens to it. Node takes more than 10 listeners for a leak.
   setMaxListeners(0, aborting.signal);
+  /** Claimed and not settled. */
   const underWay = new Set<Promise<void>>();
+  const turn = pLimit(window.size);
+  const gather = createGatherer(() => Math.min(underWay.size, window.size));
   let alarm = new AbortController();
   // With a reason of its own: to make the usual one, with its stack, costs more than all the rest of it.
   const wake = () => alarm.abort("woken");
@@ -91,8 +99,10 @@ export function startCourier(options: CourierOptions): Courier {
 
   /** Starts what is due as far as there is room. If there is nothing to do, waits until there may be. */
   async function takeDue(woken: AbortSignal): Promise<void> {
-    const room = window.size - underWay.size;
-    if (room <= 0) return clock.wait(pollMs, woken);
+    const ahead = 2 * window.size - turn.activeCount - turn.pendingCount;
+    const room = Math.min(ahead, 4 * window.size - underWay.size);
+    // Not one at a time: each claim is a commit.
+    if (room < window.size) return clock.wait(pollMs, woken);
     const due = await nextDueTime(store.db, clock.now());
     const now = clock.now();
     if (due === undefined || due > now) return clock.wait(Math.min(pollMs, (due ?? Infinity) - now), woken);
@@ -123,11 +133,18 @@ export function startCourier(options: CourierOptions): Courier {
   }
 
   async function deliver(row: OutboxRow): Promise<void> {
-    const startTime = clock.now();
-    const outcome = await handOver(row);
-    if (aborting.signal.aborted && outcome.kind === "retry") return release(store, row);
+    const claimTime = clock.now();
+    const outcome = await turn(() => {
+      const isLate = clock.now() >= (row.lease_until ?? 0) - leaseMs + turnMs;
+      return isLate || stopping.signal.aborted ? undefined : handOver(row);
+    });
+    if (!outcome || (aborting.signal.aborted && outcome.kind === "retry")) return release(store, row);
+    turn.concurrency = window.size;
+    await gather();
+    // The next claim shares the commit of what is recorded.
+    wake();
     const settled = await record(row, outcome);
-    if (settled) return report(row, settled.state, settled.reason, startTime);
+    if (settled) return report(row, settled.state, settled.reason, claimTime);
     log.warn(
       { mailId: row.mail_id, outcome: outcome.kind },
       "a mail was taken over or removed while it was under way",
@@ -190,6 +207,7 @@ export function startCourier(options: CourierOptions): Courier {
     wake,
     async [Symbol.asyncDispose]() {
       stopping.abort();
+      turn.concurrency = Number.POSITIVE_INFINITY;
       wake();
       await running;
       const finished = new AbortController();

@@ -1,4 +1,5 @@
 import type { Kysely, Transaction } from "kysely";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB, OTPEmailRow, SuppressionSource } from "../db/schema.ts";
 import type { OTPContext } from "./context.ts";
 import { digestsOf } from "./digest.ts";
@@ -65,14 +66,21 @@ export async function isSuppressed(
   { store, keys, clock }: Pick<OTPContext, "store" | "keys" | "clock">,
   { address_canonical }: Pick<OTPEmailRow, "address_canonical">,
 ): Promise<boolean> {
-  const row = await store.db
+  const now = clock.now();
+  for (const digest of suppressionDigests(keys, address_canonical)) {
+    const [row] = await selectSuppressed(store.db, { digest, now });
+    if (row) return true;
+  }
+  return false;
+}
+
+const selectSuppressed = prepare((db, param: Param<{ digest: string; now: number }>) =>
+  db
     .selectFrom("suppressions")
     .select("digest")
-    .where("digest", "in", suppressionDigests(keys, address_canonical))
-    .where("suppressed_until", ">", clock.now())
-    .executeTakeFirst();
-  return row !== undefined;
-}
+    .where("digest", "=", param("digest"))
+    .where("suppressed_until", ">", param("now")),
+);
 
 /**
  * Ends a suppression early and forgets it: whoever asks for it knows that the address works again.

@@ -635,6 +635,45 @@ describe("leases", () => {
     expect(new Set(seen).size).toBe(1);
   });
 
+  /** A relay that keeps the first two mails waiting, and a courier with two more that wait for their turn. */
+  async function fullHouse() {
+    const setup = await setUp();
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    let arrived = 0;
+    const relay = await startRelay({
+      onMail: () => {
+        arrived++;
+        return held;
+      },
+    });
+    await setup.queue([{}, {}, {}, {}]);
+    const courier = setup.start(relay.port);
+    const leases = async () => (await allRows(setup.store)).map((row) => row.lease_id !== null);
+    await waitFor("all are claimed", async () => (await leases()).every(Boolean));
+    await waitFor("two are under way", () => arrived === 2);
+    return { ...setup, courier, letGo, leases };
+  }
+
+  it("are given back at once where mails still wait for their turn when the courier stops", async () => {
+    const { store, courier, letGo, leases } = await fullHouse();
+    const stopped = courier[Symbol.asyncDispose]();
+    await waitFor("two are given back", async () => `${await leases()}` === "true,true,false,false");
+    letGo();
+    await stopped;
+    expect((await allRows(store)).map(({ state }) => state)).toEqual(["sent", "sent", "queued", "queued"]);
+  });
+
+  it("are begun anew for mails that have waited so long for their turn that they might be sent by others, too", async () => {
+    const { store, clock, letGo } = await fullHouse();
+    clock.move(5_000);
+    letGo();
+    await waitFor("all are sent", async () => (await allRows(store)).every((row) => row.state === "sent"));
+    expect((await allRows(store)).map(({ attempts }) => attempts)).toEqual([1, 1, 2, 2]);
+  });
+
   it("keep a courier from sending that was suspended for longer", async () => {
     const { store, clock, queue, start } = await setUp();
     const relay = await startRelay();
