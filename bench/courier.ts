@@ -16,7 +16,7 @@ const target = 0.9;
 
 const { values } = parseArgs({
   options: {
-    mails: { type: "string", default: "3000" },
+    mails: { type: "string", default: "10000" },
     rounds: { type: "string", default: "5" },
     out: { type: "string", default: "bench/results/courier.json" },
   },

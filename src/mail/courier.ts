@@ -78,6 +78,8 @@ export function startCourier(options: CourierOptions): Courier {
   const underWay = new Set<Promise<void>>();
   const turn = pLimit(window.size);
   const gather = createGatherer(() => Math.min(underWay.size, window.size));
+  /** As far as the last claim has shown. */
+  let isMoreDue = false;
   let alarm = new AbortController();
   // With a reason of its own: to make the usual one, with its stack, costs more than all the rest of it.
   const wake = () => alarm.abort("woken");
@@ -102,10 +104,13 @@ export function startCourier(options: CourierOptions): Courier {
     const ahead = 2 * window.size - turn.activeCount - turn.pendingCount;
     const room = Math.min(ahead, 4 * window.size - underWay.size);
     // Not one at a time: each claim is a commit.
-    if (room < window.size) return clock.wait(pollMs, woken);
-    const due = await nextDueTime(store.db, clock.now());
+    if (room < window.size / 2) return clock.wait(pollMs, woken);
+    if (!isMoreDue) {
+      const due = await nextDueTime(store.db, clock.now());
+      const waitMs = Math.min(pollMs, (due ?? Infinity) - clock.now());
+      if (waitMs > 0) return clock.wait(waitMs, woken);
+    }
     const now = clock.now();
-    if (due === undefined || due > now) return clock.wait(Math.min(pollMs, (due ?? Infinity) - now), woken);
     const onExpired = (rows: OutboxRow[]) => {
       for (const row of rows) report(row, "dropped", "expired", now);
     };
@@ -116,6 +121,7 @@ export function startCourier(options: CourierOptions): Courier {
       onSettle,
       onExpired,
     });
+    isMoreDue = rows.length === room;
     for (const row of rows) start(row);
   }
 

@@ -1,5 +1,5 @@
 /** How long the first waits for others, in milliseconds. */
-const gatherMs = 5;
+const gatherMs = 10;
 
 /**
  * Lets those who come within a few milliseconds go on together, so that what they write shares a commit.

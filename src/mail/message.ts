@@ -62,6 +62,11 @@ function part(type: string, text: string): string[] {
     `Content-Type: ${type}; charset=utf-8`,
     "Content-Transfer-Encoding: quoted-printable",
     "",
-    wrap(encode(text.replace(/\r\n?|\n/g, "\r\n"))),
+    wrap(quotedPrintable(text.replace(/\r\n?|\n/g, "\r\n"))),
   ];
+}
+
+/** RFC 2045 §6.7, before long lines are wrapped. Most texts have a shorter way: "=" alone is to be quoted. */
+function quotedPrintable(text: string): string {
+  return /^[\r\n -~]*$/.test(text) && !/ (\r|$)/.test(text) ? text.replaceAll("=", "=3D") : encode(text);
 }

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { createTransport } from "nodemailer";
 import DKIM from "nodemailer/lib/dkim";
+import type SMTPPool from "nodemailer/lib/smtp-pool";
 import { isMailbox, needsUtf8 } from "./mailbox.ts";
 import { writeMessage } from "./message.ts";
 import { isLoopback, parseRelay, type Relay } from "./relay.ts";
@@ -129,7 +130,7 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
   const from = requireSender(options.from);
   const sockets = new Set<Socket>();
   const utf8 = watchSmtpUtf8(keepTrack(sockets, createSocketProvider(relay, timeouts)));
-  const transport = createTransport({
+  const { transporter } = createTransport({
     pool: true,
     host: relay.host,
     port: relay.port,
@@ -149,25 +150,31 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
     idleTimeout: 30_000,
     // A kept connection may have been closed by the relay meanwhile.
     maxRequeues: 2,
-    disableFileAccess: true,
-    disableUrlAccess: true,
   });
+  const pool = transporter as SMTPPool;
   const dkim = options.dkim && new DKIM(toDkim(options.dkim));
-  transport.use("stream", (mail, done) => {
-    const { message } = mail;
-    const { envelope, raw, messageId, progress } = mail.data as unknown as Handover;
-    // The envelope stays as it is here: nodemailer would turn A-labels back where the local part is beyond ASCII.
-    message.getEnvelope = () => ({ from: envelope.from.address, to: [envelope.to.address] });
-    message.messageId = () => messageId;
-    message.createReadStream = () => {
-      const bytes = Readable.from(chunksOf(raw));
-      // What follows the last byte is the final dot.
-      return (dkim ? dkim.sign(bytes) : bytes).once("end", () => {
-        progress.isComplete = true;
-      });
+
+  /** The message as it stands, without what nodemailer makes of other people's: see `writeMessage`. */
+  function handOver(mail: OutgoingMail, progress: Progress, signal: AbortSignal): Promise<void> {
+    const raw = writeMessage(from, mail);
+    const message = {
+      // nodemailer would turn A-labels back where the local part is beyond ASCII.
+      getEnvelope: () => ({ from: mail.envelopeFrom ?? from.address, to: [mail.to] }),
+      messageId: () => mail.messageId,
+      getHeader: () => mail.messageId,
+      createReadStream: () => {
+        const bytes = Readable.from(chunksOf(raw));
+        // What follows the last byte is the final dot.
+        return (dkim ? dkim.sign(bytes) : bytes).once("end", () => {
+          progress.isComplete = true;
+        });
+      },
     };
-    done();
-  });
+    return new Promise((resolve, reject) => {
+      const done = (error: unknown) => (error ? reject(error) : resolve());
+      pool.send({ data: { signal }, message } as unknown as PooledMail, done);
+    });
+  }
 
   /** Undefined if the mail may go out. A relay that did not offer what it needs is asked once more. */
   async function utf8Failure(address: string, signal: AbortSignal): Promise<SendResult | undefined> {
@@ -176,7 +183,7 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
       signal.addEventListener("abort", () => resolve(), { once: true });
       if (signal.aborted) resolve();
     });
-    await Promise.race([transport.verify(), aborted]);
+    await Promise.race([pool.verify(), aborted]);
     return utf8.isOffered() ? undefined : { kind: "retry", about: "mail", reason: "smtputf8" };
   }
 
@@ -184,7 +191,7 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
     takesUtf8: utf8.isOffered,
 
     async probe() {
-      await transport.verify().catch(() => {});
+      await pool.verify().catch(() => {});
     },
 
     send(mail, signal) {
@@ -196,9 +203,7 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
         try {
           const failure = await utf8Failure(mail.to, attempt);
           if (failure) return failure;
-          const { messageId } = mail;
-          const message = { ...toMessage(from, mail), messageId, signal: attempt, progress };
-          await transport.sendMail(message);
+          await handOver(mail, progress, attempt);
           return { kind: "sent" };
         } catch (error) {
           return toFailure(error, progress.isComplete);
@@ -207,7 +212,7 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
     },
 
     async [Symbol.asyncDispose]() {
-      transport.close({ force: true });
+      pool.close({ force: true });
       // Those of a probe are not in the pool.
       for (const socket of sockets) socket.destroy();
     },
@@ -226,17 +231,12 @@ function keepTrack(sockets: Set<Socket>, open: SocketProvider): SocketProvider {
     });
 }
 
+/** Of which a pool asks for what is given to it here alone. */
+type PooledMail = Parameters<SMTPPool["send"]>[0];
+
 /** Whether the whole message was written to a connection. */
 interface Progress {
   isComplete: boolean;
-}
-
-/** What nodemailer keeps with a mail. */
-interface Handover {
-  readonly envelope: { readonly from: MailAddress; readonly to: MailAddress };
-  readonly raw: Buffer;
-  readonly messageId: string;
-  readonly progress: Progress;
 }
 
 /** In pieces, so that no more is read than a connection takes. */
@@ -262,15 +262,6 @@ function authOf({ credentials, xoauth2 }: Relay, oauth: OAuthSettings | undefine
 /** In the words of nodemailer. */
 export function toDkim({ domain, selector, privateKey }: DkimSettings) {
   return { domainName: domain, keySelector: selector, privateKey };
-}
-
-/** The envelope is made of addresses, as objects: nodemailer would parse strings. */
-export function toMessage(from: MailAddress, mail: OutgoingMail) {
-  const to = { name: "", address: mail.to };
-  return {
-    envelope: { from: { name: "", address: mail.envelopeFrom ?? from.address }, to },
-    raw: writeMessage(from, mail),
-  };
 }
 
 /** @throws if the sender is not usable. The message does not quote it. */

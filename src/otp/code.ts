@@ -92,14 +92,14 @@ function encodeBinding(binding: CodeBinding): Buffer {
 
 /** Every part is preceded by its length, so that no two lists are the same bytes. */
 export function lengthPrefixed(parts: readonly (string | Uint8Array)[]): Buffer {
-  return Buffer.concat(
-    parts.flatMap((part) => {
-      const bytes = Buffer.from(part);
-      const length = Buffer.alloc(4);
-      length.writeUInt32BE(bytes.length);
-      return [length, bytes];
-    }),
-  );
+  const lengths = parts.map((part) => Buffer.byteLength(part));
+  const bytes = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + 4 + length, 0));
+  let at = 0;
+  for (const [i, part] of parts.entries()) {
+    at = bytes.writeUInt32BE(lengths[i] ?? 0, at);
+    at += typeof part === "string" ? bytes.write(part, at) : Buffer.from(part).copy(bytes, at);
+  }
+  return bytes;
 }
 
 /**

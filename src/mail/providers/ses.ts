@@ -1,15 +1,8 @@
 import { createRequire } from "node:module";
 import { createTransport } from "nodemailer";
 import { isMailbox, needsUtf8 } from "../mailbox.ts";
-import { headerValue } from "../message.ts";
-import {
-  type DkimSettings,
-  type MailAddress,
-  requireSender,
-  type SendResult,
-  toDkim,
-  toMessage,
-} from "../smtp.ts";
+import { headerValue, writeMessage } from "../message.ts";
+import { type DkimSettings, type MailAddress, requireSender, type SendResult, toDkim } from "../smtp.ts";
 import { sendWithin } from "../within.ts";
 import type { Provider } from "./failover.ts";
 
@@ -77,8 +70,12 @@ export async function createSesProvider({
             FromEmailAddress: headerValue("From", sender),
             ...(mail.envelopeFrom && { FeedbackForwardingEmailAddress: mail.envelopeFrom }),
           };
-          const message = { ...toMessage(sender, mail), signal: attempt, ses };
-          await transportFor(attempt).sendMail(message);
+          const envelope = {
+            from: { name: "", address: mail.envelopeFrom ?? sender.address },
+            to: { name: "", address: mail.to },
+          };
+          const raw = writeMessage(sender, mail);
+          await transportFor(attempt).sendMail({ envelope, raw, signal: attempt, ses });
           return { kind: "sent" };
         } catch (error) {
           return toFailure(error);
