@@ -167,14 +167,19 @@ export async function claim(store: Store, now: number, wanted: Claim): Promise<O
       await keepStatus(trx, row);
       await wanted.onSettle?.(trx, row);
     }
-    return { expired, claimed: await lease(trx, { now, most, leaseId, leaseUntil: now + leaseMs }) };
+    const claimed = await lease(trx, { now, most, leaseId, leaseUntil: now + leaseMs });
+    // Behind a backlog of dead mails those that live do not wait until all of it was dropped.
+    const room = expired.length === windowSize ? most - claimed.length : 0;
+    if (room > 0)
+      claimed.push(...(await leaseNewest(trx, { now, most: room, leaseId, leaseUntil: now + leaseMs })));
+    return { expired, claimed };
   });
   if (expired.length > 0) wanted.onExpired?.(expired);
   // RETURNING has no order of its own.
   return claimed.sort((a, b) => a.next_attempt_time - b.next_attempt_time);
 }
 
-// Whether a row is free is asked in the window alone, under the lock of the transaction. Asked once more outside, SQLite
+// On SQLite, whether a row is free is asked in the window alone, under the lock of the transaction. Asked once more outside, it
 // walks the whole queue: 100 ms instead of 1.5 ms with 500,000 rows waiting.
 
 const dropExpired = prepare((db, param: Param<{ now: number; most: number }>) =>
@@ -185,39 +190,69 @@ const dropExpired = prepare((db, param: Param<{ now: number; most: number }>) =>
     .returningAll(),
 );
 
-const lease = prepare(
-  (db, param: Param<{ now: number; most: number; leaseId: string; leaseUntil: number }>) =>
-    db
-      .updateTable("outbox")
-      .set((eb) => ({
-        lease_id: param("leaseId"),
-        lease_until: param("leaseUntil"),
-        attempts: eb("attempts", "+", 1),
-      }))
-      .where("mail_id", "in", due(db, param, ">"))
-      .returningAll(),
-);
+const lease = prepare((db, param: Param<LeaseParams>) => leaseDue(db, param, "asc"));
+const leaseNewest = prepare((db, param: Param<LeaseParams>) => leaseDue(db, param, "desc"));
 
-/** The ids of mails that are due, and that expire before or after now. Those that have waited longest come first. */
-function due(db: Kysely<DB>, param: Param<{ now: number; most: number }>, expiry: "<=" | ">") {
+interface LeaseParams {
+  readonly now: number;
+  readonly most: number;
+  readonly leaseId: string;
+  readonly leaseUntil: number;
+}
+
+function leaseDue(db: Kysely<DB>, param: Param<LeaseParams>, order: "asc" | "desc") {
+  return db
+    .updateTable("outbox")
+    .set((eb) => ({
+      lease_id: param("leaseId"),
+      lease_until: param("leaseUntil"),
+      attempts: eb("attempts", "+", 1),
+    }))
+    .where("mail_id", "in", due(db, param, ">", order))
+    .returningAll();
+}
+
+/**
+ * The ids of mails that expire before or after now, among those that are due: the ones that have waited longest, or the
+ * ones that have waited least, come first.
+ */
+function due(
+  db: Kysely<DB>,
+  param: Param<{ now: number; most: number }>,
+  expiry: "<=" | ">",
+  order: "asc" | "desc" = "asc",
+) {
   const now = param("now");
-  const most = param("most");
-  const rows = db
+  const window = db
     .selectFrom("outbox")
+    .select(["mail_id", "next_attempt_time", "expire_time"])
     .where((eb) => isWaiting(eb, now))
     .where("next_attempt_time", "<=", now)
-    .orderBy("next_attempt_time")
-    .orderBy("mail_id");
-  // Two that claim at a time get different rows, and neither waits for the other.
+    .orderBy("next_attempt_time", order)
+    .orderBy("mail_id", order)
+    .limit(windowSize)
+    .as("due");
+  // Two that claim at a time get different rows, and neither waits for the other. Whether a row is free is asked once more,
+  // under its lock. PostgreSQL would walk the whole queue, too, for rows that live: 120 ms with 1,000,000 that do not.
   if (hasManyWriters(db))
-    return rows.select("mail_id").where("expire_time", expiry, now).limit(most).forUpdate().skipLocked();
+    return db
+      .selectFrom("outbox")
+      .select("mail_id")
+      .where("mail_id", "in", db.selectFrom(window).select("mail_id"))
+      .where((eb) => isWaiting(eb, now))
+      .where("expire_time", expiry, now)
+      .orderBy("next_attempt_time", order)
+      .orderBy("mail_id", order)
+      .limit(param("most"))
+      .forUpdate()
+      .skipLocked();
   return db
-    .selectFrom(rows.select(["mail_id", "next_attempt_time", "expire_time"]).limit(windowSize).as("due"))
+    .selectFrom(window)
     .select("mail_id")
     .where("expire_time", expiry, now)
-    .orderBy("next_attempt_time")
-    .orderBy("mail_id")
-    .limit(most);
+    .orderBy("next_attempt_time", order)
+    .orderBy("mail_id", order)
+    .limit(param("most"));
 }
 
 /** Queued, and in nobody's hands. */

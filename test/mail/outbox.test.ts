@@ -201,9 +201,24 @@ describe("claim", () => {
       claimed.push((await claim(store, now, { leaseMs: 1000, most: 5, leaseId: "l", onExpired })).length);
     }
     expect(dropped).toEqual([500, 500, 200]);
-    // The live one is found at the latest when the dead ones are out of its way.
-    expect(claimed.toSorted()).toEqual([0, 0, 1]);
-    expect(claimed[2]).toBe(0);
+    // The live one does not wait until they are out of its way.
+    expect(claimed).toEqual([1, 0, 0]);
+  });
+
+  it("F20 takes those that live from both ends of a dead backlog, and those that have waited longest first where there is none", async () => {
+    const dead = Array.from({ length: 1_600 }, (_, i) => newRow(now - 700_000 + i));
+    const oldest = newRow(now, { next_attempt_time: now - 800_000 });
+    const newest = [5, 4, 3, 2, 1].map((wait) => newRow(now - wait));
+    const store = await open([...dead, oldest, ...newest]);
+    const claimed: string[][] = [];
+    for (let i = 0; i < 4; i++) claimed.push((await take(store, now, 3)).map((row) => row.mail_id));
+    const [five, four, three, two, one] = newest.map((row) => `${row.mail_id}`);
+    expect(claimed.map((ids) => ids.map(String))).toEqual([
+      [`${oldest.mail_id}`],
+      [three, two, one],
+      [five, four],
+      [],
+    ]);
   });
 
   it("F17 gives each of 200 rows to one of 50 claims at once", async () => {
