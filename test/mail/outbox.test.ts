@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import { describe, expect, it } from "vitest";
 import type { Store } from "../../src/db/open.ts";
 import type { NewOutboxRow, OutboxRow } from "../../src/db/schema.ts";
@@ -11,6 +12,7 @@ import {
   settle,
   waitingMails,
 } from "../../src/mail/outbox.ts";
+import { engine } from "../support/database.ts";
 import { addAuthenticators, allRows, insertRows, newRow, onlyRow, openTestStore } from "./rows.ts";
 
 const now = Date.parse("2026-11-23T09:00:00Z");
@@ -219,6 +221,43 @@ describe("claim", () => {
       [five, four],
       [],
     ]);
+  });
+
+  it("F20 drops the dead mails of the same users in two claims at once, and none waits in vain for another", async () => {
+    const users = 40;
+    const dead = Array.from({ length: 700 }, (_, i) =>
+      newRow(now - 700_000 + i, { otp_email_id: `${((i * 7) % users) + 1}` }),
+    );
+    const store = await open(dead, users);
+    const told: string[] = [];
+    const deadlocks = async () =>
+      engine === "sqlite"
+        ? 0
+        : (
+            await sql<{ deadlocks: number }>`select deadlocks::int from pg_stat_database
+              where datname = current_database()`.execute(store.db)
+          ).rows[0]?.deadlocks;
+    const dropAll = async (leaseId: string) => {
+      const onExpired = (rows: OutboxRow[]) => void told.push(...rows.map((row) => row.mail_id));
+      while (told.length < dead.length) {
+        await claim(store, now, {
+          leaseMs: 1000,
+          most: 5,
+          leaseId,
+          onExpired,
+          onSettle: async (trx, row) =>
+            void (await trx
+              .updateTable("otp_emails")
+              .set({ change_time: now })
+              .where("otp_email_id", "=", row.otp_email_id)
+              .execute()),
+        });
+      }
+    };
+    await Promise.all(["a", "b"].map(dropAll));
+    expect(new Set(told).size).toBe(dead.length);
+    expect(told).toHaveLength(dead.length);
+    expect(await deadlocks()).toBe(0);
   });
 
   it("F17 gives each of 200 rows to one of 50 claims at once", async () => {
