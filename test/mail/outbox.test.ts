@@ -225,7 +225,7 @@ describe("claim", () => {
 
   it("F20 drops the dead mails of the same users in two claims at once, and none waits in vain for another", async () => {
     const users = 40;
-    const dead = Array.from({ length: 700 }, (_, i) =>
+    const dead = Array.from({ length: 1_050 }, (_, i) =>
       newRow(now - 700_000 + i, { otp_email_id: `${((i * 7) % users) + 1}` }),
     );
     const store = await open(dead, users);
