@@ -19,7 +19,15 @@ import { MovableClock } from "../support/clock.ts";
 import { engine } from "../support/database.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { rounds } from "../support/soak.ts";
-import { certificate, type ReceivedMail, refusal, startRelay, startScriptedRelay } from "./relay.ts";
+import {
+  certificate,
+  type ReceivedMail,
+  refusal,
+  type Script,
+  startRelay,
+  startScriptedRelay,
+  startTap,
+} from "./relay.ts";
 import { addAuthenticators, allRows, insertRows, newRow, onlyRow, openTestStore } from "./rows.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -432,7 +440,7 @@ describe("a mail that does not get through", () => {
       const relay = await startRelay({ ...options, port });
       clock.move(i === 0 ? 5_000 : 30_000);
       await waitFor("an attempt without TLS", () => {
-        const failures = log.filter(({ level, fields }) => level === "warn" && fields.reason === "tls");
+        const failures = log.filter(({ level, fields }) => level === "error" && fields.reason === "tls");
         return relay.connections > 0 && failures.length > i;
       });
       expect(relay.received).toEqual([]);
@@ -533,21 +541,42 @@ describe("a mail that does not get through", () => {
     },
   );
 
-  it("T27 stays queued while the relay has no TLS", async () => {
-    const { store, queue, start } = await setUp();
-    const relay = await startScriptedRelay({});
-    const mailer = createSmtpMailer({
-      url: `smtp://127.0.0.1:${relay.port}`,
-      from: { name: "", address: "codes@example.com" },
-      requireTls: true,
-    });
-    await queue();
-    start(relay.port, { mailer });
-    const row = await attempts(store, 1);
-    expect(row).toMatchObject({ state: "queued", reason: "tls" });
-    expect(relay.bytes()).not.toContain(codeOf(row));
-    expect(relay.bytes()).not.toContain("MAIL");
-  });
+  it.each<
+    [
+      string,
+      { script?: Script; certificate?: Parameters<typeof certificate>[0]; trusted?: boolean; host?: string },
+    ]
+  >([
+    ["no STARTTLS", { script: {} }],
+    ["454 to STARTTLS", { script: { EHLO: "250-r\n250 STARTTLS", STARTTLS: "454 4.7.0 not now" } }],
+    ["a self-signed certificate", { certificate: "relay" }],
+    ["an expired certificate", { certificate: "expired", trusted: true }],
+    ["a certificate of another name", { certificate: "other-name", trusted: true }],
+  ])(
+    "F18, T27 stays queued, with an alarm and nothing in clear text, while the relay has %s",
+    async (_name, { script, certificate: name = "relay", trusted }) => {
+      const { store, queue, start, log } = await setUp();
+      const relay = script
+        ? await startScriptedRelay(script)
+        : await startTap((await startRelay(certificate(name))).port);
+      const mailer = createSmtpMailer({
+        url: `smtp://user:password@localhost:${relay.port}`,
+        from: { name: "", address: "codes@example.com" },
+        requireTls: true,
+        ...(trusted && { ca: certificate(name).cert }),
+      });
+      await queue();
+      start(relay.port, { mailer });
+      const row = await attempts(store, 1);
+      expect(row).toMatchObject({ state: "queued", reason: "tls", attempts: 1 });
+      await waitFor("the alarm", () =>
+        log.some(({ level, fields }) => level === "error" && fields.reason === "tls"),
+      );
+      expect(relay.bytes()).toContain("STARTTLS");
+      for (const secret of [codeOf(row), "MAIL", "RCPT", "AUTH", "a1@x.io", "password"])
+        expect(relay.bytes()).not.toContain(secret);
+    },
+  );
 });
 
 describe("a mail whose code is dead", () => {

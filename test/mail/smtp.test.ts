@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import { simpleParser } from "mailparser";
@@ -476,22 +477,60 @@ describe("kept connections", () => {
 
 describe("T27, F18 TLS", () => {
   const content = [code, "Subject:", "mini@mouse.com", "codes@example.com", "AUTH"];
+  const starttls = "250-r\n250 STARTTLS";
 
-  it.each<[string, Script]>([
-    ["the relay offers no STARTTLS and knows none", {}],
-    ["the relay refuses STARTTLS", { EHLO: "250-r\n250 STARTTLS", STARTTLS: "454 4.7.0 not now" }],
-    ["the relay knows no EHLO", { EHLO: "502 no" }],
-    ["the connection breaks at STARTTLS", { EHLO: "250-r\n250 STARTTLS", STARTTLS: "(reset)" }],
-    ["the relay goes on in clear text", { EHLO: "250-r\n250 STARTTLS", STARTTLS: "220 go\n250 r" }],
-  ])("sends nothing in clear: %s", async (_name, script) => {
+  it.each<[string, Script, string]>([
+    ["the relay offers no STARTTLS and knows none", {}, "tls"],
+    ["the relay says 454 to STARTTLS", { EHLO: starttls, STARTTLS: "454 4.7.0 not now" }, "tls"],
+    ["the relay says 501 to STARTTLS", { EHLO: starttls, STARTTLS: "501 5.5.4 no" }, "tls"],
+    ["the relay knows no EHLO", { EHLO: "502 no" }, "502 greeting"],
+    ["the connection breaks at STARTTLS", { EHLO: starttls, STARTTLS: "(reset)" }, "connection"],
+    ["the relay does not answer STARTTLS", { EHLO: starttls, STARTTLS: "(silence)" }, "timeout"],
+    ["the relay goes on in clear text", { EHLO: starttls, STARTTLS: "220 go\n250 r" }, "timeout"],
+  ])("F18 waits, and sends nothing in clear: %s", async (_name, script, reason) => {
     const relay = await startScriptedRelay(script);
     const mailer = createMailer(`smtp://user:password@127.0.0.1:${relay.port}`, {
       requireTls: true,
-      timeouts: { greetingMs: 300 },
+      timeouts: { greetingMs: 300, commandMs: 300 },
     });
-    expect(await mailer.send(mail, never)).toMatchObject({ kind: "retry" });
-    for (const secret of [...content, "password"]) expect(relay.bytes()).not.toContain(secret);
+    expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason });
+    for (const secret of [...content, "MAIL", "password"]) expect(relay.bytes()).not.toContain(secret);
   });
+
+  it.each(["smtp", "smtps"])(
+    "F18 waits, and sends nothing in clear: %s, and the relay hangs up right behind the handshake",
+    async (scheme) => {
+      const { cert, key } = certificate("relay");
+      let clear = "";
+      let handshakes = 0;
+      const secure = (socket: Socket) => {
+        const secured = new TLSSocket(socket, { isServer: true, cert, key });
+        secured.on("error", () => {});
+        secured.on("secure", () => {
+          handshakes++;
+          socket.destroy();
+        });
+      };
+      const port = await listen((socket) => {
+        if (scheme === "smtps") return secure(socket);
+        socket.write("220 relay\r\n");
+        socket.on("data", function read(chunk: Buffer) {
+          clear += chunk.toString("latin1");
+          if (!clear.includes("STARTTLS\r\n")) return void socket.write("250-relay\r\n250 STARTTLS\r\n");
+          socket.off("data", read);
+          socket.write("220 go\r\n");
+          secure(socket);
+        });
+      });
+      const mailer = createMailer(`${scheme}://user:password@localhost:${port}`, {
+        requireTls: true,
+        ca: cert,
+      });
+      expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "connection" });
+      expect(handshakes).toBeGreaterThan(0);
+      expect(clear).toMatch(scheme === "smtp" ? /^(EHLO \S+\r\nSTARTTLS\r\n)+$/ : /^$/);
+    },
+  );
 
   it("is required by default of a relay that is not on this machine by name", async () => {
     const relay = await startScriptedRelay({});
