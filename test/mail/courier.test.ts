@@ -709,6 +709,35 @@ describe("a mail that cannot be made", () => {
     expect(JSON.stringify(log)).not.toContain("secret text");
   });
 
+  it("F19 takes nothing from the others where every second mail is one: not an attempt, and not the number under way", async () => {
+    const { store, queue, start } = await setUp(2);
+    let underWay = 0;
+    let most = 0;
+    const relay = await startRelay({
+      onMail: async () => {
+        most = Math.max(most, ++underWay);
+        await sleep(10);
+        underWay--;
+      },
+    });
+    await queue(Array.from({ length: 200 }, (_, i) => ({ otp_email_id: i % 2 === 0 ? "1" : "2" })));
+    start(relay.port, {
+      compose: async (row) => {
+        if (`${row.otp_email_id}` === "1") throw new TypeError("no");
+        return compose(store, row);
+      },
+    });
+    await waitFor("all are settled", async () =>
+      (await allRows(store)).every((row) => row.state !== "queued"),
+    );
+    const rows = await allRows(store);
+    expect(new Set(rows.map(({ state, attempts }) => `${state} ${attempts}`))).toEqual(
+      new Set(["failed 1", "sent 1"]),
+    );
+    expect(relay.received).toHaveLength(100);
+    expect(most).toBeGreaterThan(4);
+  });
+
   it("is tried on while it is the storage that fails", async () => {
     const { store, clock, queue, start } = await setUp();
     const relay = await startRelay();
