@@ -192,7 +192,9 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
           const failure = await utf8Failure(mail.to, attempt);
           if (failure) return failure;
           const message = { ...toMessage(from, mail), signal: attempt, progress };
-          await transport.sendMail(message);
+          const { response } = await transport.sendMail(message);
+          // It has gone, and does not say that it has taken the mail along.
+          if (response.startsWith("221")) return { kind: "retry", reason: "221 data", mayHaveArrived: true };
           return { kind: "sent" };
         } catch (error) {
           return toFailure(error, progress.isComplete);

@@ -16,9 +16,9 @@ async function codeOf(raw = ""): Promise<string> {
 }
 
 /** Lets the time pass, and all that was due in it be tried. */
-async function pass({ app, clock }: TestApp, ms: number): Promise<void> {
+async function pass({ app, clock }: TestApp, ms: number, stepMs = 1_000): Promise<void> {
   for (const end = clock.now() + ms; clock.now() < end; ) {
-    clock.move(Math.min(1_000, end - clock.now()));
+    clock.move(Math.min(stepMs, end - clock.now()));
     await waitFor("nothing is due", async () => {
       const waiting = await app.store.db
         .selectFrom("outbox")
@@ -88,6 +88,39 @@ it("F12 while the relay is away calls are answered, the service is ready and its
   await pass(test, 30_000);
   expect(back.received).toHaveLength(6);
   await expect.poll(isUp, { timeout: 5_000 }).toBe("1");
+});
+
+it("F12 200 calls while the relay is away for five minutes are answered, and within 30 s of its return all mails leave whose codes live, and no other", async () => {
+  const away = await startRelay();
+  await away.stop();
+  const test = await startTestApp({ environment: { ...smtp(away.port), COUNTERSIGN_CODE_TTL: "4m" } });
+  const client = await test.admin();
+  const aliveUntil = new Map<string, number>();
+  const states = async () => {
+    const rows = await test.app.store.db.selectFrom("outbox").select(["state"]).execute();
+    return rows.map(({ state }) => state);
+  };
+  const add = async (to: string, userId: string) => {
+    await client.addOTPEmail({ userId, email: { address: to } });
+    aliveUntil.set(to, test.clock.now() + 240_000);
+  };
+  const outageTime = test.clock.now();
+  for (let user = 0; user < 20; user++) {
+    await addUser(client, `u${user}`);
+    await Promise.all(Array.from({ length: 10 }, (_, n) => add(`a${user}-${n}@mouse.com`, `u${user}`)));
+    await pass(test, 15_000, 15_000);
+  }
+  expect(test.clock.now()).toBe(outageTime + 300_000);
+  const returnTime = test.clock.now();
+  const back = await startRelay({ port: away.port });
+  await pass(test, 30_000, 5_000);
+  const received = back.received.map(({ to }) => to[0] ?? "");
+  const alive = [...aliveUntil].filter(([, until]) => until > returnTime + 30_000).map(([to]) => to);
+  expect(alive.length).toBeGreaterThan(100);
+  expect(received).toEqual(expect.arrayContaining(alive));
+  expect(new Set(received).size).toBe(received.length);
+  for (const to of received) expect(aliveUntil.get(to)).toBeGreaterThan(returnTime);
+  expect(await states()).not.toContain("queued");
 });
 
 it("F20 of the codes that were asked for while the relay was away, the newest of each authenticator goes out alone", async () => {
