@@ -62,10 +62,7 @@ async function composeContent(
   if (row && notice) return composeNotice(identity, mail, notice, row);
   if (row?.state !== "active") return { kind: "drop", reason: "user not active" };
 
-  const rendered =
-    mail.purpose === "login"
-      ? await renderLogin(context, identity, mail, row)
-      : renderVerification(context, identity, mail, row);
+  const rendered = await renderCode(context, identity, mail, row);
   if (!rendered) return { kind: "drop", reason: "code not alive" };
   const { message_id: messageId } = mail;
   const date = new Date(mail.create_time);
@@ -83,6 +80,12 @@ const selectRecipient = prepare((db, param: Param<{ otpEmailId: string }>) =>
 );
 
 /** Undefined if the code of the mail is no longer alive. */
+function renderCode(context: OTPContext, identity: MailIdentity, mail: OutboxRow, row: Recipient) {
+  if (mail.purpose === "login") return renderLogin(context, identity, mail, row);
+  if (mail.purpose === "enrolment") return renderVerification(context, identity, mail, row);
+  throw new Error("a mail is for nothing that is known");
+}
+
 function renderVerification(
   context: OTPContext,
   identity: MailIdentity,

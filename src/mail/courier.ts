@@ -203,7 +203,9 @@ export function startCourier(options: CourierOptions): Courier {
   function report(row: OutboxRow, state: MailState, reason: string | null, startTime: number): void {
     const { mail_id: mailId, purpose, attempts } = row;
     const settled = { mailId, purpose, state, attempts, reason, durationMs: clock.now() - startTime };
-    if (state === "sent" || state === "dropped") log.info(settled, "mail");
+    // Somebody sits on the wire, or whoever runs the relay has to mend it: until then all mails wait (F18).
+    if (reason === "tls") log.error(settled, "no safe connection to the relay");
+    else if (state === "sent" || state === "dropped") log.info(settled, "mail");
     else log.warn(settled, "mail");
     onSettled?.(settled);
   }

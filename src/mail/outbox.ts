@@ -167,14 +167,19 @@ export async function claim(store: Store, now: number, wanted: Claim): Promise<O
       await keepStatus(trx, row);
       await wanted.onSettle?.(trx, row);
     }
-    return { expired, claimed: await lease(trx, { now, most, leaseId, leaseUntil: now + leaseMs }) };
+    const claimed = await lease(trx, { now, most, leaseId, leaseUntil: now + leaseMs });
+    // Behind a backlog of dead mails those that live do not wait until all of it was dropped.
+    const room = most - claimed.length;
+    if (room > 0 && (claimed.length === 0 || expired.length === windowSize))
+      claimed.push(...(await leaseNewest(trx, { now, most: room, leaseId, leaseUntil: now + leaseMs })));
+    return { expired, claimed };
   });
   if (expired.length > 0) wanted.onExpired?.(expired);
   // RETURNING has no order of its own.
   return claimed.sort((a, b) => a.next_attempt_time - b.next_attempt_time);
 }
 
-// Whether a row is free is asked in the window alone, under the lock of the transaction. Asked once more outside, SQLite
+// On SQLite, whether a row is free is asked in the window alone, under the lock of the transaction. Asked once more outside, it
 // walks the whole queue: 100 ms instead of 1.5 ms with 500,000 rows waiting.
 
 const dropExpired = prepare((db, param: Param<{ now: number; most: number }>) =>
@@ -185,46 +190,79 @@ const dropExpired = prepare((db, param: Param<{ now: number; most: number }>) =>
     .returningAll(),
 );
 
-const lease = prepare(
-  (db, param: Param<{ now: number; most: number; leaseId: string; leaseUntil: number }>) =>
-    db
-      .updateTable("outbox")
-      .set((eb) => ({
-        lease_id: param("leaseId"),
-        lease_until: param("leaseUntil"),
-        attempts: eb("attempts", "+", 1),
-      }))
-      .where("mail_id", "in", due(db, param, ">"))
-      .returningAll(),
-);
+const lease = prepare((db, param: Param<LeaseParams>) => leaseDue(db, param, "asc"));
+const leaseNewest = prepare((db, param: Param<LeaseParams>) => leaseDue(db, param, "desc"));
 
-/** The ids of mails that are due, and that expire before or after now. Those that have waited longest come first. */
-function due(db: Kysely<DB>, param: Param<{ now: number; most: number }>, expiry: "<=" | ">") {
+interface LeaseParams {
+  readonly now: number;
+  readonly most: number;
+  readonly leaseId: string;
+  readonly leaseUntil: number;
+}
+
+function leaseDue(db: Kysely<DB>, param: Param<LeaseParams>, order: "asc" | "desc") {
+  return db
+    .updateTable("outbox")
+    .set((eb) => ({
+      lease_id: param("leaseId"),
+      lease_until: param("leaseUntil"),
+      attempts: eb("attempts", "+", 1),
+    }))
+    .where("mail_id", "in", due(db, param, ">", order))
+    .returningAll();
+}
+
+/**
+ * The ids of mails that expire before or after now, among those that are due: the ones that have waited longest, or the
+ * ones that have waited least, come first.
+ */
+function due(
+  db: Kysely<DB>,
+  param: Param<{ now: number; most: number }>,
+  expiry: "<=" | ">",
+  order: "asc" | "desc" = "asc",
+) {
   const now = param("now");
-  const most = param("most");
-  const rows = db
+  const window = db
     .selectFrom("outbox")
+    .select(["mail_id", "next_attempt_time", "expire_time"])
     .where((eb) => isWaiting(eb, now))
     .where("next_attempt_time", "<=", now)
-    .orderBy("next_attempt_time")
-    .orderBy("mail_id");
-  // Two that claim at a time get different rows, and neither waits for the other.
-  if (hasManyWriters(db))
-    return rows.select("mail_id").where("expire_time", expiry, now).limit(most).forUpdate().skipLocked();
+    .orderBy("next_attempt_time", order)
+    .orderBy("mail_id", order)
+    .limit(windowSize)
+    .as("due");
+  if (hasManyWriters(db)) {
+    // Two that claim at a time get different rows, and neither waits for the other. Whether a row is free is asked once more,
+    // under its lock. Without the window the whole queue is walked here, too: 120 ms with 1,000,000 dead rows, for one that lives.
+    const rows = db
+      .selectFrom("outbox")
+      .innerJoin("users", "users.user_id", "outbox.user_id")
+      .select("mail_id")
+      .where("mail_id", "in", db.selectFrom(window).select("mail_id"))
+      .where((eb) => isWaiting(eb, now))
+      .where("expire_time", expiry, now)
+      .orderBy("next_attempt_time", order)
+      .orderBy("mail_id", order)
+      .limit(param("most"));
+    // What is dropped changes more of its user, whose row is locked first, as everywhere. The mails of one that is locked are
+    // left for later: two that wait for one of 500 users each, with the others in hand, would wait for each other.
+    return rows.forNoKeyUpdate(expiry === "<=" ? ["outbox", "users"] : ["outbox"]).skipLocked();
+  }
   return db
-    .selectFrom(rows.select(["mail_id", "next_attempt_time", "expire_time"]).limit(windowSize).as("due"))
+    .selectFrom(window)
     .select("mail_id")
     .where("expire_time", expiry, now)
-    .orderBy("next_attempt_time")
-    .orderBy("mail_id")
-    .limit(most);
+    .orderBy("next_attempt_time", order)
+    .orderBy("mail_id", order)
+    .limit(param("most"));
 }
 
 /** Queued, and in nobody's hands. */
 function isWaiting(eb: ExpressionBuilder<DB, "outbox">, now: number | RawBuilder<number>) {
   return eb.and([
-    eb("state", "=", "queued"),
-    eb.or([eb("lease_until", "is", null), eb("lease_until", "<=", now)]),
+    eb("outbox.state", "=", "queued"),
+    eb.or([eb("outbox.lease_until", "is", null), eb("outbox.lease_until", "<=", now)]),
   ]);
 }
 

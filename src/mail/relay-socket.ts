@@ -39,22 +39,37 @@ export function createSocketProvider(relay: Relay, timeouts: SocketTimeouts): So
 }
 
 /**
- * Ends a connection whose relay leaves a command unanswered. The transaction log is where nodemailer tells what it sends
- * and receives; its text is not looked at and goes nowhere.
+ * Ends a connection whose relay leaves a command unanswered, or gives an answer that nothing may follow. The transaction log
+ * is where nodemailer tells what it sends and receives; its text goes nowhere.
  */
 function createReplyWatch(socket: Socket, commandMs: number) {
-  let unanswered = 0;
+  // Several may be on their way at once (RFC 2920).
+  const unanswered: string[] = [];
   let timer: NodeJS.Timeout | undefined;
   socket.once("close", () => clearTimeout(timer));
   return {
-    debug(entry: { tnx?: string }) {
-      if (entry.tnx !== "client" && entry.tnx !== "server") return;
-      // Several commands may be on their way at once (RFC 2920).
-      unanswered = entry.tnx === "client" ? unanswered + 1 : Math.max(0, unanswered - 1);
+    debug({ tnx }: { tnx?: string }, text: string) {
+      if (tnx !== "client" && tnx !== "server") return;
+      if (tnx === "client") unanswered.push(text);
+      else if (isOutOfTurn(unanswered.shift(), text)) socket.destroy(outOfTurn());
       clearTimeout(timer);
-      if (unanswered > 0) timer = setTimeout(() => socket.destroy(timedOut()), commandMs);
+      if (unanswered.length > 0) timer = setTimeout(() => socket.destroy(timedOut()), commandMs);
     },
   };
+}
+
+/**
+ * Whether a relay answers what ends the dialogue, though nodemailer, which looks at the first digit, would go on. After
+ * anything but 354 a relay takes the lines of the message for commands, and what it says to these would pass for what became of the
+ * mail (RFC 5321 §4.3.2). After 221 there is nobody any more.
+ */
+function isOutOfTurn(command: string | undefined, reply: string): boolean {
+  if (command === "DATA") return /^[23]/.test(reply) && !reply.startsWith("354");
+  return reply.startsWith("221") && command !== "QUIT";
+}
+
+function outOfTurn(): Error {
+  return Object.assign(new Error("the relay answers out of turn"), { code: "EPROTOCOL" });
 }
 
 function timedOut(): Error {

@@ -154,8 +154,12 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
   const pool = transporter as SMTPPool;
   const dkim = options.dkim && new DKIM(toDkim(options.dkim));
 
-  /** The message as it stands, without what nodemailer makes of other people's: see `writeMessage`. */
-  function handOver(mail: OutgoingMail, progress: Progress, signal: AbortSignal): Promise<void> {
+  /**
+   * The message as it stands, without what nodemailer makes of other people's: see `writeMessage`.
+   *
+   * @returns the reply to it.
+   */
+  function handOver(mail: OutgoingMail, progress: Progress, signal: AbortSignal): Promise<string> {
     const raw = writeMessage(from, mail);
     const message = {
       // nodemailer would turn A-labels back where the local part is beyond ASCII.
@@ -171,8 +175,9 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
       },
     };
     return new Promise((resolve, reject) => {
-      const done = (error: unknown) => (error ? reject(error) : resolve());
-      pool.send({ data: { signal }, message } as unknown as PooledMail, done);
+      pool.send({ data: { signal }, message } as unknown as PooledMail, (error, info) =>
+        error ? reject(error) : resolve(info?.response ?? ""),
+      );
     });
   }
 
@@ -203,7 +208,9 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
         try {
           const failure = await utf8Failure(mail.to, attempt);
           if (failure) return failure;
-          await handOver(mail, progress, attempt);
+          const reply = await handOver(mail, progress, attempt);
+          // It has gone, and does not say that it has taken the mail along.
+          if (reply.startsWith("221")) return { kind: "retry", reason: "221 data", mayHaveArrived: true };
           return { kind: "sent" };
         } catch (error) {
           return toFailure(error, progress.isComplete);

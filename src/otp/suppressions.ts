@@ -188,11 +188,13 @@ export function isAboutAddress(status: string): boolean {
 
 /**
  * The same of a refusal of our own relay, which is to be taken at its word only if it is about the recipient: X.1.x, or a
- * mailbox that is disabled.
+ * mailbox that is disabled. A mail has one recipient, so that the status means no other if it comes at DATA or behind the
+ * message (RFC 3463 §2: it is about the message, not the command). At MAIL nobody has been named yet, and a bare 550 may be a policy
+ * (RFC 5321 §4.2.3).
  *
  * @param reason as the courier records it, such as "550 5.1.1 rcpt"
  */
 export function refusedAddressStatus(reason: string | null): string | undefined {
-  const status = /\b(5\.(?:1\.\d{1,3}|2\.1)) rcpt\b/.exec(reason ?? "")?.[1];
+  const status = /\b(5\.(?:1\.\d{1,3}|2\.1)) (?:rcpt|data)\b/.exec(reason ?? "")?.[1];
   return status !== undefined && isAboutAddress(status) ? status : undefined;
 }

@@ -126,11 +126,14 @@ export async function startHostileRelay({
     sockets.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => sockets.delete(socket));
+    // It was accepted by the system before the listener was closed.
+    if (!server.listening) return void socket.resetAndDestroy();
     converse(socket);
   });
   const stop = async () => {
+    const closed = server.listening && new Promise((resolve) => server.close(resolve));
     for (const socket of sockets) socket.resetAndDestroy();
-    if (server.listening) await new Promise((resolve) => server.close(resolve));
+    await closed;
   };
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -1,4 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { sql } from "kysely";
 import { describe, expect, it } from "vitest";
+import { lockUser } from "../../src/db/lock.ts";
 import type { Store } from "../../src/db/open.ts";
 import type { NewOutboxRow, OutboxRow } from "../../src/db/schema.ts";
 import {
@@ -11,6 +14,7 @@ import {
   settle,
   waitingMails,
 } from "../../src/mail/outbox.ts";
+import { engine } from "../support/database.ts";
 import { addAuthenticators, allRows, insertRows, newRow, onlyRow, openTestStore } from "./rows.ts";
 
 const now = Date.parse("2026-11-23T09:00:00Z");
@@ -201,9 +205,50 @@ describe("claim", () => {
       claimed.push((await claim(store, now, { leaseMs: 1000, most: 5, leaseId: "l", onExpired })).length);
     }
     expect(dropped).toEqual([500, 500, 200]);
-    // The live one is found at the latest when the dead ones are out of its way.
-    expect(claimed.toSorted()).toEqual([0, 0, 1]);
-    expect(claimed[2]).toBe(0);
+    // The live one does not wait until they are out of its way.
+    expect(claimed).toEqual([1, 0, 0]);
+  });
+
+  it("F20 takes those that live from both ends of a dead backlog, and those that have waited longest first where there is none", async () => {
+    const dead = Array.from({ length: 1_600 }, (_, i) => newRow(now - 700_000 + i));
+    const oldest = newRow(now, { next_attempt_time: now - 800_000 });
+    const newest = [5, 4, 3, 2, 1].map((wait) => newRow(now - wait));
+    const store = await open([...dead, oldest, ...newest]);
+    const claimed: string[][] = [];
+    for (let i = 0; i < 4; i++) claimed.push((await take(store, now, 3)).map((row) => row.mail_id));
+    const [five, four, three, two, one] = newest.map((row) => `${row.mail_id}`);
+    expect(claimed.map((ids) => ids.map(String))).toEqual([
+      [`${oldest.mail_id}`],
+      [three, two, one],
+      [five, four],
+      [],
+    ]);
+  });
+
+  it("F20 drops the dead mail of a user who asks for another one just then, and neither waits for the other in vain", async () => {
+    const store = await open([newRow(now - 700_000)]);
+    let asking: Promise<void> | undefined;
+    const ask = () =>
+      store.write(async (trx) => {
+        await lockUser(trx, "u");
+        await trx.updateTable("outbox").set({ reason: "seen" }).where("user_id", "=", "u").execute();
+      });
+    await claim(store, now, {
+      leaseMs: 1000,
+      most: 5,
+      leaseId: "l",
+      onSettle: async (trx) => {
+        asking = ask();
+        await sleep(100);
+        await trx.updateTable("users").set({ change_time: now }).where("user_id", "=", "u").execute();
+      },
+    });
+    await asking;
+    expect(await onlyRow(store)).toMatchObject({ state: "dropped", reason: "seen" });
+    if (engine === "sqlite") return;
+    const { rows } = await sql<{ deadlocks: number }>`select deadlocks::int from pg_stat_database
+      where datname = current_database()`.execute(store.db);
+    expect(rows).toEqual([{ deadlocks: 0 }]);
   });
 
   it("F17 gives each of 200 rows to one of 50 claims at once", async () => {

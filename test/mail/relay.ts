@@ -117,13 +117,18 @@ export interface ScriptedRelay {
   bytes(): string;
   connections: number;
   script: Script;
+  /** Says a line to all that are connected, such as one that they still wait for. */
+  say(line: string): void;
 }
 
 /** A relay that does what a script says at each point of the dialogue, right or wrong. */
 export async function startScriptedRelay(script: Script): Promise<ScriptedRelay> {
   const chunks: Buffer[] = [];
+  const sockets = new Set<Socket>();
   const port = await listen((socket) => {
     relay.connections++;
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
     socket.on("data", (chunk) => chunks.push(chunk));
     converse(socket, () => ({ ...cooperative, ...relay.script }));
   });
@@ -132,6 +137,9 @@ export async function startScriptedRelay(script: Script): Promise<ScriptedRelay>
     script,
     connections: 0,
     bytes: () => Buffer.concat(chunks).toString("latin1"),
+    say(line) {
+      for (const socket of sockets) socket.write(`${line}\r\n`);
+    },
   };
   return relay;
 }

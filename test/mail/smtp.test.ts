@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import { simpleParser } from "mailparser";
@@ -315,6 +316,77 @@ describe("a relay that talks nonsense", () => {
     },
   );
 
+  const auth = { EHLO: "250-r\n250 AUTH PLAIN" };
+  it.each<[string, Script, object]>([
+    ["250 as greeting", { greeting: "250 ok" }, { reason: "250 greeting" }],
+    ["354 to EHLO and HELO", { EHLO: "354 go on", HELO: "354 go on" }, { reason: "354 greeting" }],
+    ["334 to AUTH, without end", { ...auth, AUTH: "334 " }, { reason: "502 5.5.1 auth" }],
+    ["354 to AUTH", { ...auth, AUTH: "354 go on" }, { reason: "354 auth" }],
+    ["354 to MAIL", { MAIL: "354 go on" }, { reason: "354 mail" }],
+    ["221 to MAIL", { MAIL: "221 bye" }, { reason: "connection" }],
+    ["354 to RCPT", { RCPT: "354 go on" }, { reason: "354 rcpt" }],
+    ["221 to RCPT", { RCPT: "221 bye" }, { reason: "connection" }],
+    ["250 to DATA", { DATA: "250 ok" }, { reason: "connection" }],
+    ["334 to DATA", { DATA: "334 " }, { reason: "connection" }],
+    ["221 to DATA", { DATA: "221 bye" }, { reason: "connection" }],
+    [
+      "250 to DATA, with pipelining",
+      { EHLO: "250-r\n250 PIPELINING", DATA: "250 ok" },
+      { reason: "connection" },
+    ],
+    ["354 to the message", { dot: "354 go on" }, { reason: "354 data" }],
+    ["221 to the message", { dot: "221 bye" }, { reason: "221 data", mayHaveArrived: true }],
+    ["150 to the message", { dot: "150 wait" }, { reason: "150 data" }],
+  ])("F13 means another attempt, and no mail that passes for sent: %s", async (name, script, failure) => {
+    const relay = await startScriptedRelay(script);
+    const url = clearText(relay.port).replace("//", "//user:password@");
+    const mailer = createMailer(url, { timeouts: { greetingMs: 500, commandMs: 500 } });
+    expect(await mailer.send(mail, never)).toMatchObject({ kind: "retry", ...failure });
+    expect(relay.bytes().includes(code)).toBe(name.endsWith("the message"));
+    relay.script = {};
+    expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
+  });
+
+  it.each(["EHLO", "MAIL", "RCPT", "DATA", "dot"] as const)(
+    "F13, I6 is cut off in a reply without end to %s",
+    async (point) => {
+      const chunk = `250-${"x".repeat(500)}\r\n`.repeat(120);
+      let written = 0;
+      const port = await listen((socket) => {
+        const more = () => {
+          while (!socket.destroyed && written < 2 ** 28) {
+            written += chunk.length;
+            if (!socket.write(chunk)) return;
+          }
+        };
+        const replies = [
+          ["dot", "\r\n.\r\n", ""],
+          ["DATA", "DATA\r\n", "354 go on"],
+          ["RCPT", "RCPT TO", "250 ok"],
+          ["MAIL", "MAIL FROM", "250 ok"],
+          ["EHLO", "EHLO", "250 r"],
+        ] as const;
+        let heard = "";
+        let last: string | undefined;
+        socket.on("data", (data) => {
+          heard += data.toString("latin1");
+          const [step, , reply] = replies.find(([, text]) => heard.includes(text)) ?? [];
+          // The message comes in pieces.
+          if (step === last) return;
+          last = step;
+          if (step === point) {
+            socket.on("drain", more);
+            more();
+          } else if (reply) socket.write(`${reply}\r\n`);
+        });
+        socket.write("220 r\r\n");
+      });
+      expect(await createMailer(clearText(port)).send(mail, never)).toMatchObject({ kind: "retry" });
+      expect(written).toBeGreaterThan(0);
+      expect(written).toBeLessThan(2 ** 26);
+    },
+  );
+
   it.each([
     ["line", "x".repeat(65_536)],
     ["reply of lines", `220-${"x".repeat(500)}\r\n`.repeat(120)],
@@ -476,22 +548,60 @@ describe("kept connections", () => {
 
 describe("T27, F18 TLS", () => {
   const content = [code, "Subject:", "mini@mouse.com", "codes@example.com", "AUTH"];
+  const starttls = "250-r\n250 STARTTLS";
 
-  it.each<[string, Script]>([
-    ["the relay offers no STARTTLS and knows none", {}],
-    ["the relay refuses STARTTLS", { EHLO: "250-r\n250 STARTTLS", STARTTLS: "454 4.7.0 not now" }],
-    ["the relay knows no EHLO", { EHLO: "502 no" }],
-    ["the connection breaks at STARTTLS", { EHLO: "250-r\n250 STARTTLS", STARTTLS: "(reset)" }],
-    ["the relay goes on in clear text", { EHLO: "250-r\n250 STARTTLS", STARTTLS: "220 go\n250 r" }],
-  ])("sends nothing in clear: %s", async (_name, script) => {
+  it.each<[string, Script, string]>([
+    ["the relay offers no STARTTLS and knows none", {}, "tls"],
+    ["the relay says 454 to STARTTLS", { EHLO: starttls, STARTTLS: "454 4.7.0 not now" }, "tls"],
+    ["the relay says 501 to STARTTLS", { EHLO: starttls, STARTTLS: "501 5.5.4 no" }, "tls"],
+    ["the relay knows no EHLO", { EHLO: "502 no" }, "502 greeting"],
+    ["the connection breaks at STARTTLS", { EHLO: starttls, STARTTLS: "(reset)" }, "connection"],
+    ["the relay does not answer STARTTLS", { EHLO: starttls, STARTTLS: "(silence)" }, "timeout"],
+    ["the relay goes on in clear text", { EHLO: starttls, STARTTLS: "220 go\n250 r" }, "timeout"],
+  ])("F18 waits, and sends nothing in clear: %s", async (_name, script, reason) => {
     const relay = await startScriptedRelay(script);
     const mailer = createMailer(`smtp://user:password@127.0.0.1:${relay.port}`, {
       requireTls: true,
-      timeouts: { greetingMs: 300 },
+      timeouts: { greetingMs: 300, commandMs: 300 },
     });
-    expect(await mailer.send(mail, never)).toMatchObject({ kind: "retry" });
-    for (const secret of [...content, "password"]) expect(relay.bytes()).not.toContain(secret);
+    expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason });
+    for (const secret of [...content, "MAIL", "password"]) expect(relay.bytes()).not.toContain(secret);
   });
+
+  it.each(["smtp", "smtps"])(
+    "F18 waits, and sends nothing in clear: %s, and the relay hangs up right behind the handshake",
+    async (scheme) => {
+      const { cert, key } = certificate("relay");
+      let clear = "";
+      let handshakes = 0;
+      const secure = (socket: Socket) => {
+        const secured = new TLSSocket(socket, { isServer: true, cert, key });
+        secured.on("error", () => {});
+        secured.on("secure", () => {
+          handshakes++;
+          socket.destroy();
+        });
+      };
+      const port = await listen((socket) => {
+        if (scheme === "smtps") return secure(socket);
+        socket.write("220 relay\r\n");
+        socket.on("data", function read(chunk: Buffer) {
+          clear += chunk.toString("latin1");
+          if (!clear.includes("STARTTLS\r\n")) return void socket.write("250-relay\r\n250 STARTTLS\r\n");
+          socket.off("data", read);
+          socket.write("220 go\r\n");
+          secure(socket);
+        });
+      });
+      const mailer = createMailer(`${scheme}://user:password@localhost:${port}`, {
+        requireTls: true,
+        ca: cert,
+      });
+      expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "connection" });
+      expect(handshakes).toBeGreaterThan(0);
+      expect(clear).toMatch(scheme === "smtp" ? /^(EHLO \S+\r\nSTARTTLS\r\n)+$/ : /^$/);
+    },
+  );
 
   it("is required by default of a relay that is not on this machine by name", async () => {
     const relay = await startScriptedRelay({});

@@ -15,9 +15,13 @@ const keys = createKeyRing([{ id: "k", secret }]);
 
 /** A service that hands over to a relay, which refuses recipients as it is told. */
 async function start(environment: Record<string, string> = {}) {
-  const says: { rcpt?: Error } = {};
+  const says: { mail?: Error; rcpt?: Error; data?: Error } = {};
   const relay = await startRelay({
+    onMailFrom: (_address, _session, callback) => callback(says.mail ?? null),
     onRcptTo: (_address, _session, callback) => callback(says.rcpt ?? null),
+    onMail: () => {
+      if (says.data) throw says.data;
+    },
   });
   const test = await startTestApp({
     environment: {
@@ -94,16 +98,57 @@ describe("F15 a relay that does not know the recipient", () => {
   });
 
   it.each([
-    ["a policy", refusal(550, "5.7.1 go away")],
-    ["the sender", refusal(553, "5.1.8 your domain does not exist")],
-    ["no enhanced status", refusal(550, "no")],
-  ])("because of %s suppresses nothing", async (_, rcpt) => {
+    ["a bad mailbox at RCPT", "rcpt", refusal(550, "5.1.1 no such user"), "550 5.1.1 rcpt"],
+    ["a bad domain at RCPT", "rcpt", refusal(550, "5.1.2 no such domain"), "550 5.1.2 rcpt"],
+    ["a mailbox that has moved", "rcpt", refusal(551, "5.1.6 moved"), "551 5.1.6 rcpt"],
+    ["a mailbox that is disabled", "rcpt", refusal(550, "5.2.1 disabled"), "550 5.2.1 rcpt"],
+    ["a bad mailbox behind the message", "data", refusal(550, "5.1.1 no such user"), "550 5.1.1 data"],
+  ] as const)(
+    "because of %s suppresses the address for a day, and the callers are answered as ever",
+    async (_, step, refused, reason) => {
+      const started = await start();
+      const { client, relay, says, test } = started;
+      const shapes: string[] = [];
+      const ask = async (userId: string, to: string) => {
+        const added = await client.addOTPEmail({ userId, email: { address: to } });
+        await lastMail(started, added.otpEmailId, userId);
+        test.clock.move(60_000);
+        const resent = await client.resendOTPEmailCode({ userId, otpEmailId: added.otpEmailId });
+        shapes.push(JSON.stringify([added, resent].map((reply) => Object.keys(reply).sort())));
+        await waitFor("it is settled", async () => (await mailEvents(test, userId)).length === 2);
+        return mailEvents(test, userId);
+      };
+      says[step] = refused;
+      expect(await ask("u", address)).toMatchObject([
+        { type: "mail.failed", reason },
+        { type: "mail.suppressed", reason: "address suppressed" },
+      ]);
+      delete says[step];
+      expect(relay.received).toEqual([]);
+      await addUser(client, "v");
+      expect((await ask("v", "good@mouse.com")).map(({ type }) => type)).toEqual(["mail.sent", "mail.sent"]);
+      expect(shapes[0]).toBe(shapes[1]);
+      const [{ suppressed_until, create_time } = { suppressed_until: 0, create_time: 0 }] =
+        await test.app.store.db.selectFrom("suppressions").selectAll().execute();
+      expect(suppressed_until - create_time).toBe(day);
+    },
+  );
+
+  it.each([
+    ["a policy at RCPT", "rcpt", refusal(550, "5.7.1 go away")],
+    ["the sender at RCPT", "rcpt", refusal(553, "5.1.8 your domain does not exist")],
+    ["no enhanced status at RCPT", "rcpt", refusal(550, "no")],
+    ["a full mailbox at RCPT", "rcpt", refusal(552, "5.2.2 full")],
+    ["a status that is about nobody yet, at MAIL", "mail", refusal(550, "5.1.1 no")],
+    ["spam behind the message", "data", refusal(554, "5.7.1 spam")],
+    ["no enhanced status behind the message", "data", refusal(550, "no")],
+  ] as const)("because of %s suppresses nothing", async (_, step, refused) => {
     const started = await start();
     const { client, relay, says, test } = started;
-    says.rcpt = rcpt;
+    says[step] = refused;
     const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } });
     expect((await lastMail(started, otpEmailId)).state).toBe(DeliveryState.FAILED);
-    delete says.rcpt;
+    delete says[step];
     test.clock.move(60_000);
     await client.resendOTPEmailCode({ userId: "u", otpEmailId });
     await waitFor("a mail comes", () => relay.received.length === 1);

@@ -18,6 +18,9 @@ const damages: readonly [name: string, damage: string, state: string, reason: st
   ],
   ["salt", "update outbox set code_salt = x'00' where", "dropped", "code not alive"],
   ["none", "update outbox set code_salt = x'' where", "dropped", "code not alive"],
+  ["key", "update otp_emails set code_key_id = 'retired' where", "dropped", "code not alive"],
+  ["keyless", "update otp_emails set code_key_id = null where", "dropped", "code not alive"],
+  ["purpose", "update outbox set purpose = 'nonsense' where", "failed", "compose"],
   ["other", "update outbox set purpose = 'login' where", "dropped", "code not alive"],
 ];
 
