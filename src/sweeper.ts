@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import type { Clock } from "./clock.ts";
+import { firstIdAt } from "./db/id.ts";
 import type { Store } from "./db/open.ts";
 import type { DB } from "./db/schema.ts";
 import type { Log } from "./log.ts";
@@ -12,6 +13,12 @@ const swept = [
   { table: "challenges", key: "challenge_id" },
   { table: "suppressions", key: "digest" },
 ] as const;
+
+/**
+ * How long a mail is kept after it was queued: so long it may come back, as servers try for four to five days (RFC 5321
+ * §4.5.4.1). What came of it stays with its authenticator and in the trail.
+ */
+const mailKeptMs = 7 * 24 * 3_600_000;
 
 /** Between two rounds, in milliseconds. What has expired counts no longer, swept or not. */
 const pauseMs = 60_000;
@@ -53,6 +60,7 @@ export function startSweeper({ store, clock, log }: SweeperOptions): AsyncDispos
 
 /** Removes everything that had expired by `now`, in batches, until it is done or told to stop. */
 export async function sweep(store: Store, now: number, signal: AbortSignal): Promise<void> {
+  await sweepMails(store, firstIdAt(now - mailKeptMs), signal);
   for (const { table, key } of swept) {
     // Looked for before the write lock is taken: most of the time there is nothing.
     while (!signal.aborted && (await hasExpired(store.db, table, now))) {
@@ -81,4 +89,20 @@ async function hasExpired(
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;
+}
+
+/** @param end the first id that is kept. */
+async function sweepMails({ db, write }: Store, end: string, signal: AbortSignal): Promise<void> {
+  const old = (from: Kysely<DB>) =>
+    from
+      .selectFrom("outbox")
+      .select("mail_id")
+      .where("mail_id", "<", end)
+      .where("state", "!=", "queued")
+      .orderBy("mail_id");
+  while (!signal.aborted && (await old(db).limit(1).executeTakeFirst())) {
+    await write((trx) =>
+      trx.deleteFrom("outbox").where("mail_id", "in", old(trx).limit(batchSize)).execute(),
+    );
+  }
 }

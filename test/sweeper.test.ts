@@ -1,6 +1,8 @@
 import { sql } from "kysely";
 import { describe, expect, it } from "vitest";
+import { firstIdAt } from "../src/db/id.ts";
 import { sweep } from "../src/sweeper.ts";
+import { addAuthenticators, insertRows, newRow } from "./mail/rows.ts";
 import { startTestApp, wrongCode } from "./support/app.ts";
 import { openTestStore } from "./support/database.ts";
 import { outcomeOf } from "./support/errors.ts";
@@ -59,6 +61,34 @@ describe("sweep", () => {
         .compile();
       expect(await planOf(store.db, query)).toContain(`${table}_expired`);
     }
+  });
+});
+
+describe("the mails of a week ago", () => {
+  const dayMs = 24 * 3_600_000;
+  const now = Date.UTC(2026, 5, 30);
+
+  async function openWithMails(count: number) {
+    const store = await openTestStore();
+    await addAuthenticators(store, now, 1);
+    const at = (time: number) => firstIdAt(time);
+    await insertRows(store, [
+      ...Array.from({ length: count }, (_, i) =>
+        newRow(now, { mail_id: `${BigInt(at(now - 8 * dayMs)) + BigInt(i)}`, state: "sent" }),
+      ),
+      newRow(now, { mail_id: at(now - 9 * dayMs), state: "failed" }),
+      newRow(now, { mail_id: at(now - 10 * dayMs), state: "queued" }),
+      newRow(now, { mail_id: at(now - 7 * dayMs - 1), state: "dropped" }),
+      newRow(now, { mail_id: at(now - 7 * dayMs), state: "sent" }),
+    ]);
+    return store;
+  }
+
+  it("are removed when nothing can come of them any more, and the others stay", async () => {
+    const store = await openWithMails(450);
+    await sweep(store, now, never);
+    const left = await store.db.selectFrom("outbox").select("mail_id").orderBy("mail_id").execute();
+    expect(left.map((row) => row.mail_id)).toEqual([firstIdAt(now - 10 * dayMs), firstIdAt(now - 7 * dayMs)]);
   });
 });
 

@@ -22,6 +22,11 @@ export function makeId(nowMs: number): string {
   return ((BigInt(lastMs - epochMs) << 22n) | BigInt((node << 12) | counter)).toString();
 }
 
+/** What every id is below that is made at this time or later. */
+export function firstIdAt(ms: number): string {
+  return (BigInt(Math.max(0, ms - epochMs)) << 22n).toString();
+}
+
 /** A random id of 128 bits, for what must not be guessed or ordered. */
 export function makeRandomId(): string {
   return randomBytes(16).toString("base64url");
