@@ -5,7 +5,7 @@ import type { Store } from "../db/open.ts";
 import type { MailState, OutboxRow } from "../db/schema.ts";
 import { isStorageUnavailable } from "../db/storage-errors.ts";
 import { claim, nextDueTime, type OnSettle, type Outcome, release, settle } from "./outbox.ts";
-import { createSendWindow, isOverload, isUnreached } from "./send-window.ts";
+import { createSendWindow, isOverload, isThrottled, isUnreached } from "./send-window.ts";
 import type { Mailer, OutgoingMail } from "./smtp.ts";
 
 /** A mail ready to go, or why it must not go any more. */
@@ -58,6 +58,13 @@ const leaseMs = 100_000;
 /** How long a mail that another process has queued, or left behind, may go unseen. */
 const pollMs = 5_000;
 
+/**
+ * How long no mail is begun when a relay says that it is too much. Each attempt moves a mail on in its plan: where a relay takes
+ * one mail a second, of 20 that were tried one right after the other 12 left within two minutes. If an organization has providers
+ * of its own, this is heard of the usual ones, which come last.
+ */
+const throttledMs = 1_000;
+
 /** How long mails under way have to finish when the courier is disposed. */
 const graceMs = 10_000;
 
@@ -70,6 +77,7 @@ export function startCourier(options: CourierOptions): Courier {
   // Every mail under way listens to it. Node takes more than 10 listeners for a leak.
   setMaxListeners(0, aborting.signal);
   const underWay = new Set<Promise<void>>();
+  let restsUntil = 0;
   let alarm = new AbortController();
   // With a reason of its own: to make the usual one, with its stack, costs more than all the rest of it.
   const wake = () => alarm.abort("woken");
@@ -93,6 +101,9 @@ export function startCourier(options: CourierOptions): Courier {
   async function takeDue(woken: AbortSignal): Promise<void> {
     const room = window.size - underWay.size;
     if (room <= 0) return clock.wait(pollMs, woken);
+    // A clock that was set back must not lengthen the rest.
+    const restMs = restsUntil - clock.now();
+    if (restMs > 0 && restMs <= throttledMs) return clock.wait(restMs, stopping.signal);
     const due = await nextDueTime(store.db, clock.now());
     const now = clock.now();
     if (due === undefined || due > now) return clock.wait(Math.min(pollMs, (due ?? Infinity) - now), woken);
@@ -152,6 +163,7 @@ export function startCourier(options: CourierOptions): Courier {
     if (result.kind !== "retry") ended("taken");
     else if (isOverload(result.reason)) ended("overloaded");
     if (result.kind !== "retry") return result;
+    if (isThrottled(result.reason)) restsUntil = clock.now() + throttledMs;
     // What may have arrived keeps to the plan: each attempt at it may be another copy.
     return { ...result, isUnreached: !result.mayHaveArrived && isUnreached(result.reason) };
   }

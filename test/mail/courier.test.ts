@@ -497,6 +497,41 @@ describe("a mail that does not get through", () => {
     expect(memory.peak() - before).toBeLessThan(150_000_000);
   });
 
+  it("F20 leaves while its code lives, at a relay that takes one mail a second and says 421 to the others", async () => {
+    const { store, clock, queue, start } = await setUp(20);
+    const startTime = clock.now();
+    let takenTime = 0;
+    let refused = 0;
+    const relay = await startRelay({
+      onRcptTo: (_address, _session, callback) => {
+        if (clock.now() < takenTime + 1_000) {
+          refused++;
+          return callback(refusal(421, "4.7.0 too fast"));
+        }
+        takenTime = clock.now();
+        callback();
+      },
+    });
+    await queue(
+      Array.from({ length: 20 }, (_, i) => ({ otp_email_id: `${i + 1}`, expire_time: startTime + 120_000 })),
+    );
+    start(relay.port);
+    while (relay.received.length < 20 && clock.now() < startTime + 120_000) {
+      clock.move(500);
+      await sleep(5);
+      await waitFor("none is under way", async () =>
+        (await allRows(store)).every((row) => row.lease_id === null),
+      );
+    }
+    expect(relay.received).toHaveLength(20);
+    expect(new Set(relay.received.map(({ to }) => to[0])).size).toBe(20);
+    await waitFor("all are recorded", async () =>
+      (await allRows(store)).every((row) => row.state === "sent"),
+    );
+    // It is not asked over and over while it says so.
+    expect(refused).toBeLessThan(60);
+  });
+
   it.each(["body", "dot"] as const)("F16 goes out again after a reset at: %s", async (point) => {
     const { store, clock, queue, start } = await setUp();
     const relay = await startScriptedRelay({ [point]: "(reset)" });
