@@ -7,7 +7,7 @@ import type { MailState, OutboxRow } from "../db/schema.ts";
 import { isStorageUnavailable } from "../db/storage-errors.ts";
 import { createGatherer } from "./gather.ts";
 import { claim, nextDueTime, type OnSettle, type Outcome, release, settle } from "./outbox.ts";
-import { createSendWindow, isOverload, isUnreached } from "./send-window.ts";
+import { createSendWindow, isOverload, isThrottled, isUnreached } from "./send-window.ts";
 import type { Mailer, OutgoingMail } from "./smtp.ts";
 
 /** A mail ready to go, or why it must not go any more. */
@@ -63,6 +63,13 @@ const turnMs = 5_000;
 /** How long a mail that another process has queued, or left behind, may go unseen. */
 const pollMs = 5_000;
 
+/**
+ * How long no mail is begun when a relay says that it is too much. Each attempt moves a mail on in its plan: where a relay takes
+ * one mail a second, of 20 that were tried one right after the other 12 left within two minutes. If an organization has providers
+ * of its own, this is heard of the usual ones, which come last.
+ */
+const throttledMs = 1_000;
+
 /** How long mails under way have to finish when the courier is disposed. */
 const graceMs = 10_000;
 
@@ -80,6 +87,7 @@ export function startCourier(options: CourierOptions): Courier {
   const gather = createGatherer(() => Math.min(underWay.size, window.size));
   /** As far as the last claim has shown. */
   let isMoreDue = false;
+  let restsUntil = 0;
   let alarm = new AbortController();
   // With a reason of its own: to make the usual one, with its stack, costs more than all the rest of it.
   const wake = () => alarm.abort("woken");
@@ -105,6 +113,8 @@ export function startCourier(options: CourierOptions): Courier {
     const room = Math.min(ahead, 4 * window.size - underWay.size);
     // Not one at a time: each claim is a commit.
     if (room < window.size / 2) return clock.wait(pollMs, woken);
+    const restMs = leftOfRest();
+    if (restMs > 0) return clock.wait(restMs, stopping.signal);
     if (!isMoreDue) {
       const due = await nextDueTime(store.db, clock.now());
       const waitMs = Math.min(pollMs, (due ?? Infinity) - clock.now());
@@ -125,6 +135,12 @@ export function startCourier(options: CourierOptions): Courier {
     for (const row of rows) start(row);
   }
 
+  /** In milliseconds. A clock that was set back does not lengthen it. */
+  function leftOfRest(): number {
+    const restMs = restsUntil - clock.now();
+    return restMs <= throttledMs ? restMs : 0;
+  }
+
   function start(row: OutboxRow): void {
     const task = deliver(row)
       .catch((error: unknown) => {
@@ -140,11 +156,9 @@ export function startCourier(options: CourierOptions): Courier {
 
   async function deliver(row: OutboxRow): Promise<void> {
     const claimTime = clock.now();
-    const outcome = await turn(() => {
-      const isLate = clock.now() >= (row.lease_until ?? 0) - leaseMs + turnMs;
-      return isLate || stopping.signal.aborted ? undefined : handOver(row);
-    });
-    if (!outcome || (aborting.signal.aborted && outcome.kind === "retry")) return release(store, row);
+    const outcome = await turn(() => (mayBegin(row) ? handOver(row) : undefined));
+    if (!outcome) return release(store, row, false);
+    if (aborting.signal.aborted && outcome.kind === "retry") return release(store, row, true);
     turn.concurrency = window.size;
     await gather();
     // The next claim shares the commit of what is recorded.
@@ -155,6 +169,12 @@ export function startCourier(options: CourierOptions): Courier {
       { mailId: row.mail_id, outcome: outcome.kind },
       "a mail was taken over or removed while it was under way",
     );
+  }
+
+  /** Whether a mail whose turn it is goes out, and not back into the queue. */
+  function mayBegin(row: OutboxRow): boolean {
+    const isLate = clock.now() >= (row.lease_until ?? 0) - leaseMs + turnMs;
+    return !isLate && leftOfRest() <= 0 && !stopping.signal.aborted;
   }
 
   async function handOver(row: OutboxRow): Promise<Outcome> {
@@ -175,6 +195,7 @@ export function startCourier(options: CourierOptions): Courier {
     if (result.kind !== "retry") ended("taken");
     else if (isOverload(result.reason)) ended("overloaded");
     if (result.kind !== "retry") return result;
+    if (isThrottled(result.reason)) restsUntil = clock.now() + throttledMs;
     // What may have arrived keeps to the plan: each attempt at it may be another copy.
     return { ...result, isUnreached: !result.mayHaveArrived && isUnreached(result.reason) };
   }

@@ -441,12 +441,16 @@ export function keptState({ state, reason }: OutboxRow): SettledState | undefine
   return reason === "expired" ? "failed" : "suppressed";
 }
 
-/** Gives a claimed mail back as it was, for anyone to claim at once. */
-export async function release(store: Store, row: OutboxRow): Promise<void> {
+/**
+ * Gives a claimed mail back as it was, for anyone to claim at once.
+ *
+ * @param isBegun whether the attempt counts, as it was begun.
+ */
+export async function release(store: Store, row: OutboxRow, isBegun: boolean): Promise<void> {
   await store.write((trx) =>
     trx
       .updateTable("outbox")
-      .set(noLease)
+      .set((eb) => ({ ...noLease, attempts: eb("attempts", "-", isBegun ? 0 : 1) }))
       .where((eb) => isHeld(eb, row))
       .execute(),
   );

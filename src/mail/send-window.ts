@@ -53,6 +53,15 @@ export function isOverload(reason: string): boolean {
 }
 
 /**
+ * Whether a relay that is well has said that this is too much for now: whatever is tried next meets the same.
+ *
+ * @param reason as `SendResult` has it.
+ */
+export function isThrottled(reason: string): boolean {
+  return /^421\b|^(webhook|ses) (429|503)$/.test(reason);
+}
+
+/**
  * Whether an attempt failed because there was no relay to talk to, or no safe way to it.
  *
  * @param reason as `SendResult` has it.

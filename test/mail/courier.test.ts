@@ -497,6 +497,41 @@ describe("a mail that does not get through", () => {
     expect(memory.peak() - before).toBeLessThan(150_000_000);
   });
 
+  it("F20 leaves while its code lives, at a relay that takes one mail a second and says 421 to the others", async () => {
+    const { store, clock, queue, start } = await setUp(20);
+    const startTime = clock.now();
+    let takenTime = 0;
+    let refused = 0;
+    const relay = await startRelay({
+      onRcptTo: (_address, _session, callback) => {
+        if (clock.now() < takenTime + 1_000) {
+          refused++;
+          return callback(refusal(421, "4.7.0 too fast"));
+        }
+        takenTime = clock.now();
+        callback();
+      },
+    });
+    await queue(
+      Array.from({ length: 20 }, (_, i) => ({ otp_email_id: `${i + 1}`, expire_time: startTime + 120_000 })),
+    );
+    start(relay.port);
+    while (relay.received.length < 20 && clock.now() < startTime + 120_000) {
+      clock.move(500);
+      await sleep(5);
+      await waitFor("none is under way", async () =>
+        (await allRows(store)).every((row) => row.lease_id === null),
+      );
+    }
+    expect(relay.received).toHaveLength(20);
+    expect(new Set(relay.received.map(({ to }) => to[0])).size).toBe(20);
+    await waitFor("all are recorded", async () =>
+      (await allRows(store)).every((row) => row.state === "sent"),
+    );
+    // It is not asked over and over while it says so.
+    expect(refused).toBeLessThan(60);
+  });
+
   it.each(["body", "dot"] as const)("F16 goes out again after a reset at: %s", async (point) => {
     const { store, clock, queue, start } = await setUp();
     const relay = await startScriptedRelay({ [point]: "(reset)" });
@@ -685,11 +720,17 @@ describe("leases", () => {
       },
     });
     await setup.queue([{}, {}, {}, {}]);
-    const courier = setup.start(relay.port);
+    const begun: { id: string; lease: string | null }[] = [];
+    const courier = setup.start(relay.port, {
+      compose: (row) => {
+        begun.push({ id: row.mail_id, lease: row.lease_id });
+        return compose(setup.store, row);
+      },
+    });
     const leases = async () => (await allRows(setup.store)).map((row) => row.lease_id !== null);
     await waitFor("all are claimed", async () => (await leases()).every(Boolean));
     await waitFor("two are under way", () => arrived === 2);
-    return { ...setup, courier, letGo, leases };
+    return { ...setup, courier, letGo, leases, begun };
   }
 
   it("are given back at once where mails still wait for their turn when the courier stops", async () => {
@@ -702,11 +743,13 @@ describe("leases", () => {
   });
 
   it("are begun anew for mails that have waited so long for their turn that they might be sent by others, too", async () => {
-    const { store, clock, letGo } = await fullHouse();
+    const { store, clock, letGo, begun } = await fullHouse();
+    const first = begun[0]?.lease;
     clock.move(5_000);
     letGo();
     await waitFor("all are sent", async () => (await allRows(store)).every((row) => row.state === "sent"));
-    expect((await allRows(store)).map(({ attempts }) => attempts)).toEqual([1, 1, 2, 2]);
+    expect(begun.map(({ lease }) => lease === first)).toEqual([true, true, false, false]);
+    expect((await allRows(store)).map(({ attempts }) => attempts)).toEqual([1, 1, 1, 1]);
   });
 
   it("keep a courier from sending that was suspended for longer", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createSendWindow, isOverload, isUnreached } from "../../src/mail/send-window.ts";
+import { createSendWindow, isOverload, isThrottled, isUnreached } from "../../src/mail/send-window.ts";
 
 /** Sends rounds of as many mails as there is room for, and returns the sizes after each. */
 function sizesOf(
@@ -88,4 +88,18 @@ it.each<[string, boolean]>([
   ["storage", false],
 ])("%s says that nobody was reached: %s", (reason, expected) => {
   expect(isUnreached(reason)).toBe(expected);
+});
+
+it.each([
+  ["421 4.7.0 rcpt", true],
+  ["421 greeting", true],
+  ["webhook 429", true],
+  ["ses 503", true],
+  ["451 4.7.1 rcpt", false],
+  ["452 4.2.2 rcpt", false],
+  ["4210", false],
+  ["connection", false],
+  ["tls", false],
+])("a relay that is well has too much for now: %s: %s", (reason, expected) => {
+  expect(isThrottled(reason)).toBe(expected);
 });

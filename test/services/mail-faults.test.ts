@@ -5,7 +5,7 @@ import { refusal, startRelay, startScriptedRelay } from "../mail/relay.ts";
 import { waitFor } from "../mail/wait-for.ts";
 import { startTestApp, type TestApp, type UserClient } from "../support/app.ts";
 import { outcomeOf } from "../support/errors.ts";
-import { addUser } from "../support/users.ts";
+import { addUser, addVerified } from "../support/users.ts";
 
 const address = "mini@mouse.com";
 const smtp = (port: number) => ({ COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${port}` });
@@ -144,6 +144,46 @@ it("F20 of the codes that were asked for while the relay was away, the newest of
   for (const [n, otpEmailId] of ids.entries()) {
     const mail = back.received.find(({ to }) => to[0] === `mini-${n + 1}@mouse.com`);
     await client.verifyOTPEmail({ userId: "u", otpEmailId, code: await codeOf(mail?.raw) });
+  }
+});
+
+it("F20 of three logins of each of 12 authenticators while the relay was away, the newest alone gets its code", async () => {
+  const away = await startRelay();
+  await away.stop();
+  const test = await startTestApp({
+    environment: { ...smtp(away.port), COUNTERSIGN_MAIL_INTERVAL: "0s" },
+  });
+  const client = await test.admin();
+  const login = test.challengeClient(await test.token("login", { permissions: ["otp.challenge"] }));
+  const newest = new Map<string, { userId: string; otpEmailId: string; challengeId: string }>();
+  for (const userId of ["u", "v", "w"]) {
+    await addUser(client, userId);
+    for (let n = 0; n < 4; n++) {
+      const to = `${userId}${n}@mouse.com`;
+      const name = { userId, otpEmailId: await addVerified(client, userId, to) };
+      for (let i = 0; i < 3; i++) {
+        const { challengeId } = await login.createOTPEmailChallenge({
+          ...name,
+          audience: "https://a.example",
+        });
+        newest.set(to, { ...name, challengeId });
+      }
+    }
+  }
+  await pass(test, 30_000, 15_000);
+  const back = await startRelay({ port: away.port });
+  await pass(test, 30_000, 15_000);
+  const mails = await Promise.all(
+    back.received.map(async ({ to, raw }) => ({
+      to: to[0] ?? "",
+      text: (await simpleParser(raw)).text ?? "",
+    })),
+  );
+  const logins = mails.filter(({ text }) => /^\d{6}$/m.test(text));
+  expect(logins.map(({ to }) => to).sort()).toEqual([...newest.keys()].sort());
+  for (const { to, text } of logins) {
+    const code = /^\d{6}$/m.exec(text)?.[0] ?? "";
+    await login.verifyOTPEmailChallenge({ ...newest.get(to)!, code });
   }
 });
 
