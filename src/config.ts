@@ -196,6 +196,14 @@ function integer(min: number, max: number) {
   );
 }
 
+/** Off is no limit at all. */
+const ceiling = v.pipe(
+  text,
+  v.regex(/^(off|\d{1,9})$/, 'must be a whole number from 1 to 999999999, or "off"'),
+  v.transform((value) => (value === "off" ? Number.POSITIVE_INFINITY : Number(value))),
+  v.minValue(1, "must be at least 1"),
+);
+
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** "90s", "10m", "1h" or "1d" in milliseconds, or undefined. */
@@ -399,8 +407,8 @@ const policyEntries = {
   COUNTERSIGN_MAILS_PER_HOUR_MAX: v.optional(integer(1, 1_000), "5"),
   COUNTERSIGN_MAILS_PER_DAY_MAX: v.optional(integer(1, 1_000), "20"),
   COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX: v.optional(integer(1, 1_000), "5"),
-  COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: v.optional(integer(1, 999_999_999), "1000"),
-  COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: v.optional(integer(1, 999_999_999), "10000"),
+  COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: v.optional(ceiling, "1000"),
+  COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: v.optional(ceiling, "10000"),
   COUNTERSIGN_NOTICES_PER_DAY_MAX: v.optional(integer(1, 1_000), "20"),
   COUNTERSIGN_LOCK_MIN: v.optional(duration(1_000, 86_400_000, "1s to 1d"), "5m"),
   COUNTERSIGN_LOCK_MAX: v.optional(duration(1_000, 7 * 86_400_000, "1s to 7d"), "1d"),

@@ -109,8 +109,8 @@ Settings (environment):
   COUNTERSIGN_MAILS_PER_HOUR_MAX  mails for one authenticator in an hour (5)
   COUNTERSIGN_MAILS_PER_DAY_MAX  the same in a day (20)
   COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX  mails to one address in an hour, over all users and organizations (5)
-  COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX  mails that one client address may ask for in an hour (1000)
-  COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX  mails of all together in an hour (10000)
+  COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX  mails that one client address may ask for in an hour, or off (1000)
+  COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX  mails of all together in an hour, or off (10000)
   COUNTERSIGN_NOTICES_PER_DAY_MAX  changes of one user in a day that its other addresses are told of (20)
 
   * NAME_FILE holds the path of a file with the value instead.`;

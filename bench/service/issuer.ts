@@ -29,7 +29,9 @@ export async function startIssuer(count: number): Promise<Issuer> {
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const claims = {
     client_id: "bench",
-    [defaultRolesClaim]: { "user.write": { [orgId]: "bench.example" } },
+    [defaultRolesClaim]: Object.fromEntries(
+      ["user.write", "otp.challenge"].map((role) => [role, { [orgId]: "bench.example" }]),
+    ),
   };
   const token = (_: unknown, i: number) =>
     new SignJWT(claims)

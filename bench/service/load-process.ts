@@ -2,7 +2,15 @@ import type { Connection } from "./connection.ts";
 import { openHttp1 } from "./http1-connection.ts";
 import { openHttp2 } from "./http2-connection.ts";
 import { adderCount, addressOf, authenticatorsMax, type Operation, verifierCount } from "./operations.ts";
-import { type Addition, type Request, type SpellingName, spellings, type Waiting } from "./spelling.ts";
+import {
+  type Addition,
+  type Challenge,
+  login,
+  type Request,
+  type SpellingName,
+  spellings,
+  type Waiting,
+} from "./spelling.ts";
 
 // The load generator: a process of its own, so that it has a core of its own. One run at a time.
 
@@ -10,9 +18,10 @@ import { type Addition, type Request, type SpellingName, spellings, type Waiting
 export interface Job {
   /** Whom it counts the users for: each database begins anew. */
   readonly server: string;
-  readonly port: number;
+  /** Connections go to them in turn. */
+  readonly ports: readonly number[];
   readonly spelling: SpellingName;
-  readonly operation: Operation | "add to verify";
+  readonly operation: Operation | "add to verify" | "login";
   readonly concurrency: number;
   readonly runMs: number;
   /** One for each connection, in turn. */
@@ -35,6 +44,9 @@ interface Progress {
   added: number;
   verified: number;
   readonly waiting: Waiting[];
+  /** Authenticators whose users can log in. */
+  readonly ready: Waiting[];
+  loggedIn: number;
 }
 
 interface Work {
@@ -55,9 +67,16 @@ process.on("message", (job: Job) => {
 process.on("disconnect", () => process.exit(0));
 
 async function runJob(job: Job): Promise<Load> {
-  const progress = progressOf.get(job.server) ?? { added: 0, verified: 0, waiting: [] };
+  const progress = progressOf.get(job.server) ?? {
+    added: 0,
+    verified: 0,
+    waiting: [],
+    ready: [],
+    loggedIn: 0,
+  };
   progressOf.set(job.server, progress);
-  if (job.operation === "verify") return run(job, () => verifying(job, progress.waiting));
+  if (job.operation === "verify") return run(job, () => verifying(job, progress));
+  if (job.operation === "login") return run(job, () => loggingIn(progress));
   if (job.operation !== "add to verify")
     return run(job, () => adding(job, () => nextAddition(progress, job)));
   const keep = (waiting: Waiting) => void progress.waiting.push(waiting);
@@ -101,14 +120,35 @@ function adding({ spelling }: Job, next: () => Addition, keep: (waiting: Waiting
   };
 }
 
-function verifying({ spelling }: Job, waiting: Waiting[]): Work {
+function verifying({ spelling }: Job, { waiting, ready }: Progress): Work {
   const { verify, readVerified } = spellings[spelling];
+  let one: Waiting | undefined;
   return {
     request() {
-      const one = waiting.pop();
+      one = waiting.pop();
       return one && verify(one);
     },
-    read: (body) => readVerified(body),
+    read(body) {
+      readVerified(body);
+      if (one) ready.push(one);
+    },
+  };
+}
+
+/** Two calls in turn, of one user after the other: a challenge, and its code. */
+function loggingIn(progress: Progress): Work {
+  let challenge: Challenge | undefined;
+  let one: Waiting | undefined;
+  return {
+    request() {
+      if (challenge) return login.verify(challenge);
+      one = progress.ready[progress.loggedIn++ % progress.ready.length];
+      return one && login.challenge(one);
+    },
+    read(body) {
+      if (challenge) login.readProof(body);
+      challenge = challenge || !one ? undefined : login.readChallenge(body, one);
+    },
   };
 }
 
@@ -153,11 +193,11 @@ async function run(job: Job, createWork: () => Work): Promise<Load> {
 }
 
 /** HTTP/1.1 has a connection for each request at a time, HTTP/2 up to eight. */
-function openConnections({ spelling, concurrency, port, tokens }: Job): Connection[] {
+function openConnections({ spelling, concurrency, ports, tokens }: Job): Connection[] {
   const { http, contentType } = spellings[spelling];
   const count = http === 1 ? concurrency : Math.min(8, concurrency);
   return Array.from({ length: count }, (_, i) => {
-    const options = { port, contentType, token: tokens[i % tokens.length]! };
+    const options = { port: ports[i % ports.length]!, contentType, token: tokens[i % tokens.length]! };
     return http === 1 ? openHttp1(options) : openHttp2(options);
   });
 }

@@ -124,7 +124,7 @@ export async function run(
   { generator, issuer }: Surroundings,
 ): Promise<Sample> {
   const { name, spelling } = target;
-  const job = { server: name, port: server.port, spelling, concurrency, runMs, tokens: issuer.tokens };
+  const job = { server: name, ports: [server.port], spelling, concurrency, runMs, tokens: issuer.tokens };
   // What is verified has to be added first. That is not measured.
   if (operation === "verify") await generator.run({ ...job, operation: "add to verify" });
   const before = await server.read();

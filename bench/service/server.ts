@@ -23,6 +23,7 @@ export interface Reading {
 
 /** A server in a process of its own. */
 export interface Server {
+  readonly pid: number;
   readonly port: number;
   /** From the start of its process until it could be called. */
   readonly startMs: number;
@@ -45,10 +46,14 @@ const observer = new URL("observer.js", import.meta.url).href;
  *
  * @throws if it ends before.
  */
-export async function startServer({ script, environment, nodeOptions }: Command, pin: Pin): Promise<Server> {
+export async function startServer(
+  { script, environment, nodeOptions }: Command,
+  pin: Pin,
+  core = serverCore,
+): Promise<Server> {
   // Its user CPU is what is measured: V8 must not throw compiled code away while it waits for its turn.
   const options = ["--no-memory-reducer", ...nodeOptions, `--import=${observer}`];
-  const [command, ...args] = pin(serverCore, [process.execPath, ...options, ...script]);
+  const [command, ...args] = pin(core, [process.execPath, ...options, ...script]);
   const start = performance.now();
   const child = spawn(command, args, {
     env: { PATH: process.env.PATH, NODE_ENV: "production", ...environment },
@@ -56,6 +61,7 @@ export async function startServer({ script, environment, nodeOptions }: Command,
   });
   const origin = await listening(child);
   return {
+    pid: child.pid!,
     port: Number(new URL(origin).port),
     startMs: performance.now() - start,
     read: () => reading(child),

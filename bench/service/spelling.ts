@@ -157,4 +157,32 @@ export const spellings: Readonly<Record<SpellingName, Spelling>> = {
   },
 };
 
+/** A challenge that waits for its code. */
+export interface Challenge extends Waiting {
+  readonly challengeId: string;
+}
+
+const challenges = "/countersign.user.v3alpha.ChallengeService";
+
+/** How a login is written, in the JSON of Connect. */
+export const login = {
+  challenge: ({ user, otpEmailId }: Waiting): Request => ({
+    path: `${challenges}/CreateOTPEmailChallenge`,
+    body: utf8({ userId: userIdOf(user), otpEmailId, returnCode: {}, audience: "https://bench.example" }),
+  }),
+  readChallenge(body: Uint8Array, waiting: Waiting): Challenge {
+    const { challengeId, code } = parse(body);
+    if (typeof challengeId === "string" && typeof code === "string") return { ...waiting, challengeId, code };
+    throw new Error("the reply to CreateOTPEmailChallenge has no id or no code");
+  },
+  verify: ({ user, otpEmailId, challengeId, code }: Challenge): Request => ({
+    path: `${challenges}/VerifyOTPEmailChallenge`,
+    body: utf8({ userId: userIdOf(user), otpEmailId, challengeId, code }),
+  }),
+  readProof(body: Uint8Array): void {
+    if (typeof parse(body).proof !== "string")
+      throw new Error("the reply to VerifyOTPEmailChallenge has no proof");
+  },
+} as const;
+
 const betterAuthCode = "123456";

@@ -34,26 +34,33 @@ export function service(name: string, spelling: SpellingName, place: Place): Tar
     name,
     spelling,
     operations,
-    command: (folder, { issuer, smtpUrl }) => {
+    command: (folder, parts) => {
       place(join(folder, "countersign.db"));
       const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-      return {
-        script: [builtFile("src/main.js"), "serve"],
-        environment: {
-          COUNTERSIGN_LISTEN: "127.0.0.1:0",
-          COUNTERSIGN_DATA_DIR: folder,
-          COUNTERSIGN_PUBLIC_URL: "https://bench.example",
-          COUNTERSIGN_KEYS: `bench:${randomBytes(32).toString("base64")}`,
-          COUNTERSIGN_PROOF_KEYS: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
-          COUNTERSIGN_ISSUERS: `${issuer.issuer}|${issuer.jwksUri}`,
-          COUNTERSIGN_AUDIENCE: audience,
-          COUNTERSIGN_SMTP_URL: smtpUrl,
-          COUNTERSIGN_MAIL_FROM: "Bench <bench@bench.example>",
-          ...serviceSettings,
-        },
-        nodeOptions: [],
+      const secrets = {
+        COUNTERSIGN_KEYS: `bench:${randomBytes(32).toString("base64")}`,
+        COUNTERSIGN_PROOF_KEYS: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
       };
+      return serve(parts, { COUNTERSIGN_DATA_DIR: folder, ...secrets });
     },
+  };
+}
+
+/** The service as it is installed, and settings beside those that every bench has. */
+export function serve({ issuer, smtpUrl }: Parts, settings: Readonly<Record<string, string>>): Command {
+  return {
+    script: [builtFile("src/main.js"), "serve"],
+    environment: {
+      COUNTERSIGN_LISTEN: "127.0.0.1:0",
+      COUNTERSIGN_PUBLIC_URL: "https://bench.example",
+      COUNTERSIGN_ISSUERS: `${issuer.issuer}|${issuer.jwksUri}`,
+      COUNTERSIGN_AUDIENCE: audience,
+      COUNTERSIGN_SMTP_URL: smtpUrl,
+      COUNTERSIGN_MAIL_FROM: "Bench <bench@bench.example>",
+      ...serviceSettings,
+      ...settings,
+    },
+    nodeOptions: [],
   };
 }
 

@@ -39,9 +39,9 @@ export interface MailPolicy {
   readonly perDayMax: number;
   /** To one address, over all users and organizations. */
   readonly perAddressHourMax: number;
-  /** Asked for from one client address (IPv6: from one /64). */
+  /** Asked for from one client address (IPv6: from one /64). Infinity: as many as come. */
   readonly perClientHourMax: number;
-  /** Of all together. */
+  /** Of all together. Infinity: as many as come. */
   readonly allHourMax: number;
   /** Changes of one user that its other addresses are told of. */
   readonly noticesPerDayMax: number;

@@ -184,6 +184,18 @@ describe("ceilings", () => {
     await again.addOTPEmail({ userId: "u", email: { address: "b@x.io" } });
   });
 
+  it("are not counted where they are off", async () => {
+    const test = await startWithUser({
+      ...high,
+      COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: "off",
+      COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: "off",
+    });
+    const client = await test.admin();
+    await client.addOTPEmail({ userId: "u", email: { address } });
+    // Those of the authenticator and of the address.
+    expect(await test.app.store.db.selectFrom("hits").selectAll().execute()).toHaveLength(2);
+  });
+
   const clientLimit = {
     ...high,
     COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: "2",

