@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { sql, type Transaction } from "kysely";
 import pg from "pg";
@@ -12,6 +14,7 @@ import { appendEvent } from "../../src/user/event.ts";
 import { createEventFeed } from "../../src/user/event-feed.ts";
 import { createUser } from "../../src/user/user.ts";
 import { databaseUrlOf, engine, openTestStore } from "../support/database.ts";
+import { startDatabaseProxy } from "../support/database-proxy.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 const user = {
@@ -371,6 +374,31 @@ if (engine === "postgres") {
       expect(String(error)).not.toContain("secret");
     });
 
+    it("F08 finds the one of several hosts that answers, and lets go of those that it had of another", async () => {
+      const folder = temporaryFolder();
+      await openWithTwoUsers(folder);
+      const silent = createServer().listen(0, "127.0.0.1");
+      onTestFinished(() => void silent.close());
+      await once(silent, "listening");
+      const url = new URL(await databaseUrlOf(folder));
+      const proxy = await startDatabaseProxy(url.href);
+      const ports = [1, (silent.address() as AddressInfo).port, new URL(proxy.url).port, url.port];
+      const hosts = ports.map((port) => `127.0.0.1:${port}`);
+      const store = openStore(url.href.replace(url.host, hosts.join()));
+      onTestFinished(() => store[Symbol.asyncDispose]());
+      await store.write((trx) => touch(trx, "u"));
+      const portOfClient = async () =>
+        (await sql<{ port: number }>`select inet_client_port() as port`.execute(store.db)).rows[0]?.port;
+      const before = await portOfClient();
+      expect(await portOfClient()).toBe(before);
+      // New connections come to nothing there; the idle ones of before live on.
+      proxy.port = 1;
+      await Promise.all(Array.from({ length: 4 }, () => store.write((trx) => touch(trx, "u"))));
+      proxy.port = Number(url.port);
+      expect(await sequences(store)).toEqual([5, 0]);
+      expect(await Promise.all(Array.from({ length: 4 }, portOfClient))).not.toContain(before);
+    });
+
     it("tells no event before one that can still come in front of it, and then both in their order", async () => {
       const store = await openTestStore();
       const feed = createEventFeed(store, systemClock);
@@ -440,11 +468,13 @@ if (engine === "postgres") {
     });
   });
 
-  it.each(["postgres://someone:secret@h:port/x", "postgres://someone:secret@h/x?prepare=perhaps"])(
-    "refuses %s, and quotes none of it",
-    (url) => {
-      expect(() => openStore(url)).toThrow(/database URL/);
-      expect(() => openStore(url)).not.toThrow(/secret/);
-    },
-  );
+  it.each([
+    "postgres://someone:secret@h:port/x",
+    "postgres://someone:secret@h:1,h:port/x",
+    "postgres://someone:secret@h/x?prepare=perhaps",
+    "postgres://someone:secret@h,i/x?target_session_attrs=standby",
+  ])("refuses %s, and quotes none of it", (url) => {
+    expect(() => openStore(url)).toThrow(/database URL/);
+    expect(() => openStore(url)).not.toThrow(/secret/);
+  });
 }
