@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { systemClock } from "./clock.ts";
-import { ConfigError, type MailConfig, senderOf } from "./config.ts";
+import { ConfigError, type MailConfig } from "./config.ts";
 import { makeRandomId } from "./db/id.ts";
 import { openSenders } from "./mail/providers/senders.ts";
 import type { SendResult } from "./mail/smtp.ts";
@@ -8,6 +8,7 @@ import { builtInLetter } from "./mail/templates/letters.ts";
 import { readLetters } from "./mail/templates/own-templates.ts";
 import type { RenderedMail } from "./mail/templates/render.ts";
 import { renderSample, type Sample } from "./mail/templates/sample.ts";
+import { senderOf } from "./mail-settings.ts";
 import type { Language } from "./texts/languages.ts";
 
 /** Which mail to show. */

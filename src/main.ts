@@ -7,14 +7,7 @@ import { openLocalIssuer } from "./auth/local-issuer.ts";
 import type { Permission } from "./auth/principal.ts";
 import { describeBounces, readBounces } from "./bounce-command.ts";
 import { systemClock } from "./clock.ts";
-import {
-  ConfigError,
-  parseDuration,
-  readConfig,
-  readDataConfig,
-  readMailConfig,
-  readPolicy,
-} from "./config.ts";
+import { ConfigError, readConfig, readDataConfig, readMailConfig, readPolicy } from "./config.ts";
 import { copyBetween, describeCopy } from "./copy-command.ts";
 import { backUp, restore } from "./db/backup.ts";
 import { isId } from "./db/id.ts";
@@ -29,6 +22,7 @@ import { previewMail, sendTestMail } from "./mail-command.ts";
 import { openOperator } from "./operator.ts";
 import { describeMails, mailStates, type RetryOutcome, retryAllFailed, retryOne } from "./outbox-command.ts";
 import { makePrivateFolder } from "./private-file.ts";
+import { parseDuration } from "./setting-values.ts";
 import { describeSuppressions, releaseNamed, UnknownNameError } from "./suppression-command.ts";
 import { type Language, languages } from "./texts/languages.ts";
 import { parseEmailAddress } from "./user/email-address.ts";

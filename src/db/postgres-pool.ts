@@ -115,7 +115,7 @@ export function guardedPool(pool: pg.Pool, nameOf: (text: string) => string | un
 function isTimeout(error: unknown): boolean {
   return (
     error instanceof Error &&
-    /^(Query read timeout|Connection terminated due to connection)/.test(error.message)
+    /^(Query read timeout|Connection terminated due to connection|timeout expired)/.test(error.message)
   );
 }
 

@@ -1,5 +1,6 @@
 import { type Dialect, type Kysely, PostgresDialect, type PostgresPool, sql } from "kysely";
 import pg from "pg";
+import { openWritablePool } from "./postgres-hosts.ts";
 import { guardedPool } from "./postgres-pool.ts";
 import { exactTypes } from "./postgres-types.ts";
 import type { DB } from "./schema.ts";
@@ -23,14 +24,14 @@ const namedMax = 500;
 /**
  * Connects to PostgreSQL when it is first used.
  *
- * @param url `postgres://user:password@host:port/database`. Parameters such as `sslmode` are those of libpq. With
+ * @param url `postgres://user:password@host:port/database`. Parameters such as `sslmode` are those of libpq. Of several hosts
+ *   (`host:port,host:port`), and with `target_session_attrs=read-write`, only one that takes writes is connected to. With
  *   `prepare=off` no statement is prepared by name, for a pooler in transaction mode that does not keep track of them.
  * @param onError is told when a connection that nobody uses is lost. The next call makes a new one.
  */
 export function openPostgres(url: string, onError: (error: Error) => void): Dialect {
-  const { connectionString, prepares } = parseUrl(url);
-  const pool = new pg.Pool({
-    connectionString,
+  const { prepares, ...servers } = parseUrl(url);
+  const pool = openPool(servers, {
     max: connectionsMax,
     connectionTimeoutMillis: connectionTimeoutMs,
     idleTimeoutMillis: 30_000,
@@ -53,9 +54,7 @@ export function openPostgres(url: string, onError: (error: Error) => void): Dial
  * nobody.
  */
 export function openPostgresToMigrate(url: string): Dialect {
-  const { connectionString } = parseUrl(url);
-  const pool = new pg.Pool({
-    connectionString,
+  const pool = openPool(parseUrl(url), {
     max: 1,
     connectionTimeoutMillis: connectionTimeoutMs,
     keepAlive: true,
@@ -74,16 +73,37 @@ export async function takesWrites(db: Kysely<DB>): Promise<boolean> {
   return rows[0]?.is === true;
 }
 
+interface Servers {
+  readonly urls: readonly string[];
+  /** Whether a connection must take writes. */
+  readonly isWritable: boolean;
+}
+
+function openPool({ urls, isWritable }: Servers, options: pg.PoolConfig): pg.Pool {
+  return isWritable
+    ? openWritablePool(urls, options)
+    : new pg.Pool({ ...options, connectionString: urls[0] });
+}
+
 /** @throws if it is none. The message never quotes it: it holds a password. */
-function parseUrl(text: string): { connectionString: string; prepares: boolean } {
-  if (!URL.canParse(text))
-    throw new Error("the database URL must be postgres://user:password@host:port/database");
-  const url = new URL(text);
-  const prepare = url.searchParams.get("prepare");
-  if (prepare !== null && prepare !== "on" && prepare !== "off")
-    throw new Error("prepare in the database URL must be on or off");
-  url.searchParams.delete("prepare");
-  return { connectionString: url.href, prepares: prepare !== "off" };
+function parseUrl(text: string): Servers & { prepares: boolean } {
+  // Several hosts are no URL: RFC 3986 §3.2 has one. They are written as in libpq.
+  const [, start = "", hosts = "", rest = ""] = /^([^:]+:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/s.exec(text) ?? [];
+  const urls = hosts.split(",").map((host) => {
+    const one = `${start}${host}${rest}`;
+    if (!URL.canParse(one))
+      throw new Error("the database URL must be postgres://user:password@host:port/database");
+    return new URL(one);
+  });
+  const parameter = (name: string, values: readonly string[]) => {
+    const value = urls[0]?.searchParams.get(name) ?? undefined;
+    for (const url of urls) url.searchParams.delete(name);
+    if (value === undefined || values.includes(value)) return value;
+    throw new Error(`${name} in the database URL must be ${values.join(" or ")}`);
+  };
+  const prepares = parameter("prepare", ["on", "off"]) !== "off";
+  const isWritable = parameter("target_session_attrs", ["read-write"]) !== undefined || urls.length > 1;
+  return { urls: urls.map(({ href }) => href), isWritable, prepares };
 }
 
 /** Lets the server parse and plan each statement once a connection, instead of at every call. */

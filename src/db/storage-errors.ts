@@ -37,7 +37,7 @@ const networkCodes: ReadonlySet<string> = new Set([
 function isConnectionLost(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if ("code" in error && networkCodes.has(String(error.code))) return true;
-  return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Query read timeout)/.test(
+  return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Query read timeout|timeout expired)/.test(
     error.message,
   );
 }

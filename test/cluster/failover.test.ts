@@ -104,28 +104,57 @@ describe("F08 a database server", () => {
     },
   );
 
-  it("that a synchronous standby takes the place of loses nothing that was acknowledged", {
-    timeout: 600_000,
-  }, async () => {
+  async function startPair() {
     const primary = await PostgresServer.create();
     const standby = await primary.createStandby();
     await primary.start({ synchronous_standby_names: "standby" });
     await standby.start();
-    const proxy = await startDatabaseProxy(primary.url);
-    const servers = await openServers({ databaseUrl: proxy.url, environment });
+    return { primary, standby };
+  }
+
+  /** Loads the service, and lets the standby take the place of the primary. */
+  async function throughPromotion(
+    { primary, standby }: Awaited<ReturnType<typeof startPair>>,
+    databaseUrl: string,
+    promoted: () => void,
+  ): Promise<void> {
+    const servers = await openServers({ databaseUrl, environment });
     const server = await servers.start();
     const load = new StorageLoad(servers.token);
     await load.prepare(server);
     const ms = await through(load, server, async () => {
       await primary.stop("immediate");
       await standby.query("select pg_promote()");
-      proxy.port = standby.port;
+      promoted();
     });
     server.child.kill("SIGTERM");
     await server.finished();
     await checkDatabase(load, servers, standby.url);
     console.log(`promoted: writes again after ${ms.toFixed()} ms`);
+  }
+
+  it("that a synchronous standby takes the place of loses nothing that was acknowledged; both are in the URL", {
+    timeout: 120_000,
+  }, async () => {
+    const pair = await startPair();
+    const hosts = [pair.standby, pair.primary].map(({ port }) => `127.0.0.1:${port}`);
+    const url = `postgres://countersign:countersign@${hosts.join()}/postgres?target_session_attrs=read-write`;
+    await throughPromotion(pair, url, () => {});
   });
+
+  it.runIf(isSoak)(
+    "that a synchronous standby takes the place of loses nothing that was acknowledged; the address moves to it",
+    {
+      timeout: 120_000,
+    },
+    async () => {
+      const pair = await startPair();
+      const proxy = await startDatabaseProxy(pair.primary.url);
+      await throughPromotion(pair, proxy.url, () => {
+        proxy.port = pair.standby.port;
+      });
+    },
+  );
 
   it.runIf(isSoak)(
     "whose synchronous standby is gone acknowledges no write, not even one whose wait an operator ends",

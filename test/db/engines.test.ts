@@ -1,5 +1,8 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { sql, type Transaction } from "kysely";
+import pg from "pg";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { openDatabaseClock } from "../../src/db/database-clock.ts";
@@ -11,6 +14,7 @@ import { appendEvent } from "../../src/user/event.ts";
 import { createEventFeed } from "../../src/user/event-feed.ts";
 import { createUser } from "../../src/user/user.ts";
 import { databaseUrlOf, engine, openTestStore } from "../support/database.ts";
+import { startDatabaseProxy } from "../support/database-proxy.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 const user = {
@@ -196,34 +200,118 @@ if (engine === "postgres") {
         (r) => r.sequence,
       );
 
-    it("F08 runs two writes that wait for each other one after the other", async () => {
-      const store = await openWithTwoUsers();
+    /** Runs two writes at once, each of which waits in the middle of its first run until the other is there, too. */
+    async function runCrossing(
+      store: Store,
+      work: (trx: Transaction<DB>, index: number, meet: () => Promise<void>) => Promise<void>,
+    ) {
       let met = 0;
+      const runs = [0, 0];
+      const codes: unknown[] = [];
       const meet = async () => {
         met++;
-        while (met < 2) await sleep(5);
+        while (met < 2) await sleep(1);
       };
-      const runs = [0, 0];
-      const write = (index: number, [first, second]: readonly [string, string]) =>
-        store.write(async (trx) => {
-          runs[index]!++;
-          await touch(trx, first);
-          await meet();
-          await touch(trx, second);
-        });
-      await Promise.all([write(0, ["u", "v"]), write(1, ["v", "u"])]);
+      const caller = { isStopped: false, timeoutMs: () => 5_000 };
+      await Promise.all(
+        runs.map((_, index) =>
+          store.writeFor(caller, async (trx) => {
+            runs[index]!++;
+            await work(trx, index, meet).catch((error) => {
+              codes.push(error.code);
+              throw error;
+            });
+          }),
+        ),
+      );
+      return { runs: runs.toSorted(), codes };
+    }
+
+    async function openWithSetting(name: string, value: string, folder = temporaryFolder()) {
+      const store = await openWithTwoUsers(folder);
+      const database = new URL(await databaseUrlOf(folder)).pathname.slice(1);
+      await sql`alter database ${sql.ref(database)} set ${sql.raw(name)} = ${sql.lit(value)}`.execute(
+        store.db,
+      );
+      return openTestStore(folder);
+    }
+
+    const crossing = [
+      ["u", "v"],
+      ["v", "u"],
+    ] as const;
+
+    it("F08 40P01: of two writes that wait for each other one runs again, and each lands once", async () => {
+      const store = await openWithSetting("deadlock_timeout", "20ms");
+      const outcome = await runCrossing(store, async (trx, index, meet) => {
+        const [first, second] = crossing[index]!;
+        await touch(trx, first);
+        await meet();
+        await touch(trx, second);
+      });
+      expect(outcome).toEqual({ runs: [1, 2], codes: ["40P01"] });
       expect(await sequences(store)).toEqual([2, 2]);
-      expect(runs.toSorted()).toEqual([1, 2]);
+    });
+
+    it("F08 40P01: a write that crosses a connection of someone else's runs again, and lands once", async () => {
+      const folder = temporaryFolder();
+      const store = await openWithSetting("deadlock_timeout", "20ms", folder);
+      const url = await databaseUrlOf(folder);
+      // The other waits for longer: it is the write that the server picks.
+      const other = new pg.Client({ connectionString: url });
+      await other.connect();
+      onTestFinished(() => other.end());
+      await other.query("set deadlock_timeout = '10s'");
+      await other.query("begin; lock table outbox in exclusive mode");
+      const codes: unknown[] = [];
+      let theirs: Promise<unknown> | undefined;
+      await store.write(async (trx) => {
+        await touch(trx, "u");
+        theirs ??= other.query("lock table users in exclusive mode").then(() => other.query("commit"));
+        await sql`lock table outbox in exclusive mode`.execute(trx).catch((error) => {
+          codes.push(error.code);
+          throw error;
+        });
+      });
+      await theirs;
+      expect(codes).toEqual(["40P01"]);
+      expect(await sequences(store)).toEqual([1, 0]);
+    });
+
+    it("F08 40001: of two writes of one row, serializable, one runs again, and each lands once", async () => {
+      const store = await openWithSetting("default_transaction_isolation", "serializable");
+      const outcome = await runCrossing(store, async (trx, _, meet) => {
+        await trx.selectFrom("users").select("sequence").where("user_id", "=", "u").execute();
+        await meet();
+        await touch(trx, "u");
+      });
+      expect(outcome).toEqual({ runs: [1, 2], codes: ["40001"] });
+      expect(await sequences(store)).toEqual([2, 0]);
+    });
+
+    it("F08 40001: two writes that each read what the other writes end as one after the other", async () => {
+      const store = await openWithSetting("default_transaction_isolation", "serializable");
+      const { runs } = await runCrossing(store, async (trx, index, meet) => {
+        const [own, others] = crossing[index]!;
+        const { sequence } = await trx
+          .selectFrom("users")
+          .select("sequence")
+          .where("user_id", "=", others)
+          .executeTakeFirstOrThrow();
+        await meet();
+        await trx
+          .updateTable("users")
+          .set({ sequence: sequence + 1 })
+          .where("user_id", "=", own)
+          .execute();
+      });
+      // Only the commit tells: it is in no statement of the work.
+      expect(runs).toEqual([1, 2]);
+      expect((await sequences(store)).toSorted()).toEqual([1, 2]);
     });
 
     it("F08 loses no update where transactions are serializable", async () => {
-      const folder = temporaryFolder();
-      const store = await openWithTwoUsers(folder);
-      const name = new URL(await databaseUrlOf(folder)).pathname.slice(1);
-      await sql`alter database ${sql.ref(name)} set default_transaction_isolation = serializable`.execute(
-        store.db,
-      );
-      const again = await openTestStore(folder);
+      const again = await openWithSetting("default_transaction_isolation", "serializable");
       const { rows } = await sql<Record<string, string>>`show transaction_isolation`.execute(again.db);
       expect(Object.values(rows[0]!)).toEqual(["serializable"]);
       const count = () =>
@@ -284,6 +372,31 @@ if (engine === "postgres") {
       const error = await store.write((trx) => touch(trx, "u")).catch((error) => error);
       expect(isStorageUnavailable(error)).toBe(true);
       expect(String(error)).not.toContain("secret");
+    });
+
+    it("F08 finds the one of several hosts that answers, and lets go of those that it had of another", async () => {
+      const folder = temporaryFolder();
+      await openWithTwoUsers(folder);
+      const silent = createServer().listen(0, "127.0.0.1");
+      onTestFinished(() => void silent.close());
+      await once(silent, "listening");
+      const url = new URL(await databaseUrlOf(folder));
+      const proxy = await startDatabaseProxy(url.href);
+      const ports = [1, (silent.address() as AddressInfo).port, new URL(proxy.url).port, url.port];
+      const hosts = ports.map((port) => `127.0.0.1:${port}`);
+      const store = openStore(url.href.replace(url.host, hosts.join()));
+      onTestFinished(() => store[Symbol.asyncDispose]());
+      await store.write((trx) => touch(trx, "u"));
+      const portOfClient = async () =>
+        (await sql<{ port: number }>`select inet_client_port() as port`.execute(store.db)).rows[0]?.port;
+      const before = await portOfClient();
+      expect(await portOfClient()).toBe(before);
+      // New connections come to nothing there; the idle ones of before live on.
+      proxy.port = 1;
+      await Promise.all(Array.from({ length: 4 }, () => store.write((trx) => touch(trx, "u"))));
+      proxy.port = Number(url.port);
+      expect(await sequences(store)).toEqual([5, 0]);
+      expect(await Promise.all(Array.from({ length: 4 }, portOfClient))).not.toContain(before);
     });
 
     it("tells no event before one that can still come in front of it, and then both in their order", async () => {
@@ -355,11 +468,13 @@ if (engine === "postgres") {
     });
   });
 
-  it.each(["postgres://someone:secret@h:port/x", "postgres://someone:secret@h/x?prepare=perhaps"])(
-    "refuses %s, and quotes none of it",
-    (url) => {
-      expect(() => openStore(url)).toThrow(/database URL/);
-      expect(() => openStore(url)).not.toThrow(/secret/);
-    },
-  );
+  it.each([
+    "postgres://someone:secret@h:port/x",
+    "postgres://someone:secret@h:1,h:port/x",
+    "postgres://someone:secret@h/x?prepare=perhaps",
+    "postgres://someone:secret@h,i/x?target_session_attrs=standby",
+  ])("refuses %s, and quotes none of it", (url) => {
+    expect(() => openStore(url)).toThrow(/database URL/);
+    expect(() => openStore(url)).not.toThrow(/secret/);
+  });
 }
