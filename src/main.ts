@@ -34,13 +34,15 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
   async dev(args) {
     parse(args, {});
     keepHeapSmall();
-    await runUntilSignal(await startDev(readConfig("dev")));
+    const config = readConfig("dev");
+    await runUntilSignal(() => startDev(config));
   },
 
   async serve(args) {
     parse(args, {});
     keepHeapSmall();
-    await runUntilSignal(await createApp(readConfig("serve")));
+    const config = readConfig("serve");
+    await runUntilSignal(() => createApp(config));
   },
 
   async migrate(args) {
@@ -283,7 +285,6 @@ function requireTtl(ttl: string): number {
   return ms;
 }
 
-/** Runs until SIGTERM or SIGINT, then drains. A second signal exits at once. So does a storage that fails. */
 /**
  * Has V8 clean up when the heap has grown by a fifth since the last time. By default it waits until there is several times as
  * much: a server under load then held 246 MB and not 178, and was no faster (`npm run bench`, 64 calls at a time).
@@ -292,13 +293,12 @@ function keepHeapSmall(): void {
   setFlagsFromString("--heap-growing-percent=20");
 }
 
-async function runUntilSignal(app: App): Promise<void> {
-  void app.storageFailed.then(async () => {
-    await sleep(lastRepliesMs);
-    // Without closing anything: that would write to the disk that failed.
-    process.exit(exitCodes.storageFailed);
-  });
-  await new Promise<void>((resolve) => {
+/**
+ * Runs until SIGTERM or SIGINT, then drains. One that comes while it starts is heeded when it has started. A second signal exits at
+ * once. So does a storage that fails.
+ */
+async function runUntilSignal(start: () => Promise<App>): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
     let stopping = false;
     const stop = () => {
       if (stopping) process.exit(1);
@@ -308,6 +308,13 @@ async function runUntilSignal(app: App): Promise<void> {
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
   });
+  const app = await start();
+  void app.storageFailed.then(async () => {
+    await sleep(lastRepliesMs);
+    // Without closing anything: that would write to the disk that failed.
+    process.exit(exitCodes.storageFailed);
+  });
+  await stopped;
   await app[Symbol.asyncDispose]();
 }
 

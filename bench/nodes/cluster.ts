@@ -14,6 +14,8 @@ export interface Cluster extends AsyncDisposable {
   cpuUs(): number;
   /** Bytes of its write-ahead log so far. */
   walBytes(): Promise<number>;
+  /** Has it count what is in the tables. */
+  analyze(): Promise<void>;
   sizes(): Promise<TableSize[]>;
 }
 
@@ -66,7 +68,8 @@ export async function startCluster(): Promise<Cluster> {
      select $1 || i, $2, 'active', 0, 0, 0 from generate_series(0, $3::int - 1) i`,
     [userIdOf(0).slice(0, -1), orgId, adderCount + verifierCount],
   );
-  await client.query("vacuum analyze");
+  const analyze = async () => void (await client.query("vacuum analyze"));
+  await analyze();
   const version = await one(client, "show server_version");
   const postmaster = Number(readFileSync(join(databaseDir, "postmaster.pid"), "utf8").split("\n")[0]);
   return {
@@ -74,8 +77,9 @@ export async function startCluster(): Promise<Cluster> {
     version: String(version),
     cpuUs: () => cpuOf(postmaster),
     walBytes: async () => Number(await one(client, "select pg_current_wal_lsn() - '0/0'::pg_lsn")),
+    analyze,
     async sizes() {
-      await client.query("vacuum analyze");
+      await analyze();
       const { rows } = await client.query(
         `select relname as "table", reltuples::float8 as "rows", pg_table_size(oid)::float8 as "rowBytes",
            pg_indexes_size(oid)::float8 as "indexBytes"
