@@ -15,8 +15,23 @@ const environment = { ...withoutLimits, COUNTERSIGN_LOG_LEVEL: "info" };
 
 const isReady = async ({ origin }: Running) => (await fetch(`${origin}/readyz`)).status === 200;
 
+/** A service on the database, and a load that is ready to start. */
+interface Loaded {
+  readonly servers: Servers;
+  readonly server: Running;
+  readonly load: StorageLoad;
+}
+
+async function openLoaded(databaseUrl: string): Promise<Loaded> {
+  const servers = await openServers({ databaseUrl, environment });
+  const server = await servers.start();
+  const load = new StorageLoad(servers.token);
+  await load.prepare(server);
+  return { servers, server, load };
+}
+
 /** Loads the service, lets something happen, and waits until writes are acknowledged again. */
-async function through(load: StorageLoad, server: Running, happen: () => Promise<void>): Promise<number> {
+async function through({ load, server }: Loaded, happen: () => Promise<void>): Promise<number> {
   load.start(server);
   const more = async (count: number) => {
     const wanted = load.acknowledged + count;
@@ -39,8 +54,30 @@ async function through(load: StorageLoad, server: Running, happen: () => Promise
   return recoveredMs;
 }
 
-/** Compares what the database holds with what was acknowledged, in a copy of it. */
-async function checkDatabase(load: StorageLoad, { settings }: Servers, url: string): Promise<void> {
+async function restart(
+  { server }: Loaded,
+  primary: PostgresServer,
+  mode: "fast" | "immediate",
+): Promise<void> {
+  await primary.stop(mode);
+  await waitFor("it to say so", async () => !(await isReady(server)));
+  await primary.start();
+}
+
+async function readOnlyForATime({ load, server }: Loaded, primary: PostgresServer): Promise<void> {
+  const setReadOnly = async (value: string) => {
+    await primary.query(`alter system set default_transaction_read_only = ${value}`);
+    await primary.query("select pg_reload_conf()");
+  };
+  await setReadOnly("on");
+  await waitFor("it to say so", async () => !(await isReady(server)) && load.refused.length > 0);
+  await setReadOnly("off");
+}
+
+/** Ends the service, and compares what the database holds with what was acknowledged, in a copy of it. */
+async function endAndCheck({ servers: { settings }, server, load }: Loaded, url: string): Promise<void> {
+  server.child.kill("SIGTERM");
+  await server.finished();
   const copy = join(temporaryFolder(), "copy.db");
   const { code, stderr } = await runCommand(["copy", "--from", url, "--to", `sqlite:${copy}`], settings);
   expect(code, stderr).toBe(0);
@@ -56,24 +93,17 @@ describe("F08 a database server", () => {
     async () => {
       const primary = await PostgresServer.create();
       await primary.start();
-      const servers = await openServers({ databaseUrl: primary.url, environment });
-      const server = await servers.start();
-      const load = new StorageLoad(servers.token);
-      await load.prepare(server);
+      const loaded = await openLoaded(primary.url);
       const recovered: number[] = [];
       for (let round = 0; round < rounds(1, 20); round++) {
         for (const mode of ["fast", "immediate"] as const) {
-          const ms = await through(load, server, async () => {
-            await primary.stop(mode);
-            await waitFor("it to say so", async () => !(await isReady(server)));
-            await primary.start();
+          const ms = await through(loaded, async () => {
+            await restart(loaded, primary, mode);
           });
           recovered.push(ms);
         }
       }
-      server.child.kill("SIGTERM");
-      await server.finished();
-      await checkDatabase(load, servers, primary.url);
+      await endAndCheck(loaded, primary.url);
       console.log(
         `${recovered.length} restarts: writes again after ${Math.max(...recovered).toFixed()} ms at most`,
       );
@@ -88,19 +118,8 @@ describe("F08 a database server", () => {
     async () => {
       const primary = await PostgresServer.create();
       await primary.start();
-      const servers = await openServers({ databaseUrl: primary.url, environment });
-      const server = await servers.start();
-      const load = new StorageLoad(servers.token);
-      await load.prepare(server);
-      const setReadOnly = async (value: string) => {
-        await primary.query(`alter system set default_transaction_read_only = ${value}`);
-        await primary.query("select pg_reload_conf()");
-      };
-      await through(load, server, async () => {
-        await setReadOnly("on");
-        await waitFor("it to say so", async () => !(await isReady(server)) && load.refused.length > 0);
-        await setReadOnly("off");
-      });
+      const loaded = await openLoaded(primary.url);
+      await through(loaded, () => readOnlyForATime(loaded, primary));
     },
   );
 
@@ -108,38 +127,27 @@ describe("F08 a database server", () => {
     const primary = await PostgresServer.create();
     const standby = await primary.createStandby();
     await primary.start({ synchronous_standby_names: "standby" });
-    await standby.start();
+    await standby.start({ wal_retrieve_retry_interval: "100ms" });
     return { primary, standby };
   }
 
-  /** Loads the service, and lets the standby take the place of the primary. */
-  async function throughPromotion(
-    { primary, standby }: Awaited<ReturnType<typeof startPair>>,
-    databaseUrl: string,
-    promoted: () => void,
-  ): Promise<void> {
-    const servers = await openServers({ databaseUrl, environment });
-    const server = await servers.start();
-    const load = new StorageLoad(servers.token);
-    await load.prepare(server);
-    const ms = await through(load, server, async () => {
-      await primary.stop("immediate");
-      await standby.query("select pg_promote()");
-      promoted();
-    });
-    server.child.kill("SIGTERM");
-    await server.finished();
-    await checkDatabase(load, servers, standby.url);
-    console.log(`promoted: writes again after ${ms.toFixed()} ms`);
+  async function promote({ primary, standby }: Awaited<ReturnType<typeof startPair>>): Promise<void> {
+    await primary.stop("immediate");
+    await standby.query("select pg_promote()");
   }
 
-  it("that a synchronous standby takes the place of loses nothing that was acknowledged; both are in the URL", {
+  it("that is restarted, read-only for a time and then replaced by its synchronous standby loses nothing that was acknowledged; the URL names both", {
     timeout: 120_000,
   }, async () => {
     const pair = await startPair();
     const hosts = [pair.standby, pair.primary].map(({ port }) => `127.0.0.1:${port}`);
-    const url = `postgres://countersign:countersign@${hosts.join()}/postgres?target_session_attrs=read-write`;
-    await throughPromotion(pair, url, () => {});
+    const databaseUrl = `postgres://countersign:countersign@${hosts.join()}/postgres?target_session_attrs=read-write`;
+    const loaded = await openLoaded(databaseUrl);
+    await through(loaded, () => restart(loaded, pair.primary, "immediate"));
+    await through(loaded, () => readOnlyForATime(loaded, pair.primary));
+    const ms = await through(loaded, () => promote(pair));
+    await endAndCheck(loaded, pair.standby.url);
+    console.log(`promoted: writes again after ${ms.toFixed()} ms`);
   });
 
   it.runIf(isSoak)(
@@ -150,9 +158,13 @@ describe("F08 a database server", () => {
     async () => {
       const pair = await startPair();
       const proxy = await startDatabaseProxy(pair.primary.url);
-      await throughPromotion(pair, proxy.url, () => {
+      const loaded = await openLoaded(proxy.url);
+      const ms = await through(loaded, async () => {
+        await promote(pair);
         proxy.port = pair.standby.port;
       });
+      await endAndCheck(loaded, pair.standby.url);
+      console.log(`promoted: writes again after ${ms.toFixed()} ms`);
     },
   );
 
@@ -164,10 +176,7 @@ describe("F08 a database server", () => {
     async () => {
       const primary = await PostgresServer.create();
       await primary.start();
-      const servers = await openServers({ databaseUrl: primary.url, environment });
-      const server = await servers.start();
-      const load = new StorageLoad(servers.token);
-      await load.prepare(server);
+      const { server, load } = await openLoaded(primary.url);
       await primary.query("alter system set synchronous_standby_names = 'standby'");
       await primary.query("select pg_reload_conf()");
       await sleep(500);

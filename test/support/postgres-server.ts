@@ -15,6 +15,7 @@ const sh = promisify(execFile);
 export class PostgresServer {
   readonly port: number;
   readonly #data: string;
+  #settings: Record<string, string> = {};
 
   private constructor(data: string, port: number) {
     this.#data = data;
@@ -56,8 +57,9 @@ export class PostgresServer {
     return standby;
   }
 
-  /** Starts it and waits until it takes connections. */
-  async start(settings: Record<string, string> = {}): Promise<void> {
+  /** Starts it, with the settings of before if none are given, and waits until it takes connections. */
+  async start(settings = this.#settings): Promise<void> {
+    this.#settings = settings;
     const all = { listen_addresses: "127.0.0.1", port: String(this.port), fsync: "on", ...settings };
     const flags = Object.entries(all).map(([name, value]) => `-c ${name}='${value}'`);
     await this.#control(["start", "-w", "-o", flags.join(" "), "-l", join(this.#data, "..", "log")]);
