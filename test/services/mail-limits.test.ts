@@ -240,7 +240,13 @@ describe("ceilings", () => {
     const ipv6 = await callUntilRefused(() => addFrom(`2001:db8:1:2::${i}`));
     expect(ipv6).toMatchObject({ done: 2 });
     await addFrom("2001:db8:1:3::1");
-    const events = await test.app.store.db.selectFrom("events").select("client_address").execute();
+    const events = await test.app.store.db
+      .selectFrom("events")
+      .select("client_address")
+      // Those of mails come when they come.
+      .where("type", "=", "otp_email.added")
+      .orderBy("position")
+      .execute();
     const addresses = events.map((event) => event.client_address);
     expect(addresses.filter((from) => from === "198.51.100.7")).toHaveLength(2);
     expect(addresses.at(-1)).toBe("2001:db8:1:3::1");
