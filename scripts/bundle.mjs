@@ -1,5 +1,5 @@
 // Puts the program and the packages that it uses into a few files, dist/src/main*.js: it starts 2.5 times as fast as from the
-// hundreds that it is made of (327 ms instead of 889 until it is ready, on a busy machine). What the packages ask to be
+// thousand that it is made of (327 ms instead of 889 until it is ready, on a busy machine). What the packages ask to be
 // handed on with them goes into dist/THIRD_PARTY_NOTICES.txt.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

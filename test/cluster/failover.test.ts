@@ -5,15 +5,13 @@ import { waitFor } from "../mail/wait-for.ts";
 import { startDatabaseProxy } from "../support/database-proxy.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { PostgresServer } from "../support/postgres-server.ts";
-import { type Running, runCommand } from "../support/process.ts";
+import { isReady, type Running, runCommand } from "../support/process.ts";
 import { openServers, type Servers } from "../support/servers.ts";
 import { isSoak, rounds } from "../support/soak.ts";
 import { loadSettings, StorageLoad } from "../support/storage-load.ts";
 
 const { COUNTERSIGN_DATA_DIR: _, ...withoutLimits } = loadSettings("");
 const environment = { ...withoutLimits, COUNTERSIGN_LOG_LEVEL: "info" };
-
-const isReady = async ({ origin }: Running) => (await fetch(`${origin}/readyz`)).status === 200;
 
 /** A service on the database, and a load that is ready to start. */
 interface Loaded {

@@ -6,7 +6,7 @@ import { databaseUrlOf, holdDatabase } from "../support/database.ts";
 import { type Cut, cuts, startDatabaseProxy } from "../support/database-proxy.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import type { Running } from "../support/process.ts";
+import { isReady } from "../support/process.ts";
 import { openServers } from "../support/servers.ts";
 import { isSoak, rounds } from "../support/soak.ts";
 import { addPending, addUser } from "../support/users.ts";
@@ -22,8 +22,6 @@ async function startBehindProxy() {
   await addUser(caller.users);
   return { proxy, servers, server, caller };
 }
-
-const isReady = async ({ origin }: Running) => (await fetch(`${origin}/readyz`)).status === 200;
 
 async function eventsOf({ users }: Caller, type: string): Promise<number> {
   const { events } = await users.listEvents({ userId: "u", pageSize: 100 });

@@ -9,7 +9,7 @@ import { startTestApp } from "../support/app.ts";
 import { refusalOf } from "../support/errors.ts";
 import { FaultyDisk, hasFaultyDisk, needsCompiler } from "../support/faulty-disk.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { main, type Running } from "../support/process.ts";
+import { isReady, main, type Running } from "../support/process.ts";
 import { fill, hasSmallDisk, needsMount, smallDisk } from "../support/small-disk.ts";
 import {
   adminToken,
@@ -21,15 +21,13 @@ import {
 } from "../support/storage-load.ts";
 import { addPending, addUser } from "../support/users.ts";
 
-const isReady = async (origin: string) => (await fetch(`${origin}/readyz`)).status === 200;
-
 /** Loads a server, takes the room of its disk away and gives it back. */
 async function fillUnderLoad(dataDir: string, server: Running, load: StorageLoad, fill: () => () => void) {
   load.start(server);
   await expect.poll(() => load.acknowledged, { timeout: 20_000 }).toBeGreaterThan(200);
   const free = fill();
   await expect.poll(() => load.refused.length, { timeout: 20_000 }).toBeGreaterThan(20);
-  await expect.poll(() => isReady(server.origin)).toBe(false);
+  await expect.poll(() => isReady(server)).toBe(false);
   for (const { status, body } of load.refused) {
     expect(status).toBe(503);
     expect(body.details?.map((detail) => detail.reason ?? detail.retryDelay)).toEqual([
@@ -45,7 +43,7 @@ async function fillUnderLoad(dataDir: string, server: Running, load: StorageLoad
   free();
   // Nothing but the question whether it is ready tells it that there is room again.
   await load.stop();
-  await expect.poll(() => isReady(server.origin), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => isReady(server), { timeout: 10_000 }).toBe(true);
   const before = load.acknowledged;
   load.start(server);
   await expect.poll(() => load.acknowledged, { timeout: 10_000 }).toBeGreaterThan(before + 100);
@@ -101,7 +99,7 @@ describe("F03 a full disk", () => {
       retryAfter: 1,
     });
     await sql`pragma max_page_count = 1000000`.execute(test.app.store.db);
-    expect(await isReady(test.origin)).toBe(true);
+    expect(await isReady(test)).toBe(true);
     await addPending(client);
   });
 });
@@ -135,7 +133,7 @@ describe("F03 a log that cannot be written", () => {
       onTestFinished(() => void child.kill("SIGKILL"));
       child.stderr?.destroy();
       const origin = `http://127.0.0.1:${port}`;
-      const ready = () => isReady(origin).catch(() => false);
+      const ready = () => isReady({ origin }).catch(() => false);
       await expect.poll(ready, { timeout: 10_000 }).toBe(true);
       for (let i = 0; i < 300; i++)
         expect((await fetch(`${origin}/v3alpha/users/u`, { method: "GET" })).status).toBe(401);

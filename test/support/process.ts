@@ -23,6 +23,11 @@ export interface Running {
   finished(): Promise<Finished>;
 }
 
+/** Whether a server says that it is ready. */
+export async function isReady({ origin }: { readonly origin: string }): Promise<boolean> {
+  return (await fetch(`${origin}/readyz`)).status === 200;
+}
+
 /** Runs a command of the built program (`npm run build`) to its end, with these settings and no others. */
 export async function runCommand(
   args: string[],
