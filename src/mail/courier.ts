@@ -1,5 +1,4 @@
 import { setMaxListeners } from "node:events";
-import pLimit from "p-limit";
 import type { Clock } from "../clock.ts";
 import { makeRandomId } from "../db/id.ts";
 import type { Store } from "../db/open.ts";
@@ -54,11 +53,8 @@ export interface CourierOptions {
   readonly concurrencyMax?: number;
 }
 
-/** So that only the mails of a dead courier are taken over: the time to wait for a turn, and what a mailer needs at most. */
+/** Longer than the mailer works on one mail, so that only the mails of a dead courier are taken over. */
 const leaseMs = 100_000;
-
-/** For how long of its lease a mail may wait for its turn. After that others may have time for it. */
-const turnMs = 5_000;
 
 /** How long a mail that another process has queued, or left behind, may go unseen. */
 const pollMs = 5_000;
@@ -82,9 +78,10 @@ export function startCourier(options: CourierOptions): Courier {
   // Every mail under way listens to it. Node takes more than 10 listeners for a leak.
   setMaxListeners(0, aborting.signal);
   /** Claimed and not settled. */
-  const underWay = new Set<Promise<void>>();
-  const turn = pLimit(window.size);
-  const gather = createGatherer(() => Math.min(underWay.size, window.size));
+  const underWay = new Map<OutboxRow, Promise<void>>();
+  /** How many of them a relay has not answered yet. */
+  let beingSent = 0;
+  const gatherer = createGatherer(() => Math.min(underWay.size, window.size / 2));
   /** As far as the last claim has shown. */
   let isMoreDue = false;
   let restsUntil = 0;
@@ -109,12 +106,12 @@ export function startCourier(options: CourierOptions): Courier {
 
   /** Starts what is due as far as there is room. If there is nothing to do, waits until there may be. */
   async function takeDue(woken: AbortSignal): Promise<void> {
-    const ahead = 2 * window.size - turn.activeCount - turn.pendingCount;
-    const room = Math.min(ahead, 4 * window.size - underWay.size);
-    // Not one at a time: each claim is a commit.
-    if (room < window.size / 2) return clock.wait(pollMs, woken);
-    const restMs = leftOfRest();
-    if (restMs > 0) return clock.wait(restMs, stopping.signal);
+    // What is recorded now makes room already: the next claim shares its commit. Not so what cannot be recorded for long.
+    const room = Math.min(window.size - beingSent - gatherer.waiting, 2 * window.size - underWay.size);
+    if (room < 1 || isAnyLate()) return clock.wait(pollMs, woken);
+    // A clock that was set back must not lengthen the rest.
+    const restMs = restsUntil - clock.now();
+    if (restMs > 0 && restMs <= throttledMs) return clock.wait(restMs, stopping.signal);
     if (!isMoreDue) {
       const due = await nextDueTime(store.db, clock.now());
       const waitMs = Math.min(pollMs, (due ?? Infinity) - clock.now());
@@ -127,6 +124,8 @@ export function startCourier(options: CourierOptions): Courier {
     const rows = await claim(store, now, {
       leaseMs,
       most: room,
+      // Each step of a mail that is being sent waits for the end of the drop.
+      ...(beingSent > 0 && { mostExpired: 100 }),
       leaseId: makeRandomId(),
       onSettle,
       onExpired,
@@ -135,10 +134,10 @@ export function startCourier(options: CourierOptions): Courier {
     for (const row of rows) start(row);
   }
 
-  /** In milliseconds. A clock that was set back does not lengthen it. */
-  function leftOfRest(): number {
-    const restMs = restsUntil - clock.now();
-    return restMs <= throttledMs ? restMs : 0;
+  /** Whether a lease is over while its mail is under way, as after the process was suspended: a claim would take it once more. */
+  function isAnyLate(): boolean {
+    const now = clock.now();
+    return [...underWay.keys()].some((row) => now >= (row.lease_until ?? 0));
   }
 
   function start(row: OutboxRow): void {
@@ -148,33 +147,26 @@ export function startCourier(options: CourierOptions): Courier {
         log.error({ mailId: row.mail_id, ...describe(error) }, "a mail was left behind");
       })
       .finally(() => {
-        underWay.delete(task);
+        underWay.delete(row);
         wake();
       });
-    underWay.add(task);
+    underWay.set(row, task);
   }
 
   async function deliver(row: OutboxRow): Promise<void> {
-    const claimTime = clock.now();
-    const outcome = await turn(() => (mayBegin(row) ? handOver(row) : undefined));
-    if (!outcome) return release(store, row, false);
-    if (aborting.signal.aborted && outcome.kind === "retry") return release(store, row, true);
-    turn.concurrency = window.size;
-    await gather();
+    const startTime = clock.now();
+    beingSent++;
+    const outcome = await handOver(row).finally(() => beingSent--);
+    if (aborting.signal.aborted && outcome.kind === "retry") return release(store, row);
+    await gatherer.gather();
     // The next claim shares the commit of what is recorded.
     wake();
     const settled = await record(row, outcome);
-    if (settled) return report(row, settled.state, settled.reason, claimTime);
+    if (settled) return report(row, settled.state, settled.reason, startTime);
     log.warn(
       { mailId: row.mail_id, outcome: outcome.kind },
       "a mail was taken over or removed while it was under way",
     );
-  }
-
-  /** Whether a mail whose turn it is goes out, and not back into the queue. */
-  function mayBegin(row: OutboxRow): boolean {
-    const isLate = clock.now() >= (row.lease_until ?? 0) - leaseMs + turnMs;
-    return !isLate && leftOfRest() <= 0 && !stopping.signal.aborted;
   }
 
   async function handOver(row: OutboxRow): Promise<Outcome> {
@@ -236,11 +228,10 @@ export function startCourier(options: CourierOptions): Courier {
     wake,
     async [Symbol.asyncDispose]() {
       stopping.abort();
-      turn.concurrency = Number.POSITIVE_INFINITY;
       wake();
       await running;
       const finished = new AbortController();
-      const finishing = Promise.all(underWay).then(() => finished.abort());
+      const finishing = Promise.all(underWay.values()).then(() => finished.abort());
       await clock.wait(graceMs, finished.signal);
       aborting.abort();
       await finishing;

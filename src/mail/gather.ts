@@ -1,3 +1,10 @@
+export interface Gatherer {
+  /** How many wait. */
+  readonly waiting: number;
+  /** Resolves when it is time to go on. */
+  gather(): Promise<void>;
+}
+
 /** How long the first waits for others, in milliseconds. */
 const gatherMs = 10;
 
@@ -6,7 +13,7 @@ const gatherMs = 10;
  *
  * @param enough when this many have come they go on at once.
  */
-export function createGatherer(enough: () => number): () => Promise<void> {
+export function createGatherer(enough: () => number): Gatherer {
   let waiting: (() => void)[] = [];
   let timer: NodeJS.Timeout | undefined;
 
@@ -18,10 +25,15 @@ export function createGatherer(enough: () => number): () => Promise<void> {
     for (const goOn of gathered) goOn();
   }
 
-  return () =>
-    new Promise((resolve) => {
-      waiting.push(resolve);
-      if (waiting.length >= enough()) go();
-      else timer ??= setTimeout(go, gatherMs);
-    });
+  return {
+    get waiting() {
+      return waiting.length;
+    },
+    gather: () =>
+      new Promise<void>((resolve) => {
+        waiting.push(resolve);
+        if (waiting.length >= enough()) go();
+        else timer ??= setTimeout(go, gatherMs);
+      }),
+  };
 }

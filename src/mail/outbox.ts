@@ -26,6 +26,8 @@ export interface Claim {
   readonly leaseMs: number;
   /** How many rows at most. */
   readonly most: number;
+  /** How many mails whose code has died are dropped at most: those who wait for the end of it wait the longer. */
+  readonly mostExpired?: number;
   readonly leaseId: string;
   readonly onSettle?: OnSettle | undefined;
   /** Told after the commit which mails were dropped because their code had died. */
@@ -160,9 +162,9 @@ async function dropSuperseded(trx: Transaction<DB>, now: number, mail: NewMail):
  * then the courier that took them is dead, and its mails are taken over. Mails whose code has died are dropped instead.
  */
 export async function claim(store: Store, now: number, wanted: Claim): Promise<OutboxRow[]> {
-  const { most, leaseId, leaseMs } = wanted;
+  const { most, leaseId, leaseMs, mostExpired = windowSize } = wanted;
   const { expired, claimed } = await store.write(async (trx) => {
-    const expired = await dropExpired(trx, { now, most: windowSize });
+    const expired = await dropExpired(trx, { now, most: mostExpired });
     for (const row of expired) {
       await keepStatus(trx, row);
       await wanted.onSettle?.(trx, row);
@@ -170,7 +172,7 @@ export async function claim(store: Store, now: number, wanted: Claim): Promise<O
     const claimed = await lease(trx, { now, most, leaseId, leaseUntil: now + leaseMs });
     // Behind a backlog of dead mails those that live do not wait until all of it was dropped.
     const room = most - claimed.length;
-    if (room > 0 && (claimed.length === 0 || expired.length === windowSize))
+    if (room > 0 && (claimed.length === 0 || expired.length === mostExpired))
       claimed.push(...(await leaseNewest(trx, { now, most: room, leaseId, leaseUntil: now + leaseMs })));
     return { expired, claimed };
   });
@@ -441,16 +443,12 @@ export function keptState({ state, reason }: OutboxRow): SettledState | undefine
   return reason === "expired" ? "failed" : "suppressed";
 }
 
-/**
- * Gives a claimed mail back as it was, for anyone to claim at once.
- *
- * @param isBegun whether the attempt counts, as it was begun.
- */
-export async function release(store: Store, row: OutboxRow, isBegun: boolean): Promise<void> {
+/** Gives a claimed mail back as it was, for anyone to claim at once. */
+export async function release(store: Store, row: OutboxRow): Promise<void> {
   await store.write((trx) =>
     trx
       .updateTable("outbox")
-      .set((eb) => ({ ...noLease, attempts: eb("attempts", "-", isBegun ? 0 : 1) }))
+      .set(noLease)
       .where((eb) => isHeld(eb, row))
       .execute(),
   );

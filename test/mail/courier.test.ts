@@ -493,7 +493,7 @@ describe("a mail that does not get through", () => {
       Array.from({ length: 10 }, (_, n) => `a${n + 1}@x.io`).sort(),
     );
     // Those that live went first.
-    expect(droppedBefore).toBeLessThan(deadCount);
+    expect(droppedBefore).toBeLessThan(15_000);
     expect(memory.peak() - before).toBeLessThan(150_000_000);
   });
 
@@ -705,9 +705,8 @@ describe("leases", () => {
     expect(new Set(seen).size).toBe(1);
   });
 
-  /** A relay that keeps the first two mails waiting, and a courier with two more that wait for their turn. */
-  async function fullHouse() {
-    const setup = await setUp();
+  it("are not taken over by a courier from itself, so that a mail under way while it was suspended goes out once", async () => {
+    const { store, clock, queue, start, log } = await setUp();
     let letGo = () => {};
     const held = new Promise<void>((resolve) => {
       letGo = resolve;
@@ -719,37 +718,16 @@ describe("leases", () => {
         return held;
       },
     });
-    await setup.queue([{}, {}, {}, {}]);
-    const begun: { id: string; lease: string | null }[] = [];
-    const courier = setup.start(relay.port, {
-      compose: (row) => {
-        begun.push({ id: row.mail_id, lease: row.lease_id });
-        return compose(setup.store, row);
-      },
-    });
-    const leases = async () => (await allRows(setup.store)).map((row) => row.lease_id !== null);
-    await waitFor("all are claimed", async () => (await leases()).every(Boolean));
-    await waitFor("two are under way", () => arrived === 2);
-    return { ...setup, courier, letGo, leases, begun };
-  }
-
-  it("are given back at once where mails still wait for their turn when the courier stops", async () => {
-    const { store, courier, letGo, leases } = await fullHouse();
-    const stopped = courier[Symbol.asyncDispose]();
-    await waitFor("two are given back", async () => `${await leases()}` === "true,true,false,false");
+    await queue();
+    const courier = start(relay.port);
+    await waitFor("the mail is under way", () => arrived === 1);
+    clock.move(100_000);
+    courier.wake();
+    await sleep(200);
     letGo();
-    await stopped;
-    expect((await allRows(store)).map(({ state }) => state)).toEqual(["sent", "sent", "queued", "queued"]);
-  });
-
-  it("are begun anew for mails that have waited so long for their turn that they might be sent by others, too", async () => {
-    const { store, clock, letGo, begun } = await fullHouse();
-    const first = begun[0]?.lease;
-    clock.move(5_000);
-    letGo();
-    await waitFor("all are sent", async () => (await allRows(store)).every((row) => row.state === "sent"));
-    expect(begun.map(({ lease }) => lease === first)).toEqual([true, true, false, false]);
-    expect((await allRows(store)).map(({ attempts }) => attempts)).toEqual([1, 1, 1, 1]);
+    expect(await inState(store, "sent")).toMatchObject({ attempts: 1 });
+    expect(arrived).toBe(1);
+    expect(log.filter(({ message }) => /taken over/.test(message))).toEqual([]);
   });
 
   it("keep a courier from sending that was suspended for longer", async () => {

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { createGatherer } from "../../src/mail/gather.ts";
 
 it("lets all who have come go on together, as soon as enough have come", async () => {
-  const gather = createGatherer(() => 3);
+  const { gather } = createGatherer(() => 3);
   const gone: number[] = [];
   const come = async (n: number) => {
     await gather();
@@ -16,16 +16,18 @@ it("lets all who have come go on together, as soon as enough have come", async (
 });
 
 it("keeps nobody for ever where not enough come, now or later", async () => {
-  const gather = createGatherer(() => 100);
+  const { gather } = createGatherer(() => 100);
   await Promise.all([gather(), gather()]);
   await gather();
 });
 
 it("holds up nobody who is alone", async () => {
   let isOn = false;
-  void createGatherer(() => 1)().then(() => {
-    isOn = true;
-  });
+  void createGatherer(() => 1)
+    .gather()
+    .then(() => {
+      isOn = true;
+    });
   await Promise.resolve();
   expect(isOn).toBe(true);
 });
