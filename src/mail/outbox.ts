@@ -57,7 +57,7 @@ const longestUnreachedDelay = 25_000;
 /** Up to a tenth on top, so that mails that failed together do not come back together. */
 const jitter = 0.1;
 
-/** How many due rows are looked at in one go, however long the queue is (F20). */
+/** How many due rows are looked at or dropped in one go at most, however long the queue is (F20). */
 const windowSize = 500;
 
 /**
@@ -164,16 +164,23 @@ async function dropSuperseded(trx: Transaction<DB>, now: number, mail: NewMail):
 export async function claim(store: Store, now: number, wanted: Claim): Promise<OutboxRow[]> {
   const { most, leaseId, leaseMs, mostExpired = windowSize } = wanted;
   const { expired, claimed } = await store.write(async (trx) => {
-    const expired = await dropExpired(trx, { now, most: mostExpired });
+    // One writer alone need not look at more than it takes: to look at 500 took 7 % of the time of sending.
+    const window = hasManyWriters(trx) ? windowSize : most;
+    const leaseMore = (from: typeof lease) =>
+      from(trx, { now, window, most: most - claimed.length, leaseId, leaseUntil: now + leaseMs });
+    const claimed: OutboxRow[] = [];
+    claimed.push(...(await leaseMore(lease)));
+    // None of those that were looked at is dead.
+    if (claimed.length === window) return { expired: [], claimed };
+    const expired = await dropExpired(trx, { now, window: windowSize - claimed.length, most: mostExpired });
     for (const row of expired) {
       await keepStatus(trx, row);
       await wanted.onSettle?.(trx, row);
     }
-    const claimed = await lease(trx, { now, most, leaseId, leaseUntil: now + leaseMs });
+    if (expired.length > 0 && claimed.length < most) claimed.push(...(await leaseMore(lease)));
     // Behind a backlog of dead mails those that live do not wait until all of it was dropped.
-    const room = most - claimed.length;
-    if (room > 0 && (claimed.length === 0 || expired.length === mostExpired))
-      claimed.push(...(await leaseNewest(trx, { now, most: room, leaseId, leaseUntil: now + leaseMs })));
+    const mayHideOthers = claimed.length === 0 || expired.length === mostExpired;
+    if (mayHideOthers && claimed.length < most) claimed.push(...(await leaseMore(leaseNewest)));
     return { expired, claimed };
   });
   if (expired.length > 0) wanted.onExpired?.(expired);
@@ -184,7 +191,7 @@ export async function claim(store: Store, now: number, wanted: Claim): Promise<O
 // On SQLite, whether a row is free is asked in the window alone, under the lock of the transaction. Asked once more outside, it
 // walks the whole queue: 100 ms instead of 1.5 ms with 500,000 rows waiting.
 
-const dropExpired = prepare((db, param: Param<{ now: number; most: number }>) =>
+const dropExpired = prepare((db, param: Param<DueParams>) =>
   db
     .updateTable("outbox")
     .set({ state: "dropped", reason: "expired", settle_time: param("now"), ...noLease })
@@ -195,9 +202,14 @@ const dropExpired = prepare((db, param: Param<{ now: number; most: number }>) =>
 const lease = prepare((db, param: Param<LeaseParams>) => leaseDue(db, param, "asc"));
 const leaseNewest = prepare((db, param: Param<LeaseParams>) => leaseDue(db, param, "desc"));
 
-interface LeaseParams {
+interface DueParams {
   readonly now: number;
+  /** How many of those that are due are looked at. */
+  readonly window: number;
   readonly most: number;
+}
+
+interface LeaseParams extends DueParams {
   readonly leaseId: string;
   readonly leaseUntil: number;
 }
@@ -218,12 +230,7 @@ function leaseDue(db: Kysely<DB>, param: Param<LeaseParams>, order: "asc" | "des
  * The ids of mails that expire before or after now, among those that are due: the ones that have waited longest, or the
  * ones that have waited least, come first.
  */
-function due(
-  db: Kysely<DB>,
-  param: Param<{ now: number; most: number }>,
-  expiry: "<=" | ">",
-  order: "asc" | "desc" = "asc",
-) {
+function due(db: Kysely<DB>, param: Param<DueParams>, expiry: "<=" | ">", order: "asc" | "desc" = "asc") {
   const now = param("now");
   const window = db
     .selectFrom("outbox")
@@ -232,7 +239,7 @@ function due(
     .where("next_attempt_time", "<=", now)
     .orderBy("next_attempt_time", order)
     .orderBy("mail_id", order)
-    .limit(windowSize)
+    .limit(param("window"))
     .as("due");
   if (hasManyWriters(db)) {
     // Two that claim at a time get different rows, and neither waits for the other. Whether a row is free is asked once more,
