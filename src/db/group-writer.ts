@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { CompiledQuery, type Kysely, type Transaction } from "kysely";
 import { isBusy, patienceFor, pauseMs } from "./patience.ts";
+import { prepare } from "./prepared.ts";
 import type { DB } from "./schema.ts";
 import { isFailure } from "./storage-failure.ts";
 import {
@@ -144,23 +145,28 @@ async function runGroup(trx: Transaction<DB>, group: Group): Promise<Outcome[]> 
   return outcomes;
 }
 
-const savepoint = CompiledQuery.raw("savepoint one");
-const release = CompiledQuery.raw("release one");
-const rollback = CompiledQuery.raw("rollback to one");
+const savepoint = command("savepoint one");
+const release = command("release one");
+const rollback = command("rollback to one");
+
+function command(sql: string) {
+  const run = prepare(() => ({ compile: () => CompiledQuery.raw(sql) }));
+  return (trx: Transaction<DB>) => run(trx, {});
+}
 
 async function runSaved(trx: Transaction<DB>, { work, resolve, reject }: Waiting): Promise<Outcome> {
-  await trx.executeQuery(savepoint);
+  await savepoint(trx);
   try {
     const value = await againOnCollision(
       () => work(trx),
-      () => trx.executeQuery(rollback),
+      () => rollback(trx),
     );
-    await trx.executeQuery(release);
+    await release(trx);
     return () => resolve(value);
   } catch (error) {
     // Throws if SQLite has rolled everything back by itself, as when the disk is full: then each runs again on its own.
-    await trx.executeQuery(rollback);
-    await trx.executeQuery(release);
+    await rollback(trx);
+    await release(trx);
     return () => reject(error);
   }
 }

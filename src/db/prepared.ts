@@ -7,6 +7,15 @@ export type Param<P> = <K extends keyof P & string>(name: K) => RawBuilder<P[K]>
 /** Runs a query with these values. */
 export type Prepared<P, R> = (db: Kysely<DB>, values: P) => Promise<R[]>;
 
+/** What the adapter of an engine can do that answers without waiting, and has one connection. */
+export interface ImmediateEngine {
+  /**
+   * Runs a statement in the transaction that is open, and returns its rows. Kysely's way to the connection is a promise for
+   * each of its layers, although the connection is in hand: 1.4 us a statement, where most run for 1 to 7.
+   */
+  runInTransaction(sql: string, parameters: readonly unknown[]): unknown[];
+}
+
 /**
  * A query that is built and compiled once for each engine, and not for each call: that costs more than to run it (measured:
  * 10 to 30 us to build one with Kysely, and 2 to 6 us for SQLite to run it).
@@ -32,6 +41,9 @@ export function prepare<P extends object, R>(
     const parameters = query.parameters.map((value) =>
       value instanceof Slot ? values[value.name as keyof P] : value,
     );
+    const { adapter } = db.getExecutor();
+    if (db.isTransaction && "runInTransaction" in adapter)
+      return (adapter as ImmediateEngine).runInTransaction(query.sql, parameters) as R[];
     const { rows } = await db.executeQuery<R>({ ...query, parameters });
     return rows;
   };

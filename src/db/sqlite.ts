@@ -14,6 +14,7 @@ import {
 import { LRUCache } from "lru-cache";
 import { createCheckpointer } from "./checkpoint.ts";
 import { engineTimeoutMs, patienceMs } from "./patience.ts";
+import type { ImmediateEngine } from "./prepared.ts";
 import { SqliteHealth } from "./sqlite-health.ts";
 import { DatabaseRefused, isDamage } from "./storage-failure.ts";
 
@@ -222,7 +223,7 @@ function createDialect(database: Database.Database, path: string, health: Sqlite
   const dialect = new SqliteDialect({ database: cached });
   const driver = { database: cached, isInTransaction: () => database.inTransaction, path, health };
   return {
-    createAdapter: () => new TransactionalDdlAdapter(),
+    createAdapter: () => new ImmediateAdapter(cached, driver.isInTransaction),
     createDriver: () => new ImmediateDriver(driver),
     createQueryCompiler: () => dialect.createQueryCompiler(),
     createIntrospector: (db) => dialect.createIntrospector(db),
@@ -300,9 +301,27 @@ function inodeOf(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
-class TransactionalDdlAdapter extends SqliteAdapter {
+class ImmediateAdapter extends SqliteAdapter implements ImmediateEngine {
+  readonly #database: SqliteDatabase;
+  readonly #isInTransaction: () => boolean;
+
+  constructor(database: SqliteDatabase, isInTransaction: () => boolean) {
+    super();
+    this.#database = database;
+    this.#isInTransaction = isInTransaction;
+  }
+
   /** Kysely leaves SQLite's migrations without a transaction; SQLite can roll back DDL. */
   override get supportsTransactionalDdl(): boolean {
     return true;
+  }
+
+  runInTransaction(sql: string, parameters: readonly unknown[]): unknown[] {
+    // Kysely would say the same of a transaction that is over.
+    if (!this.#isInTransaction()) throw new Error("a statement of a transaction ran after its end");
+    const statement = this.#database.prepare(sql);
+    if (statement.reader) return statement.all(parameters);
+    statement.run(parameters);
+    return [];
   }
 }

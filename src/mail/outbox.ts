@@ -68,36 +68,69 @@ const windowSize = 500;
  * (RFC 5322 §3.6.4), and takes the place of the first.
  */
 export async function enqueue(trx: Transaction<DB>, now: number, mail: NewMail): Promise<void> {
-  await dropSuperseded(trx, now, mail);
-  const waiting = await trx
-    .selectFrom("outbox")
-    .select(["mail_id", "url_template", "language"])
-    .where("otp_email_id", "=", mail.otpEmailId)
-    .where("purpose", "=", mail.purpose)
-    .where((eb) => isWaiting(eb, now))
-    .executeTakeFirst();
+  const { otpEmailId, purpose, codeSalt } = mail;
+  await dropSuperseded(trx, { otpEmailId, purpose, codeSalt, now });
+  const [waiting] = await selectWaiting(trx, { otpEmailId: mail.otpEmailId, purpose: mail.purpose, now });
   const language = mail.language ?? null;
   if (waiting?.url_template === mail.urlTemplate && waiting.language === language) return;
   if (waiting) await trx.deleteFrom("outbox").where("mail_id", "=", waiting.mail_id).execute();
-  await trx
-    .insertInto("outbox")
-    .values({
-      mail_id: makeId(now),
-      purpose: mail.purpose,
-      user_id: mail.userId,
-      otp_email_id: mail.otpEmailId,
-      code_salt: mail.codeSalt,
-      url_template: mail.urlTemplate,
-      language,
-      message_id: `<${makeRandomId()}@${mail.messageIdDomain}>`,
-      state: "queued",
-      attempts: 0,
-      next_attempt_time: now,
-      expire_time: mail.expireTime,
-      create_time: now,
-    })
-    .execute();
+  await insertMail(trx, {
+    mail_id: makeId(now),
+    purpose,
+    user_id: mail.userId,
+    otp_email_id: otpEmailId,
+    code_salt: codeSalt,
+    url_template: mail.urlTemplate,
+    language,
+    client_address: null,
+    message_id: `<${makeRandomId()}@${mail.messageIdDomain}>`,
+    create_time: now,
+    expire_time: mail.expireTime,
+  });
 }
+
+const selectWaiting = prepare((db, param: Param<{ otpEmailId: string; purpose: string; now: number }>) =>
+  db
+    .selectFrom("outbox")
+    .select(["mail_id", "url_template", "language"])
+    .where("otp_email_id", "=", param("otpEmailId"))
+    .where("purpose", "=", param("purpose"))
+    .where((eb) => isWaiting(eb, param("now"))),
+);
+
+type NewRow = Pick<
+  OutboxRow,
+  | "mail_id"
+  | "purpose"
+  | "user_id"
+  | "otp_email_id"
+  | "code_salt"
+  | "url_template"
+  | "language"
+  | "client_address"
+  | "message_id"
+  | "create_time"
+  | "expire_time"
+>;
+
+const insertMail = prepare((db, param: Param<NewRow>) =>
+  db.insertInto("outbox").values({
+    mail_id: param("mail_id"),
+    purpose: param("purpose"),
+    user_id: param("user_id"),
+    otp_email_id: param("otp_email_id"),
+    code_salt: param("code_salt"),
+    url_template: param("url_template"),
+    language: param("language"),
+    client_address: param("client_address"),
+    message_id: param("message_id"),
+    state: "queued",
+    attempts: 0,
+    next_attempt_time: param("create_time"),
+    expire_time: param("expire_time"),
+    create_time: param("create_time"),
+  }),
+);
 
 /** What a mail without a code tells of an authenticator of the same user. */
 export type NoticeKind = keyof typeof noticePurposes;
@@ -127,35 +160,31 @@ export interface NewNotice {
 
 /** Queues a notice, in the transaction of what it tells of. Each is a mail of its own. */
 export async function enqueueNotice(trx: Transaction<DB>, now: number, notice: NewNotice): Promise<void> {
-  await trx
-    .insertInto("outbox")
-    .values({
-      mail_id: makeId(now),
-      purpose: noticePurposes[notice.kind],
-      user_id: notice.userId,
-      otp_email_id: notice.otpEmailId,
-      code_salt: new Uint8Array(),
-      client_address: notice.clientAddress,
-      message_id: `<${makeRandomId()}@${notice.messageIdDomain}>`,
-      state: "queued",
-      attempts: 0,
-      next_attempt_time: now,
-      expire_time: notice.expireTime,
-      create_time: now,
-    })
-    .execute();
+  await insertMail(trx, {
+    mail_id: makeId(now),
+    purpose: noticePurposes[notice.kind],
+    user_id: notice.userId,
+    otp_email_id: notice.otpEmailId,
+    code_salt: new Uint8Array(),
+    url_template: null,
+    language: null,
+    client_address: notice.clientAddress,
+    message_id: `<${makeRandomId()}@${notice.messageIdDomain}>`,
+    create_time: now,
+    expire_time: notice.expireTime,
+  });
 }
 
-async function dropSuperseded(trx: Transaction<DB>, now: number, mail: NewMail): Promise<void> {
-  await trx
-    .updateTable("outbox")
-    .set(settled("dropped", now, "superseded"))
-    .where("otp_email_id", "=", mail.otpEmailId)
-    .where("purpose", "=", mail.purpose)
-    .where("state", "=", "queued")
-    .where("code_salt", "!=", mail.codeSalt)
-    .execute();
-}
+const dropSuperseded = prepare(
+  (db, param: Param<{ otpEmailId: string; purpose: string; codeSalt: Uint8Array; now: number }>) =>
+    db
+      .updateTable("outbox")
+      .set({ state: "dropped", reason: "superseded", settle_time: param("now"), ...noLease })
+      .where("otp_email_id", "=", param("otpEmailId"))
+      .where("purpose", "=", param("purpose"))
+      .where("state", "=", "queued")
+      .where("code_salt", "!=", param("codeSalt")),
+);
 
 /**
  * Takes mails that are due, those that have waited longest first. Nobody else gets them until `leaseMs` have passed: by
@@ -463,10 +492,6 @@ export async function release(store: Store, row: OutboxRow): Promise<void> {
 
 function isHeld(eb: ExpressionBuilder<DB, "outbox">, row: OutboxRow) {
   return eb.and({ mail_id: row.mail_id, lease_id: row.lease_id, state: "queued" });
-}
-
-function settled(state: MailState, now: number, reason: string | null) {
-  return { state, reason, settle_time: now, ...noLease };
 }
 
 function changeOf(now: number, row: OutboxRow, outcome: Outcome): Change {

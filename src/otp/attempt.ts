@@ -1,13 +1,14 @@
-import { expressionBuilder } from "kysely";
+import { type Expression, expressionBuilder } from "kysely";
 import { isId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { failedPrecondition, invalidArgument } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import { codesEqual, normalizeCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
-import { noFailures, withFailure } from "./failures.ts";
+import { noFailures, setFailures, withFailure } from "./failures.ts";
 import { enrolmentCode, isOver, type LiveCode } from "./live-code.ts";
 import { mailWaitMs } from "./mail-limits.ts";
 import { enqueueNotices } from "./notices.ts";
@@ -74,28 +75,47 @@ async function countAttempt(context: OTPContext, userId: string, { otpEmailId, c
   const now = context.clock.now();
   const counted = await context.store.writeFor(caller, async (trx) => {
     // First the guarded statement: from here on the row is in nobody else's hands, whatever the engine.
-    const row = await trx
-      .updateTable("otp_emails")
-      .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
-      .where("otp_email_id", "=", otpEmailId)
-      .where("user_id", "=", userId)
-      .where("verify_time", "is", null)
-      .where("code_salt", "is not", null)
-      .where("code_expire_time", ">", now)
-      .where("code_expire_time", "<=", now + lifeLeftMsMax)
-      .where("attempts", "<", policy.enrolment.attemptsMax)
-      .where((eb) => eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]))
-      .where(isActive(userId))
-      .returningAll()
-      .executeTakeFirst();
+    const { attemptsMax } = policy.enrolment;
+    const [row] = await addAttempt(trx, {
+      otpEmailId,
+      userId,
+      now,
+      latest: now + lifeLeftMsMax,
+      attemptsMax,
+    });
     if (!row) return undefined;
     const failed = withFailure(policy.attempts, now, row);
-    await trx.updateTable("otp_emails").set(failed).where("otp_email_id", "=", otpEmailId).execute();
+    await setFailures(trx, { ...failed, otpEmailId });
     return { ...row, ...failed };
   });
   if (counted?.code_key_id == null || counted.code_salt === null) return undefined;
   return { ...counted, code_key_id: counted.code_key_id, code_salt: counted.code_salt };
 }
+
+interface Countable {
+  readonly otpEmailId: string;
+  readonly userId: string;
+  readonly now: number;
+  /** No code that lives dies later. */
+  readonly latest: number;
+  readonly attemptsMax: number;
+}
+
+const addAttempt = prepare((db, param: Param<Countable>) =>
+  db
+    .updateTable("otp_emails")
+    .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
+    .where("otp_email_id", "=", param("otpEmailId"))
+    .where("user_id", "=", param("userId"))
+    .where("verify_time", "is", null)
+    .where("code_salt", "is not", null)
+    .where("code_expire_time", ">", param("now"))
+    .where("code_expire_time", "<=", param("latest"))
+    .where("attempts", "<", param("attemptsMax"))
+    .where(isUnlocked(param("now")))
+    .where(isActive(param("userId")))
+    .returningAll(),
+);
 
 /** Step 3. The code is used if it is still the one that was compared, and once. */
 async function useCode(
@@ -107,21 +127,7 @@ async function useCode(
   const now = context.clock.now();
   const details = await context.store.writeFor(input.caller, async (trx) => {
     await lockUser(trx, userId);
-    const used = await trx
-      .updateTable("otp_emails")
-      .set({
-        verify_time: now,
-        last_use_time: now,
-        ...noCode,
-        ...noFailures,
-        change_time: now,
-      })
-      .where("otp_email_id", "=", input.otpEmailId)
-      .where("verify_time", "is", null)
-      .where("code_salt", "=", salt)
-      .where(isActive(userId))
-      .returning("otp_email_id")
-      .executeTakeFirst();
+    const [used] = await markVerified(trx, { otpEmailId: input.otpEmailId, userId, salt, now });
     if (!used) return undefined;
     const data = { otp_email_id: input.otpEmailId, verification: "code" };
     const event = { ...input, userId, type: "otp_email.verified", data } as const;
@@ -134,12 +140,42 @@ async function useCode(
   return details;
 }
 
+interface Usable {
+  readonly otpEmailId: string;
+  readonly userId: string;
+  readonly salt: Uint8Array;
+  readonly now: number;
+}
+
+const markVerified = prepare((db, param: Param<Usable>) =>
+  db
+    .updateTable("otp_emails")
+    .set({
+      verify_time: param("now"),
+      last_use_time: param("now"),
+      ...noCode,
+      ...noFailures,
+      change_time: param("now"),
+    })
+    .where("otp_email_id", "=", param("otpEmailId"))
+    .where("verify_time", "is", null)
+    .where("code_salt", "=", param("salt"))
+    .where(isActive(param("userId")))
+    .returning("otp_email_id"),
+);
+
 /** Whether the user is there and active, within a statement about something of it. */
-export function isActive(userId: string) {
+export function isActive(userId: Expression<string>) {
   const { exists, selectFrom } = expressionBuilder<DB>();
   return exists(
     selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"),
   );
+}
+
+/** Whether an authenticator takes attempts, within a statement about it. */
+export function isUnlocked(now: Expression<number>) {
+  const eb = expressionBuilder<DB, "otp_emails">();
+  return eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]);
 }
 
 /** The trail tells of each wrong code, and once that the last attempt at a code, or before a lock, was spent. */

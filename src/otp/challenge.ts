@@ -2,7 +2,14 @@ import { randomBytes } from "node:crypto";
 import type { Transaction } from "kysely";
 import { makeId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
-import { type DB, type OTPEmailRow, openChallengeStates } from "../db/schema.ts";
+import { type Param, prepare } from "../db/prepared.ts";
+import {
+  type ChallengeRow,
+  type DB,
+  type LastMailColumns,
+  type OTPEmailRow,
+  openChallengeStates,
+} from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { once, type Repeatable } from "../user/idempotency.ts";
@@ -100,28 +107,18 @@ async function startChallenge(
   const challengeId = makeId(now);
   const { secret } = context.keys.current;
   const code = { secret, salt: randomBytes(saltBytes), expireTime: now + context.policy.login.codeTtlMs };
-  await trx
-    .updateTable("challenges")
-    .set({ state: "replaced" })
-    .where("otp_email_id", "=", row.otp_email_id)
-    .where("state", "in", openChallengeStates)
-    .execute();
-  await trx
-    .insertInto("challenges")
-    .values({
-      challenge_id: challengeId,
-      otp_email_id: row.otp_email_id,
-      state: "pending",
-      audience: input.audience,
-      nonce: input.nonce ?? null,
-      code_key_id: context.keys.current.id,
-      code_salt: code.salt,
-      attempts: 0,
-      code_expire_time: code.expireTime,
-      create_time: now,
-      expire_time: now + reportableMs,
-    })
-    .execute();
+  await replaceOpen(trx, { otpEmailId: row.otp_email_id });
+  await insertChallenge(trx, {
+    challenge_id: challengeId,
+    otp_email_id: row.otp_email_id,
+    audience: input.audience,
+    nonce: input.nonce ?? null,
+    code_key_id: context.keys.current.id,
+    code_salt: code.salt,
+    code_expire_time: code.expireTime,
+    create_time: now,
+    expire_time: now + reportableMs,
+  });
   const data = {
     otp_email_id: row.otp_email_id,
     challenge_id: challengeId,
@@ -132,6 +129,32 @@ async function startChallenge(
   await enqueueIfMailed(trx, context, row, { ...input, purpose: "login", code });
   return { challengeId, expireTime: code.expireTime, details, code };
 }
+
+const replaceOpen = prepare((db, param: Param<{ otpEmailId: string }>) =>
+  db
+    .updateTable("challenges")
+    .set({ state: "replaced" })
+    .where("otp_email_id", "=", param("otpEmailId"))
+    .where("state", "in", openChallengeStates),
+);
+
+type NewChallenge = Omit<ChallengeRow, "state" | "attempts" | "report_time" | keyof LastMailColumns>;
+
+const insertChallenge = prepare((db, param: Param<NewChallenge>) =>
+  db.insertInto("challenges").values({
+    challenge_id: param("challenge_id"),
+    otp_email_id: param("otp_email_id"),
+    state: "pending",
+    audience: param("audience"),
+    nonce: param("nonce"),
+    code_key_id: param("code_key_id"),
+    code_salt: param("code_salt"),
+    attempts: 0,
+    code_expire_time: param("code_expire_time"),
+    create_time: param("create_time"),
+    expire_time: param("expire_time"),
+  }),
+);
 
 /** Of a call that is sent again: the code is derived from what is stored, while it lives. */
 async function repeatedCode(

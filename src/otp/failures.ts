@@ -1,3 +1,4 @@
+import { type Param, prepare } from "../db/prepared.ts";
 import type { OTPEmailRow } from "../db/schema.ts";
 import { type AttemptPolicy, hourMs, lockMs } from "./policy.ts";
 
@@ -31,6 +32,19 @@ export function withFailure(attempts: AttemptPolicy, now: number, before: Failur
     return { ...counted, lock_count: before.lock_count, locked_until: before.locked_until };
   return { ...counted, lock_count: before.lock_count + 1, locked_until: now + forMs };
 }
+
+/** Writes what `withFailure` returned. */
+export const setFailures = prepare((db, param: Param<Failures & { otpEmailId: string }>) =>
+  db
+    .updateTable("otp_emails")
+    .set({
+      failures: param("failures"),
+      failure_times: param("failure_times"),
+      lock_count: param("lock_count"),
+      locked_until: param("locked_until"),
+    })
+    .where("otp_email_id", "=", param("otpEmailId")),
+);
 
 /** How many more wrong codes lock the authenticator: at least 1, which each further one does while a limit is reached. */
 export function failuresLeft(attempts: AttemptPolicy, now: number, row: Failures): number {

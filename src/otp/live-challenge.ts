@@ -1,4 +1,5 @@
 import type { Kysely } from "kysely";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { ChallengeRow, DB, OTPEmailRow } from "../db/schema.ts";
 import { deriveCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
@@ -39,23 +40,31 @@ export async function findChallenge(
   otpEmailId: string,
   challengeId: string,
 ): Promise<ChallengeRow | undefined> {
-  return db
+  const [row] = await selectChallenge(db, { otpEmailId, challengeId });
+  return row;
+}
+
+const selectChallenge = prepare((db, param: Param<{ otpEmailId: string; challengeId: string }>) =>
+  db
     .selectFrom("challenges")
     .selectAll()
-    .where("challenge_id", "=", challengeId)
-    .where("otp_email_id", "=", otpEmailId)
-    .executeTakeFirst();
-}
+    .where("challenge_id", "=", param("challengeId"))
+    .where("otp_email_id", "=", param("otpEmailId")),
+);
 
 /** The challenge of an authenticator that waits for its code. */
 export async function pendingChallenge(
   db: Kysely<DB>,
   otpEmailId: string,
 ): Promise<ChallengeRow | undefined> {
-  return db
+  const [row] = await selectPending(db, { otpEmailId });
+  return row;
+}
+
+const selectPending = prepare((db, param: Param<{ otpEmailId: string }>) =>
+  db
     .selectFrom("challenges")
     .selectAll()
-    .where("otp_email_id", "=", otpEmailId)
-    .where("state", "=", "pending")
-    .executeTakeFirst();
-}
+    .where("otp_email_id", "=", param("otpEmailId"))
+    .where("state", "=", "pending"),
+);

@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import { isId } from "../db/id.ts";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB, LastMailColumns, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { type MailStatus, waitingMails } from "../mail/outbox.ts";
 import type { OTPContext } from "./context.ts";
@@ -67,13 +68,17 @@ export async function findOTPEmail(
   otpEmailId: string,
 ): Promise<OTPEmailRow | undefined> {
   if (!isId(otpEmailId)) return undefined;
-  return db
+  const [row] = await selectOTPEmail(db, { userId, otpEmailId });
+  return row;
+}
+
+const selectOTPEmail = prepare((db, param: Param<{ userId: string; otpEmailId: string }>) =>
+  db
     .selectFrom("otp_emails")
     .selectAll()
-    .where("otp_email_id", "=", otpEmailId)
-    .where("user_id", "=", userId)
-    .executeTakeFirst();
-}
+    .where("otp_email_id", "=", param("otpEmailId"))
+    .where("user_id", "=", param("userId")),
+);
 
 /** Whosever it is: for an operator, not for a caller. */
 export async function findOTPEmailById(db: Kysely<DB>, otpEmailId: string): Promise<OTPEmailRow | undefined> {

@@ -1,4 +1,5 @@
 import type { Transaction } from "kysely";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB, OutboxRow } from "../db/schema.ts";
 import { keptState, type SettledState } from "../mail/outbox.ts";
 import { appendEvent, type EventType } from "../user/event.ts";
@@ -43,15 +44,7 @@ export async function recordSettled(
 
 /** What an event tells of a mail: ids, what it was for, and why it came to nothing. No address. */
 export async function mailEventData(trx: Transaction<DB>, mail: OutboxRow): Promise<Record<string, string>> {
-  const challenge =
-    mail.purpose === "login"
-      ? await trx
-          .selectFrom("challenges")
-          .select("challenge_id")
-          .where("otp_email_id", "=", mail.otp_email_id)
-          .where("code_salt", "=", mail.code_salt)
-          .executeTakeFirst()
-      : undefined;
+  const [challenge] = mail.purpose === "login" ? await selectMailedChallenge(trx, mail) : [];
   return {
     otp_email_id: mail.otp_email_id,
     mail_id: mail.mail_id,
@@ -60,3 +53,11 @@ export async function mailEventData(trx: Transaction<DB>, mail: OutboxRow): Prom
     ...(mail.reason !== null && { reason: mail.reason }),
   };
 }
+
+const selectMailedChallenge = prepare((db, param: Param<OutboxRow>) =>
+  db
+    .selectFrom("challenges")
+    .select("challenge_id")
+    .where("otp_email_id", "=", param("otp_email_id"))
+    .where("code_salt", "=", param("code_salt")),
+);

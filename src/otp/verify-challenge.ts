@@ -1,13 +1,14 @@
 import { isId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { ChallengeRow, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { failedPrecondition, invalidArgument } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { findUser, requireActive } from "../user/user.ts";
-import { isActive } from "./attempt.ts";
+import { isActive, isUnlocked } from "./attempt.ts";
 import { codesEqual } from "./code.ts";
 import type { OTPContext } from "./context.ts";
-import { noFailures, withFailure } from "./failures.ts";
+import { noFailures, setFailures, withFailure } from "./failures.ts";
 import { findChallenge, loginCode } from "./live-challenge.ts";
 import { isOver } from "./live-code.ts";
 import { mailWaitMs } from "./mail-limits.ts";
@@ -87,34 +88,49 @@ async function countAttempt(
   const now = context.clock.now();
   return context.store.writeFor(caller, async (trx) => {
     await lockUser(trx, userId);
-    const challenge = await trx
-      .updateTable("challenges")
-      .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
-      .where("challenge_id", "=", challengeId)
-      .where("otp_email_id", "=", otpEmailId)
-      .where("state", "=", "pending")
-      .where("code_expire_time", ">", now)
-      .where("code_expire_time", "<=", now + lifeLeftMsMax)
-      .where("attempts", "<", policy.login.attemptsMax)
-      .where(({ exists, selectFrom }) =>
-        exists(
-          selectFrom("otp_emails")
-            .select("otp_email_id")
-            .where("otp_email_id", "=", otpEmailId)
-            .where("user_id", "=", userId)
-            .where((eb) => eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]))
-            .where(isActive(userId)),
-        ),
-      )
-      .returningAll()
-      .executeTakeFirst();
+    const { attemptsMax } = policy.login;
+    const latest = now + lifeLeftMsMax;
+    const [challenge] = await addAttempt(trx, { challengeId, otpEmailId, userId, now, latest, attemptsMax });
     const otpEmail = challenge && (await findOTPEmail(trx, userId, otpEmailId));
     if (!otpEmail) return undefined;
     const failed = withFailure(policy.attempts, now, otpEmail);
-    await trx.updateTable("otp_emails").set(failed).where("otp_email_id", "=", otpEmailId).execute();
+    await setFailures(trx, { ...failed, otpEmailId });
     return { challenge, otpEmail: { ...otpEmail, ...failed } };
   });
 }
+
+interface Countable {
+  readonly challengeId: string;
+  readonly otpEmailId: string;
+  readonly userId: string;
+  readonly now: number;
+  /** No code that lives dies later. */
+  readonly latest: number;
+  readonly attemptsMax: number;
+}
+
+const addAttempt = prepare((db, param: Param<Countable>) =>
+  db
+    .updateTable("challenges")
+    .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
+    .where("challenge_id", "=", param("challengeId"))
+    .where("otp_email_id", "=", param("otpEmailId"))
+    .where("state", "=", "pending")
+    .where("code_expire_time", ">", param("now"))
+    .where("code_expire_time", "<=", param("latest"))
+    .where("attempts", "<", param("attemptsMax"))
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom("otp_emails")
+          .select("otp_email_id")
+          .where("otp_email_id", "=", param("otpEmailId"))
+          .where("user_id", "=", param("userId"))
+          .where(isUnlocked(param("now")))
+          .where(isActive(param("userId"))),
+      ),
+    )
+    .returningAll(),
+);
 
 /** Step 3. The challenge is passed if it still waits, and once. */
 async function pass(
@@ -127,26 +143,32 @@ async function pass(
   const now = context.clock.now();
   const details = await context.store.writeFor(input.caller, async (trx) => {
     await lockUser(trx, userId);
-    const passed = await trx
-      .updateTable("challenges")
-      .set({ state: "passed" })
-      .where("challenge_id", "=", challengeId)
-      .where("state", "=", "pending")
-      .where(isActive(userId))
-      .returning("challenge_id")
-      .executeTakeFirst();
+    const [passed] = await markPassed(trx, { challengeId, userId });
     if (!passed) return undefined;
-    await trx
-      .updateTable("otp_emails")
-      .set({ last_use_time: now, ...noFailures })
-      .where("otp_email_id", "=", otpEmailId)
-      .execute();
+    await markUsed(trx, { otpEmailId, now });
     const data = { otp_email_id: otpEmailId, challenge_id: challengeId, audience };
     return appendEvent(trx, context.clock, { ...input, userId, type: "challenge.passed", data });
   });
   if (!details) throw await refusal(context, userId, input);
   return { details, challengeId, audience, nonce, passTime: now };
 }
+
+const markPassed = prepare((db, param: Param<{ challengeId: string; userId: string }>) =>
+  db
+    .updateTable("challenges")
+    .set({ state: "passed" })
+    .where("challenge_id", "=", param("challengeId"))
+    .where("state", "=", "pending")
+    .where(isActive(param("userId")))
+    .returning("challenge_id"),
+);
+
+const markUsed = prepare((db, param: Param<{ otpEmailId: string; now: number }>) =>
+  db
+    .updateTable("otp_emails")
+    .set({ last_use_time: param("now"), ...noFailures })
+    .where("otp_email_id", "=", param("otpEmailId")),
+);
 
 /** The trail tells of each wrong code, and once that the last attempt was spent, with which the challenge is over. */
 async function recordFailure(

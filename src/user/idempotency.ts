@@ -1,6 +1,7 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
 import { lockNames } from "../db/lock.ts";
+import { type Param, prepare } from "../db/prepared.ts";
 import type { DB } from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
 
@@ -37,12 +38,7 @@ export async function once<R extends object, M>(
   // While the first call is still at it, the others wait.
   await lockNames(trx, key.digests);
   const now = clock.now();
-  const kept = await trx
-    .selectFrom("idempotency_keys")
-    .select(["request_digest", "reply"])
-    .where("digest", "in", key.digests)
-    .where("expire_time", ">", now)
-    .executeTakeFirst();
+  const kept = await findKept(trx, key, now);
   if (kept) {
     if (!key.requestDigests.includes(kept.request_digest)) throw keyReused();
     return { reply: JSON.parse(kept.reply) as R, made: undefined };
@@ -50,22 +46,55 @@ export async function once<R extends object, M>(
   const done = await work();
   const [digest] = key.digests;
   // One that has expired and was not swept yet.
-  await trx
-    .deleteFrom("idempotency_keys")
-    .where("digest", "=", digest)
-    .where("expire_time", "<=", now)
-    .execute();
-  await trx
-    .insertInto("idempotency_keys")
-    .values({
-      digest,
-      request_digest: key.requestDigests[0],
-      reply: JSON.stringify(done.reply),
-      expire_time: now + rememberedMs,
-    })
-    .execute();
+  await deleteExpired(trx, { digest, now });
+  await insertKept(trx, {
+    digest,
+    requestDigest: key.requestDigests[0],
+    reply: JSON.stringify(done.reply),
+    expireTime: now + rememberedMs,
+  });
   return done;
 }
+
+/** Nearly always there is one digest, as there is one key of the service. */
+async function findKept(trx: Transaction<DB>, { digests }: IdempotencyKey, now: number) {
+  for (const digest of digests) {
+    const [kept] = await selectKept(trx, { digest, now });
+    if (kept) return kept;
+  }
+  return undefined;
+}
+
+const selectKept = prepare((db, param: Param<{ digest: string; now: number }>) =>
+  db
+    .selectFrom("idempotency_keys")
+    .select(["request_digest", "reply"])
+    .where("digest", "=", param("digest"))
+    .where("expire_time", ">", param("now")),
+);
+
+const deleteExpired = prepare((db, param: Param<{ digest: string; now: number }>) =>
+  db
+    .deleteFrom("idempotency_keys")
+    .where("digest", "=", param("digest"))
+    .where("expire_time", "<=", param("now")),
+);
+
+interface Kept {
+  readonly digest: string;
+  readonly requestDigest: string;
+  readonly reply: string;
+  readonly expireTime: number;
+}
+
+const insertKept = prepare((db, param: Param<Kept>) =>
+  db.insertInto("idempotency_keys").values({
+    digest: param("digest"),
+    request_digest: param("requestDigest"),
+    reply: param("reply"),
+    expire_time: param("expireTime"),
+  }),
+);
 
 function keyReused() {
   return failedPrecondition(

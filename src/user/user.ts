@@ -46,27 +46,13 @@ async function insertUser(
 ): Promise<{ userId: string; details: Details }> {
   const now = clock.now();
   const userId = user.userId ?? makeId(now);
-  const created = await trx
-    .insertInto("users")
-    .values({
-      user_id: userId,
-      org_id: user.orgId,
-      state: "active",
-      preferred_language: user.preferredLanguage ?? null,
-      display_name: user.displayName ?? null,
-      // The trail of a deleted user stays. Whoever takes its id in the same organization goes on counting.
-      sequence: (eb) =>
-        eb
-          .selectFrom("events")
-          .select((last) => last.fn.coalesce(last.fn.max("sequence"), last.val(0)).as("sequence"))
-          .where("org_id", "=", user.orgId)
-          .where("user_id", "=", userId),
-      create_time: now,
-      change_time: now,
-    })
-    .onConflict((conflict) => conflict.column("user_id").doNothing())
-    .returning("user_id")
-    .executeTakeFirst();
+  const [created] = await insertUnlessTaken(trx, {
+    userId,
+    orgId: user.orgId,
+    preferredLanguage: user.preferredLanguage ?? null,
+    displayName: user.displayName ?? null,
+    now,
+  });
   if (!created) {
     throw alreadyExists(
       "USER_ALREADY_EXISTS",
@@ -76,6 +62,37 @@ async function insertUser(
   const details = await appendEvent(trx, clock, { ...user, userId, type: "user.created" });
   return { userId, details };
 }
+
+interface InsertedUser {
+  readonly userId: string;
+  readonly orgId: string;
+  readonly preferredLanguage: string | null;
+  readonly displayName: string | null;
+  readonly now: number;
+}
+
+const insertUnlessTaken = prepare((db, param: Param<InsertedUser>) =>
+  db
+    .insertInto("users")
+    .values({
+      user_id: param("userId"),
+      org_id: param("orgId"),
+      state: "active",
+      preferred_language: param("preferredLanguage"),
+      display_name: param("displayName"),
+      // The trail of a deleted user stays. Whoever takes its id in the same organization goes on counting.
+      sequence: (eb) =>
+        eb
+          .selectFrom("events")
+          .select((last) => last.fn.coalesce(last.fn.max("sequence"), last.val(0)).as("sequence"))
+          .where("org_id", "=", param("orgId"))
+          .where("user_id", "=", param("userId")),
+      create_time: param("now"),
+      change_time: param("now"),
+    })
+    .onConflict((conflict) => conflict.column("user_id").doNothing())
+    .returning("user_id"),
+);
 
 export async function findUser(db: Kysely<DB>, userId: string): Promise<UserRow | undefined> {
   const [user] = await selectUser(db, { userId });
