@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 /** What these say of the storage holds for both engines. The other tests are about something else. */
 const onBothEngines = [
   "test/advisories/several-processes.test.ts",
-  "test/db/engines.test.ts",
+  "test/db/{engines,prepared}.test.ts",
   "test/services/{add-otp-email,challenges,gone-caller,idempotency,list-events,mail-limits,notices}.test.ts",
   "test/services/{otp-email-lifecycle,user-lifecycle,users,verify-otp-email}.test.ts",
   "test/mail/{courier,faults-kill,outbox}.test.ts",

@@ -23,8 +23,8 @@ export function createLog(level: (typeof logLevels)[number], destination?: Desti
   return pino(options, destination ?? standardError());
 }
 
-/** Lines wait until there are so many bytes of them, or for so long: a write for each costs 2 to 4 us. */
-const batchBytes = 4096;
+/** Lines wait until there are so many bytes of them, or for so long: a write for each costs 2 to 4 us, and one for 16 of them 1 us each. */
+const batchBytes = 12 * 1024;
 const flushMs = 100;
 
 /** Where nobody reads the log any more, lines beyond this are lost: they must not fill the memory (F37). */

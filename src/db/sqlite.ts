@@ -316,9 +316,11 @@ class ImmediateAdapter extends SqliteAdapter implements ImmediateEngine {
     return true;
   }
 
-  runInTransaction(sql: string, parameters: readonly unknown[]): unknown[] {
-    // Kysely would say the same of a transaction that is over.
-    if (!this.#isInTransaction()) throw new Error("a statement of a transaction ran after its end");
+  runNow(sql: string, parameters: readonly unknown[], isOfTransaction: boolean): unknown[] | undefined {
+    if (this.#isInTransaction() !== isOfTransaction) {
+      if (isOfTransaction) throw new Error("a statement of a transaction ran after its end");
+      return undefined;
+    }
     const statement = this.#database.prepare(sql);
     if (statement.reader) return statement.all(parameters);
     statement.run(parameters);

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Transaction } from "kysely";
+import { sql, type Transaction } from "kysely";
 import { makeId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
 import { type Param, prepare } from "../db/prepared.ts";
@@ -135,7 +135,11 @@ const replaceOpen = prepare((db, param: Param<{ otpEmailId: string }>) =>
     .updateTable("challenges")
     .set({ state: "replaced" })
     .where("otp_email_id", "=", param("otpEmailId"))
-    .where("state", "in", openChallengeStates),
+    .where(
+      "state",
+      "in",
+      openChallengeStates.map((state) => sql.lit(state)),
+    ),
 );
 
 type NewChallenge = Omit<ChallengeRow, "state" | "attempts" | "report_time" | keyof LastMailColumns>;

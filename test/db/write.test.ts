@@ -7,6 +7,7 @@ import { openStore, type Store } from "../../src/db/open.ts";
 import type { DB } from "../../src/db/schema.ts";
 import { isStorageUnavailable } from "../../src/db/storage-errors.ts";
 import { CallerGone, WriteQueueFull } from "../../src/db/write.ts";
+import { findUser } from "../../src/user/user.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 async function openNew(path = join(temporaryFolder(), "store.db")) {
@@ -41,6 +42,15 @@ async function userIds(store: Store): Promise<string[]> {
 }
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `u${i}`.padStart(6, "0"));
+
+it("a query of a transaction that is over is refused", async () => {
+  const { store } = await openNew();
+  let kept: Transaction<DB> | undefined;
+  await store.write(async (trx) => {
+    kept = trx;
+  });
+  await expect(findUser(kept!, "u")).rejects.toThrow("after its end");
+});
 
 describe("writes that come at once", () => {
   it("share a commit, and each is told its own result", async () => {
