@@ -92,7 +92,8 @@ async function countAttempt(context: OTPContext, userId: string, { otpEmailId, c
   return { ...counted, code_key_id: counted.code_key_id, code_salt: counted.code_salt };
 }
 
-interface Countable {
+/** What an attempt is counted for, if that takes one. */
+export interface Countable {
   readonly otpEmailId: string;
   readonly userId: string;
   readonly now: number;

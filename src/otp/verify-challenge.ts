@@ -5,7 +5,7 @@ import type { ChallengeRow, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { failedPrecondition, invalidArgument } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { findUser, requireActive } from "../user/user.ts";
-import { isActive, isUnlocked } from "./attempt.ts";
+import { type Countable, isActive, isUnlocked } from "./attempt.ts";
 import { codesEqual } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { noFailures, setFailures, withFailure } from "./failures.ts";
@@ -99,17 +99,7 @@ async function countAttempt(
   });
 }
 
-interface Countable {
-  readonly challengeId: string;
-  readonly otpEmailId: string;
-  readonly userId: string;
-  readonly now: number;
-  /** No code that lives dies later. */
-  readonly latest: number;
-  readonly attemptsMax: number;
-}
-
-const addAttempt = prepare((db, param: Param<Countable>) =>
+const addAttempt = prepare((db, param: Param<Countable & { challengeId: string }>) =>
   db
     .updateTable("challenges")
     .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
