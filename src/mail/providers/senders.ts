@@ -6,8 +6,9 @@ import {
   type Mailer,
   type OAuthSettings,
 } from "../smtp.ts";
+import { sendWithin } from "../within.ts";
 import { createCircuitBreaker } from "./circuit-breaker.ts";
-import { type GuardedProvider, type Provider, sendThrough } from "./failover.ts";
+import { type FailoverOptions, type GuardedProvider, type Provider, sendThrough } from "./failover.ts";
 import { type ProviderUrl, parseProviderUrls } from "./provider-url.ts";
 import { createSesProvider, requireSesSdk } from "./ses.ts";
 import { createWebhookProvider, readWebhookSecrets } from "./webhook.ts";
@@ -42,6 +43,12 @@ export interface Senders extends Mailer {
   isHealthy(): boolean;
 }
 
+interface Chain {
+  readonly providers: readonly GuardedProvider[];
+  /** Tried where none of them takes the sender. */
+  readonly whereRefused?: readonly GuardedProvider[];
+}
+
 /** The whole of an attempt, over all providers, in milliseconds. Shorter than the lease of the courier. */
 const sendMs = 90_000;
 
@@ -63,14 +70,17 @@ export async function openSenders({ clock, usual, organizations, log }: SendersO
   };
 
   const usualProviders = await open(usual);
-  const chains = new Map<string, readonly GuardedProvider[]>();
+  const chains = new Map<string, Chain>();
   for (const [orgId, own] of Object.entries(organizations)) {
     chains.set(
       orgId,
       own.smtpUrl === undefined
-        ? // The same relays again in another name would fail again.
-          await open({ ...usual, from: own.from, dkim: own.dkim })
-        : [...(await open({ ...own, smtpUrl: own.smtpUrl })), ...usualProviders],
+        ? // Where these fail, the same relays would fail again in another name.
+          {
+            providers: await open({ ...usual, from: own.from, dkim: own.dkim }),
+            whereRefused: usualProviders,
+          }
+        : { providers: [...(await open({ ...own, smtpUrl: own.smtpUrl })), ...usualProviders] },
     );
   }
 
@@ -82,20 +92,26 @@ export async function openSenders({ clock, usual, organizations, log }: SendersO
     }
   })();
 
+  const failover: FailoverOptions = {
+    clock,
+    sendMs,
+    onTurn(provider, isOpen) {
+      if (isOpen) log.warn({ provider }, "a mail provider fails and is passed over for a while");
+      else log.info({ provider }, "a mail provider is back");
+    },
+  };
   return {
     takesUtf8: () => usualProviders.some(({ provider }) => provider.takesUtf8() === true),
     isHealthy: () => usualProviders.some(({ breaker }) => breaker.restsUntil === undefined),
 
     send(mail, signal) {
       const own = mail.orgId === undefined ? undefined : chains.get(mail.orgId);
-      const chain = own ?? usualProviders;
-      return sendThrough(chain, mail, signal, {
-        clock,
-        sendMs,
-        onTurn(provider, isOpen) {
-          if (isOpen) log.warn({ provider }, "a mail provider fails and is passed over for a while");
-          else log.info({ provider }, "a mail provider is back");
-        },
+      const { providers, whereRefused } = own ?? { providers: usualProviders };
+      if (!whereRefused) return sendThrough(providers, mail, signal, failover);
+      return sendWithin(sendMs, signal, async (attempt) => {
+        const result = await sendThrough(providers, mail, attempt, failover);
+        const isRefused = result.kind === "reject" && result.about === "sender";
+        return isRefused ? sendThrough(whereRefused, mail, attempt, failover) : result;
       });
     },
 

@@ -254,6 +254,32 @@ describe("an organization", () => {
     expect(usual.received.map(({ from }) => from)).toEqual(["login@acme.example"]);
   });
 
+  it("falls back to the usual sender where the usual provider does not take its own", async () => {
+    const asked: string[] = [];
+    const usual = await startRelay({
+      onMailFrom({ address }, _session, callback) {
+        asked.push(address);
+        callback(address === "login@acme.example" ? refusal(550, "5.7.1 not yours") : null);
+      },
+    });
+    const { send } = await open([at(usual)], { organizations: { acme: own } });
+    expect(await send({ orgId: "acme" })).toEqual({ kind: "sent" });
+    expect(asked).toEqual(["login@acme.example", "codes@example.com"]);
+    expect(usual.received.map(({ from }) => from)).toEqual(["codes@example.com"]);
+    expect(usual.received[0]?.raw).toContain("From: Countersign <codes@example.com>");
+  });
+
+  it.each([
+    ["fails", "451 4.3.0 later", "retry"],
+    ["refuses the mail", "550 5.1.1 nobody", "reject"],
+  ])("does not try the usual provider in another name where it %s", async (_name, reply, kind) => {
+    const usual = await startScriptedRelay({ RCPT: reply });
+    const { send } = await open([at(usual)], { organizations: { acme: own } });
+    expect(await send({ orgId: "acme" })).toMatchObject({ kind });
+    expect(usual.bytes()).toContain("MAIL FROM:<login@acme.example>");
+    expect(usual.bytes()).not.toContain("codes@example.com");
+  });
+
   it("falls back to the usual provider and its sender when its own fails", async () => {
     const usual = await startRelay();
     const { send } = await open([at(usual)], {
