@@ -172,7 +172,7 @@ async function runSaved(trx: Transaction<DB>, { work, resolve, reject }: Waiting
 }
 
 /** @param undo what the failed run has left behind. */
-async function againOnCollision<T>(run: () => Promise<T>, undo?: () => Promise<unknown>): Promise<T> {
+async function againOnCollision<T>(run: () => Promise<T>, undo?: () => unknown): Promise<T> {
   for (let count = 1; ; count++) {
     try {
       return await run();

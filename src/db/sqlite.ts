@@ -14,7 +14,7 @@ import {
 import { LRUCache } from "lru-cache";
 import { createCheckpointer } from "./checkpoint.ts";
 import { engineTimeoutMs, patienceMs } from "./patience.ts";
-import type { ImmediateEngine } from "./prepared.ts";
+import type { ImmediateEngine, RunNow } from "./prepared.ts";
 import { SqliteHealth } from "./sqlite-health.ts";
 import { DatabaseRefused, isDamage } from "./storage-failure.ts";
 
@@ -233,28 +233,50 @@ function createDialect(database: Database.Database, path: string, health: Sqlite
 /** Integers beyond 2^53 come back as decimal strings, never rounded. */
 function exactIntegers(statement: Database.Statement, health: SqliteHealth): SqliteStatement {
   statement.safeIntegers(true);
+  const rowOf = rowReader(statement);
   return {
     reader: statement.reader,
-    all: (parameters) =>
-      (health.run(() => statement.all(...parameters)) as Record<string, unknown>[]).map(exactRow),
+    all(parameters) {
+      const rows = health.run(() => statement.all(...parameters));
+      for (let i = 0; i < rows.length; i++) rows[i] = rowOf(rows[i]);
+      return rows;
+    },
     run: (parameters) => health.run(() => statement.run(...parameters)),
-    iterate: (parameters) =>
-      mapIterator(statement.iterate(...parameters) as IterableIterator<Record<string, unknown>>),
+    iterate: (parameters) => mapIterator(statement.iterate(...parameters), rowOf),
   };
 }
 
-function* mapIterator(rows: IterableIterator<Record<string, unknown>>): IterableIterator<unknown> {
-  for (const row of rows) yield exactRow(row);
+/**
+ * Makes rows of what a statement returns. Its names are asked for once, where they stand in its text: to have them with each
+ * row costs more than the row (0.6 us of 2.4 for ten columns). What `*` stands for may change while it is prepared.
+ */
+function rowReader(statement: Database.Statement): (found: unknown) => Row {
+  if (!statement.reader || statement.source.includes("*")) return (row) => exactRow(row as Row);
+  statement.raw(true);
+  const names = statement.columns().map(({ name }) => name);
+  const empty: Row = Object.fromEntries(names.map((name) => [name, null]));
+  return (values) => {
+    const row = { ...empty };
+    for (let i = 0; i < names.length; i++) row[names[i]!] = exact((values as unknown[])[i]);
+    return row;
+  };
 }
 
-function exactRow(row: Record<string, unknown>): Record<string, unknown> {
-  for (const column in row) {
-    const value = row[column];
-    if (typeof value !== "bigint") continue;
-    const number = Number(value);
-    row[column] = Number.isSafeInteger(number) ? number : value.toString();
-  }
+type Row = Record<string, unknown>;
+
+function* mapIterator(found: IterableIterator<unknown>, rowOf: (one: unknown) => Row): IterableIterator<Row> {
+  for (const one of found) yield rowOf(one);
+}
+
+function exactRow(row: Row): Row {
+  for (const column in row) row[column] = exact(row[column]);
   return row;
+}
+
+function exact(value: unknown): unknown {
+  if (typeof value !== "bigint") return value;
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value.toString();
 }
 
 interface ImmediateDriverOptions {
@@ -316,14 +338,16 @@ class ImmediateAdapter extends SqliteAdapter implements ImmediateEngine {
     return true;
   }
 
-  runNow(sql: string, parameters: readonly unknown[], isOfTransaction: boolean): unknown[] | undefined {
-    if (this.#isInTransaction() !== isOfTransaction) {
-      if (isOfTransaction) throw new Error("a statement of a transaction ran after its end");
-      return undefined;
-    }
+  prepareNow(sql: string): RunNow {
     const statement = this.#database.prepare(sql);
-    if (statement.reader) return statement.all(parameters);
-    statement.run(parameters);
-    return [];
+    return (parameters, isOfTransaction) => {
+      if (this.#isInTransaction() !== isOfTransaction) {
+        if (isOfTransaction) throw new Error("a statement of a transaction ran after its end");
+        return undefined;
+      }
+      if (statement.reader) return statement.all(parameters);
+      statement.run(parameters);
+      return [];
+    };
   }
 }

@@ -1,7 +1,7 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
 import { type Param, prepare } from "../db/prepared.ts";
-import type { DB, EventRow } from "../db/schema.ts";
+import type { DB, EventRow, UserState } from "../db/schema.ts";
 import type { Caller } from "../db/write.ts";
 import { userNotFound } from "./refusals.ts";
 
@@ -66,35 +66,59 @@ export interface Details {
   readonly orgId: string;
 }
 
+/** The next place in the trail of a user, and who the user is then. Nobody else changes the user until the transaction ends. */
+export interface Place extends Details {
+  readonly userId: string;
+  readonly state: UserState;
+}
+
+/**
+ * Takes the next place in the trail of a user, before it is known what will stand there.
+ *
+ * @throws NOT_FOUND if the user is not there (any more).
+ */
+export async function takePlace(trx: Transaction<DB>, clock: Clock, userId: string): Promise<Place> {
+  const changeTime = clock.now();
+  const [user] = await countEvent(trx, { changeTime, userId });
+  if (!user) throw userNotFound();
+  return { userId, sequence: user.sequence, changeTime, orgId: user.org_id, state: user.state };
+}
+
+/** Writes what happened to its place. */
+export async function writeEvent(
+  trx: Transaction<DB>,
+  { userId, sequence, changeTime, orgId }: Place,
+  event: Omit<NewEvent, "userId">,
+): Promise<Details> {
+  await insertEvent(trx, {
+    org_id: orgId,
+    user_id: userId,
+    sequence,
+    type: event.type,
+    time: changeTime,
+    actor: event.actor,
+    client_address: event.clientAddress ?? null,
+    reason: event.reason ?? null,
+    data: JSON.stringify(event.data ?? {}),
+  });
+  return { sequence, changeTime, orgId };
+}
+
 /**
  * Appends to the trail of a user and counts it, in the transaction of the change it tells of.
  *
  * @throws NOT_FOUND if the user was deleted meanwhile.
  */
 export async function appendEvent(trx: Transaction<DB>, clock: Clock, event: NewEvent): Promise<Details> {
-  const time = clock.now();
-  const [user] = await countEvent(trx, { time, userId: event.userId });
-  if (!user) throw userNotFound();
-  await insertEvent(trx, {
-    org_id: user.org_id,
-    user_id: event.userId,
-    sequence: user.sequence,
-    type: event.type,
-    time,
-    actor: event.actor,
-    client_address: event.clientAddress ?? null,
-    reason: event.reason ?? null,
-    data: JSON.stringify(event.data ?? {}),
-  });
-  return { sequence: user.sequence, changeTime: time, orgId: user.org_id };
+  return writeEvent(trx, await takePlace(trx, clock, event.userId), event);
 }
 
-const countEvent = prepare((db, param: Param<{ userId: string; time: number }>) =>
+const countEvent = prepare((db, param: Param<{ userId: string; changeTime: number }>) =>
   db
     .updateTable("users")
-    .set((eb) => ({ sequence: eb("sequence", "+", 1), change_time: param("time") }))
+    .set((eb) => ({ sequence: eb("sequence", "+", 1), change_time: param("changeTime") }))
     .where("user_id", "=", param("userId"))
-    .returning(["sequence", "org_id"]),
+    .returning(["sequence", "org_id", "state"]),
 );
 
 const insertEvent = prepare((db, param: Param<Omit<EventRow, "position">>) =>

@@ -94,6 +94,17 @@ const insertUnlessTaken = prepare((db, param: Param<InsertedUser>) =>
     .returning("user_id"),
 );
 
+const userColumns = [
+  "user_id",
+  "org_id",
+  "state",
+  "preferred_language",
+  "display_name",
+  "sequence",
+  "create_time",
+  "change_time",
+] as const satisfies readonly (keyof UserRow)[];
+
 export async function findUser(db: Kysely<DB>, userId: string): Promise<UserRow | undefined> {
   const [user] = await selectUser(db, { userId });
   return user;
@@ -109,7 +120,7 @@ export async function findUserUntold(db: Kysely<DB>, userId: string): Promise<Us
 }
 
 /** The user, who must be there and active. */
-export function requireActive(user: UserRow | undefined): UserRow {
+export function requireActive<U extends Pick<UserRow, "state">>(user: U | undefined): U {
   if (!user) throw userNotFound();
   if (user.state !== "active") {
     const remedy = user.state === "locked" ? "unlock" : "reactivate";
@@ -124,14 +135,14 @@ export function detailsOf(user: UserRow): Details {
 }
 
 const selectUser = prepare((db, param: Param<{ userId: string }>) =>
-  db.selectFrom("users").selectAll().where("user_id", "=", param("userId")),
+  db.selectFrom("users").select(userColumns).where("user_id", "=", param("userId")),
 );
 
 /** The user, or else the one with the next id, or else the first of all: one row is read in each case. */
 const selectNearestUser = prepare((db, param: Param<{ userId: string }>) =>
   db
     .selectFrom("users")
-    .selectAll()
+    .select(userColumns)
     .where("user_id", "=", ({ fn, selectFrom }) => {
       const first = selectFrom("users").select("user_id").orderBy("user_id").limit(1);
       return fn.coalesce(first.where("user_id", ">=", param("userId")), first);

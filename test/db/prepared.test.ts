@@ -27,7 +27,7 @@ describe("a prepared query", () => {
     "takes the value %j as it is",
     async (given) => {
       const { store, name } = await openWithUser();
-      await store.write((trx) => rename(trx, { name: given }));
+      await store.write(async (trx) => rename(trx, { name: given }));
       expect(await name()).toBe(given);
     },
   );
