@@ -1,4 +1,4 @@
-import { type Expression, expressionBuilder } from "kysely";
+import { type Expression, expressionBuilder, type Transaction } from "kysely";
 import { isId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
 import { type Param, prepare } from "../db/prepared.ts";
@@ -8,14 +8,15 @@ import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import { codesEqual, normalizeCode } from "./code.ts";
 import type { OTPContext } from "./context.ts";
-import { noFailures, setFailures, withFailure } from "./failures.ts";
-import { enrolmentCode, isOver, type LiveCode } from "./live-code.ts";
+import { type Failures, noFailures } from "./failures.ts";
+import { enrolmentCode, isOver } from "./live-code.ts";
 import { mailWaitMs } from "./mail-limits.ts";
 import { enqueueNotices } from "./notices.ts";
 import { noCode } from "./pending-code.ts";
 import { type CodePolicy, lifeLeftMsMax } from "./policy.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
 import { attemptsExhausted, codeSpent, otpEmailNotFound } from "./refusals.ts";
+import { type Trial, tryCode } from "./try-code.ts";
 
 export interface VerifyOTPEmail extends Cause {
   readonly otpEmailId: string;
@@ -39,7 +40,7 @@ export function parseCode({ format }: CodePolicy, typed: string): string {
 }
 
 /**
- * Verifies an address with its code, in three steps of which only one of any number of simultaneous calls wins.
+ * Verifies an address with its code (see `tryCode`).
  *
  * @throws INVALID_ARGUMENT (wrong code), FAILED_PRECONDITION (used, expired, user not active), NOT_FOUND,
  *   RESOURCE_EXHAUSTED (too many wrong codes).
@@ -51,46 +52,92 @@ export async function verifyOTPEmail(
 ): Promise<Details> {
   requireActive(user);
   if (!isId(input.otpEmailId)) throw otpEmailNotFound();
-
-  const attempt = await countAttempt(context, user.user_id, input);
-  if (!attempt) throw await refusal(context, user.user_id, input);
-
-  const key = context.keys.get(attempt.code_key_id);
-  // The key was retired while the code lived: it cannot be checked any more, and counts as expired.
-  if (!key) throw codeExpired();
-  const code = { secret: key.secret, salt: attempt.code_salt };
-  if (!codesEqual(enrolmentCode(context, user.org_id, attempt, code), input.code)) {
-    await recordFailure(context, input, attempt);
-    throw invalidArgument("CODE_INVALID", "code", "this is not the code of the mail: check it and try again");
+  const verdict = await tryCode(context, input.caller, enrolmentTrial(context, user, input));
+  switch (verdict.kind) {
+    case "right":
+      if (verdict.used.isNoticed) context.mailQueued();
+      return verdict.used.details;
+    case "wrong":
+      throw invalidArgument(
+        "CODE_INVALID",
+        "code",
+        "this is not the code of the mail: check it and try again",
+      );
+    case "expired":
+      throw codeExpired();
+    case "refused":
+      throw await refusal(context, user.user_id, input);
   }
-  return useCode(context, user.user_id, input, code.salt);
 }
 
-/**
- * Step 1. Counted first and committed alone: no failure later in the call refunds an attempt. An attempt that reaches a
- * limit locks the authenticator in the same transaction, and only a right code unlocks it again.
- */
-async function countAttempt(context: OTPContext, userId: string, { otpEmailId, caller }: VerifyOTPEmail) {
-  const { policy } = context;
-  const now = context.clock.now();
-  const counted = await context.store.writeFor(caller, async (trx) => {
-    // First the guarded statement: from here on the row is in nobody else's hands, whatever the engine.
-    const { attemptsMax } = policy.enrolment;
-    const [row] = await addAttempt(trx, {
-      otpEmailId,
-      userId,
-      now,
-      latest: now + lifeLeftMsMax,
-      attemptsMax,
-    });
-    if (!row) return undefined;
-    const failed = withFailure(policy.attempts, now, row);
-    await setFailures(trx, { ...failed, otpEmailId });
-    return { ...row, ...failed };
-  });
-  if (counted?.code_key_id == null || counted.code_salt === null) return undefined;
-  return { ...counted, code_key_id: counted.code_key_id, code_salt: counted.code_salt };
+function enrolmentTrial(
+  context: OTPContext,
+  { user_id: userId, org_id: orgId }: UserRow,
+  input: VerifyOTPEmail,
+) {
+  const { otpEmailId, actor, clientAddress, reason } = input;
+  return {
+    async count(trx: Transaction<DB>) {
+      // Before the row of the authenticator: whoever takes both locks takes them in this order.
+      await lockUser(trx, userId);
+      const now = context.clock.now();
+      const [otpEmail] = await addAttempt(trx, {
+        otpEmailId,
+        userId,
+        now,
+        latest: now + lifeLeftMsMax,
+        attemptsMax: context.policy.enrolment.attemptsMax,
+      });
+      return otpEmail && { otpEmail };
+    },
+
+    isRight({ otpEmail }: EnrolmentAttempt) {
+      const { code_key_id, code_salt: salt } = otpEmail;
+      const key = code_key_id === null ? undefined : context.keys.get(code_key_id);
+      // The key was retired while the code lived: it cannot be checked any more, and counts as expired.
+      if (!key || salt === null) return undefined;
+      return codesEqual(enrolmentCode(context, orgId, otpEmail, { secret: key.secret, salt }), input.code);
+    },
+
+    async use(trx: Transaction<DB>) {
+      const [used] = await markVerified(trx, { otpEmailId, userId, now: context.clock.now() });
+      if (!used) return undefined;
+      const data = { otp_email_id: otpEmailId, verification: "code" };
+      const verified = { type: "otp_email.verified", userId, actor, clientAddress, reason, data } as const;
+      const details = await appendEvent(trx, context.clock, verified);
+      const change = { kind: "verified", orgId, userId, otpEmailId, actor, clientAddress } as const;
+      const isNoticed = Number(used.others) > 0 && (await enqueueNotices(trx, context, change));
+      return { details, isNoticed };
+    },
+
+    /** Each wrong code, and once that the last attempt at a code, or before a lock, was spent. */
+    async tell(trx: Transaction<DB>, { otpEmail, failed }: EnrolmentAttempt & { failed: Failures }) {
+      const data = { otp_email_id: otpEmailId, attempts: otpEmail.attempts };
+      const event = { userId, actor, clientAddress, reason, data };
+      await appendEvent(trx, context.clock, { ...event, type: "otp_email.verify_failed" });
+      const isLocked = failed.locked_until !== null && failed.locked_until > context.clock.now();
+      if (!isLocked && otpEmail.attempts < context.policy.enrolment.attemptsMax) return;
+      await appendEvent(trx, context.clock, { ...event, type: "otp_email.attempts_exhausted" });
+    },
+  } satisfies Trial<EnrolmentAttempt, { details: Details; isNoticed: boolean }>;
 }
+
+interface EnrolmentAttempt {
+  readonly otpEmail: Pick<OTPEmailRow, (typeof attemptColumns)[number]>;
+}
+
+const attemptColumns = [
+  "otp_email_id",
+  "user_id",
+  "address",
+  "code_key_id",
+  "code_salt",
+  "attempts",
+  "failures",
+  "failure_times",
+  "lock_count",
+  "locked_until",
+] as const satisfies readonly (keyof OTPEmailRow)[];
 
 /** What an attempt is counted for, if that takes one. */
 export interface Countable {
@@ -115,39 +162,16 @@ const addAttempt = prepare((db, param: Param<Countable>) =>
     .where("attempts", "<", param("attemptsMax"))
     .where(isUnlocked(param("now")))
     .where(isActive(param("userId")))
-    .returningAll(),
+    .returning(attemptColumns),
 );
-
-/** Step 3. The code is used if it is still the one that was compared, and once. */
-async function useCode(
-  context: OTPContext,
-  userId: string,
-  input: VerifyOTPEmail,
-  salt: LiveCode["salt"],
-): Promise<Details> {
-  const now = context.clock.now();
-  const details = await context.store.writeFor(input.caller, async (trx) => {
-    await lockUser(trx, userId);
-    const [used] = await markVerified(trx, { otpEmailId: input.otpEmailId, userId, salt, now });
-    if (!used) return undefined;
-    const data = { otp_email_id: input.otpEmailId, verification: "code" };
-    const event = { ...input, userId, type: "otp_email.verified", data } as const;
-    const details = await appendEvent(trx, context.clock, event);
-    await enqueueNotices(trx, context, { ...input, orgId: details.orgId, userId, kind: "verified" });
-    return details;
-  });
-  if (!details) throw await refusal(context, userId, input);
-  context.mailQueued();
-  return details;
-}
 
 interface Usable {
   readonly otpEmailId: string;
   readonly userId: string;
-  readonly salt: Uint8Array;
   readonly now: number;
 }
 
+/** Tells how many other verified addresses the user has. */
 const markVerified = prepare((db, param: Param<Usable>) =>
   db
     .updateTable("otp_emails")
@@ -159,10 +183,15 @@ const markVerified = prepare((db, param: Param<Usable>) =>
       change_time: param("now"),
     })
     .where("otp_email_id", "=", param("otpEmailId"))
+    .where("user_id", "=", param("userId"))
     .where("verify_time", "is", null)
-    .where("code_salt", "=", param("salt"))
-    .where(isActive(param("userId")))
-    .returning("otp_email_id"),
+    .returning(({ selectFrom }) =>
+      selectFrom("otp_emails as other")
+        .select(({ fn }) => fn.count<number>("other.verify_time").as("others"))
+        .where("other.user_id", "=", param("userId"))
+        .where("other.otp_email_id", "!=", param("otpEmailId"))
+        .as("others"),
+    ),
 );
 
 /** Whether the user is there and active, within a statement about something of it. */
@@ -177,18 +206,6 @@ export function isActive(userId: Expression<string>) {
 export function isUnlocked(now: Expression<number>) {
   const eb = expressionBuilder<DB, "otp_emails">();
   return eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]);
-}
-
-/** The trail tells of each wrong code, and once that the last attempt at a code, or before a lock, was spent. */
-async function recordFailure(context: OTPContext, input: VerifyOTPEmail, row: OTPEmailRow): Promise<void> {
-  const data = { otp_email_id: row.otp_email_id, attempts: row.attempts };
-  const event = { ...input, userId: row.user_id, data };
-  const isLocked = row.locked_until !== null && row.locked_until > context.clock.now();
-  await context.store.write(async (trx) => {
-    await appendEvent(trx, context.clock, { ...event, type: "otp_email.verify_failed" });
-    if (!isLocked && row.attempts < context.policy.enrolment.attemptsMax) return;
-    await appendEvent(trx, context.clock, { ...event, type: "otp_email.attempts_exhausted" });
-  });
 }
 
 /** Why no attempt was counted, or a right code was not accepted. */

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { sql, type Transaction } from "kysely";
 import { makeId } from "../db/id.ts";
-import { lockUser } from "../db/lock.ts";
 import { type Param, prepare } from "../db/prepared.ts";
 import {
   type ChallengeRow,
@@ -11,10 +10,10 @@ import {
   openChallengeStates,
 } from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
-import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { type Cause, type Details, type Place, takePlace, writeEvent } from "../user/event.ts";
 import { once, type Repeatable } from "../user/idempotency.ts";
 import { userNotFound } from "../user/refusals.ts";
-import { findUser, requireActive } from "../user/user.ts";
+import { requireActive } from "../user/user.ts";
 import { saltBytes } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { findChallenge, liveLoginCode, loginCode } from "./live-challenge.ts";
@@ -60,13 +59,12 @@ export async function createChallenge(
 ): Promise<CreatedChallenge> {
   const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
-      await lockUser(trx, input.userId);
-      const user = requireActive(await findUser(trx, input.userId));
+      const place = requireActive(await takePlace(trx, context.clock, input.userId));
       // The user was deleted since the call was let through, and its id was taken elsewhere.
-      if (user.org_id !== input.orgId) throw userNotFound();
+      if (place.orgId !== input.orgId) throw userNotFound();
       const row = await requireVerified(trx, context, input);
-      const { code, ...reply } = await startChallenge(trx, context, row, input);
-      return { reply, made: { row: { ...row, org_id: user.org_id }, code } };
+      const { code, ...reply } = await startChallenge(trx, context, row, input, place);
+      return { reply, made: { row: { ...row, org_id: place.orgId }, code } };
     }),
   );
   if (input.delivery.kind === "send_code") {
@@ -102,6 +100,7 @@ async function startChallenge(
   context: OTPContext,
   row: OTPEmailRow,
   input: CreateChallenge,
+  place: Place,
 ): Promise<Omit<CreatedChallenge, "code"> & { code: LiveCode }> {
   const now = context.clock.now();
   const challengeId = makeId(now);
@@ -125,7 +124,7 @@ async function startChallenge(
     delivery: input.delivery.kind,
     audience: input.audience,
   };
-  const details = await appendEvent(trx, context.clock, { ...input, type: "challenge.created", data });
+  const details = await writeEvent(trx, place, { ...input, type: "challenge.created", data });
   await enqueueIfMailed(trx, context, row, { ...input, purpose: "login", code });
   return { challengeId, expireTime: code.expireTime, details, code };
 }

@@ -14,10 +14,7 @@ export const noFailures = {
   locked_until: null,
 } satisfies Failures & Pick<OTPEmailRow, "attempts">;
 
-/**
- * Counts an attempt as wrong, and locks the authenticator if a limit is reached. To be written before the code is
- * compared, in the transaction that counts the attempt: no failure later in the call refunds it.
- */
+/** Counts an attempt as wrong, and locks the authenticator if a limit is reached. */
 export function withFailure(attempts: AttemptPolicy, now: number, before: Failures): Failures {
   const failures = before.failures + 1;
   const times = [...failureTimes(before, now), now].slice(-attempts.perHourMax);

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Transaction } from "kysely";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { enqueue, type NewMail } from "../mail/outbox.ts";
-import { appendEvent, type Cause, type Details } from "../user/event.ts";
+import { type Cause, type Details, type Place, writeEvent } from "../user/event.ts";
 import { type CodePurpose, saltBytes } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { type LiveCode, liveCode } from "./live-code.ts";
@@ -21,6 +21,7 @@ export type CodeDelivery =
  * Asks once more for the code of an authenticator that waits to be verified: the same while it lives, otherwise a fresh
  * one. Neither brings new attempts at the authenticator.
  *
+ * @param place where it stands in the trail.
  * @throws RESOURCE_EXHAUSTED while the authenticator is locked, or after too many mails.
  */
 export async function renewCode(
@@ -28,15 +29,15 @@ export async function renewCode(
   context: OTPContext,
   row: OTPEmailRow,
   request: Cause & { readonly orgId: string; readonly delivery: CodeDelivery },
+  place: Place,
 ): Promise<{ code: LiveCode; details: Details }> {
   const { user_id: userId, address_canonical: canonicalAddress } = row;
   await refuseLocked(trx, context, row, { ...request, userId, canonicalAddress });
   const alive = liveCode(context, row);
   const code = alive ?? freshCode(context);
   if (!alive) await replaceCode(trx, context, row.otp_email_id, code);
-  const details = await appendEvent(trx, context.clock, {
+  const details = await writeEvent(trx, place, {
     ...request,
-    userId,
     type: "otp_email.code_requested",
     data: { otp_email_id: row.otp_email_id, verification: request.delivery.kind, fresh: !alive },
   });

@@ -1,10 +1,9 @@
 import type { Kysely } from "kysely";
-import { lockUser } from "../db/lock.ts";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { failedPrecondition } from "../errors.ts";
-import type { Cause, Details } from "../user/event.ts";
+import { type Cause, type Details, takePlace } from "../user/event.ts";
 import { once, type Repeatable } from "../user/idempotency.ts";
-import { findUser, requireActive } from "../user/user.ts";
+import { requireActive } from "../user/user.ts";
 import type { OTPContext } from "./context.ts";
 import { enrolmentCode, repeatedCode, saltOf } from "./live-code.ts";
 import { type CodeDelivery, renewCode } from "./pending-code.ts";
@@ -30,10 +29,9 @@ export async function resendCode(
 ): Promise<{ details: Details; code: string | undefined }> {
   const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
-      await lockUser(trx, input.userId);
-      const { org_id: orgId } = requireActive(await findUser(trx, input.userId));
+      const place = requireActive(await takePlace(trx, context.clock, input.userId));
       const row = await requirePending(trx, input);
-      const { code, details } = await renewCode(trx, context, row, { ...input, orgId });
+      const { code, details } = await renewCode(trx, context, row, { ...input, orgId: place.orgId }, place);
       return { reply: { details, codeSalt: saltOf(code) }, made: { row, code } };
     }),
   );

@@ -1,14 +1,15 @@
+import type { Transaction } from "kysely";
 import { isId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
 import { type Param, prepare } from "../db/prepared.ts";
-import type { ChallengeRow, OTPEmailRow, UserRow } from "../db/schema.ts";
+import type { ChallengeRow, DB, OTPEmailRow, UserRow } from "../db/schema.ts";
 import { failedPrecondition, invalidArgument } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import { type Countable, isActive, isUnlocked } from "./attempt.ts";
 import { codesEqual } from "./code.ts";
 import type { OTPContext } from "./context.ts";
-import { noFailures, setFailures, withFailure } from "./failures.ts";
+import { type Failures, noFailures } from "./failures.ts";
 import { findChallenge, loginCode } from "./live-challenge.ts";
 import { isOver } from "./live-code.ts";
 import { mailWaitMs } from "./mail-limits.ts";
@@ -21,6 +22,7 @@ import {
   codeSpent,
   otpEmailNotFound,
 } from "./refusals.ts";
+import { type Trial, tryCode } from "./try-code.ts";
 
 export interface VerifyChallenge extends Cause {
   readonly otpEmailId: string;
@@ -39,13 +41,8 @@ export interface PassedChallenge {
   readonly passTime: number;
 }
 
-interface Attempt {
-  readonly otpEmail: OTPEmailRow;
-  readonly challenge: ChallengeRow;
-}
-
 /**
- * Checks the code of a challenge, in three steps of which only one of any number of simultaneous calls wins.
+ * Checks the code of a challenge (see `tryCode`).
  *
  * @throws INVALID_ARGUMENT (wrong code), FAILED_PRECONDITION (used, expired, over, user not active), NOT_FOUND,
  *   RESOURCE_EXHAUSTED (too many wrong codes).
@@ -58,46 +55,88 @@ export async function verifyChallenge(
   requireActive(user);
   if (!isId(input.otpEmailId)) throw otpEmailNotFound();
   if (!isId(input.challengeId)) throw challengeNotFound();
-
-  const attempt = await countAttempt(context, user.user_id, input);
-  if (!attempt) throw await refusal(context, user.user_id, input);
-
-  const { otpEmail, challenge } = attempt;
-  const key = context.keys.get(challenge.code_key_id);
-  // The key was retired while the code lived: it cannot be checked any more, and counts as expired.
-  if (!key) throw codeExpired();
-  const code = { secret: key.secret, salt: challenge.code_salt };
-  const right = loginCode(context, { ...otpEmail, org_id: user.org_id }, input.challengeId, code);
-  if (!codesEqual(right, input.code)) {
-    await recordFailure(context, input, attempt);
-    throw invalidArgument("CODE_INVALID", "code", "this is not the code of the mail: check it and try again");
+  const verdict = await tryCode(context, input.caller, loginTrial(context, user, input));
+  switch (verdict.kind) {
+    case "right":
+      return verdict.used;
+    case "wrong":
+      throw invalidArgument(
+        "CODE_INVALID",
+        "code",
+        "this is not the code of the mail: check it and try again",
+      );
+    case "expired":
+      throw codeExpired();
+    case "refused":
+      throw await refusal(context, user.user_id, input);
   }
-  return pass(context, user.user_id, input, challenge);
 }
 
-/**
- * Step 1. Counted first and committed alone, for the code and for its authenticator: no failure later in the call refunds
- * an attempt. One that reaches a limit of the authenticator locks it in the same transaction.
- */
-async function countAttempt(
-  context: OTPContext,
-  userId: string,
-  { otpEmailId, challengeId, caller }: VerifyChallenge,
-): Promise<Attempt | undefined> {
-  const { policy } = context;
-  const now = context.clock.now();
-  return context.store.writeFor(caller, async (trx) => {
-    await lockUser(trx, userId);
-    const { attemptsMax } = policy.login;
-    const latest = now + lifeLeftMsMax;
-    const [challenge] = await addAttempt(trx, { challengeId, otpEmailId, userId, now, latest, attemptsMax });
-    const otpEmail = challenge && (await findOTPEmail(trx, userId, otpEmailId));
-    if (!otpEmail) return undefined;
-    const failed = withFailure(policy.attempts, now, otpEmail);
-    await setFailures(trx, { ...failed, otpEmailId });
-    return { challenge, otpEmail: { ...otpEmail, ...failed } };
-  });
+/** An attempt counts for the code and for its authenticator. */
+function loginTrial(context: OTPContext, { user_id: userId, org_id }: UserRow, input: VerifyChallenge) {
+  const { otpEmailId, challengeId, actor, clientAddress, reason } = input;
+  const { attemptsMax } = context.policy.login;
+  const data = { otp_email_id: otpEmailId, challenge_id: challengeId };
+  const cause = { userId, actor, clientAddress, reason };
+  return {
+    async count(trx: Transaction<DB>) {
+      await lockUser(trx, userId);
+      const now = context.clock.now();
+      const latest = now + lifeLeftMsMax;
+      const [challenge] = await addAttempt(trx, {
+        challengeId,
+        otpEmailId,
+        userId,
+        now,
+        latest,
+        attemptsMax,
+      });
+      const otpEmail = challenge && (await findOTPEmail(trx, userId, otpEmailId));
+      return otpEmail && { challenge, otpEmail };
+    },
+
+    isRight({ otpEmail, challenge }: LoginAttempt) {
+      const key = context.keys.get(challenge.code_key_id);
+      // The key was retired while the code lived: it cannot be checked any more, and counts as expired.
+      if (!key) return undefined;
+      const code = { secret: key.secret, salt: challenge.code_salt };
+      return codesEqual(loginCode(context, { ...otpEmail, org_id }, challengeId, code), input.code);
+    },
+
+    async use(trx: Transaction<DB>, { challenge: { audience, nonce } }: LoginAttempt) {
+      const now = context.clock.now();
+      const [passed] = await markPassed(trx, { challengeId, userId });
+      if (!passed) return undefined;
+      await markUsed(trx, { otpEmailId, now });
+      const event = { ...cause, type: "challenge.passed", data: { ...data, audience } } as const;
+      const details = await appendEvent(trx, context.clock, event);
+      return { details, challengeId, audience, nonce, passTime: now };
+    },
+
+    /** Each wrong code, and once that the last attempt was spent, with which the challenge is over. */
+    async tell(trx: Transaction<DB>, { challenge, failed }: LoginAttempt & { failed: Failures }) {
+      const event = { ...cause, data: { ...data, attempts: challenge.attempts } };
+      await appendEvent(trx, context.clock, { ...event, type: "challenge.failed" });
+      const isLocked = failed.locked_until !== null && failed.locked_until > context.clock.now();
+      if (!isLocked && challenge.attempts < attemptsMax) return;
+      const [ended] = await markFailed(trx, { challengeId });
+      if (ended) await appendEvent(trx, context.clock, { ...event, type: "challenge.attempts_exhausted" });
+    },
+  } satisfies Trial<LoginAttempt, PassedChallenge>;
 }
+
+interface LoginAttempt {
+  readonly otpEmail: OTPEmailRow;
+  readonly challenge: Pick<ChallengeRow, (typeof attemptColumns)[number]>;
+}
+
+const attemptColumns = [
+  "audience",
+  "nonce",
+  "code_key_id",
+  "code_salt",
+  "attempts",
+] as const satisfies readonly (keyof ChallengeRow)[];
 
 const addAttempt = prepare((db, param: Param<Countable & { challengeId: string }>) =>
   db
@@ -119,29 +158,8 @@ const addAttempt = prepare((db, param: Param<Countable & { challengeId: string }
           .where(isActive(param("userId"))),
       ),
     )
-    .returningAll(),
+    .returning(attemptColumns),
 );
-
-/** Step 3. The challenge is passed if it still waits, and once. */
-async function pass(
-  context: OTPContext,
-  userId: string,
-  input: VerifyChallenge,
-  { audience, nonce }: ChallengeRow,
-): Promise<PassedChallenge> {
-  const { otpEmailId, challengeId } = input;
-  const now = context.clock.now();
-  const details = await context.store.writeFor(input.caller, async (trx) => {
-    await lockUser(trx, userId);
-    const [passed] = await markPassed(trx, { challengeId, userId });
-    if (!passed) return undefined;
-    await markUsed(trx, { otpEmailId, now });
-    const data = { otp_email_id: otpEmailId, challenge_id: challengeId, audience };
-    return appendEvent(trx, context.clock, { ...input, userId, type: "challenge.passed", data });
-  });
-  if (!details) throw await refusal(context, userId, input);
-  return { details, challengeId, audience, nonce, passTime: now };
-}
 
 const markPassed = prepare((db, param: Param<{ challengeId: string; userId: string }>) =>
   db
@@ -160,29 +178,14 @@ const markUsed = prepare((db, param: Param<{ otpEmailId: string; now: number }>)
     .where("otp_email_id", "=", param("otpEmailId")),
 );
 
-/** The trail tells of each wrong code, and once that the last attempt was spent, with which the challenge is over. */
-async function recordFailure(
-  context: OTPContext,
-  input: VerifyChallenge,
-  { otpEmail, challenge }: Attempt,
-): Promise<void> {
-  const { attempts, challenge_id } = challenge;
-  const data = { otp_email_id: otpEmail.otp_email_id, challenge_id, attempts };
-  const event = { ...input, userId: otpEmail.user_id, data };
-  const isLocked = otpEmail.locked_until !== null && otpEmail.locked_until > context.clock.now();
-  await context.store.write(async (trx) => {
-    await appendEvent(trx, context.clock, { ...event, type: "challenge.failed" });
-    if (!isLocked && attempts < context.policy.login.attemptsMax) return;
-    const ended = await trx
-      .updateTable("challenges")
-      .set({ state: "failed" })
-      .where("challenge_id", "=", challenge_id)
-      .where("state", "=", "pending")
-      .returning("challenge_id")
-      .executeTakeFirst();
-    if (ended) await appendEvent(trx, context.clock, { ...event, type: "challenge.attempts_exhausted" });
-  });
-}
+const markFailed = prepare((db, param: Param<{ challengeId: string }>) =>
+  db
+    .updateTable("challenges")
+    .set({ state: "failed" })
+    .where("challenge_id", "=", param("challengeId"))
+    .where("state", "=", "pending")
+    .returning("challenge_id"),
+);
 
 /** Why no attempt was counted, or a right code was not accepted. */
 async function refusal(context: OTPContext, userId: string, input: VerifyChallenge): Promise<Error> {

@@ -47,8 +47,11 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
       refuseToProveItself(verification, context, { linkHosts, permission: "user.write" });
       const { user_id: userId, org_id: orgId } = requireUser(context);
       const how = verification.kind === "is_verified" ? verification : toDelivery(verification, context);
+      const { actor, clientAddress, caller } = causeOf(context);
       const added = await addOTPEmail(otp, {
-        ...causeOf(context),
+        actor,
+        clientAddress,
+        caller,
         userId,
         orgId,
         address,
@@ -64,7 +67,8 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
 
     async verifyOTPEmail(_request, context) {
       const { otpEmailId, code } = inputOf(context, parsers.verifyOTPEmail);
-      const input = { ...causeOf(context), otpEmailId, code };
+      const { actor, clientAddress, caller } = causeOf(context);
+      const input = { actor, clientAddress, caller, otpEmailId, code };
       return { details: toDetails(await verifyOTPEmail(otp, requireUser(context), input)) };
     },
 

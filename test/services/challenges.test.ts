@@ -240,6 +240,23 @@ describe("a code", () => {
     expect(refusal).toMatchObject({ code: "ResourceExhausted", reason: "ATTEMPTS_EXHAUSTED" });
   });
 
+  it("counts an attempt whatever fails behind it, and right and wrong codes fail alike", async () => {
+    const started = await start();
+    const { test, login, otpEmailId } = started;
+    const { code, ...name } = await challenge(started);
+    await test.app.store.db.schema.alterTable("events").renameTo("no_events").execute();
+    for (const typed of [wrong(code), code, wrong(code, 2)])
+      expect(await outcomeOf(login.verifyOTPEmailChallenge({ ...name, code: typed }))).toBe("INTERNAL");
+    const { db } = test.app.store;
+    expect(await db.selectFrom("challenges").select(["state", "attempts"]).execute()).toEqual([
+      { state: "pending", attempts: 3 },
+    ]);
+    const row = db.selectFrom("otp_emails").select("failures").where("otp_email_id", "=", otpEmailId);
+    expect(await row.execute()).toEqual([{ failures: 3 }]);
+    await db.schema.alterTable("no_events").renameTo("events").execute();
+    expect(await outcomeOf(login.verifyOTPEmailChallenge({ ...name, code }))).toBe("OK");
+  });
+
   it("counts for its authenticator, which new challenges do not refill", async () => {
     const started = await start();
     const { login, test } = started;

@@ -267,6 +267,20 @@ describe("attempts", () => {
     await p.client.addOTPEmail({ userId: "u", email });
   });
 
+  it("count whatever fails behind them, and right and wrong codes fail alike", async () => {
+    const p = await pending();
+    await p.test.app.store.db.schema.alterTable("events").renameTo("no_events").execute();
+    for (let i = 1; i <= 5; i++) {
+      const code = i === 2 ? p.code : wrongCode(p.code, i);
+      expect(await outcomeOf(p.verify(code))).toBe("INTERNAL");
+      expect(await rowOf(p)).toMatchObject({ attempts: i, failures: i, verify_time: null });
+    }
+    expect(await outcomeOf(p.verify(p.code))).toBe("ATTEMPTS_EXHAUSTED");
+    await p.test.app.store.db.schema.alterTable("no_events").renameTo("events").execute();
+    expect(await outcomeOf(p.verify(p.code))).toBe("ATTEMPTS_EXHAUSTED");
+    expect(await eventTypes(p.test)).toEqual(["user.created", "otp_email.added"]);
+  });
+
   it("survive a restart", async () => {
     const p = await pending();
     for (let i = 1; i <= 5; i++) await outcomeOf(p.verify(wrongCode(p.code, i)));
