@@ -92,7 +92,8 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
 }
 
 function engineOf(url: string, { onError = () => {}, onFailure = () => {} }: StoreOptions): Engine {
-  if (url.startsWith("sqlite:")) return sqliteEngine(openSqlite(url.slice("sqlite:".length), onFailure));
+  if (url.startsWith("sqlite:"))
+    return sqliteEngine(openSqlite(url.slice("sqlite:".length), onFailure, onError));
   if (/^postgres(ql)?:\/\//.test(url)) {
     return {
       name: "postgres",

@@ -35,7 +35,7 @@ export class SqliteHealth {
     try {
       return statement();
     } catch (error) {
-      this.#hear(error);
+      this.hear(error);
       throw error;
     }
   }
@@ -48,10 +48,12 @@ export class SqliteHealth {
     return this.#failure;
   }
 
-  #hear(error: unknown): void {
-    if (!(error instanceof Database.SqliteError)) return;
+  /** @returns whether it is one of SQLite. What that tells of the disk is kept. */
+  hear(error: unknown): boolean {
+    if (!(error instanceof Database.SqliteError)) return false;
     if (isFailure(error)) this.fail(`the disk failed, or the database is damaged (${error.code})`, error);
     else if (noRoom.test(error.code)) this.#takesWrites = false;
+    return true;
   }
 }
 

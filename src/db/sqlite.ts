@@ -12,7 +12,7 @@ import {
   type SqliteStatement,
 } from "kysely";
 import { LRUCache } from "lru-cache";
-import { createCheckpointer } from "./checkpoint.ts";
+import { type Checkpointer, createCheckpointer } from "./checkpoint.ts";
 import { engineTimeoutMs, patienceMs } from "./patience.ts";
 import type { ImmediateEngine, RunNow } from "./prepared.ts";
 import { SqliteHealth } from "./sqlite-health.ts";
@@ -44,10 +44,15 @@ export interface Sqlite {
  *
  * @param path of the file. A new one is readable by its owner alone.
  * @param onFailure is told once, when the disk fails or the database turns out to be damaged while it is used.
+ * @param onError is told of what no statement hears of.
  * @throws DatabaseRefused if the file is damaged, emptied, or not a database of this program: it is never replaced.
  *   Or what SQLite throws if it cannot be opened.
  */
-export function openSqlite(path: string, onFailure: (error: Error) => void = () => {}): Sqlite {
+export function openSqlite(
+  path: string,
+  onFailure: (error: Error) => void = () => {},
+  onError: (error: Error) => void = () => {},
+): Sqlite {
   createIfMissing(path);
   const database = new Database(path, { timeout: patienceMs });
   try {
@@ -58,10 +63,11 @@ export function openSqlite(path: string, onFailure: (error: Error) => void = () 
     throw isDamage(error) ? damaged(path, error.message) : error;
   }
   const health = new SqliteHealth(onFailure);
+  const checkpointer = createCheckpointer(database, path, health, onError);
   return {
-    dialect: createDialect(database, path, health),
+    dialect: createDialect(database, path, health, checkpointer),
     health,
-    checkpoint: createCheckpointer(database, health),
+    checkpoint: checkpointer.committed,
     checkpointAll: () => void health.run(() => database.pragma("wal_checkpoint(TRUNCATE)")),
   };
 }
@@ -201,7 +207,12 @@ export function refuseOldEngine(version: string): void {
 }
 
 /** Statements are prepared once: preparing costs more than running them. */
-function createDialect(database: Database.Database, path: string, health: SqliteHealth): Dialect {
+function createDialect(
+  database: Database.Database,
+  path: string,
+  health: SqliteHealth,
+  checkpointer: Checkpointer,
+): Dialect {
   const statements = new LRUCache<string, SqliteStatement>({ max: 500 });
   const cached: SqliteDatabase = {
     close() {
@@ -221,9 +232,10 @@ function createDialect(database: Database.Database, path: string, health: Sqlite
     },
   };
   const dialect = new SqliteDialect({ database: cached });
-  const driver = { database: cached, isInTransaction: () => database.inTransaction, path, health };
+  const isInTransaction = () => database.inTransaction;
+  const driver = { database: cached, isInTransaction, path, health, checkpointer };
   return {
-    createAdapter: () => new ImmediateAdapter(cached, driver.isInTransaction),
+    createAdapter: () => new ImmediateAdapter(cached, isInTransaction),
     createDriver: () => new ImmediateDriver(driver),
     createQueryCompiler: () => dialect.createQueryCompiler(),
     createIntrospector: (db) => dialect.createIntrospector(db),
@@ -284,6 +296,7 @@ interface ImmediateDriverOptions {
   readonly isInTransaction: () => boolean;
   readonly path: string;
   readonly health: SqliteHealth;
+  readonly checkpointer: Checkpointer;
 }
 
 class ImmediateDriver extends SqliteDriver {
@@ -292,12 +305,20 @@ class ImmediateDriver extends SqliteDriver {
   readonly #health: SqliteHealth;
   readonly #inode: number | undefined;
 
-  constructor({ database, isInTransaction, path, health }: ImmediateDriverOptions) {
+  readonly #checkpointer: Checkpointer;
+
+  constructor({ database, isInTransaction, path, health, checkpointer }: ImmediateDriverOptions) {
     super({ database });
     this.#isInTransaction = isInTransaction;
     this.#path = path;
     this.#health = health;
     this.#inode = inodeOf(path);
+    this.#checkpointer = checkpointer;
+  }
+
+  override async destroy(): Promise<void> {
+    await this.#checkpointer[Symbol.asyncDispose]();
+    await super.destroy();
   }
 
   /** Takes the write lock at once: a read lock that is upgraded later fails without waiting when another process writes. */
