@@ -41,8 +41,8 @@ export interface LogState {
 }
 
 export interface Checkpointer extends AsyncDisposable {
-  /** For after a commit, when nobody waits. */
-  readonly committed: () => void;
+  /** For after a commit, when nobody waits. Where it returns a promise, the next commit is to wait for that. */
+  readonly committed: () => void | Promise<void>;
 }
 
 /**
@@ -71,14 +71,14 @@ export function createCheckpointer(
   const run = (statement: Database.Statement) => health.run(() => statement.get() as LogState);
   let thread: CheckpointThread | undefined;
   let hasThread = true;
-  let isAside = false;
+  /** What the thread is about. */
+  let aside: Promise<void> | undefined;
   /** How often the thread has moved pages since the log began. */
   let asideCount = 0;
   let next = pagesAside;
   let nextRestart = 0;
 
   async function moveAside(thread: CheckpointThread): Promise<void> {
-    isAside = true;
     try {
       const { log, checkpointed } = await thread.move();
       asideCount++;
@@ -88,35 +88,37 @@ export function createCheckpointer(
       hasThread = false;
       onError(new Error("checkpoints have no thread of their own any more", { cause: error }));
     } finally {
-      isAside = false;
+      aside = undefined;
+    }
+  }
+
+  function committed(): void | Promise<void> {
+    try {
+      const { log, checkpointed } = run(look);
+      // Commits that are faster than the thread wait for it here, so that the log stays within its bound.
+      if (aside) return log < pagesMax ? undefined : aside.then(committed);
+      if (hasThread && log >= pagesThread) thread ??= startCheckpointThread(path);
+      if (log < pagesAside) {
+        next = pagesAside;
+        asideCount = 0;
+      }
+      if (log < next) return;
+      if (log >= pagesMax || (asideCount >= asideMin && log - checkpointed <= pagesLast)) {
+        next = log + pagesMore;
+        run(move);
+      } else if (thread && hasThread) {
+        aside = moveAside(thread);
+      }
+      if (log < pagesMany || performance.now() < nextRestart) return;
+      nextRestart = performance.now() + pauseMs;
+      run(restart);
+    } catch {
+      // Full or busy: the log grows, and we try again. That it has failed was heard by `health`.
     }
   }
 
   return {
-    committed() {
-      if (isAside) return;
-      try {
-        const { log, checkpointed } = run(look);
-        if (hasThread && log >= pagesThread) thread ??= startCheckpointThread(path);
-        if (log < pagesAside) {
-          next = pagesAside;
-          asideCount = 0;
-        }
-        if (log < next) return;
-        const isLast = log >= pagesMax || (asideCount >= asideMin && log - checkpointed <= pagesLast);
-        if (isLast) {
-          next = log + pagesMore;
-          run(move);
-        } else if (thread && hasThread) {
-          void moveAside(thread);
-        }
-        if (log < pagesMany || performance.now() < nextRestart) return;
-        nextRestart = performance.now() + pauseMs;
-        run(restart);
-      } catch {
-        // Full or busy: the log grows, and we try again. That it has failed was heard by `health`.
-      }
-    },
+    committed,
     async [Symbol.asyncDispose]() {
       await thread?.stop();
     },

@@ -43,9 +43,13 @@ type Outcome = () => void;
  * Each has its savepoint: if it fails, the others stand. If the commit fails, each is run again on its own.
  *
  * @param committed is called after each commit.
- * @param afterwards is called once the replies to a group have left. It must not throw.
+ * @param afterwards is called once the replies to a group have left. It must not throw. The next group waits for it.
  */
-export function createGroupWriter(db: Kysely<DB>, committed: () => void, afterwards: () => void): Writer {
+export function createGroupWriter(
+  db: Kysely<DB>,
+  committed: () => void,
+  afterwards: () => void | Promise<void>,
+): Writer {
   let waiting: Waiting[] = [];
   let running: Promise<void> | undefined;
 
@@ -60,7 +64,7 @@ export function createGroupWriter(db: Kysely<DB>, committed: () => void, afterwa
         await sleep(pauseMs);
       } else {
         await nextTurn();
-        afterwards();
+        await afterwards();
       }
     }
     running = undefined;

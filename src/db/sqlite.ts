@@ -31,8 +31,8 @@ const oldestSafeVersion = "3.51.3";
 export interface Sqlite {
   readonly dialect: Dialect;
   readonly health: SqliteHealth;
-  /** Moves what stands in the log into the database when there is enough of it. For after a commit, when nobody waits. */
-  readonly checkpoint: () => void;
+  /** Moves what stands in the log into the database when there is enough of it. For after a commit (see `Checkpointer`). */
+  readonly checkpoint: Checkpointer["committed"];
   /** Moves all of it. For when there is something in the log without which the database would be nothing. */
   readonly checkpointAll: () => void;
 }

@@ -30,7 +30,7 @@ async function writeMuch({ path, write, database }: ReturnType<typeof openLogged
   let megabytesMax = 0;
   for (let i = 0; i < 1_200; i++) {
     write();
-    checkpointer.committed();
+    await checkpointer.committed();
     await turn();
     megabytesMax = Math.max(megabytesMax, statSync(`${path}-wal`).size / 2 ** 20);
   }
