@@ -38,9 +38,17 @@ interface Held {
 type Outcome = () => void;
 
 /**
+ * For how long each write has a savepoint after one has failed, in milliseconds. With one, SQLite keeps what each page was
+ * before it: 6 us a write. Without, a write that fails takes all others of its group back with it, and they run again: whoever
+ * makes writes fail can have that once in this time.
+ */
+const carefulMs = 1_000;
+
+/**
  * Group commit, for an engine with one writer at a time: the writes that wait at a turn of the event loop share one
  * transaction, and so the one sync of the disk, which costs more than all else. They run in the order in which they came.
- * Each has its savepoint: if it fails, the others stand. If the commit fails, each is run again on its own.
+ * If one fails, the group is run again with a savepoint for each, and the others stand. If the commit fails, each is run
+ * again on its own.
  *
  * @param committed is called after each commit.
  * @param afterwards is called once the replies to a group have left. It must not throw. The next group waits for it.
@@ -52,6 +60,8 @@ export function createGroupWriter(
 ): Writer {
   let waiting: Waiting[] = [];
   let running: Promise<void> | undefined;
+  /** On the clock of `performance.now()`. */
+  let carefulUntil = Number.NEGATIVE_INFINITY;
 
   async function run(): Promise<void> {
     while (waiting.length > 0) {
@@ -74,8 +84,15 @@ export function createGroupWriter(
   async function commit(group: Group): Promise<Held | undefined> {
     let outcomes: Outcome[];
     try {
-      outcomes = await againOnCollision(() => db.transaction().execute((trx) => runGroup(trx, group)));
+      const isCareful = performance.now() < carefulUntil;
+      outcomes = await againOnCollision(() =>
+        db.transaction().execute((trx) => (isCareful ? runEach(trx, group) : runTogether(trx, group))),
+      );
     } catch (error) {
+      if (error === oneFailed) {
+        carefulUntil = performance.now() + carefulMs;
+        return commit(group);
+      }
       // Nobody has heard of anything yet, and nothing stands.
       if (isBusy(error)) return { group, error };
       if (group.length > 1 && !isFailure(error)) return commitEach(group);
@@ -136,14 +153,30 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** @returns what to tell each caller once the commit stands. */
-async function runGroup(trx: Transaction<DB>, group: Group): Promise<Outcome[]> {
-  const [first, ...others] = group;
-  // Alone it needs no savepoint: the transaction is its own.
-  if (others.length === 0) {
-    const value = await first.work(trx);
-    return [() => first.resolve(value)];
+/** Why a group is run again, with care. */
+const oneFailed = new Error("one of the writes of a group has failed");
+
+/**
+ * @returns what to tell each caller once the commit stands.
+ * @throws `oneFailed` for whatever one of several throws: it comes again when they are run with care, or not at all.
+ */
+async function runTogether(trx: Transaction<DB>, group: Group): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const { work, resolve } of group) {
+    try {
+      const value = await work(trx);
+      outcomes.push(() => resolve(value));
+    } catch (error) {
+      throw group.length > 1 ? oneFailed : error;
+    }
   }
+  return outcomes;
+}
+
+/** The same, with a savepoint for each. */
+async function runEach(trx: Transaction<DB>, group: Group): Promise<Outcome[]> {
+  // Alone it needs none: the transaction is its own.
+  if (group.length === 1) return runTogether(trx, group);
   const outcomes: Outcome[] = [];
   for (const one of group) outcomes.push(await runSaved(trx, one));
   return outcomes;

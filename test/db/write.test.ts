@@ -101,6 +101,24 @@ describe("writes that come at once", () => {
     expect(commits()).toBe(1);
   });
 
+  it("run once more with one that fails, and for a while no more for those that follow", async () => {
+    const { store, commits } = await openNew();
+    const runs = { right: 0, wrong: 0 };
+    const right = async () => void runs.right++;
+    const wrong = async () => {
+      runs.wrong++;
+      throw new Error("no");
+    };
+    const writeAll = () => Promise.allSettled([right, right, wrong, right].map((work) => store.write(work)));
+    const outcomes = ["fulfilled", "fulfilled", "rejected", "fulfilled"];
+    expect((await writeAll()).map(({ status }) => status)).toEqual(outcomes);
+    // Two before it, and then all three.
+    expect(runs).toEqual({ right: 5, wrong: 2 });
+    expect((await writeAll()).map(({ status }) => status)).toEqual(outcomes);
+    expect(runs).toEqual({ right: 8, wrong: 3 });
+    expect(commits()).toBe(2);
+  });
+
   it("are run again each on its own if SQLite gives the whole transaction up", async () => {
     const { store } = await openNew();
     const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(store.db);
