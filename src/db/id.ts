@@ -1,4 +1,4 @@
-import { randomBytes, randomInt } from "node:crypto";
+import { randomFillSync, randomInt } from "node:crypto";
 
 const epochMs = Date.UTC(2015, 0, 1);
 const node = randomInt(1 << 10);
@@ -29,7 +29,25 @@ export function firstIdAt(ms: number): string {
 
 /** A random id of 128 bits, for what must not be guessed or ordered. */
 export function makeRandomId(): string {
-  return randomBytes(16).toString("base64url");
+  return random128().toString("base64url");
+}
+
+const drawn = Buffer.alloc(4096);
+let drawnUsed = drawn.length;
+
+/**
+ * 16 random bytes. They are drawn from the system 4 KB at a time: to ask for 16 takes 1.6 us, and nearly as long for more.
+ * Each is given once, and not kept.
+ */
+export function random128(): Buffer {
+  if (drawnUsed === drawn.length) {
+    randomFillSync(drawn);
+    drawnUsed = 0;
+  }
+  const bytes = Buffer.from(drawn.subarray(drawnUsed, drawnUsed + 16));
+  drawn.fill(0, drawnUsed, drawnUsed + 16);
+  drawnUsed += 16;
+  return bytes;
 }
 
 /** Whether a string from outside can be an id at all. SQLite would read " 12" and "12e1" as numbers too. */

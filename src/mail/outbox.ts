@@ -19,6 +19,8 @@ export interface NewMail {
   /** When the code dies, in milliseconds since the epoch. */
   readonly expireTime: number;
   readonly messageIdDomain: string;
+  /** Whether the authenticator is made in this transaction, so that there is no other mail about it. */
+  readonly isFirst?: boolean | undefined;
 }
 
 export interface Claim {
@@ -69,11 +71,13 @@ const windowSize = 500;
  */
 export async function enqueue(trx: Transaction<DB>, now: number, mail: NewMail): Promise<void> {
   const { otpEmailId, purpose, codeSalt } = mail;
-  await dropSuperseded(trx, { otpEmailId, purpose, codeSalt, now });
-  const [waiting] = await selectWaiting(trx, { otpEmailId, purpose, now });
   const language = mail.language ?? null;
-  if (waiting?.url_template === mail.urlTemplate && waiting.language === language) return;
-  if (waiting) await trx.deleteFrom("outbox").where("mail_id", "=", waiting.mail_id).execute();
+  if (!mail.isFirst) {
+    await dropSuperseded(trx, { otpEmailId, purpose, codeSalt, now });
+    const [waiting] = await selectWaiting(trx, { otpEmailId, purpose, now });
+    if (waiting?.url_template === mail.urlTemplate && waiting.language === language) return;
+    if (waiting) await trx.deleteFrom("outbox").where("mail_id", "=", waiting.mail_id).execute();
+  }
   await insertMail(trx, {
     mail_id: makeId(now),
     purpose,

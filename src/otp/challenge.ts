@@ -1,6 +1,5 @@
-import { randomBytes } from "node:crypto";
 import { sql, type Transaction } from "kysely";
-import { makeId } from "../db/id.ts";
+import { makeId, random128 } from "../db/id.ts";
 import { type Param, prepare } from "../db/prepared.ts";
 import {
   type ChallengeRow,
@@ -14,7 +13,6 @@ import { type Cause, type Details, type Place, takePlace, writeEvent } from "../
 import { once, type Repeatable } from "../user/idempotency.ts";
 import { userNotFound } from "../user/refusals.ts";
 import { requireActive } from "../user/user.ts";
-import { saltBytes } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { findChallenge, liveLoginCode, loginCode } from "./live-challenge.ts";
 import type { LiveCode } from "./live-code.ts";
@@ -105,7 +103,7 @@ async function startChallenge(
   const now = context.clock.now();
   const challengeId = makeId(now);
   const { secret } = context.keys.current;
-  const code = { secret, salt: randomBytes(saltBytes), expireTime: now + context.policy.login.codeTtlMs };
+  const code = { secret, salt: random128(), expireTime: now + context.policy.login.codeTtlMs };
   await replaceOpen(trx, { otpEmailId: row.otp_email_id });
   await insertChallenge(trx, {
     challenge_id: challengeId,

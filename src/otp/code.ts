@@ -28,9 +28,6 @@ export type CodeAlphabet = keyof typeof alphabets;
 /** Crockford's base32 leaves out I, L, O and U: nothing in it can be read as something else. */
 const alphabets = { digits: "0123456789", crockford: "0123456789ABCDEFGHJKMNPQRSTVWXYZ" } as const;
 
-/** The bytes of a salt. */
-export const saltBytes = 16;
-
 /**
  * Derives a code: HMAC-SHA-256 (RFC 2104) over the binding, written in the format without bias.
  *

@@ -3,7 +3,7 @@ import type { Kysely, Transaction } from "kysely";
 import type { DB } from "../db/schema.ts";
 import { resourceExhausted } from "../errors.ts";
 import type { OTPContext } from "./context.ts";
-import { digestsOf } from "./digest.ts";
+import { commonDigestsOf, digestsOf } from "./digest.ts";
 import { type HitLog, longestWait, takeHit } from "./hits.ts";
 import { dayMs, hourMs } from "./policy.ts";
 import type { OTPEmailIdentity } from "./removed-failures.ts";
@@ -67,14 +67,14 @@ function logsOf(
       slotMs: 1,
     },
     {
-      digests: digestsOf(keys, "mails/all"),
+      digests: commonDigestsOf(keys, "mails/all"),
       limits: [{ most: mails.allHourMax, windowMs: hourMs }],
       slotMs: ceilingSlotMs,
     },
   ];
   if (clientAddress !== undefined) {
     logs.push({
-      digests: digestsOf(keys, "mails/client", networkOf(clientAddress)),
+      digests: commonDigestsOf(keys, "mails/client", networkOf(clientAddress)),
       limits: [{ most: mails.perClientHourMax, windowMs: hourMs }],
       slotMs: ceilingSlotMs,
     });

@@ -146,7 +146,15 @@ async function insertNew(
   if (verification.kind === "is_verified")
     details = await appendEvent(trx, context.clock, { ...cause, userId, type: "otp_email.verified", data });
   else if (code && verification.kind === "send_code") {
-    const mail = { ...cause, orgId, purpose: "enrolment", code, delivery: verification } as const;
+    const mail = {
+      actor,
+      clientAddress,
+      orgId,
+      purpose: "enrolment",
+      code,
+      delivery: verification,
+      isFirst: true,
+    } as const;
     await enqueueIfMailed(trx, context, row, mail);
   }
   return { row, code, details, isNoticed };

@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
 import type { Transaction } from "kysely";
+import { random128 } from "../db/id.ts";
 import type { DB, OTPEmailRow } from "../db/schema.ts";
 import { enqueue, type NewMail } from "../mail/outbox.ts";
 import { type Cause, type Details, type Place, writeEvent } from "../user/event.ts";
-import { type CodePurpose, saltBytes } from "./code.ts";
+import type { CodePurpose } from "./code.ts";
 import type { OTPContext } from "./context.ts";
 import { type LiveCode, liveCode } from "./live-code.ts";
 import { refuseLocked } from "./lock.ts";
@@ -57,7 +57,7 @@ async function replaceCode(trx: Transaction<DB>, context: OTPContext, otpEmailId
 export function freshCode(context: OTPContext): LiveCode {
   return {
     secret: context.keys.current.secret,
-    salt: randomBytes(saltBytes),
+    salt: random128(),
     expireTime: context.clock.now() + context.policy.enrolment.codeTtlMs,
   };
 }
@@ -75,6 +75,8 @@ export interface MailedCode extends Cause {
   readonly orgId: string;
   readonly code: Pick<LiveCode, "salt" | "expireTime">;
   readonly delivery: CodeDelivery;
+  /** Whether the authenticator is made in this transaction. */
+  readonly isFirst?: boolean;
 }
 
 /**
@@ -87,7 +89,7 @@ export async function enqueueIfMailed(
   trx: Transaction<DB>,
   context: OTPContext,
   row: Pick<OTPEmailRow, "user_id" | "otp_email_id" | "address_canonical">,
-  { purpose, code, delivery, orgId, clientAddress }: MailedCode,
+  { purpose, code, delivery, orgId, clientAddress, isFirst }: MailedCode,
 ): Promise<void> {
   if (delivery.kind !== "send_code") return;
   await takeMail(trx, context, {
@@ -105,5 +107,6 @@ export async function enqueueIfMailed(
     language: delivery.language,
     expireTime: code.expireTime,
     messageIdDomain: context.messageIdDomain,
+    isFirst,
   });
 }

@@ -28,6 +28,29 @@ export function parseEmailAddress(input: string, { utf8 = false }: AddressOption
   if (input === "") return refuse("the address is missing: give one such as mini@mouse.com");
   // First, so that nothing below looks at more than 400 UTF-16 units.
   if (isTooLong(input)) return refuse(`the address is too long: give at most ${charactersMax} characters`);
+  const plain = parsePlain(input);
+  if (plain) return { ok: true, address: plain };
+  return parseSpecial(input, utf8);
+}
+
+/**
+ * What nearly all addresses are: dot-atoms of ASCII, and a domain in lower case without A-labels, to which neither Unicode nor
+ * IDNA do anything. It takes a tenth of the time.
+ *
+ * @param input of at most 200 characters.
+ * @returns undefined for all others, right or wrong. For the rest, what `parseSpecial` would return.
+ */
+export function parsePlain(input: string): EmailAddress | undefined {
+  if (input.indexOf("@") > localPartMax || !plainAddress.test(input)) return undefined;
+  return { given: input, mailbox: input, canonical: input.toLowerCase() };
+}
+
+/** The last label begins with a letter: all others are looked at as numbers, and `xn--` as an A-label. */
+const plainAddress =
+  /^[A-Za-z0-9#$&'*+/=?^_{|}~-]+(?:\.[A-Za-z0-9#$&'*+/=?^_{|}~-]+)*@(?:(?!xn--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?!xn--)[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** The same for whatever an address may be. @param utf8 whether local parts beyond ASCII are taken. */
+export function parseSpecial(input: string, utf8: boolean): ParsedEmailAddress {
   if (!input.isWellFormed()) return refuse("the address must be well-formed Unicode: remove lone surrogates");
   if (unseen.test(input)) {
     return refuse(

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import addressparser from "nodemailer/lib/addressparser/index.js";
 import { describe, expect, it } from "vitest";
-import { parseEmailAddress } from "../../src/user/email-address.ts";
+import { parseEmailAddress, parsePlain, parseSpecial } from "../../src/user/email-address.ts";
 
 /** A label of 18 characters whose A-label has 62. */
 const han = Array.from({ length: 18 }, (_, i) => String.fromCodePoint(0x4e00 + ((i * 7919) % 20_000))).join(
@@ -316,5 +316,58 @@ describe("an accepted address", () => {
       { numRuns: 5_000 },
     );
     expect(accepted).toBeGreaterThan(100);
+  });
+
+  it("is the same on the short way as on the long one", () => {
+    const plain = fc.constantFrom(..."abzABZ019-_+'.", "xn--", "0x1", "a".repeat(63), "--");
+    const parts = fc.array(plain, { maxLength: 8 }).map((some) => some.join(""));
+    const domains = fc.array(parts, { minLength: 1, maxLength: 4 }).map((labels) => labels.join("."));
+    const address = fc.tuple(parts, domains).map(([local, domain]) => `${local}@${domain}`);
+    let short = 0;
+    fc.assert(
+      fc.property(fc.oneof(address, inputs, near, fc.emailAddress()), (input) => {
+        const found = input.length <= 200 ? parsePlain(input) : undefined;
+        if (!found) return;
+        short++;
+        expect(parseSpecial(input, false)).toEqual({ ok: true, address: found });
+      }),
+      { numRuns: 50_000 },
+    );
+    expect(short).toBeGreaterThan(2_000);
+  });
+
+  it.each([
+    "mini@mouse.com",
+    "Mini.Mouse+a@a--b.c0m.io",
+    `${"a".repeat(64)}@${"b".repeat(63)}.c`,
+    "a@1.2.3.a4",
+    "a@x.a",
+  ])("goes the short way: %s", (input) => {
+    const address = { given: input, mailbox: input, canonical: input.toLowerCase() };
+    expect(parsePlain(input)).toEqual(address);
+    expect(parseSpecial(input, false)).toEqual({ ok: true, address });
+  });
+
+  it.each([
+    `${"a".repeat(65)}@x.io`,
+    `a@${"b".repeat(64)}.io`,
+    "a@X.io",
+    "a@xn--bcher-kva.example",
+    "a@x.xn--p1ai",
+    "a@1.2.3.4",
+    "a@x.0x1f",
+    "a@x",
+    ".a@x.io",
+    "a.@x.io",
+    "a..b@x.io",
+    "a@-x.io",
+    "a@x-.io",
+    "a@x..io",
+    "a@x.io.",
+    "ü@x.io",
+    "a@b@x.io",
+    "a!b@x.io",
+  ])("does not: %s", (input) => {
+    expect(parsePlain(input)).toBeUndefined();
   });
 });
