@@ -18,10 +18,10 @@ const pagesMax = 16_000;
 const pagesLast = 1_000;
 
 /**
- * How often the thread moves pages before. The second time takes as long as the first, of the disk, although it has
- * 500 pages and not 12,000; the next one takes a quarter of that.
+ * How often the thread moves pages before. The first or the second time after the one that moved 12,000 of them takes as long
+ * as that, of the disk, although it has 500; from then on a quarter.
  */
-const asideMin = 2;
+const asideMin = 3;
 
 /** With a reader in the way, each attempt looks through the whole log: only so many pages later it is tried again. */
 const pagesMore = 4_000;
