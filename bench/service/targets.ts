@@ -46,10 +46,10 @@ export function service(name: string, spelling: SpellingName, place: Place): Tar
   };
 }
 
-/** The service as it is installed, and settings beside those that every bench has. */
+/** The service as it is built and installed, and settings beside those that every bench has. */
 export function serve({ issuer, smtpUrl }: Parts, settings: Readonly<Record<string, string>>): Command {
   return {
-    script: [builtFile("src/main.js"), "serve"],
+    script: [sourceFile("dist/src/main.js"), "serve"],
     environment: {
       COUNTERSIGN_LISTEN: "127.0.0.1:0",
       COUNTERSIGN_PUBLIC_URL: "https://bench.example",

@@ -37,7 +37,9 @@ const program = `
 
 export function startCheckpointThread(path: string): CheckpointThread {
   const driver = createRequire(import.meta.url).resolve("better-sqlite3");
-  const worker = new Worker(program, { eval: true, workerData: { driver, path } });
+  // It holds a few objects.
+  const resourceLimits = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 16 };
+  const worker = new Worker(program, { eval: true, workerData: { driver, path }, resourceLimits });
   // Nobody waits for it when the process ends: what it has not moved is in the log.
   worker.unref();
   let working: Waiter | undefined;
