@@ -27,6 +27,7 @@ export function openRows(path: string) {
   database.pragma("journal_mode = WAL");
   database.pragma("synchronous = FULL");
   database.pragma("foreign_keys = ON");
+  database.pragma("cache_size = -16384");
   const selectUser = database.prepare("select * from users where user_id = ?");
   const insertOTPEmail = database.prepare(
     `insert into otp_emails (otp_email_id, user_id, address, address_canonical, code_key_id, code_salt, code_expire_time,

@@ -132,6 +132,8 @@ function prepareFile(database: Database.Database, path: string): void {
   // Our own checkpoints tell of failures, which SQLite would keep to itself after a commit (see checkpoint.ts).
   database.pragma("wal_autocheckpoint = 0");
   database.pragma(`journal_size_limit = ${logBytesKept}`);
+  // In KB. With SQLite's 2,000, calls about one of 100,000 users took 5 to 6 % more CPU, as medians of three interleaved runs.
+  database.pragma("cache_size = -16384");
   database.pragma("foreign_keys = ON");
   database.pragma("trusted_schema = OFF");
 }
