@@ -15,7 +15,7 @@ import { enqueueNotices } from "./notices.ts";
 import { noCode } from "./pending-code.ts";
 import { type CodePolicy, lifeLeftMsMax } from "./policy.ts";
 import { findOTPEmail } from "./read-otp-email.ts";
-import { attemptsExhausted, codeSpent, otpEmailNotFound } from "./refusals.ts";
+import { attemptsExhausted, codeSpent, codeWrong, otpEmailNotFound } from "./refusals.ts";
 import { type Trial, tryCode } from "./try-code.ts";
 
 export interface VerifyOTPEmail extends Cause {
@@ -58,11 +58,7 @@ export async function verifyOTPEmail(
       if (verdict.used.isNoticed) context.mailQueued();
       return verdict.used.details;
     case "wrong":
-      throw invalidArgument(
-        "CODE_INVALID",
-        "code",
-        "this is not the code of the mail: check it and try again",
-      );
+      throw codeWrong();
     case "expired":
       throw codeExpired();
     case "refused":

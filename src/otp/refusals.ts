@@ -1,4 +1,4 @@
-import { failedPrecondition, notFound, resourceExhausted } from "../errors.ts";
+import { failedPrecondition, invalidArgument, notFound, resourceExhausted } from "../errors.ts";
 
 /** NOT_FOUND: also for an authenticator of another user. */
 export function otpEmailNotFound() {
@@ -8,6 +8,11 @@ export function otpEmailNotFound() {
 /** NOT_FOUND: also for a challenge of another authenticator. */
 export function challengeNotFound() {
   return notFound("CHALLENGE_NOT_FOUND", "the authenticator has no such challenge: check the challenge_id");
+}
+
+/** INVALID_ARGUMENT: another code than that of the mail. */
+export function codeWrong() {
+  return invalidArgument("CODE_INVALID", "code", "this is not the code of the mail: check it and try again");
 }
 
 /** FAILED_PRECONDITION: it waits no more, and its code is dead. */

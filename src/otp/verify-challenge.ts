@@ -3,7 +3,7 @@ import { isId } from "../db/id.ts";
 import { lockUser } from "../db/lock.ts";
 import { type Param, prepare } from "../db/prepared.ts";
 import type { ChallengeRow, DB, OTPEmailRow, UserRow } from "../db/schema.ts";
-import { failedPrecondition, invalidArgument } from "../errors.ts";
+import { failedPrecondition } from "../errors.ts";
 import { appendEvent, type Cause, type Details } from "../user/event.ts";
 import { findUser, requireActive } from "../user/user.ts";
 import { type Countable, isActive, isUnlocked } from "./attempt.ts";
@@ -20,6 +20,7 @@ import {
   challengeEnded,
   challengeNotFound,
   codeSpent,
+  codeWrong,
   otpEmailNotFound,
 } from "./refusals.ts";
 import { type Trial, tryCode } from "./try-code.ts";
@@ -60,11 +61,7 @@ export async function verifyChallenge(
     case "right":
       return verdict.used;
     case "wrong":
-      throw invalidArgument(
-        "CODE_INVALID",
-        "code",
-        "this is not the code of the mail: check it and try again",
-      );
+      throw codeWrong();
     case "expired":
       throw codeExpired();
     case "refused":
