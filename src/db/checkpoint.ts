@@ -71,6 +71,7 @@ export function createCheckpointer(
   const run = (statement: Database.Statement) => health.run(() => statement.get() as LogState);
   let thread: CheckpointThread | undefined;
   let hasThread = true;
+  let isClosed = false;
   /** What the thread is about. */
   let aside: Promise<void> | undefined;
   /** How often the thread has moved pages since the log began. */
@@ -78,13 +79,16 @@ export function createCheckpointer(
   let next = pagesAside;
   let nextRestart = 0;
 
-  async function moveAside(thread: CheckpointThread): Promise<void> {
+  async function moveAside(thread: CheckpointThread, before: number): Promise<void> {
     try {
       const { log, checkpointed } = await thread.move();
       asideCount++;
       if (checkpointed < log) next = log + pagesMore;
     } catch (error) {
-      if (health.hear(error)) return;
+      // Full, say: to try it at each commit would help nobody.
+      const isOfSqlite = health.hear(error);
+      if (isOfSqlite) next = before + pagesMore;
+      if (isOfSqlite || isClosed) return;
       hasThread = false;
       onError(new Error("checkpoints have no thread of their own any more", { cause: error }));
     } finally {
@@ -107,7 +111,7 @@ export function createCheckpointer(
         next = log + pagesMore;
         run(move);
       } else if (thread && hasThread) {
-        aside = moveAside(thread);
+        aside = moveAside(thread, log);
       }
       if (log < pagesMany || performance.now() < nextRestart) return;
       nextRestart = performance.now() + pauseMs;
@@ -120,6 +124,7 @@ export function createCheckpointer(
   return {
     committed,
     async [Symbol.asyncDispose]() {
+      isClosed = true;
       await thread?.stop();
     },
   };

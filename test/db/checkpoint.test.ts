@@ -56,6 +56,19 @@ describe("checkpoints", () => {
   });
 });
 
+it("a checkpoint that is cut off by the end is no error", async () => {
+  const { path, database, write, logState } = openLogged();
+  const errors: Error[] = [];
+  const told = (error: Error) => errors.push(error);
+  const checkpointer = createCheckpointer(database, path, new SqliteHealth(told), told);
+  while (logState().log < 12_000) write();
+  // The first sees how much there is, and has the thread begin.
+  checkpointer.committed();
+  await checkpointer[Symbol.asyncDispose]();
+  await turn();
+  expect(errors).toEqual([]);
+});
+
 describe("the thread of the checkpoints", () => {
   it("moves the log while a transaction is open, and tells how much", async () => {
     const { path, database, write, logState } = openLogged();
