@@ -9,7 +9,7 @@ const onBothEngines = [
   "test/mail/{courier,faults-kill,outbox}.test.ts",
   "test/otp/hits.test.ts",
   "test/sweeper.test.ts",
-  "test/user/user.test.ts",
+  "test/user/{event-links,user}.test.ts",
 ];
 
 /** What moves data between the two, and what only PostgreSQL has. */

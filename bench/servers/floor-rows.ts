@@ -15,6 +15,14 @@ export interface Verification {
   readonly code: string;
 }
 
+/** What an event has of its user. */
+interface Counted {
+  readonly sequence: number;
+  readonly org_id: string;
+  readonly last_event: number;
+  readonly previous_event: number | null;
+}
+
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const hourMs = 3_600_000;
 
@@ -35,11 +43,13 @@ export function openRows(path: string) {
      values (?, ?, ?, ?, 'bench', ?, ?, 0, 0, '[]', 0, ?, ?)`,
   );
   const countEvent = database.prepare(
-    "update users set sequence = sequence + 1, change_time = ? where user_id = ? returning sequence, org_id",
+    `update users set sequence = sequence + 1, previous_event = last_event,
+       last_event = coalesce((select seq from sqlite_sequence where name = 'events'), 0) + 1, change_time = ?
+     where user_id = ? returning sequence, org_id, last_event, previous_event`,
   );
   const insertEvent = database.prepare(
-    `insert into events (org_id, user_id, sequence, type, time, actor, client_address, data)
-     values (?, ?, ?, ?, ?, 'bench', '127.0.0.1', ?)`,
+    `insert into events (position, previous, org_id, user_id, sequence, type, time, actor, client_address, data)
+     values (?, ?, ?, ?, ?, ?, ?, 'bench', '127.0.0.1', ?)`,
   );
   const insertMail = database.prepare(
     `insert into outbox (mail_id, purpose, user_id, otp_email_id, code_salt, message_id, state, attempts,
@@ -56,8 +66,17 @@ export function openRows(path: string) {
   );
 
   function appendEvent(userId: string, type: string, now: number, data: object) {
-    const user = countEvent.get(now, userId) as { sequence: number; org_id: string };
-    insertEvent.run(user.org_id, userId, user.sequence, type, now, JSON.stringify(data));
+    const user = countEvent.get(now, userId) as Counted;
+    insertEvent.run(
+      user.last_event,
+      user.previous_event,
+      user.org_id,
+      userId,
+      user.sequence,
+      type,
+      now,
+      JSON.stringify(data),
+    );
     return {
       sequence: String(user.sequence),
       changeDate: new Date(now).toISOString(),

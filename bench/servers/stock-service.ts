@@ -6,7 +6,7 @@ import { Code, ConnectError, type ConnectRouter, type Interceptor } from "@conne
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import Database from "better-sqlite3";
 import { createRemoteJWKSet, jwtVerify } from "jose";
-import { Kysely, SqliteDialect, type Transaction } from "kysely";
+import { Kysely, SqliteDialect, sql, type Transaction } from "kysely";
 import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { makeId } from "../../src/db/id.ts";
 import type { DB } from "../../src/db/schema.ts";
@@ -41,13 +41,20 @@ async function appendEvent(trx: Transaction<DB>, userId: string, type: string, d
   const now = Date.now();
   const user = await trx
     .updateTable("users")
-    .set((eb) => ({ sequence: eb("sequence", "+", 1), change_time: now }))
+    .set((eb) => ({
+      sequence: eb("sequence", "+", 1),
+      previous_event: eb.ref("last_event"),
+      last_event: sql<number>`coalesce((select seq from sqlite_sequence where name = 'events'), 0) + 1`,
+      change_time: now,
+    }))
     .where("user_id", "=", userId)
-    .returning(["sequence", "org_id"])
+    .returning(["sequence", "last_event", "previous_event", "org_id"])
     .executeTakeFirstOrThrow();
   await trx
     .insertInto("events")
     .values({
+      position: user.last_event!,
+      previous: user.previous_event,
       org_id: user.org_id,
       user_id: userId,
       sequence: user.sequence,

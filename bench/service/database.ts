@@ -44,9 +44,11 @@ export function fillDatabase(
     )
     .run(adderCount + verifierCount, adderCount + verifierCount + count, userIdPrefix);
   const time = Date.UTC(2026, 0, 1);
+  // Of a user by the id. There are no events before.
+  const nth = "row_number() over (order by user_id)";
   const statements = [
-    `insert into users (user_id, org_id, state, sequence, create_time, change_time)
-     select user_id, '${orgId}', 'active', 2, ${time}, ${time} from filler order by user_id`,
+    `insert into users (user_id, org_id, state, sequence, last_event, previous_event, create_time, change_time)
+     select user_id, '${orgId}', 'active', 2, ${count} + ${nth}, ${nth}, ${time}, ${time} from filler order by user_id`,
     // Ids grow with time, users come in any order.
     `insert into otp_emails (otp_email_id, user_id, address, address_canonical, verify_time, attempts, lock_count,
        last_use_time, create_time, change_time)
@@ -57,8 +59,8 @@ export function fillDatabase(
       (
         type,
         sequence,
-      ) => `insert into events (org_id, user_id, sequence, type, time, actor, client_address, data)
-       select '${orgId}', user_id, ${sequence + 1}, 'otp_email.${type}', ${time}, 'caller-1', '127.0.0.1',
+      ) => `insert into events (position, previous, org_id, user_id, sequence, type, time, actor, client_address, data)
+       select ${sequence * count} + ${nth}, ${sequence === 0 ? "null" : nth}, '${orgId}', user_id, ${sequence + 1}, 'otp_email.${type}', ${time}, 'caller-1', '127.0.0.1',
          '{"otp_email_id":"' || ((i << 22) + 1) || '","verification":"return_code"}'
        from filler order by user_id`,
     ),

@@ -8,6 +8,7 @@ import type { DB } from "./schema.ts";
 export const copiedTables = {
   users: ["user_id"],
   events: ["position"],
+  ended_trails: ["org_id", "user_id"],
   otp_emails: ["otp_email_id"],
   challenges: ["challenge_id"],
   outbox: ["mail_id"],
@@ -130,10 +131,8 @@ async function writeChanged(to: Store, table: Table, rows: readonly Row[]): Prom
   const sets = columns
     .filter((column) => !keys.includes(column))
     .map((column) => sql`${sql.ref(column)} = excluded.${sql.ref(column)}`);
-  // PostgreSQL makes the positions of events itself, unless it is told to take those that are given.
-  const overriding = hasManyWriters(to.db) ? sql`overriding system value` : sql``;
   await to.write((trx) =>
-    sql`insert into ${sql.table(name)} (${refs(columns)}) ${overriding} values ${sql.join(lists)}
+    sql`insert into ${sql.table(name)} (${refs(columns)}) values ${sql.join(lists)}
       on conflict (${refs(keys)}) do update set ${sql.join(sets)}`.execute(trx),
   );
   return changed.length;
@@ -142,8 +141,7 @@ async function writeChanged(to: Store, table: Table, rows: readonly Row[]): Prom
 /** Positions go on from the last one that was copied. SQLite sees to that itself. */
 async function goOnNumbering(to: Store): Promise<void> {
   const last = sql`(select coalesce(max(position), 0) from events)`;
-  const sequence = sql`pg_get_serial_sequence('events', 'position')`;
-  await to.write((trx) => sql`select setval(${sequence}, ${last} + 1, false)`.execute(trx));
+  await to.write((trx) => sql`select setval('event_positions', ${last} + 1, false)`.execute(trx));
 }
 
 async function digestOf(store: Store, table: Table, signal?: AbortSignal) {

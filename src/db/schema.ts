@@ -1,4 +1,4 @@
-import type { ColumnType, Generated, GeneratedAlways, Insertable, Selectable } from "kysely";
+import type { ColumnType, Generated, Insertable, Selectable } from "kysely";
 
 /**
  * The tables. Times are milliseconds since the Unix epoch. Ids made by this service are 63-bit,
@@ -7,6 +7,7 @@ import type { ColumnType, Generated, GeneratedAlways, Insertable, Selectable } f
 export interface DB {
   users: UsersTable;
   events: EventsTable;
+  ended_trails: EndedTrailsTable;
   otp_emails: OTPEmailsTable;
   challenges: ChallengesTable;
   outbox: OutboxTable;
@@ -26,17 +27,26 @@ export interface UsersTable {
   display_name: string | null;
   /** How many events the user has: `details.sequence`. */
   sequence: number;
+  /** The position of the last of them, and of the one before: the trail is read back from there. Null: there is none. */
+  last_event: number | null;
+  previous_event: number | null;
   create_time: Fixed<number>;
   change_time: number;
 }
 
-/** What happened to users, in order. Never a code, a token or an email address. It outlives the users. */
+/**
+ * What happened to users, in order. Never a code, a token or an email address. It outlives the users.
+ *
+ * No index finds the events of a user: each has the position of the one before it.
+ */
 export interface EventsTable {
   /**
    * Its place in the whole trail, given by the database. With one writer at a time, whoever has read up to a position has seen
    * everything before it. With many, a lower position can be committed after a higher one (see the event feed).
    */
-  position: GeneratedAlways<number>;
+  position: Generated<number>;
+  /** Of the event before it of the same user, in the same organization. */
+  previous: Fixed<number | null>;
   org_id: Fixed<string>;
   user_id: Fixed<string>;
   sequence: Fixed<number>;
@@ -50,6 +60,14 @@ export interface EventsTable {
   reason: Fixed<string | null>;
   /** A small JSON object. */
   data: Fixed<string>;
+}
+
+/** Where the trails of deleted users end. Whoever takes the id in the same organization goes on from there. */
+export interface EndedTrailsTable {
+  org_id: Fixed<string>;
+  user_id: Fixed<string>;
+  sequence: number;
+  last_event: number;
 }
 
 export interface OTPEmailsTable extends LastMailColumns {
@@ -220,7 +238,8 @@ export interface IdempotencyKeysTable {
 }
 
 export type EventRow = Selectable<EventsTable>;
-export type UserRow = Selectable<UsersTable>;
+/** Without what only its next event is written with. */
+export type UserRow = Omit<Selectable<UsersTable>, "previous_event">;
 export type OTPEmailRow = Selectable<OTPEmailsTable>;
 export type ChallengeRow = Selectable<ChallengesTable>;
 export type SuppressionRow = Selectable<SuppressionsTable>;

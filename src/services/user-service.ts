@@ -170,14 +170,14 @@ export function createUserService(options: UserServiceOptions): ServiceImpl<type
     async listEvents(_request, context) {
       const { pageSize, pageToken } = inputOf(context, parsers.listEvents);
       const user = requireUser(context);
-      const list = ["ListEvents", user.org_id, user.user_id];
-      const [sequence] = pageTokens.read(list, pageToken) ?? [];
-      const before = sequence === undefined ? undefined : Number(sequence);
-      const found = await listEvents(otp.store.db, user, { before, most: pageSize + 1 });
+      const list = ["ListEvents", "from", user.org_id, user.user_id];
+      const [position] = pageTokens.read(list, pageToken) ?? [];
+      const from = position === undefined ? undefined : Number(position);
+      const found = await listEvents(otp.store.db, user, { from, most: pageSize + 1 });
       const { page, last } = pageOf(found, pageSize);
       return {
         events: page.map(toEvent),
-        nextPageToken: last ? pageTokens.make(list, [String(last.sequence)]) : "",
+        nextPageToken: last ? pageTokens.make(list, [String(last.previous)]) : "",
       };
     },
 

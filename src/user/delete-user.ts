@@ -3,7 +3,8 @@ import type { Clock } from "../clock.ts";
 import { lockUser } from "../db/lock.ts";
 import type { Store } from "../db/open.ts";
 import type { DB, UserRow } from "../db/schema.ts";
-import { appendEvent, type Cause, type Details, mailReader } from "./event.ts";
+import { type Cause, type Details, mailReader, type Place, takePlace, writeEvent } from "./event.ts";
+import { withTrail } from "./list-events.ts";
 import { userNotFound } from "./refusals.ts";
 
 /**
@@ -22,8 +23,9 @@ export async function deleteUser(
   return store.writeFor(cause.caller, async (trx) => {
     await lockUser(trx, user.user_id);
     if (!(await isThere(trx, user))) throw userNotFound();
-    const details = await appendEvent(trx, clock, { ...cause, userId: user.user_id, type: "user.deleted" });
-    await forgetClientAddresses(trx, user);
+    const place = await takePlace(trx, clock, user.user_id);
+    const details = await writeEvent(trx, place, { ...cause, type: "user.deleted" });
+    await endTrail(trx, place);
     // What belongs to it goes by foreign keys: authenticators, and with them their mails.
     await trx.deleteFrom("users").where("user_id", "=", user.user_id).execute();
     return details;
@@ -41,12 +43,18 @@ async function isThere(trx: Transaction<DB>, user: UserRow): Promise<boolean> {
   return row !== undefined;
 }
 
-async function forgetClientAddresses(trx: Transaction<DB>, user: UserRow): Promise<void> {
-  await trx
+/** Forgets the client addresses of the user itself, and keeps where the trail ends. */
+async function endTrail(trx: Transaction<DB>, { orgId, userId, sequence, position }: Place): Promise<void> {
+  await withTrail(trx, { org_id: orgId, user_id: userId, last_event: position })
     .updateTable("events")
     .set({ client_address: null })
-    .where("org_id", "=", user.org_id)
-    .where("user_id", "=", user.user_id)
-    .where("actor", "in", [user.user_id, mailReader])
+    .where("position", "in", (eb) => eb.selectFrom("trail").select("position"))
+    .where("actor", "in", [userId, mailReader])
+    .execute();
+  const end = { sequence, last_event: position };
+  await trx
+    .insertInto("ended_trails")
+    .values({ org_id: orgId, user_id: userId, ...end })
+    .onConflict((conflict) => conflict.columns(["org_id", "user_id"]).doUpdateSet(end))
     .execute();
 }

@@ -1,5 +1,6 @@
-import type { Transaction } from "kysely";
+import { sql, type Transaction } from "kysely";
 import type { Clock } from "../clock.ts";
+import { hasManyWriters } from "../db/lock.ts";
 import { type Param, prepare } from "../db/prepared.ts";
 import type { DB, EventRow, UserState } from "../db/schema.ts";
 import type { Caller } from "../db/write.ts";
@@ -70,10 +71,14 @@ export interface Details {
 export interface Place extends Details {
   readonly userId: string;
   readonly state: UserState;
+  /** In the trail of all users, and that of the user's event before it. */
+  readonly position: number;
+  readonly previous: number | null;
 }
 
 /**
- * Takes the next place in the trail of a user, before it is known what will stand there.
+ * Takes the next place in the trail of a user, before it is known what will stand there. It is written to before another is
+ * taken in the same transaction.
  *
  * @throws NOT_FOUND if the user is not there (any more).
  */
@@ -81,16 +86,27 @@ export async function takePlace(trx: Transaction<DB>, clock: Clock, userId: stri
   const changeTime = clock.now();
   const [user] = await countEvent(trx, { changeTime, userId });
   if (!user) throw userNotFound();
-  return { userId, sequence: user.sequence, changeTime, orgId: user.org_id, state: user.state };
+  return {
+    userId,
+    sequence: user.sequence,
+    changeTime,
+    orgId: user.org_id,
+    state: user.state,
+    // It has just been given one.
+    position: user.last_event!,
+    previous: user.previous_event,
+  };
 }
 
 /** Writes what happened to its place. */
 export async function writeEvent(
   trx: Transaction<DB>,
-  { userId, sequence, changeTime, orgId }: Place,
+  { userId, sequence, changeTime, orgId, position, previous }: Place,
   event: Omit<NewEvent, "userId">,
 ): Promise<Details> {
   await insertEvent(trx, {
+    position,
+    previous,
     org_id: orgId,
     user_id: userId,
     sequence,
@@ -116,13 +132,26 @@ export async function appendEvent(trx: Transaction<DB>, clock: Clock, event: New
 const countEvent = prepare((db, param: Param<{ userId: string; changeTime: number }>) =>
   db
     .updateTable("users")
-    .set((eb) => ({ sequence: eb("sequence", "+", 1), change_time: param("changeTime") }))
+    .set((eb) => ({
+      sequence: eb("sequence", "+", 1),
+      previous_event: eb.ref("last_event"),
+      last_event: hasManyWriters(db) ? positionOfMany : positionOfOne,
+      change_time: param("changeTime"),
+    }))
     .where("user_id", "=", param("userId"))
-    .returning(["sequence", "org_id", "state"]),
+    .returning(["sequence", "last_event", "previous_event", "org_id", "state"]),
 );
 
-const insertEvent = prepare((db, param: Param<Omit<EventRow, "position">>) =>
+/** Behind the last that was ever given, as the primary key gives it itself. */
+const positionOfOne = sql<number>`coalesce((select seq from sqlite_sequence where name = 'events'), 0) + 1`;
+
+/** Not before the transaction has its number: the feed takes what older transactions wrote for all there will be up to it. */
+const positionOfMany = sql<number>`case when pg_current_xact_id() is not null then nextval('event_positions') end`;
+
+const insertEvent = prepare((db, param: Param<EventRow>) =>
   db.insertInto("events").values({
+    position: param("position"),
+    previous: param("previous"),
     org_id: param("org_id"),
     user_id: param("user_id"),
     sequence: param("sequence"),

@@ -80,11 +80,17 @@ const insertUnlessTaken = prepare((db, param: Param<InsertedUser>) =>
       state: "active",
       preferred_language: param("preferredLanguage"),
       display_name: param("displayName"),
-      // The trail of a deleted user stays. Whoever takes its id in the same organization goes on counting.
+      // The trail of a deleted user stays. Whoever takes its id in the same organization goes on from there.
       sequence: (eb) =>
         eb
-          .selectFrom("events")
-          .select((last) => last.fn.coalesce(last.fn.max("sequence"), last.val(0)).as("sequence"))
+          .selectFrom("ended_trails")
+          .select((end) => end.fn.coalesce(end.fn.max("sequence"), end.val(0)).as("sequence"))
+          .where("org_id", "=", param("orgId"))
+          .where("user_id", "=", param("userId")),
+      last_event: (eb) =>
+        eb
+          .selectFrom("ended_trails")
+          .select("last_event")
           .where("org_id", "=", param("orgId"))
           .where("user_id", "=", param("userId")),
       create_time: param("now"),
@@ -101,6 +107,7 @@ const userColumns = [
   "preferred_language",
   "display_name",
   "sequence",
+  "last_event",
   "create_time",
   "change_time",
 ] as const satisfies readonly (keyof UserRow)[];

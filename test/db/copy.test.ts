@@ -24,6 +24,8 @@ async function startFilled() {
   const test = await startTestApp({ dataDir, environment: { COUNTERSIGN_DATABASE_URL: `sqlite:${path}` } });
   const client = await test.admin();
   for (let i = 0; i < 30; i++) await addUser(client, `u${i}`, `o${i % 3}`);
+  await addUser(client, "gone");
+  await client.deleteUser({ userId: "gone" });
   const pending = await addPending(client, "u1", "pending@x.io");
   const otpEmailId = await addVerified(client, "u2", "mini@mouse.com");
   await client.addOTPEmail(

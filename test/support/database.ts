@@ -34,6 +34,15 @@ export async function openTestStore(folder = temporaryFolder()): Promise<Store> 
   return store;
 }
 
+/** Opens a new database that has no table. */
+export async function emptyTestStore(): Promise<Store> {
+  const url =
+    engine === "sqlite" ? `sqlite:${join(temporaryFolder(), "empty.db")}` : await emptyDatabaseUrl();
+  const store = openStore(url);
+  onTestFinished(() => store[Symbol.asyncDispose]());
+  return store;
+}
+
 /** Everything that the database of the folder holds, as text. Nobody else may have it open. */
 export async function dumpOf(dataDir: string): Promise<string> {
   const url = await databaseUrlOf(dataDir);

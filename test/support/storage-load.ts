@@ -201,6 +201,11 @@ export class StorageLoad {
 const halves = {
   "an event that its user does not count": `select user_id from users
     where sequence <> (select count(*) from events where events.user_id = users.user_id)`,
+  "an event without a link to the one before it": `select position from (
+      select position, previous, lag(position) over (partition by org_id, user_id order by sequence) as earlier from events
+    ) where previous is not earlier`,
+  "a user without a link to its last event": `select user_id from users
+    where last_event is not (select max(position) from events where events.user_id = users.user_id)`,
   "an authenticator without its event": `select otp_email_id from otp_emails where not exists (select 1 from events
     where events.user_id = otp_emails.user_id and type = 'otp_email.added'
       and data ->> 'otp_email_id' = cast(otp_emails.otp_email_id as text))`,

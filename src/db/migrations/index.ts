@@ -6,6 +6,7 @@ import * as challenges from "./0004-challenges.ts";
 import * as suppressions from "./0007-suppressions.ts";
 import * as letters from "./0008-letters.ts";
 import * as manyWriters from "./0010-many-writers.ts";
+import * as eventLinks from "./0011-event-links.ts";
 
 /** Every migration, by hand and in order. They only go forwards. */
 export const migrations: Record<string, Migration> = {
@@ -16,4 +17,5 @@ export const migrations: Record<string, Migration> = {
   "0007-suppressions": suppressions,
   "0008-letters": letters,
   "0010-many-writers": manyWriters,
+  "0011-event-links": eventLinks,
 };
