@@ -39,6 +39,8 @@ interface Engine {
   /** A connection of their own, which is closed when they have run. Undefined: they run on that of the rest. */
   readonly toMigrate?: () => Dialect;
   readonly createWriter: (db: Kysely<DB>, committed: () => void) => Writer;
+  /** Runs what migrates, as the engine needs it. */
+  readonly migrating: <T>(run: () => Promise<T>) => Promise<T>;
   /** Called when migrations have run. */
   readonly migrated: () => void;
   /** Whether a write would find room, as far as is known. May try it. */
@@ -52,7 +54,8 @@ interface Engine {
  * @throws if the file is damaged or cannot be opened, or the URL is neither.
  */
 export function openStore(url: string, options: StoreOptions = {}): Store {
-  const { name, dialect, plugins, toMigrate, createWriter, migrated, takesWrites } = engineOf(url, options);
+  const engine = engineOf(url, options);
+  const { name, dialect, plugins, toMigrate, createWriter, migrating, migrated, takesWrites } = engine;
   const db = new Kysely<DB>({ dialect });
   const listeners = new Set<() => void>();
   const { writeFor, ...writer } = createWriter(db, () => {
@@ -70,9 +73,8 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
     },
     async migrate() {
       const own = toMigrate && new Kysely<DB>({ dialect: toMigrate() });
-      const ran = await migrate(plugins.reduce((db, plugin) => db.withPlugin(plugin), own ?? db)).finally(
-        () => own?.destroy(),
-      );
+      const withTypes = plugins.reduce((db, plugin) => db.withPlugin(plugin), own ?? db);
+      const ran = await migrating(() => migrate(withTypes)).finally(() => own?.destroy());
       if (ran.length > 0) migrated();
       return ran;
     },
@@ -101,6 +103,7 @@ function engineOf(url: string, { onError = () => {}, onFailure = () => {} }: Sto
       plugins: [postgresTypes],
       toMigrate: () => openPostgresToMigrate(url),
       createWriter: createTransactionWriter,
+      migrating: (run) => run(),
       migrated: () => {},
       takesWrites: (_, db) => takesWrites(db),
     };
@@ -108,7 +111,7 @@ function engineOf(url: string, { onError = () => {}, onFailure = () => {} }: Sto
   throw new Error("the database URL must be sqlite:PATH or postgres://user:password@host:port/database");
 }
 
-function sqliteEngine({ dialect, health, checkpoint, checkpointAll }: Sqlite): Engine {
+function sqliteEngine({ dialect, health, checkpoint, checkpointAll, withoutForeignKeys }: Sqlite): Engine {
   let trial: Promise<boolean> | undefined;
   // The smallest write there is: this number is not used for anything.
   const tryWrite = (write: Write) =>
@@ -121,6 +124,7 @@ function sqliteEngine({ dialect, health, checkpoint, checkpointAll }: Sqlite): E
     dialect,
     plugins: [],
     createWriter: (db, committed) => createGroupWriter(db, committed, checkpoint),
+    migrating: withoutForeignKeys,
     // Or whoever loses the log would start with an empty database, and not notice.
     migrated: checkpointAll,
     async takesWrites(write) {

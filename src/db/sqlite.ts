@@ -35,6 +35,11 @@ export interface Sqlite {
   readonly checkpoint: Checkpointer["committed"];
   /** Moves all of it. For when there is something in the log without which the database would be nothing. */
   readonly checkpointAll: () => void;
+  /**
+   * For migrations, which make tables anew that others refer to: to drop the old one would delete those rows, too.
+   * (https://www.sqlite.org/lang_altertable.html, "Making Other Kinds Of Table Schema Changes")
+   */
+  readonly withoutForeignKeys: <T>(run: () => Promise<T>) => Promise<T>;
 }
 
 /**
@@ -69,6 +74,14 @@ export function openSqlite(
     health,
     checkpoint: checkpointer.committed,
     checkpointAll: () => void health.run(() => database.pragma("wal_checkpoint(TRUNCATE)")),
+    async withoutForeignKeys(run) {
+      database.pragma("foreign_keys = OFF");
+      try {
+        return await run();
+      } finally {
+        database.pragma("foreign_keys = ON");
+      }
+    },
   };
 }
 

@@ -131,12 +131,12 @@ describe("the links of events", () => {
   );
 });
 
-describe("0011-event-links", () => {
-  it("links what is there, and remembers the trails of deleted users", async () => {
+describe("0011-event-links and 0012-clustered-rows", () => {
+  it("link what is there, remember the trails of deleted users, and lose nothing", async () => {
     const store = await emptyTestStore();
     const before = Object.fromEntries(Object.entries(migrations).filter(([name]) => name < "0011"));
-    const db = engine === "postgres" ? store.db.withPlugin(postgresTypes) : store.db;
-    const migrator = new Migrator({ db, provider: { getMigrations: async () => before } });
+    const typed = engine === "postgres" ? store.db.withPlugin(postgresTypes) : store.db;
+    const migrator = new Migrator({ db: typed, provider: { getMigrations: async () => before } });
     const { error } = await migrator.migrateToLatest();
     expect(error).toBeUndefined();
     await sql`insert into users (user_id, org_id, state, sequence, create_time, change_time)
@@ -158,7 +158,20 @@ describe("0011-event-links", () => {
         store.db,
       );
     }
+    await sql`insert into otp_emails (otp_email_id, user_id, address, address_canonical, attempts, lock_count, create_time,
+      change_time) values (7, 'v', 'a@x.io', 'a@x.io', 3, 1, 9, 9)`.execute(store.db);
+    await sql`insert into hits (digest, time, count, expire_time) values ('d', 1, 2, 3), ('c', 4, 5, 6)`.execute(
+      store.db,
+    );
     expect(await store.migrate()).toEqual(Object.keys(migrations).filter((name) => name >= "0011"));
+    const { db } = store;
+    expect(
+      await db.selectFrom("otp_emails").select(["otp_email_id", "user_id", "attempts"]).execute(),
+    ).toEqual([{ otp_email_id: 7, user_id: "v", attempts: 3 }]);
+    expect(await db.selectFrom("hits").selectAll().orderBy("digest").execute()).toEqual([
+      { digest: "c", time: 4, count: 5, expire_time: 6 },
+      { digest: "d", time: 1, count: 2, expire_time: 3 },
+    ]);
     expect(await trailOf(store)).toEqual([
       "1 o/u 1 after none",
       "2 o/v 1 after none",
@@ -187,5 +200,9 @@ describe("0011-event-links", () => {
     expect(await listed(store, "v")).toEqual([9, 6, 2]);
     expect(await listed(store, "d")).toEqual([10, 4]);
     expect((await userOf(store, "d")).sequence).toBe(2);
+
+    // Foreign keys are on again.
+    await remove(store, "v");
+    expect(await db.selectFrom("otp_emails").selectAll().execute()).toEqual([]);
   });
 });

@@ -7,6 +7,7 @@ import * as suppressions from "./0007-suppressions.ts";
 import * as letters from "./0008-letters.ts";
 import * as manyWriters from "./0010-many-writers.ts";
 import * as eventLinks from "./0011-event-links.ts";
+import * as clusteredRows from "./0012-clustered-rows.ts";
 
 /** Every migration, by hand and in order. They only go forwards. */
 export const migrations: Record<string, Migration> = {
@@ -18,4 +19,5 @@ export const migrations: Record<string, Migration> = {
   "0008-letters": letters,
   "0010-many-writers": manyWriters,
   "0011-event-links": eventLinks,
+  "0012-clustered-rows": clusteredRows,
 };
