@@ -30,12 +30,11 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** A database as the version of so many migrations left it, with a user in it. */
 async function databaseOfVersion(count: number): Promise<string> {
   const path = join(mkdtempSync(join(folder, "version-")), "store.db");
-  const db = new Kysely<unknown>({ dialect: openSqlite(path).dialect });
+  const { dialect, withoutForeignKeys } = openSqlite(path);
+  const db = new Kysely<unknown>({ dialect });
   const known = Object.fromEntries(Object.entries(migrations).slice(0, count));
-  const { error } = await new Migrator({
-    db,
-    provider: { getMigrations: async () => known },
-  }).migrateToLatest();
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => known } });
+  const { error } = await withoutForeignKeys(() => migrator.migrateToLatest());
   if (error) throw error;
   if (count > 0)
     await sql`insert into users (user_id, org_id, state, sequence, create_time, change_time)

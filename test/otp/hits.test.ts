@@ -38,7 +38,12 @@ describe("takeHit", () => {
     expect(await take(0, a, b)).toEqual({ ms: 50, limit: b.limits[0] });
     expect(await take(20, a)).toBeUndefined();
     expect(await take(25, a, b)).toEqual({ ms: 975, limit: a.limits[1] });
-    const rows = await store.db.selectFrom("hits").select(["digest", "time"]).orderBy("time").execute();
+    const rows = await store.db
+      .selectFrom("hits")
+      .select(["digest", "time"])
+      .orderBy("time")
+      .orderBy("digest")
+      .execute();
     expect(rows).toEqual([
       { digest: "a", time: 0 },
       { digest: "b", time: 0 },
