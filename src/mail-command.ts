@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { systemClock } from "./clock.ts";
 import { ConfigError, type MailConfig } from "./config.ts";
-import { makeRandomId } from "./db/id.ts";
+import { makeMessageId } from "./mail/outbox.ts";
 import { openSenders } from "./mail/providers/senders.ts";
 import type { SendResult } from "./mail/smtp.ts";
 import { builtInLetter } from "./mail/templates/letters.ts";
@@ -40,7 +40,7 @@ export async function sendTestMail(config: MailConfig, shown: Shown, to: string)
     usual: sender,
     organizations: config.senders,
   });
-  const messageId = `<${makeRandomId()}@${new URL(config.publicUrl).hostname}>`;
+  const messageId = makeMessageId(systemClock.now(), new URL(config.publicUrl).hostname);
   const mail = {
     ...renderShown(config, shown),
     orgId: shown.orgId,

@@ -90,7 +90,7 @@ export function openRows(path: string) {
     countHit.run(digest(`address ${address}`), now, now + hourMs);
     countHit.run(digest("all"), slot, slot + hourMs);
     countHit.run(digest("client 127.0.0.1"), slot, slot + hourMs);
-    const messageId = `<${randomBytes(16).toString("base64url")}@bench.example>`;
+    const messageId = `<${now.toString(36)}.${randomBytes(16).toString("base64url")}@bench.example>`;
     insertMail.run(BigInt(makeId(now)), userId, id, salt, messageId, now, now + 600_000, now);
   }
 

@@ -109,7 +109,7 @@ async function enqueue(trx: Transaction<DB>, userId: string, address: string, id
       user_id: userId,
       otp_email_id: id,
       code_salt: salt,
-      message_id: `<${randomBytes(16).toString("base64url")}@bench.example>`,
+      message_id: `<${now.toString(36)}.${randomBytes(16).toString("base64url")}@bench.example>`,
       state: "queued",
       attempts: 0,
       next_attempt_time: now,

@@ -87,10 +87,18 @@ export async function enqueue(trx: Transaction<DB>, now: number, mail: NewMail):
     url_template: mail.urlTemplate,
     language,
     client_address: null,
-    message_id: `<${makeRandomId()}@${mail.messageIdDomain}>`,
+    message_id: makeMessageId(now, mail.messageIdDomain),
     create_time: now,
     expire_time: mail.expireTime,
   });
+}
+
+/**
+ * A Message-ID (RFC 5322 §3.6.4) that nobody can guess. It begins with the time, which the mail tells anyway: those of one
+ * time stand together in their index, in the place of a page at random for each mail (11 us of CPU).
+ */
+export function makeMessageId(now: number, domain: string): string {
+  return `<${now.toString(36)}.${makeRandomId()}@${domain}>`;
 }
 
 const selectWaiting = prepare((db, param: Param<{ otpEmailId: string; purpose: string; now: number }>) =>
@@ -173,7 +181,7 @@ export async function enqueueNotice(trx: Transaction<DB>, now: number, notice: N
     url_template: null,
     language: null,
     client_address: notice.clientAddress,
-    message_id: `<${makeRandomId()}@${notice.messageIdDomain}>`,
+    message_id: makeMessageId(now, notice.messageIdDomain),
     create_time: now,
     expire_time: notice.expireTime,
   });

@@ -7,6 +7,7 @@ import type { NewOutboxRow, OutboxRow } from "../../src/db/schema.ts";
 import {
   claim,
   enqueue,
+  makeMessageId,
   type NewMail,
   nextDueTime,
   type Outcome,
@@ -26,6 +27,18 @@ async function open(rows: NewOutboxRow[] = [], authenticators = 1): Promise<Stor
   await insertRows(store, rows);
   return store;
 }
+
+describe("a Message-ID", () => {
+  it("is told apart from all others by 128 random bits, and stands behind those of before", () => {
+    const made = Array.from({ length: 1_000 }, () => makeMessageId(now, "id.example"));
+    expect(new Set(made).size).toBe(1_000);
+    for (const id of made) {
+      expect(id).toMatch(/^<[0-9a-z]+\.[\w-]{22}@id\.example>$/);
+      expect(id < makeMessageId(now + 1, "id.example")).toBe(true);
+      expect(id < makeMessageId(Date.parse("2059-01-01T00:00:00Z"), "id.example")).toBe(true);
+    }
+  });
+});
 
 describe("enqueue", () => {
   const mail: NewMail = {
@@ -59,7 +72,7 @@ describe("enqueue", () => {
       reason: null,
     });
     expect(Buffer.from(row.code_salt).equals(salt(1))).toBe(true);
-    expect(row.message_id).toMatch(/^<[\w-]{22}@id\.example>$/);
+    expect(row.message_id).toMatch(/^<[0-9a-z]{8}\.[\w-]{22}@id\.example>$/);
   });
 
   it("leaves the very same mail as it is while it waits", async () => {

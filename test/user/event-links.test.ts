@@ -1,5 +1,6 @@
+import { readFileSync } from "node:fs";
 import { Migrator, sql } from "kysely";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { migrations } from "../../src/db/migrations/index.ts";
 import type { Store } from "../../src/db/open.ts";
@@ -7,9 +8,17 @@ import { postgresTypes } from "../../src/db/postgres-types.ts";
 import type { UserRow } from "../../src/db/schema.ts";
 import { deleteUser } from "../../src/user/delete-user.ts";
 import { appendEvent } from "../../src/user/event.ts";
+import { createEventFeed } from "../../src/user/event-feed.ts";
 import { listEvents } from "../../src/user/list-events.ts";
 import { createUser, findUser } from "../../src/user/user.ts";
-import { emptyTestStore, engine, openTestStore } from "../support/database.ts";
+import {
+  databaseUrlOf,
+  emptyTestStore,
+  engine,
+  eventsSettled,
+  openTestStore,
+  withClient,
+} from "../support/database.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 const cause = { actor: "a", caller: undefined, clientAddress: "192.0.2.1", reason: undefined };
@@ -130,6 +139,51 @@ describe("the links of events", () => {
     },
   );
 });
+
+/** The statements of docs/storage.md that make a table of partitions of the trail. */
+function partitioning(): string {
+  const page = readFileSync(new URL("../../docs/storage.md", import.meta.url), "utf8");
+  const block = /^```sql\n([\s\S]*?)^```/m.exec(page)?.[1];
+  if (block === undefined) throw new Error("docs/storage.md has no SQL");
+  return block;
+}
+
+it.runIf(engine === "postgres")(
+  "the trail can be cut into partitions, as docs/storage.md says, and old ones dropped",
+  async () => {
+    const folder = temporaryFolder();
+    const store = await openTestStore(folder);
+    await create(store, "u");
+    await create(store, "v");
+    await append(store, "u");
+    await withClient(await databaseUrlOf(folder), (client) => client.query(partitioning()));
+    await append(store, "u");
+    await append(store, "v");
+    expect(await trailOf(store)).toEqual([
+      "1 o/u 1 after none",
+      "2 o/v 1 after none",
+      "3 o/u 2 after 1",
+      "4 o/u 3 after 3",
+      "5 o/v 2 after 2",
+    ]);
+    expect(await listed(store, "u")).toEqual([4, 3, 1]);
+    const feed = createEventFeed(store, systemClock);
+    onTestFinished(() => feed.close());
+    await eventsSettled(store);
+    const watch = feed.watch({ organizations: "all", after: 3, signal: AbortSignal.timeout(10_000) });
+    const told = [];
+    for await (const { position } of watch) if (told.push(position) === 3) break;
+    expect(told).toEqual([3, 4, 5]);
+
+    await store.write((trx) => sql`drop table events_to_1`.execute(trx));
+    expect(await listed(store, "u")).toEqual([4]);
+    await remove(store, "u");
+    await create(store, "u");
+    expect(await listed(store, "u")).toEqual([7, 6, 4]);
+    expect((await userOf(store, "u")).sequence).toBe(5);
+    expect(await store.migrate()).toEqual([]);
+  },
+);
 
 describe("0011-event-links and 0012-clustered-rows", () => {
   it("link what is there, remember the trails of deleted users, and lose nothing", async () => {
