@@ -3,17 +3,22 @@ import { defineConfig } from "vitest/config";
 /** What these say of the storage holds for both engines. The other tests are about something else. */
 const onBothEngines = [
   "test/advisories/several-processes.test.ts",
-  "test/db/{engines,prepared}.test.ts",
-  "test/services/{add-otp-email,challenges,gone-caller,idempotency,list-events,mail-limits,notices}.test.ts",
-  "test/services/{otp-email-lifecycle,user-lifecycle,users,verify-otp-email}.test.ts",
-  "test/mail/{courier,faults-kill,outbox}.test.ts",
-  "test/otp/hits.test.ts",
-  "test/sweeper.test.ts",
-  "test/user/{event-links,user}.test.ts",
+  "test/api/{gone-caller,idempotency}.test.ts",
+  "test/api/challenges/challenges.test.ts",
+  "test/api/users/{add-otp-email,list-events,otp-email-lifecycle,user-lifecycle,users,verify-otp-email}.test.ts",
+  "test/db/engines.test.ts",
+  "test/db/core/prepared.test.ts",
+  "test/events/event-links.test.ts",
+  "test/mail/courier/{courier,faults-kill}.test.ts",
+  "test/mail/outbox/outbox.test.ts",
+  "test/operation/retention/sweeper.test.ts",
+  "test/otp/enrolment/notices.test.ts",
+  "test/otp/limits/{mail-limits,sliding-window}.test.ts",
+  "test/users/user.test.ts",
 ];
 
 /** What moves data between the two, and what only PostgreSQL has. */
-const withPostgres = ["test/db/copy.test.ts", "test/cluster/*.test.ts"];
+const withPostgres = ["test/operation/transfer/copy.test.ts", "test/db/postgres/*.test.ts"];
 
 export default defineConfig({
   test: {
@@ -29,7 +34,7 @@ export default defineConfig({
         test: {
           name: "postgres",
           include: [...onBothEngines, ...withPostgres],
-          globalSetup: "./test/support/postgres-cluster.ts",
+          globalSetup: "./test/support/db/postgres-cluster.ts",
         },
       },
     ],

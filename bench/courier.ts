@@ -85,7 +85,7 @@ async function send(kind: (typeof kinds)[number], port: number): Promise<Sent> {
 }
 
 function start(pinned: Pin, core: number, script: string, ...args: string[]): ChildProcess {
-  const file = fileURLToPath(new URL(`courier/${script}.js`, import.meta.url));
+  const file = fileURLToPath(new URL(`./courier/${script}.js`, import.meta.url));
   const [command, ...rest] = pinned(core, [process.execPath, file, ...args]);
   return spawn(command, rest, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
 }

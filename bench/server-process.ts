@@ -20,7 +20,7 @@ export async function startServer(
   nodeOptions: readonly string[],
 ): Promise<ServerProcess> {
   const { script, args } = servers[server]!;
-  const file = fileURLToPath(new URL(`servers/${script}.js`, import.meta.url));
+  const file = fileURLToPath(new URL(`./servers/${script}.js`, import.meta.url));
   const [command, ...rest] = pin(serverCore, [process.execPath, ...nodeOptions, file, http, ...args]);
   const child = spawn(command, rest, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const { port, headers } = (await nextMessage(child, server)) as Ready;

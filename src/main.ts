@@ -2,29 +2,35 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
-import { type App, createApp } from "./app.ts";
+import { type App, createApp } from "./app/app.ts";
 import { openLocalIssuer } from "./auth/local-issuer.ts";
 import type { Permission } from "./auth/principal.ts";
-import { systemClock } from "./clock.ts";
-import { ConfigError, readConfig, readDataConfig, readMailConfig, readPolicy } from "./config.ts";
-import { copyBetween, describeCopy } from "./copy-command.ts";
-import { backUp, restore } from "./db/backup.ts";
-import { isId } from "./db/id.ts";
-import { openStore } from "./db/open.ts";
+import { copyBetween, describeCopy } from "./cli/commands/copy.ts";
+import { startDev } from "./cli/commands/dev.ts";
+import { describeLimits, examineDatabase } from "./cli/commands/doctor.ts";
+import { previewMail, sendTestMail } from "./cli/commands/mail.ts";
+import {
+  describeMails,
+  mailStates,
+  type RetryOutcome,
+  retryAllFailed,
+  retryOne,
+} from "./cli/commands/outbox.ts";
+import { describeSuppressions, releaseNamed, UnknownNameError } from "./cli/commands/suppression.ts";
+import { help } from "./cli/help.ts";
+import { openOperator } from "./cli/operator.ts";
+import { ConfigError, readConfig, readDataConfig, readMailConfig, readPolicy } from "./config/config.ts";
+import { parseDuration } from "./config/values.ts";
+import { isId } from "./db/core/id.ts";
+import { DatabaseRefused, isFailure } from "./db/core/storage-failure.ts";
 import { isStorageUnavailable } from "./db/storage-errors.ts";
-import { DatabaseRefused, isFailure } from "./db/storage-failure.ts";
-import { startDev } from "./dev.ts";
-import { describeLimits, examineDatabase } from "./doctor.ts";
-import { help } from "./help.ts";
+import { openStore } from "./db/store.ts";
+import { systemClock } from "./lib/clock.ts";
+import { parseEmailAddress } from "./lib/email-address.ts";
+import { makePrivateFolder } from "./lib/private-file.ts";
 import { type Sample, samples } from "./mail/templates/sample.ts";
-import { previewMail, sendTestMail } from "./mail-command.ts";
-import { openOperator } from "./operator.ts";
-import { describeMails, mailStates, type RetryOutcome, retryAllFailed, retryOne } from "./outbox-command.ts";
-import { makePrivateFolder } from "./private-file.ts";
-import { parseDuration } from "./setting-values.ts";
-import { describeSuppressions, releaseNamed, UnknownNameError } from "./suppression-command.ts";
+import { backUp, restore } from "./operation/transfer/backup.ts";
 import { type Language, languages } from "./texts/languages.ts";
-import { parseEmailAddress } from "./user/email-address.ts";
 
 /** A command line that cannot be run. The message says how to mend it. */
 class UsageError extends Error {}
@@ -173,7 +179,7 @@ const commands: Record<string, (args: string[]) => Promise<void>> = {
     const { positionals } = parse(args, {}, true);
     if (positionals.length > 1) throw new UsageError("bounce takes one file, or standard input");
     // It alone reads whole messages, and a server need not hold what that takes: 11 MB, and 70 ms of its start.
-    const { describeBounces, readBounces } = await import("./bounce-command.ts");
+    const { describeBounces, readBounces } = await import("./cli/commands/bounce.ts");
     await using operator = await openOperator();
     console.log(describeBounces(await readBounces(operator, positionals[0])));
   },

@@ -1,19 +1,19 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../src/clock.ts";
-import { composeMail } from "../../src/compose-mail.ts";
-import { openStore } from "../../src/db/open.ts";
-import { startCourier } from "../../src/mail/courier.ts";
+import { openStore } from "../../src/db/store.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { parseEmailAddress } from "../../src/lib/email-address.ts";
+import { startCourier } from "../../src/mail/courier/courier.ts";
 import { openSenders } from "../../src/mail/providers/senders.ts";
 import { builtInLetter } from "../../src/mail/templates/letters.ts";
+import { createKeyRing } from "../../src/otp/codes/keys.ts";
 import type { OTPContext } from "../../src/otp/context.ts";
-import { createKeyRing } from "../../src/otp/keys.ts";
-import { addOTPEmail } from "../../src/otp/otp-email.ts";
+import { composeMail } from "../../src/otp/delivery/compose-mail.ts";
+import { recordSettled } from "../../src/otp/delivery/record-settled.ts";
+import { addOTPEmail } from "../../src/otp/enrolment/add.ts";
 import { defaultPolicy } from "../../src/otp/policy.ts";
-import { recordSettled } from "../../src/otp/settled-mail.ts";
-import { parseEmailAddress } from "../../src/user/email-address.ts";
-import { createUser } from "../../src/user/user.ts";
+import { createUser } from "../../src/users/user.ts";
 import { addressOf, sender } from "./mail.ts";
 
 const orgId = "bench";

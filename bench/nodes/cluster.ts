@@ -2,8 +2,8 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { openStore } from "../../src/db/open.ts";
-import { freePort, loadEmbeddedPostgres } from "../../test/support/embedded-postgres.ts";
+import { openStore } from "../../src/db/store.ts";
+import { freePort, loadEmbeddedPostgres } from "../../test/support/db/embedded-postgres.ts";
 import { adderCount, orgId, userIdOf, verifierCount } from "../service/operations.ts";
 
 /** A PostgreSQL server that keeps what it acknowledges, with a database of the service and all users of the bench. */

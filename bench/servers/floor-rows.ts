@@ -1,6 +1,6 @@
 import { hash, randomBytes } from "node:crypto";
 import Database from "better-sqlite3";
-import { makeId } from "../../src/db/id.ts";
+import { makeId } from "../../src/db/core/id.ts";
 
 /** What a call of AddOTPEmail says, in the JSON of Connect. */
 export interface Addition {

@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Interceptor } from "@connectrpc/connect";
+import { createInterceptors, type InterceptorOptions } from "../../src/api/interceptors.ts";
+import { requireText } from "../../src/api/text-fields.ts";
 import { openLocalIssuer } from "../../src/auth/local-issuer.ts";
 import { createVerifier } from "../../src/auth/verifier.ts";
-import { systemClock } from "../../src/clock.ts";
-import { createLog, inBatches } from "../../src/log.ts";
-import { createInterceptors, type InterceptorOptions } from "../../src/services/interceptors.ts";
-import { requireText } from "../../src/services/validate.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { createLog, inBatches } from "../../src/lib/log.ts";
 import { callEnd } from "../../src/wire/wire.ts";
 import type { Text } from "../echo.ts";
 

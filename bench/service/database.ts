@@ -1,6 +1,6 @@
 import { closeSync, copyFileSync, fsyncSync, openSync, statSync } from "node:fs";
 import Database from "better-sqlite3";
-import { openStore } from "../../src/db/open.ts";
+import { openStore } from "../../src/db/store.ts";
 import { adderCount, orgId, userIdOf, verifierCount } from "./operations.ts";
 
 /** Makes a database of the service, with all users and nothing else. */

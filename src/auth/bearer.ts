@@ -1,4 +1,4 @@
-import { unauthenticated } from "../errors.ts";
+import { unauthenticated } from "../lib/errors.ts";
 
 /** The longest token that is looked at, in characters. Node takes no larger header either. */
 export const tokenCharsMax = 16 * 1024;

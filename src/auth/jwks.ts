@@ -1,6 +1,6 @@
 import { createLocalJWKSet, type JSONWebKeySet } from "jose";
-import type { Clock } from "../clock.ts";
-import { unavailable } from "../errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import { unavailable } from "../lib/errors.ts";
 
 /** Looks up the key for the header of a token. Compared by identity: other keys are another object. */
 export type KeySet = ReturnType<typeof createLocalJWKSet>;

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { type JSONWebKeySet, SignJWT } from "jose";
-import type { Clock } from "../clock.ts";
-import { readOrMakePrivateFile } from "../private-file.ts";
+import type { Clock } from "../lib/clock.ts";
+import { readOrMakePrivateFile } from "../lib/private-file.ts";
 import { defaultRolesClaim, isSubject, type Permission } from "./principal.ts";
 import { makeKeyPair, readKeyPair, signingKeyOf } from "./signing-key.ts";
 

@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { type JSONWebKeySet, SignJWT } from "jose";
-import { readOrMakePrivateFile } from "../private-file.ts";
+import { readOrMakePrivateFile } from "../lib/private-file.ts";
 import { makeKeyPair, readKeyPair, type SigningKey } from "./signing-key.ts";
 
 /** What a proof says. */

@@ -11,8 +11,8 @@ import {
 } from "jose";
 import { LRUCache } from "lru-cache";
 import * as v from "valibot";
-import type { Clock } from "../clock.ts";
-import { unauthenticated } from "../errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import { unauthenticated } from "../lib/errors.ts";
 import { tokenCharsMax } from "./bearer.ts";
 import { fixedKeys, type IssuerKeys, type KeySet, remoteKeys } from "./jwks.ts";
 import { defaultRolesClaim, grantsOf, isSubject, type Principal } from "./principal.ts";

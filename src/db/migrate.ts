@@ -1,8 +1,8 @@
 import { type Kysely, type MigrationResult, Migrator } from "kysely";
+import { patienceMs, patiently } from "./core/patience.ts";
+import type { DB } from "./core/schema.ts";
+import { DatabaseRefused } from "./core/storage-failure.ts";
 import { migrations } from "./migrations/index.ts";
-import { patienceMs, patiently } from "./patience.ts";
-import type { DB } from "./schema.ts";
-import { DatabaseRefused } from "./storage-failure.ts";
 
 /**
  * Brings the tables up to date, under a lock and in a transaction, so that two processes that start at once

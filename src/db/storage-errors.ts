@@ -1,8 +1,8 @@
 import Database from "better-sqlite3";
 import pg from "pg";
-import { DatabaseSilent, NotReplicated } from "./postgres-pool.ts";
-import { isFailure } from "./storage-failure.ts";
-import { WriteQueueFull } from "./write.ts";
+import { isFailure } from "./core/storage-failure.ts";
+import { WriteQueueFull } from "./core/write.ts";
+import { DatabaseSilent, NotReplicated } from "./postgres/pool.ts";
 
 /** Whether the storage could not be reached or was busy for too long: the same call may succeed later. */
 export function isStorageUnavailable(error: unknown): boolean {

@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
-import type { Store } from "../db/open.ts";
-import type { KeyRing } from "./keys.ts";
+import type { Store } from "../db/store.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { KeyRing } from "./codes/keys.ts";
 import type { Policy } from "./policy.ts";
 
 /** What the use cases of this folder stand on. */

@@ -1,4 +1,4 @@
-import { type CodeFormat, codeSpace } from "./code.ts";
+import { type CodeFormat, codeSpace } from "./codes/code.ts";
 
 /** Every limit, with its unit. */
 export interface Policy {

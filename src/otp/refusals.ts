@@ -1,4 +1,4 @@
-import { failedPrecondition, invalidArgument, notFound, resourceExhausted } from "../errors.ts";
+import { failedPrecondition, invalidArgument, notFound, resourceExhausted } from "../lib/errors.ts";
 
 /** NOT_FOUND: also for an authenticator of another user. */
 export function otpEmailNotFound() {

@@ -1,19 +1,19 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, type ConnectError, createServiceImplSpec } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { codecsOf, contentTypeOf, grpcRefusal } from "./codecs.ts";
-import { isIdentity } from "./compression.ts";
-import type { NodeRequest } from "./node-http.ts";
+import { isIdentity } from "./call/compression.ts";
+import type { NodeRequest } from "./call/node-http.ts";
+import type { Reply } from "./call/send.ts";
+import type { Codec, LaneOptions, UnarySpec } from "./call/unary.ts";
+import { wireError } from "./call/wire-error.ts";
+import { createStock } from "./connect-node/handler.ts";
+import { codecsOf, contentTypeOf, grpcRefusal } from "./protocols/codecs.ts";
 import { admitsReply } from "./rest/accept.ts";
 import { bindPath } from "./rest/bind-path.ts";
 import { type RestRoute, replyType, restCodec, restError } from "./rest/rest.ts";
 import { createRestRouter } from "./rest/rules.ts";
 import type { StreamCall, StreamSpec } from "./rest/stream.ts";
-import type { Reply } from "./send.ts";
 import type { BoundService } from "./service.ts";
-import { createStock } from "./stock.ts";
-import type { Codec, LaneOptions, UnarySpec } from "./unary.ts";
-import { wireError } from "./wire-error.ts";
 
 /** What is to be done with a request. */
 export type Plan =

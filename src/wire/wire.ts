@@ -1,21 +1,21 @@
 import { setMaxListeners } from "node:events";
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ContextValues, Interceptor } from "@connectrpc/connect";
-import { type Call, protocolName } from "./call.ts";
-import type { NodeHandler } from "./node-http.ts";
+import { type Call, protocolName } from "./call/call.ts";
+import type { NodeHandler } from "./call/node-http.ts";
+import { send } from "./call/send.ts";
+import { type RefusedRequest, serveUnary } from "./call/unary.ts";
+import { withErrorInfo } from "./call/wire-error.ts";
+import { serveStock } from "./connect-node/handler.ts";
 import { restError } from "./rest/rest.ts";
 import { serveStream } from "./rest/stream.ts";
 import { createRouter } from "./router.ts";
-import { send } from "./send.ts";
 import type { BoundService } from "./service.ts";
-import { serveStock } from "./stock.ts";
-import { type RefusedRequest, serveUnary } from "./unary.ts";
-import { withErrorInfo } from "./wire-error.ts";
 
-export { type CallEnd, callEnd, peerAddress } from "./call.ts";
-export type { NodeHandler } from "./node-http.ts";
+export { type CallEnd, callEnd, peerAddress } from "./call/call.ts";
+export type { NodeHandler } from "./call/node-http.ts";
+export type { RefusedRequest } from "./call/unary.ts";
 export { type BoundService, bind } from "./service.ts";
-export type { RefusedRequest } from "./unary.ts";
 
 export interface WireOptions {
   readonly services: readonly BoundService[];

@@ -6,10 +6,9 @@ import {
 } from "@connectrpc/connect-node";
 import { describe, expect, it } from "vitest";
 import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import { makeMailHandle } from "../../src/otp/mail-handle.ts";
+import { makeMailHandle } from "../../src/otp/codes/mail-handle.ts";
 import { type Protocol, protocols, startTestApp, type TestApp, withToken } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
-import { addUser, eventTypes } from "../support/users.ts";
 import {
   type Caller,
   callerOf,
@@ -20,7 +19,8 @@ import {
   login,
   type Purpose,
   purposes,
-} from "./purposes.ts";
+} from "../support/otp/purposes.ts";
+import { addUser, eventTypes } from "../support/users.ts";
 
 /** A service with a user, and a code that was issued to it. */
 async function startWithCode(

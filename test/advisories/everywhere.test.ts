@@ -4,10 +4,10 @@ import { describe, expect, it } from "vitest";
 import { ChallengeService } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { AddOTPEmailRequestSchema, UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { codeIn, type Protocol, startTestApp, type TestApp, transport, withToken } from "../support/app.ts";
-import { dumpOf } from "../support/database.ts";
+import { dumpOf } from "../support/db/database.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
+import { type Caller, callerOf, everywhere, type Issued } from "../support/otp/purposes.ts";
 import { addUser, mailsNow } from "../support/users.ts";
-import { type Caller, callerOf, everywhere, type Issued } from "./purposes.ts";
 
 const address = "mini@mouse.com";
 const audience = "https://app.example.com";

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { openStore } from "../../src/db/open.ts";
-import { waitFor } from "../mail/wait-for.ts";
-import { engine } from "../support/database.ts";
+import { openStore } from "../../src/db/store.ts";
+import { engine } from "../support/db/database.ts";
 import { outcomeOf } from "../support/errors.ts";
 import type { OnEnd } from "../support/folder.ts";
+import { audience, type Caller, login, purposes } from "../support/otp/purposes.ts";
 import { openServers, type Servers } from "../support/servers.ts";
 import { isSoak, rounds } from "../support/soak.ts";
 import { addPending, addUser, addVerified } from "../support/users.ts";
-import { audience, type Caller, login, purposes } from "./purposes.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const returnCode = { case: "returnCode", value: {} } as const;
 

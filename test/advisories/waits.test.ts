@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { protocols, startTestApp, type TestApp } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
+import { callerOf, fail, type Purpose, purposes } from "../support/otp/purposes.ts";
 import { addUser } from "../support/users.ts";
-import { callerOf, fail, type Purpose, purposes } from "./purposes.ts";
 
 const second = 1_000;
 const minute = 60 * second;

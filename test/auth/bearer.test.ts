@@ -1,7 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { bearerChallenge, bearerToken, tokenCharsMax } from "../../src/auth/bearer.ts";
-import { reasonOf } from "../../src/errors.ts";
+import { reasonOf } from "../../src/lib/errors.ts";
 
 describe("takes the token of", () => {
   test.each([

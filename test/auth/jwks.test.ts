@@ -2,7 +2,6 @@ import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
 import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { createVerifier } from "../../src/auth/verifier.ts";
-import { MovableClock } from "../support/clock.ts";
 import {
   type Answer,
   audience,
@@ -16,7 +15,8 @@ import {
   startIssuer,
   startServer,
   type TestKey,
-} from "./issuer-server.ts";
+} from "../support/auth/issuer-server.ts";
+import { MovableClock } from "../support/clock.ts";
 
 const second = 1_000;
 const minute = 60 * second;

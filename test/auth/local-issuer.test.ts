@@ -5,10 +5,10 @@ import { describe, expect, test } from "vitest";
 import { openLocalIssuer } from "../../src/auth/local-issuer.ts";
 import { mayAnywhere, mayIn } from "../../src/auth/principal.ts";
 import { createVerifier } from "../../src/auth/verifier.ts";
-import { readOrMakePrivateFile } from "../../src/private-file.ts";
+import { readOrMakePrivateFile } from "../../src/lib/private-file.ts";
+import { outcome } from "../support/auth/issuer-server.ts";
 import { MovableClock } from "../support/clock.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { outcome } from "./issuer-server.ts";
 
 const audience = "countersign.example";
 const token = { subject: "service", audience, permissions: ["user.write"], ttlMs: 3_600_000 } as const;

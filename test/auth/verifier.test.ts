@@ -11,7 +11,6 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { mayIn } from "../../src/auth/principal.ts";
 import { createVerifier } from "../../src/auth/verifier.ts";
-import { MovableClock } from "../support/clock.ts";
 import {
   audience,
   encode,
@@ -24,7 +23,8 @@ import {
   startIssuer,
   startServer,
   type TestKey,
-} from "./issuer-server.ts";
+} from "../support/auth/issuer-server.ts";
+import { MovableClock } from "../support/clock.ts";
 
 const names = ["ES256", "RS256", "PS256", "EdDSA", "ES384"] as const;
 let keys: Record<(typeof names)[number] | "attacker" | "weak" | "leaked", TestKey>;

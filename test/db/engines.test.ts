@@ -4,17 +4,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { sql, type Transaction } from "kysely";
 import pg from "pg";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { systemClock } from "../../src/clock.ts";
+import { lockNames, lockUser } from "../../src/db/core/lock.ts";
+import type { DB } from "../../src/db/core/schema.ts";
 import { openDatabaseClock } from "../../src/db/database-clock.ts";
-import { lockNames, lockUser } from "../../src/db/lock.ts";
-import { openStore, type Store } from "../../src/db/open.ts";
-import type { DB } from "../../src/db/schema.ts";
 import { isStorageUnavailable } from "../../src/db/storage-errors.ts";
-import { appendEvent } from "../../src/user/event.ts";
-import { createEventFeed } from "../../src/user/event-feed.ts";
-import { createUser } from "../../src/user/user.ts";
-import { databaseUrlOf, engine, openTestStore } from "../support/database.ts";
-import { startDatabaseProxy } from "../support/database-proxy.ts";
+import { openStore, type Store } from "../../src/db/store.ts";
+import { appendEvent } from "../../src/events/event.ts";
+import { createEventFeed } from "../../src/events/event-feed.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { createUser } from "../../src/users/user.ts";
+import { databaseUrlOf, engine, openTestStore } from "../support/db/database.ts";
+import { startDatabaseProxy } from "../support/db/database-proxy.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 const user = {

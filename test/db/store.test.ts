@@ -11,8 +11,8 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { sql } from "kysely";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { isId, makeId } from "../../src/db/id.ts";
-import { openStore, type Store } from "../../src/db/open.ts";
+import { isId, makeId } from "../../src/db/core/id.ts";
+import { openStore, type Store } from "../../src/db/store.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 async function openNew(path = join(temporaryFolder(), "store.db")): Promise<{ store: Store; path: string }> {

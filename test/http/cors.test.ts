@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createCors } from "../../src/http/cors.ts";
-import { send, start, type Transport, tls, transports } from "./support.ts";
+import { send, start, type Transport, tls, transports } from "../support/http/requests.ts";
 
 function startWith(allowedOrigins: readonly string[], { isTls }: Transport) {
   const cors = createCors({ allowedOrigins });

@@ -14,7 +14,7 @@ import {
   tls,
   untilClosed,
   untilReceived,
-} from "./support.ts";
+} from "../support/http/requests.ts";
 
 /** Far above what any of these tests takes: whatever waits for it fails. */
 const graceMs = 60_000;

@@ -1,7 +1,17 @@
 import { describe, expect, test } from "vitest";
 import type { HttpServer } from "../../src/http/server.ts";
-import { endHeaders, endStream, frame, getBlock, preface, settings, types } from "./frames.ts";
-import { gate, open, openHttp2, send, sendHttp2, start, tls, transports, untilClosed } from "./support.ts";
+import { endHeaders, endStream, frame, getBlock, preface, settings, types } from "../support/http/frames.ts";
+import {
+  gate,
+  open,
+  openHttp2,
+  send,
+  sendHttp2,
+  start,
+  tls,
+  transports,
+  untilClosed,
+} from "../support/http/requests.ts";
 
 const ping = frame(types.ping, 0, 0, Buffer.alloc(8));
 const hello = Buffer.concat([preface, settings]);

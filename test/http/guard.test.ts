@@ -12,7 +12,7 @@ import {
   transports,
   untilClosed,
   untilReceived,
-} from "./support.ts";
+} from "../support/http/requests.ts";
 
 const http1 = transports.filter(({ isHttp2 }) => !isHttp2);
 const http2 = transports.filter(({ isHttp2 }) => isHttp2);

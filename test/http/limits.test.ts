@@ -2,7 +2,16 @@ import { once } from "node:events";
 import { constants } from "node:http2";
 import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
-import { endHeaders, endStream, frame, getBlock, parseFrames, preface, settings, types } from "./frames.ts";
+import {
+  endHeaders,
+  endStream,
+  frame,
+  getBlock,
+  parseFrames,
+  preface,
+  settings,
+  types,
+} from "../support/http/frames.ts";
 import {
   begin,
   gate,
@@ -16,7 +25,7 @@ import {
   transports,
   untilClosed,
   untilReceived,
-} from "./support.ts";
+} from "../support/http/requests.ts";
 
 const quick = { headersTimeoutMs: 200, requestTimeoutMs: 300, idleTimeoutMs: 300, sessionIdleMs: 300 };
 const post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf";

@@ -5,11 +5,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { expect, onTestFinished, test } from "vitest";
 import { temporaryFolder } from "../support/folder.ts";
-import { type Running, startCommand } from "../support/process.ts";
+import { endHeaders, endStream, frame, getBlock, preface, settings, types } from "../support/http/frames.ts";
+import { residentBytes, watchResidentBytes } from "../support/http/memory.ts";
+import { openHttp2, sendHttp2, tls } from "../support/http/requests.ts";
+import { type Running, startCommand } from "../support/process/process.ts";
 import { rounds } from "../support/soak.ts";
-import { endHeaders, endStream, frame, getBlock, preface, settings, types } from "./frames.ts";
-import { residentBytes, watchResidentBytes } from "./memory.ts";
-import { openHttp2, sendHttp2, tls } from "./support.ts";
 
 // Against the program as it is run. All floods come one after the other upon one process, and what it holds in memory is
 // compared with what it held before the first of them, but after 3,000 ordinary requests: those alone let the heap of a

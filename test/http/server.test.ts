@@ -3,7 +3,16 @@ import { connect as connectTcp } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, test } from "vitest";
 import { listen } from "../../src/http/server.ts";
-import { endHeaders, endStream, frame, getBlock, parseFrames, preface, settings, types } from "./frames.ts";
+import {
+  endHeaders,
+  endStream,
+  frame,
+  getBlock,
+  parseFrames,
+  preface,
+  settings,
+  types,
+} from "../support/http/frames.ts";
 import {
   begin,
   gate,
@@ -16,7 +25,7 @@ import {
   transports,
   untilClosed,
   untilReceived,
-} from "./support.ts";
+} from "../support/http/requests.ts";
 
 /** Answers with what it was asked. */
 const echo = async (

@@ -3,13 +3,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import { forwards } from "../../src/clock.ts";
+import { forwards } from "../../src/lib/clock.ts";
 import { startTestApp, type TestApp, transport, withToken, wrongCode } from "../support/app.ts";
+import { adminToken, databaseOf, StorageLoad, startLoaded } from "../support/db/storage-load.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { shiftedClock } from "../support/shifted-clock.ts";
+import { shiftedClock } from "../support/process/shifted-clock.ts";
 import { isSoak, rounds } from "../support/soak.ts";
-import { adminToken, databaseOf, StorageLoad, startLoaded } from "../support/storage-load.ts";
 import { addPending, addUser, addVerified } from "../support/users.ts";
 
 const minute = 60_000;

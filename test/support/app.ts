@@ -9,12 +9,12 @@ import {
 import { expect, onTestFinished } from "vitest";
 import { ChallengeService } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import { type App, createApp } from "../../src/app.ts";
+import { type App, createApp } from "../../src/app/app.ts";
 import type { Permission } from "../../src/auth/principal.ts";
-import { readConfig } from "../../src/config.ts";
-import { createLog } from "../../src/log.ts";
+import { readConfig } from "../../src/config/config.ts";
+import { createLog } from "../../src/lib/log.ts";
 import { MovableClock } from "./clock.ts";
-import { databaseUrlOf } from "./database.ts";
+import { databaseUrlOf } from "./db/database.ts";
 import { temporaryFolder } from "./folder.ts";
 import { createRestTransport } from "./rest-transport.ts";
 

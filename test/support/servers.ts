@@ -3,12 +3,12 @@ import { createClient } from "@connectrpc/connect";
 import { onTestFinished } from "vitest";
 import { ChallengeService } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import type { Caller } from "../advisories/purposes.ts";
-import { startRelay, type TestRelay } from "../mail/relay.ts";
 import { transport, withToken } from "./app.ts";
-import { databaseUrlOf } from "./database.ts";
+import { databaseUrlOf } from "./db/database.ts";
 import { type OnEnd, temporaryFolder } from "./folder.ts";
-import { type Running, runCommand, startCommand } from "./process.ts";
+import { startRelay, type TestRelay } from "./mail/relay.ts";
+import type { Caller } from "./otp/purposes.ts";
+import { type Running, runCommand, startCommand } from "./process/process.ts";
 import { proofKey } from "./proof-key.ts";
 
 /** One database and one relay, and as many `serve` processes on them as are started. */

@@ -5,9 +5,9 @@ import fc, { type Arbitrary } from "fast-check";
 import { expect, it } from "vitest";
 import { AddOTPEmailRequestSchema } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { rounds } from "../support/soak.ts";
-import { type Comparison, doing, path, serveBoth, type Work } from "./differential.ts";
-import { frameOf, httpVersions, type RawRequest } from "./exchange.ts";
-import { messageBytesMax } from "./read-request.ts";
+import { type Comparison, doing, path, serveBoth, type Work } from "../support/wire/differential.ts";
+import { frameOf, httpVersions, type RawRequest } from "../support/wire/exchange.ts";
+import { messageBytesMax } from "../support/wire/read-request.ts";
 
 // As differential.test.ts, for requests that nobody thought of. To see a failure again: COUNTERSIGN_SEED=<the seed>.
 

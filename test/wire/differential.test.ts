@@ -3,10 +3,10 @@ import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { AddOTPEmailRequestSchema } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import { differences } from "./differences.ts";
-import { doing, path, serveBoth } from "./differential.ts";
-import { frameOf, httpVersions, type RawRequest } from "./exchange.ts";
-import { messageBytesMax } from "./read-request.ts";
+import { differences } from "../support/wire/differences.ts";
+import { doing, path, serveBoth } from "../support/wire/differential.ts";
+import { frameOf, httpVersions, type RawRequest } from "../support/wire/exchange.ts";
+import { messageBytesMax } from "../support/wire/read-request.ts";
 
 const input = create(AddOTPEmailRequestSchema, { userId: "ü", email: { address: "a@x.io" } });
 const json = toJsonString(AddOTPEmailRequestSchema, input);

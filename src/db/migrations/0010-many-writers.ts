@@ -1,5 +1,5 @@
 import { type Kysely, sql } from "kysely";
-import { hasManyWriters } from "../lock.ts";
+import { hasManyWriters } from "../core/lock.ts";
 
 /**
  * Which transaction wrote an event. Positions are given before the commit: where several transactions write at a time, one

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from "kysely";
-import { hasManyWriters } from "../lock.ts";
+import { hasManyWriters } from "../core/lock.ts";
 
 /**
  * Links each event to the one before it of the same user, and the user to its last one, in the place of an index by user: that

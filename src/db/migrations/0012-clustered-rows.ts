@@ -1,5 +1,5 @@
 import { type Kysely, sql } from "kysely";
-import { hasManyWriters } from "../lock.ts";
+import { hasManyWriters } from "../core/lock.ts";
 
 /**
  * Keeps users and hits in the tree of their keys. Beside it SQLite had a second one, of rows by number, in which each row had

@@ -1,4 +1,4 @@
-import { isLoopback, parseRelay } from "../relay.ts";
+import { isLoopback, parseRelay } from "../smtp/relay.ts";
 
 /** A way for mails to leave, as it is configured. `name` is fit for logs. */
 export type ProviderUrl =

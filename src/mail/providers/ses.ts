@@ -1,9 +1,15 @@
 import { createRequire } from "node:module";
 import { createTransport } from "nodemailer";
-import { isMailbox, needsUtf8 } from "../mailbox.ts";
-import { headerValue, writeMessage } from "../message.ts";
-import { type DkimSettings, type MailAddress, requireSender, type SendResult, toDkim } from "../smtp.ts";
-import { sendWithin } from "../within.ts";
+import { isMailbox, needsUtf8 } from "../smtp/mailbox.ts";
+import { headerValue, writeMessage } from "../smtp/message.ts";
+import { sendWithin } from "../smtp/send-within.ts";
+import {
+  type DkimSettings,
+  type MailAddress,
+  requireSender,
+  type SendResult,
+  toDkim,
+} from "../smtp/smtp-mailer.ts";
 import type { Provider } from "./failover.ts";
 
 export interface SesOptions {

@@ -1,7 +1,7 @@
 import { create, type Message } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
-import type { Codec } from "../unary.ts";
-import { malformed } from "../wire-error.ts";
+import type { Codec } from "../call/unary.ts";
+import { malformed } from "../call/wire-error.ts";
 import type { FieldPath } from "./params.ts";
 import { spell } from "./params.ts";
 import { bindRequest, type RestMatch } from "./rest.ts";

@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { protoCamelCase, protoSnakeCase } from "@bufbuild/protobuf/reflect";
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
-import { malformed } from "../wire-error.ts";
+import { malformed } from "../call/wire-error.ts";
 
 /** A field of a message, and before it the singular message fields that lead to it. */
 export type FieldPath = readonly DescField[];

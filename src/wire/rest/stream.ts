@@ -3,11 +3,11 @@ import { constants } from "node:http2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError, HandlerContext, MethodImplSpec } from "@connectrpc/connect";
 import { createAsyncIterable, transformInvokeImplementation } from "@connectrpc/connect/protocol";
-import { Call } from "../call.ts";
-import { contextOf } from "../invoke.ts";
-import type { NodeRequest, NodeResponse } from "../node-http.ts";
-import { canSend, send, toFields } from "../send.ts";
-import { type Codec, encodeError, type LaneOptions, readMessage, toTellable } from "../unary.ts";
+import { Call } from "../call/call.ts";
+import { contextOf } from "../call/invoke.ts";
+import type { NodeRequest, NodeResponse } from "../call/node-http.ts";
+import { canSend, send, toFields } from "../call/send.ts";
+import { type Codec, encodeError, type LaneOptions, readMessage, toTellable } from "../call/unary.ts";
 import { encodeResponse, type RestRoute, replyType } from "./rest.ts";
 
 /** A method that streams its replies, and what it does. */

@@ -1,9 +1,9 @@
 import { generateKeyPairSync } from "node:crypto";
 import { dkimVerify } from "mailauth/lib/dkim/verify.js";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createSmtpMailer } from "../../../src/mail/smtp.ts";
-import { startRelay } from "../relay.ts";
-import { from, mail, never } from "./mail.ts";
+import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
+import { from, mail, never } from "../../support/mail/outgoing-mail.ts";
+import { startRelay } from "../../support/mail/relay.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("rsa", {
   modulusLength: 2048,

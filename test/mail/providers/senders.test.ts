@@ -2,11 +2,11 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { createCircuitBreaker } from "../../../src/mail/providers/circuit-breaker.ts";
 import { sendThrough } from "../../../src/mail/providers/failover.ts";
 import { openSenders, type SendersOptions } from "../../../src/mail/providers/senders.ts";
-import { createSmtpMailer } from "../../../src/mail/smtp.ts";
+import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { MovableClock } from "../../support/clock.ts";
-import { refusal, type Script, startRelay, startScriptedRelay } from "../relay.ts";
-import { waitFor } from "../wait-for.ts";
-import { code, from, mail, never } from "./mail.ts";
+import { code, from, mail, never } from "../../support/mail/outgoing-mail.ts";
+import { refusal, type Script, startRelay, startScriptedRelay } from "../../support/mail/relay.ts";
+import { waitFor } from "../../support/wait-for.ts";
 
 const at = ({ port }: { port: number }) => `smtp://127.0.0.1:${port}`;
 

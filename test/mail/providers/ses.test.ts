@@ -5,9 +5,9 @@ import { dkimVerify } from "mailauth/lib/dkim/verify.js";
 import { simpleParser } from "mailparser";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { createSesProvider } from "../../../src/mail/providers/ses.ts";
-import type { DkimSettings } from "../../../src/mail/smtp.ts";
-import { startDeafListener } from "../relay.ts";
-import { code, from, mail, never } from "./mail.ts";
+import type { DkimSettings } from "../../../src/mail/smtp/smtp-mailer.ts";
+import { code, from, mail, never } from "../../support/mail/outgoing-mail.ts";
+import { startDeafListener } from "../../support/mail/relay.ts";
 
 interface SendEmail {
   readonly FromEmailAddress: string;

@@ -2,9 +2,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { SMTPServerAuthentication } from "smtp-server";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createSmtpMailer, type OAuthSettings } from "../../../src/mail/smtp.ts";
-import { certificate, startRelay, startTap } from "../relay.ts";
-import { from, mail, never } from "./mail.ts";
+import { createSmtpMailer, type OAuthSettings } from "../../../src/mail/smtp/smtp-mailer.ts";
+import { from, mail, never } from "../../support/mail/outgoing-mail.ts";
+import { certificate, startRelay, startTap } from "../../support/mail/relay.ts";
 
 /** A relay with TLS that wants a login by this method alone, and what it was told. */
 async function startAuthRelay(method: string, isRight: (auth: SMTPServerAuthentication) => boolean) {

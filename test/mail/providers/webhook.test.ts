@@ -9,8 +9,8 @@ import {
   readWebhookSecrets,
   type WebhookTimeouts,
 } from "../../../src/mail/providers/webhook.ts";
-import { certificate, startDeafListener, startScriptedRelay } from "../relay.ts";
-import { code, from, mail, never } from "./mail.ts";
+import { code, from, mail, never } from "../../support/mail/outgoing-mail.ts";
+import { certificate, startDeafListener, startScriptedRelay } from "../../support/mail/relay.ts";
 
 const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
 

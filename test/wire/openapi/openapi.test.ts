@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { createOpenApi } from "../../../src/wire/openapi/openapi.ts";
 import { createChecker, expectValid, type OpenApi, operationsOf } from "../../support/openapi.ts";
-import { methodNamed } from "../rest/support.ts";
+import { methodNamed } from "../../support/wire/rest.ts";
 
 const info = { reason: "INTERNAL", domain: "test" };
 

@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { admitsReply } from "../../../src/wire/rest/accept.ts";
 import { createRestRouter } from "../../../src/wire/rest/rules.ts";
 import { createWire, type RefusedRequest } from "../../../src/wire/wire.ts";
-import { exchange, httpVersions, listenBare } from "../exchange.ts";
-import { bindJson, type MethodShape, serviceWithRules } from "./support.ts";
+import { exchange, httpVersions, listenBare } from "../../support/wire/exchange.ts";
+import { bindJson, type MethodShape, serviceWithRules } from "../../support/wire/rest.ts";
 
 function admits(accept: string | undefined, shape?: MethodShape, rule: JsonObject = { get: "/a" }): boolean {
   const found = createRestRouter(serviceWithRules({ One: rule }, shape).methods).find("GET", "/a");

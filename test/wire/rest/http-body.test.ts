@@ -4,8 +4,14 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { createRestRouter } from "../../../src/wire/rest/rules.ts";
 import { createWire } from "../../../src/wire/wire.ts";
-import { exchange, httpVersions, listenBare, type RawReply, type RawRequest } from "../exchange.ts";
-import { bindJson, jsonOf, type MethodShape, serviceWithRules } from "./support.ts";
+import {
+  exchange,
+  httpVersions,
+  listenBare,
+  type RawReply,
+  type RawRequest,
+} from "../../support/wire/exchange.ts";
+import { bindJson, jsonOf, type MethodShape, serviceWithRules } from "../../support/wire/rest.ts";
 
 const httpBody = ".google.api.HttpBody";
 const bytes = Buffer.from([0, 255, 10, 0, 128]);

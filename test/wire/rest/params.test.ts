@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { findField, isGiven, setParameter, setQuery, spell } from "../../../src/wire/rest/params.ts";
-import { canonical, methodNamed } from "./support.ts";
+import { canonical, methodNamed } from "../../support/wire/rest.ts";
 
 const scalars = methodNamed("Echo").input;
 

@@ -17,7 +17,7 @@ import {
   restError,
 } from "../../../src/wire/rest/rest.ts";
 import { createRestRouter } from "../../../src/wire/rest/rules.ts";
-import { jsonOf, methodsWithRules } from "./support.ts";
+import { jsonOf, methodsWithRules } from "../../support/wire/rest.ts";
 
 function match(served: readonly DescMethod[], method: string, path: string): RestMatch {
   const found = createRestRouter(served).find(method, path);

@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import { bindRequest } from "../../../src/wire/rest/rest.ts";
 import { createRestRouter } from "../../../src/wire/rest/rules.ts";
+import { jsonOf, serviceWithRules } from "../../support/wire/rest.ts";
 import { encodeRequest } from "../../vectors/encode.ts";
-import { jsonOf, serviceWithRules } from "./support.ts";
 
 // The client's half is test/vectors/encode.ts, which the vectors hold to what other clients send.
 

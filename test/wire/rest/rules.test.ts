@@ -1,7 +1,12 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { createRestRouter } from "../../../src/wire/rest/rules.ts";
-import { type MethodShape, methodNamed, methodsWithRules, serviceWithRules } from "./support.ts";
+import {
+  type MethodShape,
+  methodNamed,
+  methodsWithRules,
+  serviceWithRules,
+} from "../../support/wire/rest.ts";
 
 function refusal(rule: JsonObject, shape?: MethodShape): string {
   try {

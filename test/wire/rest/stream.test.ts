@@ -11,8 +11,8 @@ import {
   type RefusedRequest,
   type WireOptions,
 } from "../../../src/wire/wire.ts";
-import { exchange, httpVersions, listenBare } from "../exchange.ts";
-import { jsonOf, type MethodShape, serviceWithRules } from "./support.ts";
+import { exchange, httpVersions, listenBare } from "../../support/wire/exchange.ts";
+import { jsonOf, type MethodShape, serviceWithRules } from "../../support/wire/rest.ts";
 
 type Version = (typeof httpVersions)[number];
 

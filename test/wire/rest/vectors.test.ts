@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { root } from "../../support/wire/rest.ts";
 import type { HttpVector, Suites } from "../../vectors/format.ts";
 import { readVectors } from "../../vectors/format.ts";
 import { messagesFor, ownMessages } from "../../vectors/messages.ts";
 import { casesOf } from "../../vectors/run.ts";
-import { root } from "./support.ts";
 
 const folder = join(root, "test/vectors");
 

@@ -1,0 +1,61 @@
+import { ConnectError } from "@connectrpc/connect";
+import { type App, createApp } from "../../app/app.ts";
+import type { Config } from "../../config/config.ts";
+import { reasonOf } from "../../lib/errors.ts";
+import { createUser } from "../../users/user.ts";
+
+const orgId = "demo";
+const userId = "demo-user";
+
+/** The development server: `createApp` with a user to try it with, and the commands to paste. */
+export async function startDev(config: Config): Promise<App> {
+  const app = await createApp(config, {
+    onMail: ({ to, subject }) => console.log(`mail to ${to}: ${subject} (${app.origin}/dev/mailbox)`),
+  });
+  await createDemoUser(app);
+  console.log(await welcome(app, config));
+  return app;
+}
+
+async function createDemoUser({ store, clock }: App): Promise<void> {
+  try {
+    await createUser(store, clock, { userId, orgId, displayName: "Demo User", actor: "countersign-dev" });
+  } catch (error) {
+    // From the second start on.
+    if (error instanceof ConnectError && reasonOf(error) === "USER_ALREADY_EXISTS") return;
+    throw error;
+  }
+}
+
+async function welcome(app: App, config: Config): Promise<string> {
+  const token = await app.localIssuer?.issue(
+    {
+      subject: "countersign-dev",
+      audience: config.audience,
+      org: orgId,
+      permissions: ["user.read", "user.write"],
+      ttlMs: 12 * 3_600_000,
+    },
+    app.clock,
+  );
+  const users = `${app.origin}/v3alpha/users`;
+  return `
+Countersign listens at ${app.origin}
+${config.smtpUrl === undefined ? `Mails are caught at    ${app.origin}/dev/mailbox` : "Mails leave by COUNTERSIGN_SMTP_URL"}
+
+Paste this to add an address to the user ${userId}, read the code in the mail, and verify the address.
+(The token is valid for 12 hours, in the organization ${orgId}. Never use this server in production.)
+
+TOKEN=${token}
+
+curl -s -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+  ${users}/${userId}/otp_email -d '{"email":{"address":"mini@mouse.com"}}'
+
+curl -s '${app.origin}/dev/mailbox/messages?to=mini@mouse.com'
+
+curl -s -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+  ${users}/${userId}/otp_email/OTP_EMAIL_ID/verify -d '{"code":"CODE"}'
+
+curl -s -H "Authorization: Bearer $TOKEN" ${users}/${userId}
+`;
+}

@@ -1,0 +1,201 @@
+import { type Param, prepare } from "../../db/core/prepared.ts";
+import type { OTPEmailRow, OutboxRow, UserRow } from "../../db/core/schema.ts";
+import { parseEmailAddress } from "../../lib/email-address.ts";
+import type { Composed } from "../../mail/courier/courier.ts";
+import { type NoticeKind, noticeKindOf } from "../../mail/outbox/claim.ts";
+import type { Letter, Letters, Purpose } from "../../mail/templates/letters.ts";
+import { renderLoginMail } from "../../mail/templates/login.ts";
+import { renderNoticeMail } from "../../mail/templates/notice.ts";
+import type { RenderedMail } from "../../mail/templates/render.ts";
+import { renderVerificationMail } from "../../mail/templates/verification.ts";
+import { chooseLanguage, type Language } from "../../texts/languages.ts";
+import { liveLoginCode, loginCode, pendingChallenge } from "../challenges/live-challenge.ts";
+import type { KeyRing } from "../codes/keys.ts";
+import { type MailHandle, makeMailHandle } from "../codes/mail-handle.ts";
+import { makeReturnPath } from "../codes/return-path.ts";
+import type { OTPContext } from "../context.ts";
+import { enrolmentCode, type LiveCode, liveCode, saltOf } from "../enrolment/live-code.ts";
+import { addressSuppressed, isSuppressed } from "./suppressions.ts";
+import {
+  loginUrlTemplateVariables,
+  parseUrlTemplate,
+  type UrlTemplateVariable,
+  urlTemplateVariables,
+} from "./url-template.ts";
+
+/** As whom the service speaks in mails. */
+export interface MailIdentity {
+  /** The origin of its own links. */
+  readonly publicUrl: string;
+  readonly serviceName: string;
+  readonly letters: Letters;
+  readonly defaultLanguage: Language;
+  /** Whether the subject shows the code. */
+  readonly codeInSubject: boolean;
+  /** Where mails come back to, each to a variation of its own. Undefined: to the sender. */
+  readonly bounceAddress?: string | undefined;
+}
+
+/**
+ * Writes a mail at the moment it is handed over: only now is its code derived. A mail whose code is no longer alive, or
+ * whose address is suppressed, is dropped.
+ */
+export async function composeMail(
+  context: OTPContext,
+  identity: MailIdentity,
+  mail: OutboxRow,
+): Promise<Composed> {
+  const composed = await composeContent(context, identity, mail);
+  if (composed.kind === "drop" || identity.bounceAddress === undefined) return composed;
+  const envelopeFrom = makeReturnPath(context.keys, identity.bounceAddress, mail.mail_id);
+  return { kind: "mail", mail: { ...composed.mail, envelopeFrom } };
+}
+
+async function composeContent(
+  context: OTPContext,
+  identity: MailIdentity,
+  mail: OutboxRow,
+): Promise<Composed> {
+  const [row] = await selectRecipient(context.store.db, { otpEmailId: mail.otp_email_id });
+  if (row && (await isSuppressed(context, row))) return { kind: "drop", reason: addressSuppressed };
+  const notice = noticeKindOf(mail);
+  if (row && notice) return composeNotice(identity, mail, notice, row);
+  if (row?.state !== "active") return { kind: "drop", reason: "user not active" };
+
+  const rendered = await renderCode(context, identity, mail, row);
+  if (!rendered) return { kind: "drop", reason: "code not alive" };
+  const { message_id: messageId } = mail;
+  const date = new Date(mail.create_time);
+  const { org_id: orgId, address } = row;
+  return { kind: "mail", mail: { orgId, to: mailboxOf(address), messageId, date, ...rendered } };
+}
+
+const selectRecipient = prepare((db, param: Param<{ otpEmailId: string }>) =>
+  db
+    .selectFrom("otp_emails")
+    .innerJoin("users", "users.user_id", "otp_emails.user_id")
+    .selectAll("otp_emails")
+    .select(["users.org_id", "users.state", "users.display_name", "users.preferred_language"])
+    .where("otp_email_id", "=", param("otpEmailId")),
+);
+
+/** Undefined if the code of the mail is no longer alive. */
+function renderCode(context: OTPContext, identity: MailIdentity, mail: OutboxRow, row: Recipient) {
+  if (mail.purpose === "login") return renderLogin(context, identity, mail, row);
+  if (mail.purpose === "enrolment") return renderVerification(context, identity, mail, row);
+  throw new Error("a mail is for nothing that is known");
+}
+
+function renderVerification(
+  context: OTPContext,
+  identity: MailIdentity,
+  mail: OutboxRow,
+  row: Recipient,
+): RenderedMail | undefined {
+  const alive = liveCode(context, row);
+  if (!alive || !isAbout(mail, alive)) return undefined;
+  const code = enrolmentCode(context, row.org_id, row, alive);
+  const { url_template: template } = mail;
+  const link =
+    template === null
+      ? ownLink(identity.publicUrl, context.keys, {
+          purpose: "enrolment",
+          otpEmailId: row.otp_email_id,
+          codeSalt: saltOf(alive),
+        })
+      : parseStored(template, urlTemplateVariables).render({ ...variablesOf(row), Code: code });
+  const letter = letterFor(identity, "verification", mail, row);
+  const { serviceName, codeInSubject } = identity;
+  const { codeTtlMs: ttlMs } = context.policy.enrolment;
+  return renderVerificationMail({ letter, code, link, ttlMs, serviceName, codeInSubject });
+}
+
+/** Undefined if the challenge of the mail is over, or its authenticator locked. */
+async function renderLogin(
+  context: OTPContext,
+  identity: MailIdentity,
+  mail: OutboxRow,
+  row: Recipient,
+): Promise<RenderedMail | undefined> {
+  if (row.locked_until !== null && row.locked_until > context.clock.now()) return undefined;
+  const challenge = await pendingChallenge(context.store.db, row.otp_email_id);
+  const alive = challenge && liveLoginCode(context, challenge);
+  if (!alive || !isAbout(mail, alive)) return undefined;
+  const { challenge_id: challengeId } = challenge;
+  const code = loginCode(context, row, challengeId, alive);
+  const reportLink = ownLink(identity.publicUrl, context.keys, { purpose: "login", challengeId });
+  const { url_template: template } = mail;
+  const link =
+    template === null
+      ? reportLink
+      : parseStored(template, loginUrlTemplateVariables).render({
+          ...variablesOf(row),
+          Code: code,
+          ChallengeID: challengeId,
+          DisplayName: row.display_name ?? "",
+          PreferredLanguage: row.preferred_language ?? "",
+        });
+  const letter = letterFor(identity, "login", mail, row);
+  const { serviceName, codeInSubject } = identity;
+  const { codeTtlMs: ttlMs } = context.policy.login;
+  return renderLoginMail({ letter, code, link, reportLink, ttlMs, serviceName, codeInSubject });
+}
+
+function isAbout(mail: OutboxRow, { salt }: LiveCode): boolean {
+  return Buffer.from(salt).equals(mail.code_salt);
+}
+
+/** Whatever the state of the user: whoever is locked out wants to know what happens to the account. */
+function composeNotice(identity: MailIdentity, mail: OutboxRow, kind: NoticeKind, row: Recipient): Composed {
+  if (row.verify_time === null) return { kind: "drop", reason: "address not verified" };
+  const { create_time: time, client_address: clientAddress } = mail;
+  const letter = letterFor(identity, "notice", mail, row);
+  return {
+    kind: "mail",
+    mail: {
+      orgId: row.org_id,
+      to: mailboxOf(row.address),
+      messageId: mail.message_id,
+      date: new Date(time),
+      ...renderNoticeMail({ letter, kind, time, clientAddress, serviceName: identity.serviceName }),
+    },
+  };
+}
+
+/** In the language that the request asked for, or else in the user's own. */
+function letterFor(
+  { letters, defaultLanguage }: MailIdentity,
+  purpose: Purpose,
+  mail: OutboxRow,
+  row: Recipient,
+): Letter {
+  const language = chooseLanguage([mail.language, row.preferred_language], defaultLanguage);
+  return letters(purpose, language, row.org_id);
+}
+
+function mailboxOf(address: string): string {
+  // Whether it can be reached is asked when it is added, and by whoever hands the mail over.
+  const to = parseEmailAddress(address, { utf8: true });
+  if (!to.ok) throw new Error("a stored address is no address");
+  return to.address.mailbox;
+}
+
+type Recipient = OTPEmailRow & Pick<UserRow, "org_id" | "display_name" | "preferred_language">;
+
+/**
+ * The service's own page. Its link has no code, no user and no address: a link is logged by proxies and kept in histories
+ * (ASVS 14.2.1).
+ */
+function ownLink(publicUrl: string, keys: KeyRing, handle: MailHandle): string {
+  return `${publicUrl}/verify?h=${makeMailHandle(keys, handle)}`;
+}
+
+function parseStored<V extends UrlTemplateVariable>(urlTemplate: string, variables: readonly V[]) {
+  const parsed = parseUrlTemplate(urlTemplate, variables);
+  if (!parsed.ok) throw new Error("a stored url_template is none");
+  return parsed.template;
+}
+
+function variablesOf({ user_id: UserID, org_id: OrgID, otp_email_id: OTPEmailID }: Recipient) {
+  return { UserID, OrgID, OTPEmailID };
+}

@@ -1,0 +1,200 @@
+import type { Kysely, Transaction } from "kysely";
+import { type Param, prepare } from "../../db/core/prepared.ts";
+import type { DB, OTPEmailRow, SuppressionSource } from "../../db/core/schema.ts";
+import { digestsOf } from "../codes/keyed-digest.ts";
+import type { KeyRing } from "../codes/keys.ts";
+import type { OTPContext } from "../context.ts";
+import { dayMs } from "../policy.ts";
+
+/** How long nothing is sent to an address: after the first mail that came back, the second, the third and each further one. */
+const suppressionDays = [1, 7, 30];
+
+/** For how long after its end a suppression is remembered, so that the next one is longer. */
+const rememberedMs = 90 * dayMs;
+
+/** Why a mail to such an address is not sent. */
+export const addressSuppressed = "address suppressed";
+
+export interface Suppression {
+  /** An enhanced status code (RFC 3463), or `complaint`. */
+  readonly status: string;
+  readonly source: SuppressionSource;
+}
+
+type Addressee = Pick<OTPEmailRow, "otp_email_id" | "address_canonical">;
+
+/**
+ * Sends nothing to an address for a while, whichever user and organization it belongs to. While that lasts, a further mail
+ * that comes back was sent before it and changes nothing.
+ */
+export async function suppress(
+  trx: Transaction<DB>,
+  { keys, clock }: Pick<OTPContext, "keys" | "clock">,
+  { otp_email_id, address_canonical }: Addressee,
+  { status, source }: Suppression,
+): Promise<void> {
+  const now = clock.now();
+  const digests = suppressionDigests(keys, address_canonical);
+  const before = await trx
+    .selectFrom("suppressions")
+    .select(["count", "suppressed_until", "expire_time"])
+    .where("digest", "in", digests)
+    .executeTakeFirst();
+  if (before && before.suppressed_until > now) return;
+  const count = before && before.expire_time > now ? before.count + 1 : 1;
+  const days = suppressionDays[count - 1] ?? suppressionDays.at(-1) ?? 0;
+  const suppressed_until = now + days * dayMs;
+  // Written anew, and so under the current key.
+  await trx.deleteFrom("suppressions").where("digest", "in", digests).execute();
+  await trx
+    .insertInto("suppressions")
+    .values({
+      digest: digests[0],
+      otp_email_id,
+      status,
+      source,
+      count,
+      create_time: now,
+      suppressed_until,
+      expire_time: suppressed_until + rememberedMs,
+    })
+    .execute();
+}
+
+/** Whether nothing is sent to an address now. Asked for each mail, when it is handed over. */
+export async function isSuppressed(
+  { store, keys, clock }: Pick<OTPContext, "store" | "keys" | "clock">,
+  { address_canonical }: Pick<OTPEmailRow, "address_canonical">,
+): Promise<boolean> {
+  const now = clock.now();
+  for (const digest of suppressionDigests(keys, address_canonical)) {
+    const [row] = await selectSuppressed(store.db, { digest, now });
+    if (row) return true;
+  }
+  return false;
+}
+
+const selectSuppressed = prepare((db, param: Param<{ digest: string; now: number }>) =>
+  db
+    .selectFrom("suppressions")
+    .select("digest")
+    .where("digest", "=", param("digest"))
+    .where("suppressed_until", ">", param("now")),
+);
+
+/**
+ * Ends a suppression early and forgets it: whoever asks for it knows that the address works again.
+ *
+ * @returns whether there was one.
+ */
+export async function releaseAddress(
+  trx: Transaction<DB>,
+  keys: KeyRing,
+  canonicalAddress: string,
+): Promise<boolean> {
+  const released = await trx
+    .deleteFrom("suppressions")
+    .where("digest", "in", suppressionDigests(keys, canonicalAddress))
+    .returning("digest")
+    .executeTakeFirst();
+  return released !== undefined;
+}
+
+/** An address that is suppressed, and the authenticators that it has now. */
+export interface SuppressedAddress extends Suppression {
+  readonly count: number;
+  readonly createTime: number;
+  readonly until: number;
+  /** By id, with user and organization. Empty if the one whose mail came back was removed. */
+  readonly otpEmails: readonly {
+    readonly otpEmailId: string;
+    readonly userId: string;
+    readonly orgId: string;
+    readonly address: string;
+  }[];
+}
+
+/** What is suppressed at the moment, the latest first. A digest tells an operator nothing: it stands for whom it concerns. */
+export async function listSuppressions(
+  db: Kysely<DB>,
+  now: number,
+  { most, skip }: { most: number; skip: number },
+): Promise<SuppressedAddress[]> {
+  const rows = await db
+    .selectFrom("suppressions")
+    .leftJoin("otp_emails", "otp_emails.otp_email_id", "suppressions.otp_email_id")
+    .select([
+      "status",
+      "source",
+      "count",
+      "suppressions.create_time",
+      "suppressed_until",
+      "address_canonical",
+    ])
+    .where("suppressed_until", ">", now)
+    .orderBy("suppressions.create_time", "desc")
+    .orderBy("digest")
+    .limit(most)
+    .offset(skip)
+    .execute();
+  const addresses = rows.map((row) => row.address_canonical).filter((address) => address !== null);
+  const otpEmails = addresses.length === 0 ? [] : await otpEmailsAt(db, addresses);
+  return rows.map((row) => ({
+    status: row.status,
+    source: row.source,
+    count: row.count,
+    createTime: row.create_time,
+    until: row.suppressed_until,
+    otpEmails: otpEmails
+      .filter((otpEmail) => otpEmail.address_canonical === row.address_canonical)
+      .map(({ otp_email_id, user_id, org_id, address }) => ({
+        otpEmailId: otp_email_id,
+        userId: user_id,
+        orgId: org_id,
+        address,
+      })),
+  }));
+}
+
+function otpEmailsAt(db: Kysely<DB>, canonicalAddresses: readonly string[]) {
+  return db
+    .selectFrom("otp_emails")
+    .innerJoin("users", "users.user_id", "otp_emails.user_id")
+    .select(["otp_email_id", "otp_emails.user_id", "org_id", "address", "address_canonical"])
+    .where("address_canonical", "in", canonicalAddresses)
+    .orderBy("otp_email_id")
+    .execute();
+}
+
+function suppressionDigests(keys: KeyRing, canonicalAddress: string): [string, ...string[]] {
+  return digestsOf(keys, "suppression/address", canonicalAddress);
+}
+
+/**
+ * Whether a permanent status says that the address itself does not work, rather than that a server did not like the sender,
+ * the content or the moment (RFC 3463 §3): those may be mended while the address is good.
+ *
+ * @param status of three numbers, such as 5.1.1
+ */
+export function isAboutAddress(status: string): boolean {
+  const [, permanent, subject, detail] = /^(5)\.(\d{1,3})\.(\d{1,3})$/.exec(status) ?? [];
+  if (permanent === undefined) return false;
+  // 7 and 8: the sender's address. X.1.9 is about its domain. X.2.3: too long for the mailbox.
+  if (subject === "1") return !["7", "8", "9"].includes(detail ?? "");
+  if (subject === "2") return detail !== "3";
+  // 0: it does not say. 4: there is no way to the domain. 3, 5, 6, 7: system, protocol, content, policy.
+  return subject === "0" || subject === "4";
+}
+
+/**
+ * The same of a refusal of our own relay, which is to be taken at its word only if it is about the recipient: X.1.x, or a
+ * mailbox that is disabled. A mail has one recipient, so that the status means no other if it comes at DATA or behind the
+ * message (RFC 3463 §2: it is about the message, not the command). At MAIL nobody has been named yet, and a bare 550 may be a policy
+ * (RFC 5321 §4.2.3).
+ *
+ * @param reason as the courier records it, such as "550 5.1.1 rcpt"
+ */
+export function refusedAddressStatus(reason: string | null): string | undefined {
+  const status = /\b(5\.(?:1\.\d{1,3}|2\.1)) (?:rcpt|data)\b/.exec(reason ?? "")?.[1];
+  return status !== undefined && isAboutAddress(status) ? status : undefined;
+}

@@ -1,0 +1,59 @@
+import type { Kysely } from "kysely";
+import type { DB, OTPEmailRow } from "../../db/core/schema.ts";
+import { type Cause, type Details, takePlace } from "../../events/event.ts";
+import { failedPrecondition } from "../../lib/errors.ts";
+import { once, type Repeatable } from "../../lib/idempotency.ts";
+import { requireActive } from "../../users/user.ts";
+import type { OTPContext } from "../context.ts";
+import { otpEmailNotFound } from "../refusals.ts";
+import { enrolmentCode, repeatedCode, saltOf } from "./live-code.ts";
+import { type CodeDelivery, renewCode } from "./pending-code.ts";
+import { findOTPEmail } from "./read.ts";
+
+export interface ResendCode extends Cause, Repeatable {
+  readonly userId: string;
+  readonly otpEmailId: string;
+  readonly delivery: CodeDelivery;
+}
+
+/**
+ * Mails or returns the code of an address that waits to be verified: the same code while it lives, otherwise a fresh one.
+ *
+ * @returns the code, only for `return_code`.
+ * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, address verified, another request with its
+ *   key), RESOURCE_EXHAUSTED (too many wrong codes, too many mails).
+ */
+export async function resendCode(
+  context: OTPContext,
+  input: ResendCode,
+): Promise<{ details: Details; code: string | undefined }> {
+  const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
+    once(trx, context.clock, input.idempotencyKey, async () => {
+      const place = requireActive(await takePlace(trx, context.clock, input.userId));
+      const row = await requirePending(trx, input);
+      const { code, details } = await renewCode(trx, context, row, { ...input, orgId: place.orgId }, place);
+      return { reply: { details, codeSalt: saltOf(code) }, made: { row, code } };
+    }),
+  );
+  const { details, codeSalt } = reply;
+  if (input.delivery.kind === "send_code") {
+    context.mailQueued();
+    return { details, code: undefined };
+  }
+  const code = made
+    ? enrolmentCode(context, details.orgId, made.row, made.code)
+    : await repeatedCode(context, details.orgId, { ...input, codeSalt });
+  return { details, code };
+}
+
+async function requirePending(db: Kysely<DB>, { userId, otpEmailId }: ResendCode): Promise<OTPEmailRow> {
+  const row = await findOTPEmail(db, userId, otpEmailId);
+  if (!row) throw otpEmailNotFound();
+  if (row.verify_time !== null) {
+    throw failedPrecondition(
+      "OTP_EMAIL_ALREADY_VERIFIED",
+      "the address is verified: there is no code to send again",
+    );
+  }
+  return row;
+}

@@ -1,0 +1,261 @@
+import { connect as http2Connect } from "node:http2";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { createInterceptors } from "../../src/api/interceptors.ts";
+import type { Rule } from "../../src/auth/permissions.ts";
+import type { Principal } from "../../src/auth/principal.ts";
+import { invalidArgument, unauthenticated } from "../../src/lib/errors.ts";
+import { createLog } from "../../src/lib/log.ts";
+import { createWire, protocolOf } from "../../src/wire/wire.ts";
+import { refusalOf } from "../support/errors.ts";
+import { bindEcho, type EchoImpl, echoClient, type Text } from "../support/wire/echo.ts";
+import { exchange, frameOf, type HttpVersion, listenBare } from "../support/wire/exchange.ts";
+
+// What the interceptors do to streams. The token is the subject; "reader" has user.read in the organization o.
+
+const transports = {
+  connect: (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: "2" }),
+  grpc: (baseUrl: string) => createGrpcTransport({ baseUrl }),
+  "grpc-web": (baseUrl: string) => createGrpcWebTransport({ baseUrl, httpVersion: "2" }),
+};
+const protocols = Object.keys(transports) as (keyof typeof transports)[];
+
+const reads: Rule = { anyOf: ["user.read"], target: "organization", self: false };
+
+function principalOf(subject: string): Principal {
+  const grants = new Map(subject === "reader" ? [["user.read", new Set(["o"])] as const] : []);
+  return { subject, issuer: "urn:test", grants } as Principal;
+}
+
+/** Serves streams whose only rule is that the text is the name of an organization in which the caller may read. */
+async function serve(implementation: EchoImpl, version: HttpVersion = "2") {
+  const lines: Record<string, unknown>[] = [];
+  const handler = createWire({
+    services: [bindEcho(implementation)],
+    interceptors: createInterceptors({
+      log: createLog("info", { write: (line) => void lines.push(JSON.parse(line)) }),
+      verifier: {
+        async authenticate(token: string) {
+          if (token === "bad") throw unauthenticated("TOKEN_INVALID", "bad");
+          return principalOf(token);
+        },
+      } as never,
+      findUser: async () => undefined,
+      isStorageUnavailable: () => false,
+      rules: { "EchoService.Split": reads, "EchoService.Join": reads, "EchoService.Chat": reads },
+      parsers: {
+        "EchoService.Split": parse,
+        "EchoService.Join": parse,
+        "EchoService.Chat": parse,
+      },
+      protocolOf,
+      clientAddressOf: () => undefined,
+      callerOf: () => ({ isStopped: false }),
+    }),
+  });
+  const port = await listenBare(handler, version);
+  return { port, origin: `http://127.0.0.1:${port}`, lines };
+}
+
+function parse({ text }: Text) {
+  if (text === "") throw invalidArgument("REQUEST_INVALID", "text", "text is missing");
+  return { orgId: text };
+}
+
+const as = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
+
+async function read(stream: AsyncIterable<Text>): Promise<string[]> {
+  const texts = [];
+  for await (const { text } of stream) texts.push(text);
+  return texts;
+}
+
+async function* texts(...all: string[]) {
+  for (const text of all) yield { text };
+}
+
+/** Counts how often the method runs. */
+function counted() {
+  const ran = { times: 0 };
+  const implementation: EchoImpl = {
+    async *split({ text }: Text) {
+      ran.times += 1;
+      yield { text };
+    },
+    async join() {
+      ran.times += 1;
+      return {};
+    },
+    // biome-ignore lint/correctness/useYield: it must not come that far
+    async *chat() {
+      ran.times += 1;
+    },
+  };
+  return { ran, implementation };
+}
+
+describe.each(protocols)("a server stream over %s", (protocol) => {
+  const client = (origin: string) => echoClient(transports[protocol](origin));
+
+  it("is authenticated, then validated, then authorized, and all before the method runs", async () => {
+    const { ran, implementation } = counted();
+    const { origin, lines } = await serve(implementation);
+    const call = (token: string, text: string) => read(client(origin).split({ text }, as(token)));
+    const anonymous = read(client(origin).split({ text: "" }));
+    expect(await refusalOf(anonymous)).toMatchObject({ reason: "TOKEN_MISSING" });
+    expect(await refusalOf(call("bad", ""))).toMatchObject({ reason: "TOKEN_INVALID" });
+    expect(await refusalOf(call("stranger", ""))).toMatchObject({
+      reason: "REQUEST_INVALID",
+      fields: ["text"],
+    });
+    expect(await refusalOf(call("stranger", "o"))).toMatchObject({ reason: "PERMISSION_MISSING" });
+    expect(await refusalOf(call("reader", "p"))).toMatchObject({ reason: "PERMISSION_MISSING" });
+    expect(ran.times).toBe(0);
+    expect(await call("reader", "o")).toEqual(["o"]);
+    expect(lines.map(({ code }) => code)).toEqual([
+      "Unauthenticated",
+      "Unauthenticated",
+      "InvalidArgument",
+      "PermissionDenied",
+      "PermissionDenied",
+      "OK",
+    ]);
+    expect(lines.at(-1)).toMatchObject({ method: "EchoService.Split", protocol, subject: "reader" });
+  });
+
+  it("that fails in the midst is one line with its code; an unforeseen error is told by its id alone", async () => {
+    const { origin, lines } = await serve({
+      async *split(_input: Text, { requestHeader }: HandlerContext) {
+        yield { text: "first" };
+        if (requestHeader.has("x-told")) throw new ConnectError("as asked for", Code.Aborted);
+        throw new Error("select * from secrets");
+      },
+    });
+    const told = { headers: { ...as("reader").headers, "x-told": "yes" } };
+    const aborted = await refusalOf(read(client(origin).split({ text: "o" }, told)));
+    expect(aborted).toMatchObject({ code: "Aborted", message: "as asked for" });
+    const unforeseen = await refusalOf(read(client(origin).split({ text: "o" }, as("reader"))));
+    const id = /^internal error, logged as ([0-9a-f-]{36})$/.exec(unforeseen.message)?.[1];
+    expect(lines).toMatchObject([
+      { msg: "call", code: "Aborted" },
+      { msg: "a call failed unexpectedly", correlationId: id },
+      { msg: "call", code: "Internal", reason: "INTERNAL" },
+    ]);
+  });
+
+  it.each<[string, EchoImpl["split"]]>([
+    [
+      "ends as if nothing were",
+      async function* (_input: Text, { signal }: HandlerContext) {
+        yield { text: "first" };
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      },
+    ],
+    [
+      "does not notice",
+      async function* () {
+        yield { text: "first" };
+        await new Promise(() => {});
+      },
+    ],
+    [
+      "goes on and on",
+      async function* () {
+        for (;;) {
+          yield { text: "x".repeat(10_000) };
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      },
+    ],
+  ])("whose client goes away is one line that says so, if the method %s", async (_name, split) => {
+    const { origin, lines } = await serve({ split });
+    const leave = new AbortController();
+    const options = { ...as("reader"), signal: leave.signal };
+    const stream = client(origin).split({ text: "o" }, options)[Symbol.asyncIterator]();
+    await stream.next();
+    leave.abort();
+    await expect.poll(() => lines.length).toBe(1);
+    expect(lines).toMatchObject([{ msg: "call", code: "Canceled", subject: "reader" }]);
+  });
+});
+
+describe("a stream of messages from the client", () => {
+  it.each(["join", "chat"] as const)("is refused unless the method is public: %s", async (name) => {
+    const { ran, implementation } = counted();
+    const { origin, lines } = await serve(implementation);
+    const client = echoClient(createGrpcTransport({ baseUrl: origin }));
+    const call =
+      name === "join"
+        ? client.join(texts("o", "p"), as("reader"))
+        : read(client.chat(texts("o", "p"), as("reader")));
+    expect(await refusalOf(call)).toMatchObject({ code: "Internal", reason: "INTERNAL" });
+    expect(ran.times).toBe(0);
+    expect(lines.filter(({ msg }) => msg === "call")).toMatchObject([{ code: "Internal" }]);
+  });
+});
+
+describe("a server stream", () => {
+  const path = "/test.echo.v1.EchoService/Split";
+  const headers = { "content-type": "application/connect+json", ...as("reader").headers };
+  const message = frameOf(Buffer.from('{"text":"o"}'));
+
+  it.each([
+    ["no message", Buffer.alloc(0), "unimplemented"],
+    ["two messages", Buffer.concat([message, message]), "unimplemented"],
+    ["a message that is none", frameOf(Buffer.from("{")), "invalid_argument"],
+    ["half a message", message.subarray(0, 9), "invalid_argument"],
+  ])("of %s is refused before the method runs", async (_name, body, code) => {
+    const { ran, implementation } = counted();
+    const { port, lines } = await serve(implementation, "1.1");
+    const reply = await exchange(port, "1.1", { path, headers, body });
+    expect(JSON.parse(reply.body.subarray(5).toString()).error.code).toBe(code);
+    expect(ran.times).toBe(0);
+    expect(lines).toHaveLength(1);
+  });
+
+  it.each([
+    ["ends as if nothing were", ({ signal }: HandlerContext) => aborted(signal)],
+    ["does not notice", () => new Promise(() => {})],
+  ])("ends at its deadline, if the method %s", async (_name, wait) => {
+    const { port, lines } = await serve({
+      async *split({ text }: Text, context: HandlerContext) {
+        yield { text };
+        await wait(context);
+      },
+    });
+    const late = { ...headers, "connect-timeout-ms": "100" };
+    const reply = await exchange(port, "2", { path, headers: late, body: message });
+    const text = reply.body.toString();
+    expect(JSON.parse(text.slice(text.indexOf('{"error"'))).error).toMatchObject({
+      code: "deadline_exceeded",
+      details: [{ debug: { reason: "DEADLINE_EXCEEDED" } }],
+    });
+    expect(lines).toMatchObject([{ msg: "call", code: "DeadlineExceeded" }]);
+  });
+
+  it("without a reader is logged when the connection breaks", async () => {
+    const { origin, lines } = await serve({
+      async *split() {
+        for (;;) yield { text: "x".repeat(10_000) };
+      },
+    });
+    const session = http2Connect(origin);
+    session.on("error", () => {});
+    onTestFinished(() => session.destroy());
+    const stream = session.request({ ...headers, ":method": "POST", ":path": path }).on("error", () => {});
+    stream.end(message);
+    await new Promise((resolve) => stream.once("response", resolve));
+    session.destroy();
+    await expect.poll(() => lines.length).toBe(1);
+    expect(lines).toMatchObject([{ code: "Canceled" }]);
+  });
+});
+
+function aborted(signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve) => signal.addEventListener("abort", resolve));
+}

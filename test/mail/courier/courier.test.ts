@@ -1,0 +1,961 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import Database from "better-sqlite3";
+import { sql } from "kysely";
+import { simpleParser } from "mailparser";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { NewOutboxRow, OutboxRow } from "../../../src/db/core/schema.ts";
+import type { Store } from "../../../src/db/store.ts";
+import {
+  type Composed,
+  type CourierOptions,
+  type SettledMail,
+  startCourier,
+} from "../../../src/mail/courier/courier.ts";
+import { claim } from "../../../src/mail/outbox/claim.ts";
+import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
+import { renderVerificationMail } from "../../../src/mail/templates/verification.ts";
+import { MovableClock } from "../../support/clock.ts";
+import { engine } from "../../support/db/database.ts";
+import { temporaryFolder } from "../../support/folder.ts";
+import { watchResidentBytes } from "../../support/http/memory.ts";
+import {
+  certificate,
+  type ReceivedMail,
+  refusal,
+  type Script,
+  startRelay,
+  startScriptedRelay,
+  startTap,
+} from "../../support/mail/relay.ts";
+import {
+  addAuthenticators,
+  allRows,
+  insertRows,
+  newRow,
+  onlyRow,
+  openTestStore,
+} from "../../support/mail/rows.ts";
+import { rounds } from "../../support/soak.ts";
+import { waitFor } from "../../support/wait-for.ts";
+
+interface Setup {
+  store: Store;
+  clock: MovableClock;
+  settled: SettledMail[];
+  log: { level: string; fields: Record<string, unknown>; message: string }[];
+  /** Puts mails into the outbox, in the way of another process: the courier is not told. */
+  queue(rows?: Partial<NewOutboxRow>[]): Promise<void>;
+  start(port: number, options?: Partial<CourierOptions>): ReturnType<typeof startCourier>;
+}
+
+/** A store with a few authenticators, and couriers that hand over to a relay on a port. */
+async function setUp(authenticators = 1, folder = temporaryFolder()): Promise<Setup> {
+  const store = await openTestStore(folder);
+  const clock = new MovableClock();
+  await addAuthenticators(store, clock.now(), authenticators);
+  const log: Setup["log"] = [];
+  const settled: SettledMail[] = [];
+  const write = (level: string) => (fields: object, message: string) => {
+    log.push({ level, fields: { ...fields }, message });
+  };
+  return {
+    store,
+    clock,
+    settled,
+    log,
+    queue: (rows = [{}]) =>
+      insertRows(
+        store,
+        rows.map((row) => newRow(clock.now(), row)),
+      ),
+    start(port, options = {}) {
+      const from = { name: "Countersign", address: "codes@example.com" };
+      const mailer = options.mailer ?? createSmtpMailer({ url: `smtp://127.0.0.1:${port}`, from });
+      const courier = startCourier({
+        store,
+        clock,
+        mailer,
+        compose: (row) => compose(store, row),
+        log: { info: write("info"), warn: write("warn"), error: write("error") },
+        onSettled: (mail) => settled.push(mail),
+        ...options,
+      });
+      onTestFinished(async () => {
+        await endOf(courier, clock);
+        await mailer[Symbol.asyncDispose]();
+      });
+      return courier;
+    },
+  };
+}
+
+/** Disposes a courier and lets the time pass that mails under way still have. */
+async function endOf(courier: AsyncDisposable, clock: MovableClock): Promise<void> {
+  let ended = false;
+  courier[Symbol.asyncDispose]().then(() => {
+    ended = true;
+  });
+  await waitFor("the courier has ended", () => {
+    clock.move(10_000);
+    return ended;
+  });
+}
+
+/** The code is a function of the row alone, as it is in the service. */
+const codeOf = (row: OutboxRow) => Buffer.from(row.code_salt).toString("hex").slice(0, 8).toUpperCase();
+
+async function compose(store: Store, row: OutboxRow): Promise<Composed> {
+  const { address } = await store.db
+    .selectFrom("otp_emails")
+    .select("address")
+    .where("otp_email_id", "=", row.otp_email_id)
+    .executeTakeFirstOrThrow();
+  const content = renderVerificationMail({
+    code: codeOf(row),
+    link: "https://app.example/",
+    ttlMs: 600_000,
+  });
+  const date = new Date(row.create_time);
+  return { kind: "mail", mail: { to: address, messageId: row.message_id, date, ...content } };
+}
+
+const field = (mail: ReceivedMail, name: string) =>
+  new RegExp(`^${name}: (.*)\r$`, "m").exec(mail.raw)?.[1] ?? "";
+
+const attempts = (store: Store, count: number) =>
+  waitFor(`attempt ${count} is over`, async () => {
+    const row = await onlyRow(store);
+    return row.attempts === count && row.lease_id === null && row;
+  });
+
+const inState = (store: Store, state: OutboxRow["state"]) =>
+  waitFor(`the mail is ${state}`, async () => {
+    const row = await onlyRow(store);
+    return row.state === state && row;
+  });
+
+describe("a courier", () => {
+  it("hands a queued mail over once, and says so", async () => {
+    const { store, clock, queue, start, settled, log } = await setUp();
+    const relay = await startRelay();
+    await queue();
+    start(relay.port);
+    const row = await inState(store, "sent");
+    expect(row).toMatchObject({ attempts: 1, reason: null, settle_time: clock.now(), lease_id: null });
+    clock.move(300_000);
+    expect(relay.received).toHaveLength(1);
+    expect(relay.received[0]).toMatchObject({ from: "codes@example.com", to: ["a1@x.io"] });
+    expect(field(relay.received[0]!, "Message-ID")).toBe(row.message_id);
+    expect(field(relay.received[0]!, "Date")).toBe("Mon, 23 Nov 2026 09:00:00 +0000");
+    const line = {
+      mailId: row.mail_id,
+      purpose: "enrolment",
+      state: "sent",
+      attempts: 1,
+      reason: null,
+      durationMs: 0,
+    };
+    await waitFor("the mail is reported", () => settled.length > 0);
+    expect(settled).toEqual([line]);
+    expect(log).toEqual([{ level: "info", fields: line, message: "mail" }]);
+  });
+
+  it("T14 logs neither codes nor addresses, whatever happens", async () => {
+    const { store, queue, start, log } = await setUp(4);
+    const code = codeOf(newRow(0) as OutboxRow);
+    const relay = await startRelay({
+      onRcptTo: ({ address }, _session, callback) => {
+        if (address === "a1@x.io") return callback(refusal(550, `5.1.1 ${address} ${code}`));
+        if (address === "a2@x.io") return callback(refusal(451, `4.7.1 ${address} ${code}`));
+        callback();
+      },
+    });
+    await queue(["1", "2", "3", "4"].map((id) => ({ otp_email_id: id })));
+    start(relay.port, {
+      compose: (row) => {
+        if (`${row.otp_email_id}` === "3") throw new RangeError(`a3@x.io has the code ${code}`);
+        return compose(store, row);
+      },
+    });
+    await waitFor("all were tried", () => log.filter((line) => line.message === "mail").length === 4);
+    const text = JSON.stringify([log, await allRows(store)]);
+    expect(text).not.toContain(code);
+    expect(text).not.toMatch(/@x\.io/);
+    expect(text).toContain("550 5.1.1 rcpt");
+    expect(text).toContain("RangeError");
+  });
+
+  it("sends at once what is queued when it is woken", async () => {
+    const { store, queue, start } = await setUp();
+    const relay = await startRelay();
+    const courier = start(relay.port);
+    await queue();
+    courier.wake();
+    await inState(store, "sent");
+  });
+
+  it("sees within five seconds what another process has queued", async () => {
+    const { store, clock, queue, start } = await setUp(2);
+    const relay = await startRelay();
+    const courier = start(relay.port);
+    await queue();
+    courier.wake();
+    await inState(store, "sent");
+    await queue([{ otp_email_id: "2" }]);
+    // The courier may still be about to fall asleep.
+    await waitFor("the second mail is sent", () => {
+      clock.move(5_000);
+      return relay.received.length === 2;
+    });
+  });
+
+  it("comes to have many mails under way, and never more than 20", async () => {
+    const { store, queue, start } = await setUp();
+    let underWay = 0;
+    let most = 0;
+    const relay = await startRelay({
+      onMail: async () => {
+        most = Math.max(most, ++underWay);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        underWay--;
+      },
+    });
+    await queue(Array.from({ length: 200 }, () => ({})));
+    start(relay.port);
+    await waitFor("all are sent", async () => (await allRows(store)).every((row) => row.state === "sent"));
+    expect(relay.received).toHaveLength(200);
+    expect(most).toBeGreaterThan(4);
+    expect(most).toBeLessThanOrEqual(20);
+  });
+
+  it("backs off from a relay that says 421, and delivers everything all the same", async () => {
+    const { store, clock, queue, start } = await setUp();
+    let underWay = 0;
+    const tooMany: number[] = [];
+    const relay = await startRelay({
+      onRcptTo: (_address, _session, callback) => {
+        if (++underWay > 5) {
+          tooMany.push(underWay--);
+          return callback(Object.assign(new Error("too many at a time"), { responseCode: 421 }));
+        }
+        callback();
+      },
+      onMail: async () => {
+        await sleep(10);
+        underWay--;
+      },
+    });
+    await queue(Array.from({ length: 100 }, () => ({})));
+    start(relay.port);
+    const isDone = async () => (await allRows(store)).every((row) => row.state === "sent");
+    await waitFor("all are sent", async () => {
+      clock.move(1_000);
+      return await isDone();
+    });
+    expect(relay.received).toHaveLength(100);
+    // It had gone on with 20 at a time otherwise.
+    expect(tooMany.length).toBeGreaterThan(0);
+    expect(tooMany.length).toBeLessThan(60);
+  });
+
+  it("F13 is not held up by one mail that gets stuck", async () => {
+    const { store, queue, start } = await setUp(5);
+    const relay = await startRelay({
+      onRcptTo: ({ address }, _session, callback) => {
+        if (address !== "a1@x.io") callback();
+      },
+    });
+    await queue(["1", "2", "3", "4", "5"].map((id) => ({ otp_email_id: id })));
+    start(relay.port, { concurrencyMax: 2 });
+    await waitFor("the others are sent", () => relay.received.length === 4);
+    expect((await allRows(store))[0]).toMatchObject({ state: "queued", attempts: 1 });
+  });
+
+  const sharedCount = rounds(500, 10_000);
+  it(`F17 shares ${sharedCount} mails with another courier on a connection of its own, without a duplicate`, {
+    timeout: 600_000,
+  }, async () => {
+    const folder = temporaryFolder();
+    const { store, queue, start, settled } = await setUp(1, folder);
+    const relay = await startRelay();
+    await queue(Array.from({ length: sharedCount }, () => ({})));
+    start(relay.port);
+    start(relay.port, { store: await openTestStore(folder) });
+    while (settled.length < sharedCount) await sleep(20);
+    const rows = await allRows(store);
+    expect(rows.filter(({ state, attempts }) => state === "sent" && attempts === 1)).toHaveLength(
+      sharedCount,
+    );
+    const ids = relay.received.map((mail) => field(mail, "Message-ID"));
+    expect(ids.sort()).toEqual(rows.map((row) => row.message_id).sort());
+  });
+});
+
+describe("a mail that does not get through", () => {
+  it("F14 goes out later as the same mail: Message-ID, Date and code", async () => {
+    const { store, clock, queue, start } = await setUp();
+    const seen: ReceivedMail[] = [];
+    const relay = await startRelay({
+      onMail: (mail) => {
+        seen.push(mail);
+        if (seen.length < 3) throw refusal(451, "4.7.1 later");
+      },
+    });
+    await queue();
+    start(relay.port);
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const row = await attempts(store, attempt);
+      expect(row).toMatchObject({ state: "queued", reason: "451 4.7.1 data" });
+      clock.move(row.next_attempt_time - clock.now());
+    }
+    const row = await inState(store, "sent");
+    expect(row).toMatchObject({ attempts: 3, reason: null });
+    expect(seen).toHaveLength(3);
+    for (const mail of seen) {
+      expect(field(mail, "Message-ID")).toBe(row.message_id);
+      expect(field(mail, "Date")).toBe("Mon, 23 Nov 2026 09:00:00 +0000");
+      expect((await simpleParser(mail.raw)).text).toContain(`\n${codeOf(row)}\n`);
+    }
+  });
+
+  it("F14 is tried after 0, 2, 5, 15, 30, 60, 120 and 240 s, until its code dies", async () => {
+    const { store, clock, queue, start, settled } = await setUp();
+    const relay = await startScriptedRelay({ RCPT: "450 4.2.0 later" });
+    await queue();
+    start(relay.port);
+    const delays: number[] = [];
+    for (let attempt = 1; attempt < 8; attempt++) {
+      const row = await attempts(store, attempt);
+      const delay = row.next_attempt_time - clock.now();
+      delays.push(delay);
+      clock.move(delay);
+    }
+    const plan = [2, 5, 15, 30, 60, 120, 240].map((s) => s * 1000);
+    for (const [i, delay] of delays.entries()) {
+      expect(delay).toBeGreaterThanOrEqual(plan[i]!);
+      expect(delay).toBeLessThanOrEqual(plan[i]! * 1.1);
+    }
+    // Another 240 s would be beyond the ten minutes.
+    expect(await inState(store, "failed")).toMatchObject({ attempts: 8, reason: "450 4.2.0 rcpt" });
+    await waitFor("the end is reported", () => settled.length === 8);
+    expect(settled.map((mail) => mail.state)).toEqual([...Array(7).fill("queued"), "failed"]);
+  });
+
+  it("is not tried before its time", async () => {
+    const { store, clock, queue, start } = await setUp(2);
+    const relay = await startRelay({
+      onRcptTo: ({ address }, _session, callback) =>
+        callback(address === "a1@x.io" ? refusal(451, "later") : null),
+    });
+    await queue();
+    const courier = start(relay.port);
+    const { next_attempt_time } = await attempts(store, 1);
+    clock.move(next_attempt_time - clock.now() - 1);
+    // Once a mail that came after is sent, the first has been passed over.
+    await queue([{ otp_email_id: "2" }]);
+    courier.wake();
+    await waitFor("the second mail is sent", () => relay.received.length === 1);
+    expect((await allRows(store))[0]).toMatchObject({ attempts: 1, state: "queued" });
+    clock.move(1);
+    await waitFor("the first is tried again", async () => (await allRows(store))[0]?.attempts === 2);
+  });
+
+  it.each([
+    ["MAIL", "550 5.7.1 not you", "550 5.7.1 mail"],
+    ["RCPT", "550 5.1.1 no such user", "550 5.1.1 rcpt"],
+    ["DATA", "554 5.5.1 no", "554 5.5.1 data"],
+    ["dot", "554 5.7.1 spam", "554 5.7.1 data"],
+  ] as const)("F15 has failed when it is refused for good at %s: %s", async (point, reply, reason) => {
+    const { store, clock, queue, start, log } = await setUp();
+    const relay = await startScriptedRelay({ [point]: reply });
+    await queue();
+    start(relay.port);
+    const row = await inState(store, "failed");
+    expect(row).toMatchObject({ attempts: 1, reason, settle_time: clock.now() });
+    await waitFor("the failure is logged", () => log.length > 0);
+    expect(log).toMatchObject([{ level: "warn", fields: { state: "failed", reason } }]);
+    clock.move(500_000);
+    expect(relay.bytes().match(/^MAIL/gm)).toHaveLength(1);
+  });
+
+  it("F12 waits while the relay is down, and leaves when it is back", async () => {
+    const { store, clock, queue, start } = await setUp();
+    const down = await startRelay();
+    await down.stop();
+    await queue([{}, {}, {}]);
+    start(down.port);
+    const all = (check: (row: OutboxRow) => boolean) =>
+      waitFor("all mails", async () => (await allRows(store)).every(check));
+    await all((row) => row.attempts === 1 && row.lease_id === null && row.reason === "connection");
+    const back = await startRelay({ port: down.port });
+    clock.move(2_200);
+    await all((row) => row.state === "sent");
+    expect(back.received).toHaveLength(3);
+  });
+
+  it("F12 leaves within 30 s of the return of a relay that was away for five minutes, unless its code has died", async () => {
+    const { store, clock, queue, start } = await setUp();
+    const away = await startRelay();
+    await away.stop();
+    start(away.port);
+    const isQuiet = async () =>
+      (await allRows(store)).every(
+        (row) => row.state !== "queued" || (row.lease_id === null && row.next_attempt_time > clock.now()),
+      );
+    const step = async (ms: number) => {
+      clock.move(ms);
+      await waitFor("nothing is due", async () => {
+        // The courier may still be about to fall asleep.
+        clock.move(0);
+        return await isQuiet();
+      });
+    };
+    const outageTime = clock.now();
+    // Of those that come meanwhile every third dies before the relay is back.
+    for (let i = 0; i < 60; i++) {
+      await queue([{ expire_time: i % 3 === 0 ? outageTime + 290_000 : clock.now() + 600_000 }]);
+      await step(5_000);
+    }
+    const back = await startRelay({ port: away.port });
+    for (let i = 0; i < 6; i++) await step(5_000);
+    const rows = await allRows(store);
+    const alive = rows.filter((row) => row.expire_time > outageTime + 300_000);
+    expect(alive).toHaveLength(40);
+    expect(alive.map((row) => row.state)).toEqual(Array(40).fill("sent"));
+    expect(back.received.map((mail) => field(mail, "Message-ID")).sort()).toEqual(
+      alive.map((row) => row.message_id).sort(),
+    );
+  });
+
+  it("F18 waits, and says so, while the relay's TLS is no good, and leaves when it is mended", async () => {
+    const { store, clock, queue, start, log } = await setUp();
+    const good = certificate("relay");
+    const first = await startRelay(good);
+    const { port } = first;
+    const from = { name: "Countersign", address: "codes@example.com" };
+    const url = `smtp://localhost:${port}`;
+    const mailer = createSmtpMailer({ url, from, requireTls: true, ca: good.cert });
+    await queue();
+    start(port, { mailer });
+    await waitFor("the first mail", () => first.received.length === 1);
+    await first.stop();
+
+    // Its certificate is no longer valid, then it has no TLS at all: nothing is sent in clear text.
+    await queue();
+    const bad = [certificate("expired"), {}];
+    for (const [i, options] of bad.entries()) {
+      const relay = await startRelay({ ...options, port });
+      clock.move(i === 0 ? 5_000 : 30_000);
+      await waitFor("an attempt without TLS", () => {
+        const failures = log.filter(({ level, fields }) => level === "error" && fields.reason === "tls");
+        return relay.connections > 0 && failures.length > i;
+      });
+      expect(relay.received).toEqual([]);
+      await relay.stop();
+    }
+    const waiting = (await allRows(store)).find((row) => row.state === "queued");
+    expect(waiting).toMatchObject({ reason: "tls", lease_id: null });
+
+    const mended = await startRelay({ ...good, port });
+    clock.move(60_000);
+    await waitFor("the second mail", () => mended.received.length === 1);
+  });
+
+  it("F20 gets past a backlog of expired mails, sends none of them, and takes no more memory for it", {
+    timeout: 3_600_000,
+  }, async () => {
+    const { clock, queue, start, settled } = await setUp(20);
+    const now = clock.now();
+    const deadCount = rounds(20_000, 1_000_000);
+    for (let i = 0; i < deadCount; i += 5_000) {
+      await queue(
+        Array.from({ length: 5_000 }, (_, n) => ({
+          otp_email_id: `${(n % 20) + 1}`,
+          create_time: now - 900_000,
+          next_attempt_time: now - 900_000 + n,
+          expire_time: now - 300_000,
+        })),
+      );
+    }
+    await queue(Array.from({ length: 10 }, (_, n) => ({ otp_email_id: `${n + 1}` })));
+    const relay = await startRelay();
+    const memory = watchResidentBytes(process.pid);
+    onTestFinished(memory.stop);
+    const before = memory.peak();
+    let dropped = 0;
+    let droppedBefore = 0;
+    start(relay.port, {
+      onSettled: (mail) => {
+        if (mail.state === "dropped") dropped++;
+        else {
+          settled.push(mail);
+          droppedBefore = dropped;
+        }
+      },
+      log: { info() {}, warn() {}, error() {} },
+    });
+    const isDone = () => settled.length === 10 && dropped === deadCount;
+    while (!isDone()) await sleep(20);
+    expect(relay.received.map(({ to }) => to[0]).sort()).toEqual(
+      Array.from({ length: 10 }, (_, n) => `a${n + 1}@x.io`).sort(),
+    );
+    // Those that live went first.
+    expect(droppedBefore).toBeLessThan(15_000);
+    expect(memory.peak() - before).toBeLessThan(150_000_000);
+  });
+
+  it("F20 leaves while its code lives, at a relay that takes one mail a second and says 421 to the others", async () => {
+    const { store, clock, queue, start } = await setUp(20);
+    const startTime = clock.now();
+    let takenTime = 0;
+    let refused = 0;
+    const relay = await startRelay({
+      onRcptTo: (_address, _session, callback) => {
+        if (clock.now() < takenTime + 1_000) {
+          refused++;
+          return callback(refusal(421, "4.7.0 too fast"));
+        }
+        takenTime = clock.now();
+        callback();
+      },
+    });
+    await queue(
+      Array.from({ length: 20 }, (_, i) => ({ otp_email_id: `${i + 1}`, expire_time: startTime + 120_000 })),
+    );
+    start(relay.port);
+    while (relay.received.length < 20 && clock.now() < startTime + 120_000) {
+      clock.move(500);
+      await sleep(5);
+      await waitFor("none is under way", async () =>
+        (await allRows(store)).every((row) => row.lease_id === null),
+      );
+    }
+    expect(relay.received).toHaveLength(20);
+    expect(new Set(relay.received.map(({ to }) => to[0])).size).toBe(20);
+    await waitFor("all are recorded", async () =>
+      (await allRows(store)).every((row) => row.state === "sent"),
+    );
+    // It is not asked over and over while it says so.
+    expect(refused).toBeLessThan(60);
+  });
+
+  it.each(["body", "dot"] as const)("F16 goes out again after a reset at: %s", async (point) => {
+    const { store, clock, queue, start } = await setUp();
+    const relay = await startScriptedRelay({ [point]: "(reset)" });
+    await queue();
+    start(relay.port);
+    const row = await attempts(store, 1);
+    expect(row).toMatchObject({ state: "queued", reason: "connection" });
+    relay.script = {};
+    clock.move(2_200);
+    await inState(store, "sent");
+    // Of the first copy there may be no more than a beginning.
+    const ids = relay.bytes().match(/^Message-ID: .*$/gm);
+    expect(new Set(ids)).toEqual(new Set([`Message-ID: ${row.message_id}`]));
+    expect(relay.bytes().match(/^DATA\r$/gm)).toHaveLength(2);
+    const whole = relay
+      .bytes()
+      .split("DATA\r\n")
+      .slice(1)
+      .filter((copy) => copy.includes("\r\n.\r\n"));
+    for (const copy of whole) {
+      const { date, text } = await simpleParser(copy.slice(0, copy.indexOf("\r\n.\r\n")));
+      expect(date).toEqual(new Date(row.create_time));
+      expect(text).toContain(`\n${codeOf(row)}\n`);
+    }
+    expect(whole.length).toBeGreaterThanOrEqual(point === "dot" ? 2 : 1);
+  });
+
+  it.each([
+    ["RCPT", 25_000],
+    // Nobody knows whether it has arrived, and each attempt may be another copy.
+    ["dot", 120_000],
+  ] as const)(
+    "F16 goes out again, the seventh time, after a reset at %s: not before %i ms",
+    async (point, delay) => {
+      const { store, clock, queue, start } = await setUp();
+      const relay = await startScriptedRelay({ [point]: "(reset)" });
+      await queue([{ attempts: 5 }]);
+      start(relay.port);
+      const { next_attempt_time } = await attempts(store, 6);
+      expect(next_attempt_time - clock.now()).toBeGreaterThanOrEqual(delay);
+      expect(next_attempt_time - clock.now()).toBeLessThanOrEqual(delay * 1.1);
+    },
+  );
+
+  it.each<
+    [
+      string,
+      { script?: Script; certificate?: Parameters<typeof certificate>[0]; trusted?: boolean; host?: string },
+    ]
+  >([
+    ["no STARTTLS", { script: {} }],
+    ["454 to STARTTLS", { script: { EHLO: "250-r\n250 STARTTLS", STARTTLS: "454 4.7.0 not now" } }],
+    ["a self-signed certificate", { certificate: "relay" }],
+    ["an expired certificate", { certificate: "expired", trusted: true }],
+    ["a certificate of another name", { certificate: "other-name", trusted: true }],
+  ])(
+    "F18, T27 stays queued, with an alarm and nothing in clear text, while the relay has %s",
+    async (_name, { script, certificate: name = "relay", trusted }) => {
+      const { store, queue, start, log } = await setUp();
+      const relay = script
+        ? await startScriptedRelay(script)
+        : await startTap((await startRelay(certificate(name))).port);
+      const mailer = createSmtpMailer({
+        url: `smtp://user:password@localhost:${relay.port}`,
+        from: { name: "", address: "codes@example.com" },
+        requireTls: true,
+        ...(trusted && { ca: certificate(name).cert }),
+      });
+      await queue();
+      start(relay.port, { mailer });
+      const row = await attempts(store, 1);
+      expect(row).toMatchObject({ state: "queued", reason: "tls", attempts: 1 });
+      await waitFor("the alarm", () =>
+        log.some(({ level, fields }) => level === "error" && fields.reason === "tls"),
+      );
+      expect(relay.bytes()).toContain("STARTTLS");
+      for (const secret of [codeOf(row), "MAIL", "RCPT", "AUTH", "a1@x.io", "password"])
+        expect(relay.bytes()).not.toContain(secret);
+    },
+  );
+});
+
+describe("a mail whose code is dead", () => {
+  it("is dropped when its time has come and gone", async () => {
+    const { store, clock, queue, start, settled } = await setUp();
+    const relay = await startRelay();
+    await queue([{ expire_time: clock.now() }]);
+    start(relay.port);
+    expect(await inState(store, "dropped")).toMatchObject({ reason: "expired", attempts: 0 });
+    await waitFor("it is reported", () => settled.length > 0);
+    expect(settled).toMatchObject([{ state: "dropped", reason: "expired" }]);
+    expect(relay.connections).toBe(0);
+  });
+
+  it("is dropped when it dies while the mail is made", async () => {
+    const { store, clock, queue, start } = await setUp();
+    const relay = await startRelay();
+    await queue();
+    start(relay.port, {
+      compose: (row) => {
+        clock.move(600_000);
+        return compose(store, row);
+      },
+    });
+    expect(await inState(store, "dropped")).toMatchObject({ reason: "expired", attempts: 1 });
+    expect(relay.connections).toBe(0);
+  });
+
+  it("is dropped when whoever makes the mail says so", async () => {
+    const { store, queue, start, log } = await setUp();
+    const relay = await startRelay();
+    await queue();
+    start(relay.port, { compose: async () => ({ kind: "drop", reason: "code not alive" }) });
+    expect(await inState(store, "dropped")).toMatchObject({ reason: "code not alive" });
+    await waitFor("it is logged", () => log.length > 0);
+    expect(log).toMatchObject([{ level: "info", fields: { state: "dropped" } }]);
+    expect(relay.connections).toBe(0);
+  });
+});
+
+describe("leases", () => {
+  it("F17 let a mail be sent again whose courier died, with the same Message-ID and Date", async () => {
+    const { store, clock, queue, start } = await setUp();
+    const relay = await startRelay();
+    await queue();
+    // A courier that dies between the relay's 250 and its own note of it.
+    const [row] = await claim(store, clock.now(), { leaseMs: 100_000, most: 1, leaseId: "dead" });
+    const from = { name: "Countersign", address: "codes@example.com" };
+    const mailer = createSmtpMailer({ url: `smtp://127.0.0.1:${relay.port}`, from });
+    const composed = await compose(store, row!);
+    if (composed.kind === "mail") await mailer.send(composed.mail, new AbortController().signal);
+    await mailer[Symbol.asyncDispose]();
+
+    clock.move(100_000);
+    start(relay.port);
+    expect(await inState(store, "sent")).toMatchObject({ attempts: 2 });
+    expect(relay.received).toHaveLength(2);
+    const [first, second] = relay.received;
+    for (const name of ["Message-ID", "Date", "Subject"]) {
+      expect(field(second!, name)).toBe(field(first!, name));
+    }
+  });
+
+  it("F17 keep a courier that was overtaken from changing anything", async () => {
+    const { store, clock, queue, start, settled, log } = await setUp();
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const seen: string[] = [];
+    const relay = await startRelay({
+      onMail: async (mail) => {
+        seen.push(field(mail, "Message-ID"));
+        // The first copy is refused, but only after the second was accepted.
+        if (seen.length === 1) {
+          await held;
+          throw refusal(550, "5.7.1 no");
+        }
+      },
+    });
+    await queue();
+    start(relay.port);
+    await waitFor("the first copy is under way", () => seen.length === 1);
+    clock.move(100_000);
+    start(relay.port);
+    const row = await inState(store, "sent");
+    letGo();
+    await waitFor("the first courier notices", () => log.some((line) => /taken over/.test(line.message)));
+    expect(await onlyRow(store)).toEqual(row);
+    expect(settled).toHaveLength(1);
+    expect(new Set(seen).size).toBe(1);
+  });
+
+  it("are not taken over by a courier from itself, so that a mail under way while it was suspended goes out once", async () => {
+    const { store, clock, queue, start, log } = await setUp();
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    let arrived = 0;
+    const relay = await startRelay({
+      onMail: () => {
+        arrived++;
+        return held;
+      },
+    });
+    await queue();
+    const courier = start(relay.port);
+    await waitFor("the mail is under way", () => arrived === 1);
+    clock.move(100_000);
+    courier.wake();
+    await sleep(200);
+    letGo();
+    expect(await inState(store, "sent")).toMatchObject({ attempts: 1 });
+    expect(arrived).toBe(1);
+    expect(log.filter(({ message }) => /taken over/.test(message))).toEqual([]);
+  });
+
+  it("keep a courier from sending that was suspended for longer", async () => {
+    const { store, clock, queue, start } = await setUp();
+    const relay = await startRelay();
+    await queue();
+    let first = true;
+    start(relay.port, {
+      compose: (row) => {
+        if (first) clock.move(100_000);
+        first = false;
+        return compose(store, row);
+      },
+    });
+    expect(await attempts(store, 1)).toMatchObject({ state: "queued", reason: "lease" });
+    expect(relay.connections).toBe(0);
+    clock.move(2_200);
+    await inState(store, "sent");
+  });
+});
+
+describe("a mail that cannot be made", () => {
+  it("F19 is tried once and then has failed, and the others go out", async () => {
+    const { store, queue, start, log } = await setUp(3);
+    const relay = await startRelay();
+    await queue(["1", "2", "3"].map((id) => ({ otp_email_id: id })));
+    start(relay.port, {
+      compose: async (row) => {
+        if (`${row.otp_email_id}` === "1") throw new TypeError("secret text");
+        return compose(store, row);
+      },
+    });
+    await waitFor("the others are sent", () => relay.received.length === 2);
+    const poison = () => allRows(store).then((rows) => rows[0]!);
+    await waitFor("it has failed", async () => (await poison()).state === "failed");
+    expect(await poison()).toMatchObject({ attempts: 1, reason: "compose" });
+    const errors = log.filter((line) => line.level === "error");
+    expect(errors.map((line) => line.fields.error)).toEqual(["TypeError"]);
+    expect(JSON.stringify(log)).not.toContain("secret text");
+  });
+
+  it("F19 takes nothing from the others where every second mail is one: not an attempt, and not the number under way", async () => {
+    const { store, queue, start } = await setUp(2);
+    let underWay = 0;
+    let most = 0;
+    const relay = await startRelay({
+      onMail: async () => {
+        most = Math.max(most, ++underWay);
+        await sleep(10);
+        underWay--;
+      },
+    });
+    await queue(Array.from({ length: 200 }, (_, i) => ({ otp_email_id: i % 2 === 0 ? "1" : "2" })));
+    start(relay.port, {
+      compose: async (row) => {
+        if (`${row.otp_email_id}` === "1") throw new TypeError("no");
+        return compose(store, row);
+      },
+    });
+    await waitFor("all are settled", async () =>
+      (await allRows(store)).every((row) => row.state !== "queued"),
+    );
+    const rows = await allRows(store);
+    expect(new Set(rows.map(({ state, attempts }) => `${state} ${attempts}`))).toEqual(
+      new Set(["failed 1", "sent 1"]),
+    );
+    expect(relay.received).toHaveLength(100);
+    expect(most).toBeGreaterThan(4);
+  });
+
+  it("is tried on while it is the storage that fails", async () => {
+    const { store, clock, queue, start } = await setUp();
+    const relay = await startRelay();
+    await queue();
+    let broken = true;
+    start(relay.port, {
+      compose: async (row) => {
+        if (broken) throw new Database.SqliteError("database is locked", "SQLITE_BUSY");
+        return compose(store, row);
+      },
+    });
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      const row = await attempts(store, attempt);
+      expect(row).toMatchObject({ state: "queued", reason: "storage" });
+      broken = attempt < 3;
+      clock.move(row.next_attempt_time - clock.now());
+    }
+    await inState(store, "sent");
+  });
+});
+
+describe("a database that fails", () => {
+  const breakIt = (store: Store) => sql`alter table outbox rename to gone`.execute(store.db);
+  const mendIt = (store: Store) => sql`alter table gone rename to outbox`.execute(store.db);
+
+  it("does not end the courier", async () => {
+    const { store, clock, queue, start, log } = await setUp();
+    const relay = await startRelay();
+    await queue();
+    await breakIt(store);
+    const courier = start(relay.port);
+    const pauses = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
+    for (const [failures, pause] of pauses.entries()) {
+      await waitFor("it was tried", () => log.length === failures + 1);
+      // To be woken does not count: that would be a load on a database that is in trouble.
+      courier.wake();
+      clock.move(pause - 1);
+      await sleep(10);
+      expect(log).toHaveLength(failures + 1);
+      clock.move(1);
+    }
+    await waitFor("it was tried once more", () => log.length === pauses.length + 1);
+    const fields =
+      engine === "sqlite"
+        ? { error: "SqliteError", code: "SQLITE_ERROR" }
+        : { error: "error", code: "42P01" };
+    expect(log[0]).toEqual({ level: "error", fields, message: "the outbox cannot be reached" });
+    await mendIt(store);
+    clock.move(30_000);
+    await inState(store, "sent");
+  });
+
+  it("does not make a mail go out twice", async () => {
+    const { store, clock, queue, start, log } = await setUp();
+    const relay = await startRelay({ onMail: async () => void (await breakIt(store)) });
+    await queue();
+    start(relay.port);
+    await waitFor("the outcome cannot be recorded", () => log.some((line) => /recorded/.test(line.message)));
+    await mendIt(store);
+    clock.move(1_000);
+    expect(await inState(store, "sent")).toMatchObject({ attempts: 1 });
+    expect(relay.received).toHaveLength(1);
+  });
+
+  it("does not keep the courier from ending", async () => {
+    const { store, queue, start, log } = await setUp();
+    const relay = await startRelay();
+    await queue();
+    await breakIt(store);
+    const courier = start(relay.port);
+    await waitFor("it was tried", () => log.length === 1);
+    await courier[Symbol.asyncDispose]();
+    expect(log).toHaveLength(1);
+  });
+
+  it("leaves a mail to its lease when the courier ends before its outcome is recorded", async () => {
+    const { store, queue, start, log } = await setUp();
+    const relay = await startRelay({ onMail: async () => void (await breakIt(store)) });
+    await queue();
+    const courier = start(relay.port);
+    await waitFor("the outcome cannot be recorded", () => log.some((line) => /recorded/.test(line.message)));
+    await courier[Symbol.asyncDispose]();
+    expect(log.at(-1)).toMatchObject({ level: "error", message: "a mail was left behind" });
+    await mendIt(store);
+    expect(await onlyRow(store)).toMatchObject({ state: "queued", attempts: 1 });
+  });
+});
+
+describe("disposal", () => {
+  it("lets the mail under way finish, and claims no more", async () => {
+    const { store, queue, start } = await setUp();
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    let seen = 0;
+    const relay = await startRelay({
+      onMail: () => {
+        seen++;
+        return held;
+      },
+    });
+    await queue([{}, {}, {}]);
+    const courier = start(relay.port, { concurrencyMax: 1 });
+    await waitFor("the first mail is under way", () => seen === 1);
+    const disposed = courier[Symbol.asyncDispose]();
+    courier.wake();
+    letGo();
+    await disposed;
+    expect((await allRows(store)).map((row) => row.state)).toEqual(["sent", "queued", "queued"]);
+    expect(relay.received).toHaveLength(1);
+  });
+
+  it("gives a mail back after ten seconds, for another courier to take at once", async () => {
+    const { store, clock, queue, start } = await setUp();
+    const relay = await startScriptedRelay({ dot: "(silence)" });
+    await queue();
+    const courier = start(relay.port);
+    await waitFor("the mail is under way", () => relay.bytes().endsWith("\r\n.\r\n"));
+    await endOf(courier, clock);
+    expect(await onlyRow(store)).toMatchObject({
+      state: "queued",
+      lease_id: null,
+      lease_until: null,
+      attempts: 1,
+      reason: null,
+    });
+    relay.script = {};
+    start(relay.port);
+    await inState(store, "sent");
+  });
+
+  it("ends a courier that has nothing to do", async () => {
+    const { start } = await setUp();
+    const courier = start(1);
+    await courier[Symbol.asyncDispose]();
+    await courier[Symbol.asyncDispose]();
+  });
+});
+
+describe("a listener that fails", () => {
+  it("does not end the courier", async () => {
+    const { store, queue, start } = await setUp();
+    const relay = await startRelay();
+    await queue([{}, {}]);
+    start(relay.port, {
+      concurrencyMax: 1,
+      onSettled: () => {
+        throw new Error("no");
+      },
+    });
+    await waitFor("both are sent", async () => (await allRows(store)).every((row) => row.state === "sent"));
+  });
+});

@@ -1,0 +1,31 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { temporaryFolder } from "../folder.ts";
+
+export interface ShiftedClock {
+  /** Settings of the process whose clock this is. */
+  readonly environment: { readonly NODE_OPTIONS: string };
+  /** Sets the clock, also of a process that is stopped: it finds it set when it goes on. */
+  shift(ms: number): void;
+}
+
+/** The wall clock of a process, which is set while it runs. Its timers go on as they were. */
+export function shiftedClock(ms = 0): ShiftedClock {
+  const file = join(temporaryFolder(), "shift");
+  const shift = (ms: number) => writeFileSync(file, String(ms));
+  shift(ms);
+  const code = `
+    import { readFileSync } from "node:fs";
+    const { now } = Date;
+    let shift = 0;
+    let readAt = -Infinity;
+    Date.now = () => {
+      if (performance.now() > readAt + 10) {
+        shift = Number(readFileSync(${JSON.stringify(file)}, "utf8"));
+        readAt = performance.now();
+      }
+      return now.call(Date) + shift;
+    };`;
+  const url = `data:text/javascript,${encodeURIComponent(code)}`;
+  return { environment: { NODE_OPTIONS: `--import ${JSON.stringify(url)}` }, shift };
+}
