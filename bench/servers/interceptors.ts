@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Interceptor } from "@connectrpc/connect";
-import { createInterceptors, type InterceptorOptions } from "../../src/api/interceptors.ts";
+import { admit } from "../../src/api/admit.ts";
+import { type LogCallsOptions, logCalls } from "../../src/api/log-calls.ts";
 import { requireText } from "../../src/api/text-fields.ts";
 import { openLocalIssuer } from "../../src/auth/local-issuer.ts";
 import { createVerifier } from "../../src/auth/verifier.ts";
@@ -19,7 +20,7 @@ const orgId = "bench-org";
  * an organization, so that no storage is read; the log writes as in production, to where it costs no disk.
  */
 export async function realInterceptors(
-  protocolOf: InterceptorOptions["protocolOf"],
+  protocolOf: LogCallsOptions["protocolOf"],
 ): Promise<{ interceptors: Interceptor[]; headers: Record<string, string> }> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-bench-"));
   const issuer = await openLocalIssuer(folder);
@@ -28,18 +29,24 @@ export async function realInterceptors(
     { subject: "bench", audience, org: orgId, permissions: ["user.write"], ttlMs: 3_600_000 },
     systemClock,
   );
-  const interceptors = createInterceptors({
-    log: createLog("info", inBatches("/dev/null")),
-    verifier: createVerifier({ issuers: [issuer], audience, clock: systemClock }),
-    findUser: async () => undefined,
-    isStorageUnavailable: () => false,
-    rules: { "EchoService.Echo": { anyOf: ["user.write"], target: "organization", self: false } },
-    parsers: {
-      "EchoService.Echo": (message: Text) => ({ orgId, text: requireText(message.text, "text") }),
-    },
-    protocolOf,
-    clientAddressOf: () => undefined,
-    callerOf: ({ contextValues }) => contextValues.get(callEnd),
-  });
+  const interceptors = [
+    logCalls({
+      log: createLog("info", inBatches("/dev/null")),
+      isStorageUnavailable: () => false,
+      protocolOf,
+    }),
+    admit({
+      admissions: {
+        "EchoService.Echo": {
+          rule: { anyOf: ["user.write"], target: "organization", self: false },
+          parse: (message: Text) => ({ orgId, text: requireText(message.text, "text") }),
+        },
+      },
+      verifier: createVerifier({ issuers: [issuer], audience, clock: systemClock }),
+      findUser: async () => undefined,
+      clientAddressOf: () => undefined,
+      callerOf: ({ contextValues }) => contextValues.get(callEnd),
+    }),
+  ];
   return { interceptors, headers: { authorization: `Bearer ${token}` } };
 }

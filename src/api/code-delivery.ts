@@ -1,6 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Permission } from "../auth/principal.ts";
-import { invalidArgument, permissionDenied } from "../lib/errors.ts";
+import { Refusal } from "../lib/refusal.ts";
 import {
   hostAllowed,
   parseUrlTemplate,
@@ -38,7 +38,7 @@ function parseTemplate(
 ): UrlTemplate | undefined {
   if (template === undefined) return undefined;
   const parsed = parseUrlTemplate(requireText(template, field), variables);
-  if (!parsed.ok) throw invalidArgument("URL_TEMPLATE_INVALID", field, parsed.problem);
+  if (!parsed.ok) throw new Refusal("URL_TEMPLATE_INVALID", parsed.problem, { field });
   return parsed.template;
 }
 
@@ -56,20 +56,22 @@ export function parseOTPEmailName({ userId, otpEmailId }: { userId: string; otpE
  *
  * @throws PERMISSION_DENIED
  */
-export function refuseToProveItself(
+export function forbidBypassingMail(
   asked: RequestedDelivery | { readonly kind: "is_verified"; readonly field: string },
   context: HandlerContext,
   { linkHosts, permission }: { linkHosts: readonly string[]; permission: Permission },
 ): void {
   if (context.values.get(accessKey) !== "self") return;
   if (asked.kind !== "send_code") {
-    throw permissionDenied(
+    throw new Refusal(
+      "PERMISSION_MISSING",
       `${asked.field} needs the permission ${permission}: leave it out and the code is mailed`,
     );
   }
   const { urlTemplate, field } = asked;
   if (urlTemplate && !hostAllowed(urlTemplate, linkHosts)) {
-    throw permissionDenied(
+    throw new Refusal(
+      "PERMISSION_MISSING",
       `${field}.url_template names a host that only a caller with ${permission} may name: leave it out, or ask the ` +
         "operator to allow the host",
     );

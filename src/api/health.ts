@@ -1,6 +1,6 @@
-import type { ConnectError, ServiceImpl } from "@connectrpc/connect";
+import type { ServiceImpl } from "@connectrpc/connect";
 import { type Health, HealthCheckResponse_ServingStatus as Status } from "../../gen/health/v1/health_pb.ts";
-import { notFound, resourceExhausted } from "../lib/errors.ts";
+import { Refusal } from "../lib/refusal.ts";
 
 export interface HealthOptions {
   /** The full names of the services that can be asked for. "" is the process as a whole. */
@@ -108,14 +108,12 @@ export function createHealth({
   };
 }
 
-function unknownService(): ConnectError {
-  return notFound("SERVICE_NOT_FOUND", "there is no such service here: leave the name out for the whole");
+function unknownService(): Refusal {
+  return new Refusal("SERVICE_NOT_FOUND", "there is no such service here: leave the name out for the whole");
 }
 
-function tooMany(): ConnectError {
-  return resourceExhausted(
-    "WATCHERS_EXHAUSTED",
-    "too many clients watch already: call Check instead",
-    60_000,
-  );
+function tooMany(): Refusal {
+  return new Refusal("WATCHERS_EXHAUSTED", "too many clients watch already: call Check instead", {
+    retryAfterMs: 60_000,
+  });
 }

@@ -1,7 +1,7 @@
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { invalidArgument } from "../lib/errors.ts";
-import type { IdempotencyKey } from "../lib/idempotency.ts";
+import type { IdempotencyKey } from "../db/core/idempotency.ts";
+import { Refusal } from "../lib/refusal.ts";
 import { digestsOf } from "../otp/codes/keyed-digest.ts";
 import type { KeyRing } from "../otp/codes/keys.ts";
 import { principalOf } from "./call-context.ts";
@@ -24,10 +24,10 @@ export function idempotencyKeyOf<D extends DescMessage>(
   const key = context.requestHeader.get(header);
   if (key === null) return undefined;
   if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
-    throw invalidArgument(
+    throw new Refusal(
       "IDEMPOTENCY_KEY_INVALID",
-      header,
       "Idempotency-Key must be 1 to 255 visible ASCII characters, such as a UUID, once",
+      { field: header },
     );
   }
   const { issuer, subject } = principalOf(context);

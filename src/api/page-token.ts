@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { invalidArgument } from "../lib/errors.ts";
+import { Refusal } from "../lib/refusal.ts";
 import type { CodeKey, KeyRing } from "../otp/codes/keys.ts";
 
 /** Makes and reads the page tokens of lists (AIP-158). */
@@ -78,9 +78,9 @@ function macOf(key: CodeKey, list: List, cursor: readonly string[]): Buffer {
 }
 
 function pageTokenInvalid() {
-  return invalidArgument(
+  return new Refusal(
     "PAGE_TOKEN_INVALID",
-    "page_token",
     "page_token must be the next_page_token of a reply to the same request: leave it out to begin again",
+    { field: "page_token" },
   );
 }

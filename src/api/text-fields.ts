@@ -1,4 +1,5 @@
-import { invalidArgument } from "../lib/errors.ts";
+import { type EmailAddress, parseEmailAddress } from "../lib/email-address.ts";
+import { Refusal } from "../lib/refusal.ts";
 
 const lengthMax = 200;
 
@@ -9,17 +10,15 @@ const lengthMax = 200;
  */
 export function requireText(value: string, field: string): string {
   if (value === "")
-    throw invalidArgument("REQUEST_INVALID", field, `${field} is missing: give 1 to ${lengthMax} characters`);
+    throw new Refusal("REQUEST_INVALID", `${field} is missing: give 1 to ${lengthMax} characters`, { field });
   // A code point is one or two units: most strings need no count.
   if (value.length > lengthMax && (value.length > 2 * lengthMax || [...value].length > lengthMax)) {
-    throw invalidArgument(
-      "REQUEST_INVALID",
+    throw new Refusal("REQUEST_INVALID", `${field} is too long: give 1 to ${lengthMax} characters`, {
       field,
-      `${field} is too long: give 1 to ${lengthMax} characters`,
-    );
+    });
   }
   if (value.includes("\0") || !value.isWellFormed()) {
-    throw invalidArgument("REQUEST_INVALID", field, `${field} must be Unicode text without U+0000`);
+    throw new Refusal("REQUEST_INVALID", `${field} must be Unicode text without U+0000`, { field });
   }
   return value;
 }
@@ -28,7 +27,7 @@ export function requireText(value: string, field: string): string {
 export function requireName(value: string, field: string): string {
   requireText(value, field);
   if (/\p{Cc}/u.test(value)) {
-    throw invalidArgument("REQUEST_INVALID", field, `${field} must not contain control characters`);
+    throw new Refusal("REQUEST_INVALID", `${field} must not contain control characters`, { field });
   }
   return value;
 }
@@ -39,7 +38,7 @@ export function requireLanguage(value: string, field: string): string {
   try {
     return new Intl.Locale(value).toString();
   } catch {
-    throw invalidArgument("REQUEST_INVALID", field, `${field} must be a BCP 47 language tag such as en-GB`);
+    throw new Refusal("REQUEST_INVALID", `${field} must be a BCP 47 language tag such as en-GB`, { field });
   }
 }
 
@@ -49,11 +48,28 @@ const pageSizeMax = 100;
 /** Checks a `page_size` and returns how many items a page has (AIP-158). */
 export function requirePageSize(value: number): number {
   if (value < 0) {
-    throw invalidArgument(
+    throw new Refusal(
       "REQUEST_INVALID",
-      "page_size",
       `page_size must not be negative: give 1 to ${pageSizeMax}, or leave it out`,
+      { field: "page_size" },
     );
   }
   return value === 0 ? pageSizeDefault : Math.min(value, pageSizeMax);
+}
+
+/**
+ * Reads an email address.
+ *
+ * @param utf8 whether local parts beyond ASCII are accepted (RFC 6531).
+ * @throws EMAIL_INVALID
+ */
+export function parseAddress(address: string, field: string, utf8: boolean): EmailAddress {
+  const parsed = parseEmailAddress(address, { utf8 });
+  if (!parsed.ok) throw new Refusal("EMAIL_INVALID", parsed.problem, { field });
+  return parsed.address;
+}
+
+/** The reason that a caller gives for a change, for the audit log. */
+export function parseReason({ reason }: { readonly reason?: string }): string | undefined {
+  return reason === undefined ? undefined : requireName(reason, "reason");
 }

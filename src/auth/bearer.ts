@@ -1,4 +1,4 @@
-import { unauthenticated } from "../lib/errors.ts";
+import { Refusal } from "../lib/refusal.ts";
 
 /** The longest token that is looked at, in characters. Node takes no larger header either. */
 export const tokenCharsMax = 16 * 1024;
@@ -16,18 +16,18 @@ export function bearerToken(headers: Headers): string {
   const value = headers.get("authorization") ?? "";
   // Another scheme counts as no credentials, since the challenge must not name an error then (RFC 6750 §3.1).
   if (!/^bearer(?:[\s,]|$)/i.test(value)) {
-    throw unauthenticated("TOKEN_MISSING", "send an access token: Authorization: Bearer <token>");
+    throw new Refusal("TOKEN_MISSING", "send an access token: Authorization: Bearer <token>");
   }
   // Several Authorization values arrive joined by ", ", which no token contains.
   const token = credentials.exec(value)?.[1];
   if (token === undefined) {
-    throw unauthenticated(
+    throw new Refusal(
       "TOKEN_INVALID",
       "send exactly one Authorization header: Bearer <token> (RFC 6750 §2.1)",
     );
   }
   if (token.length > tokenCharsMax) {
-    throw unauthenticated("TOKEN_INVALID", `the access token is longer than ${tokenCharsMax} characters`);
+    throw new Refusal("TOKEN_INVALID", `the access token is longer than ${tokenCharsMax} characters`);
   }
   return token;
 }

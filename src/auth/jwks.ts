@@ -1,6 +1,6 @@
 import { createLocalJWKSet, type JSONWebKeySet } from "jose";
 import type { Clock } from "../lib/clock.ts";
-import { unavailable } from "../lib/errors.ts";
+import { Refusal } from "../lib/refusal.ts";
 
 /** Looks up the key for the header of a token. Compared by identity: other keys are another object. */
 export type KeySet = ReturnType<typeof createLocalJWKSet>;
@@ -107,13 +107,11 @@ export function remoteKeys({ issuer, jwksUri, clock, onFailure }: RemoteKeysOpti
         if (failure === undefined || !isUsable()) await refreshed;
       }
       if (fetched !== undefined && isUsable()) return fetched.keys;
-      const error = unavailable(
+      throw new Refusal(
         "ISSUER_UNAVAILABLE",
         "the issuer of the access token cannot be reached to check it: try again later with the same token",
-        untilNextAttemptMs(),
+        { retryAfterMs: untilNextAttemptMs(), cause: failure },
       );
-      error.cause = failure;
-      throw error;
     },
     atHand: () => (isFresh() ? fetched?.keys : undefined),
     async newerThan(known) {

@@ -13,47 +13,6 @@ export interface Rule {
   readonly self: boolean;
 }
 
-/** Every method that is served, by `Service.Method`. A method that is not here cannot be called. */
-export const rules: Readonly<Record<string, Rule | "public">> = {
-  // Load balancers have no token, and the contract is no secret.
-  "Health.Check": "public",
-  "Health.List": "public",
-  "Health.Watch": "public",
-  "ServerReflection.ServerReflectionInfo": "public",
-  "UserService.AddOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
-  "UserService.VerifyOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
-  "UserService.ResendOTPEmailCode": { anyOf: ["user.write"], target: "user", self: true },
-  // With otp.challenge alone the addresses are masked.
-  "UserService.ListOTPEmails": {
-    anyOf: ["user.read", "user.write", "otp.challenge"],
-    target: "user",
-    self: true,
-  },
-  "UserService.GetOTPEmail": {
-    anyOf: ["user.read", "user.write", "otp.challenge"],
-    target: "user",
-    self: true,
-  },
-  "UserService.RemoveOTPEmail": { anyOf: ["user.write"], target: "user", self: true },
-  "UserService.UnlockOTPEmail": { anyOf: ["user.write"], target: "user", self: false },
-  "UserService.CreateUser": { anyOf: ["user.write"], target: "organization", self: false },
-  "UserService.GetUserByID": { anyOf: ["user.read", "user.write"], target: "user", self: true },
-  "UserService.ListUsers": { anyOf: ["user.read", "user.write"], target: "organizations", self: false },
-  "UserService.DeactivateUser": { anyOf: ["user.write"], target: "user", self: false },
-  "UserService.ReactivateUser": { anyOf: ["user.write"], target: "user", self: false },
-  "UserService.LockUser": { anyOf: ["user.write"], target: "user", self: false },
-  "UserService.UnlockUser": { anyOf: ["user.write"], target: "user", self: false },
-  // Not the user itself: the trail tells where administrators call from, and why.
-  "UserService.ListEvents": { anyOf: ["user.read", "user.write"], target: "user", self: false },
-  "UserService.WatchEvents": { anyOf: ["user.read", "user.write"], target: "organizations", self: false },
-  "UserService.DeleteUser": { anyOf: ["user.write"], target: "user", self: false },
-  // Not user.write: who manages users does not sign them in.
-  "ChallengeService.CreateOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
-  "ChallengeService.VerifyOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
-  "ChallengeService.GetOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
-  "ChallengeService.CancelOTPEmailChallenge": { anyOf: ["otp.challenge"], target: "user", self: true },
-};
-
 /**
  * - `granted`: by permission.
  * - `self`: as the user itself, who may not do everything.

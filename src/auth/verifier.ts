@@ -1,5 +1,4 @@
 import { hash } from "node:crypto";
-import type { ConnectError } from "@connectrpc/connect";
 import {
   decodeJwt,
   decodeProtectedHeader,
@@ -12,7 +11,7 @@ import {
 import { LRUCache } from "lru-cache";
 import * as v from "valibot";
 import type { Clock } from "../lib/clock.ts";
-import { unauthenticated } from "../lib/errors.ts";
+import { Refusal } from "../lib/refusal.ts";
 import { tokenCharsMax } from "./bearer.ts";
 import { fixedKeys, type IssuerKeys, type KeySet, remoteKeys } from "./jwks.ts";
 import { defaultRolesClaim, grantsOf, isSubject, type Principal } from "./principal.ts";
@@ -252,9 +251,9 @@ async function verifyJwt(token: string, keySet: KeySet, options: JWTVerifyOption
   }
 }
 
-function refusal(error: unknown): ConnectError {
+function refusal(error: unknown): Refusal {
   if (error instanceof errors.JWTExpired) {
-    return unauthenticated("TOKEN_EXPIRED", "the access token has expired: get a new one");
+    return new Refusal("TOKEN_EXPIRED", "the access token has expired: get a new one");
   }
   if (error instanceof errors.JWTClaimValidationFailed) {
     if (error.claim === "typ") return invalid('its "typ" header is not "at+jwt" (RFC 9068 §4)');
@@ -262,14 +261,13 @@ function refusal(error: unknown): ConnectError {
     if (error.claim === "nbf") return invalid('by its "nbf" claim it is not valid yet');
     return invalid(wrongClaim(error.claim));
   }
-  const refused = invalid("its signature does not match the keys of its issuer");
-  // A key that cannot be used is for the operator to see. The errors of jose itself may hold claims.
-  if (!(error instanceof errors.JOSEError)) refused.cause = error;
-  return refused;
+  // An unusable key is for the operator to see. The errors of jose itself may hold claims.
+  const cause = error instanceof errors.JOSEError ? undefined : error;
+  return invalid("its signature does not match the keys of its issuer", cause);
 }
 
-function invalid(why: string): ConnectError {
-  return unauthenticated("TOKEN_INVALID", `the access token is refused: ${why}`);
+function invalid(why: string, cause?: unknown): Refusal {
+  return new Refusal("TOKEN_INVALID", `the access token is refused: ${why}`, { cause });
 }
 
 function missingClaim(name: string): string {

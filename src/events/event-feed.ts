@@ -4,7 +4,7 @@ import { hasManyWriters } from "../db/core/lock.ts";
 import type { DB } from "../db/core/schema.ts";
 import type { Store } from "../db/store.ts";
 import type { Clock } from "../lib/clock.ts";
-import { invalidArgument, resourceExhausted } from "../lib/errors.ts";
+import { Refusal } from "../lib/refusal.ts";
 import type { Event } from "./event.ts";
 
 /** Organizations by their ids, or all. */
@@ -153,13 +153,15 @@ function settledEvents(db: Kysely<DB>) {
 }
 
 function aheadOfTrail() {
-  return invalidArgument(
+  return new Refusal(
     "REQUEST_INVALID",
-    "after_position",
     "after_position is ahead of the trail: give one that this service told, or leave it out to begin now",
+    { field: "after_position" },
   );
 }
 
 function tooManyWatchers(waitMs: number) {
-  return resourceExhausted("WATCHERS_EXHAUSTED", "too many watch at this process: try again", waitMs);
+  return new Refusal("WATCHERS_EXHAUSTED", "too many watch at this process: try again", {
+    retryAfterMs: waitMs,
+  });
 }

@@ -68,7 +68,7 @@ export interface Details {
 }
 
 /** The next place in the trail of a user, and who the user is then. Nobody else changes the user until the transaction ends. */
-export interface Place extends Details {
+export interface EventSlot extends Details {
   readonly userId: string;
   readonly state: UserState;
   /** In the trail of all users, and that of the user's event before it. */
@@ -82,7 +82,7 @@ export interface Place extends Details {
  *
  * @throws NOT_FOUND if the user is not there (any more).
  */
-export async function takePlace(trx: Transaction<DB>, clock: Clock, userId: string): Promise<Place> {
+export async function reserveEvent(trx: Transaction<DB>, clock: Clock, userId: string): Promise<EventSlot> {
   const changeTime = clock.now();
   const [user] = await countEvent(trx, { changeTime, userId });
   if (!user) throw userNotFound();
@@ -101,7 +101,7 @@ export async function takePlace(trx: Transaction<DB>, clock: Clock, userId: stri
 /** Writes what happened to its place. */
 export async function writeEvent(
   trx: Transaction<DB>,
-  { userId, sequence, changeTime, orgId, position, previous }: Place,
+  { userId, sequence, changeTime, orgId, position, previous }: EventSlot,
   event: Omit<NewEvent, "userId">,
 ): Promise<Details> {
   await insertEvent(trx, {
@@ -126,7 +126,7 @@ export async function writeEvent(
  * @throws NOT_FOUND if the user was deleted meanwhile.
  */
 export async function appendEvent(trx: Transaction<DB>, clock: Clock, event: NewEvent): Promise<Details> {
-  return writeEvent(trx, await takePlace(trx, clock, event.userId), event);
+  return writeEvent(trx, await reserveEvent(trx, clock, event.userId), event);
 }
 
 const countEvent = prepare((db, param: Param<{ userId: string; changeTime: number }>) =>

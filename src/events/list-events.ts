@@ -9,9 +9,9 @@ import type { Event } from "./event.ts";
 export async function listEvents(
   db: Kysely<DB>,
   user: Pick<UserRow, "org_id" | "user_id" | "last_event">,
-  { from = user.last_event, most }: { from?: number | null | undefined; most: number },
+  { from = user.last_event, limit }: { from?: number | null | undefined; limit: number },
 ): Promise<Event[]> {
-  return withTrail(db, { ...user, last_event: from }, most)
+  return withUserEvents(db, { ...user, last_event: from }, limit)
     .selectFrom("events")
     .innerJoin("trail", "trail.position", "events.position")
     .selectAll("events")
@@ -20,10 +20,10 @@ export async function listEvents(
 }
 
 /** Adds to a query the positions of the events of a user as `trail`, from the last one back along the links, `most` or all. */
-export function withTrail(
+export function withUserEvents(
   db: Kysely<DB>,
   { org_id, user_id, last_event }: Pick<UserRow, "org_id" | "user_id" | "last_event">,
-  most = Number.MAX_SAFE_INTEGER,
+  limit = Number.MAX_SAFE_INTEGER,
 ) {
   return db.withRecursive("trail(position, previous, count)", (cte) =>
     cte
@@ -37,7 +37,7 @@ export function withTrail(
           .selectFrom("trail")
           .innerJoin("events", "events.position", "trail.previous")
           .select((eb) => ["events.position", "events.previous", eb("trail.count", "+", 1).as("count")])
-          .where("trail.count", "<", most),
+          .where("trail.count", "<", limit),
       ),
   );
 }

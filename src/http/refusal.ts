@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import { Code } from "@connectrpc/connect";
-import { errorDomain } from "../lib/errors.ts";
+import { errorDomain } from "../lib/refusal.ts";
 import type { Reply } from "./reply.ts";
 
 /** Why a request is turned away before it is taken for a call. */

@@ -1,6 +1,6 @@
-import { notFound } from "./errors.ts";
+import { Refusal } from "./refusal.ts";
 
 /** NOT_FOUND: also for a user of an organization that the caller may not know of. */
 export function userNotFound() {
-  return notFound("USER_NOT_FOUND", "there is no such user: create it first, or check the user_id");
+  return new Refusal("USER_NOT_FOUND", "there is no such user: create it first, or check the user_id");
 }

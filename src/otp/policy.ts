@@ -84,7 +84,7 @@ export interface GuessesPerDay {
   /** Where the owner passes checks in between, which sets back the two above: the mails of a day, each with a code. */
   readonly byMails: number;
   /** The most of all. */
-  readonly most: number;
+  readonly limit: number;
 }
 
 /** Upper bounds: they suppose that the attacker loses no time. */
@@ -92,12 +92,12 @@ export function guessesPerDay({ attempts, mails }: Policy, code: CodePolicy): Gu
   const byHour = Math.ceil(dayMs / hourMs) * (attempts.perHourMax - 1) + locksPerDay(attempts);
   const inRow = attempts.inRowMax + Math.ceil(dayMs / attempts.lockMsMax) - 1;
   const byMails = mails.perDayMax * code.attemptsMax;
-  return { byHour, inRow, byMails, most: Math.max(Math.min(byHour, inRow), byMails) };
+  return { byHour, inRow, byMails, limit: Math.max(Math.min(byHour, inRow), byMails) };
 }
 
 /** How likely one authenticator is to be guessed in a day by codes of one purpose, at most: a probability, 0 to 1. */
 export function guessProbabilityPerDay(policy: Policy, code: CodePolicy): number {
-  return Math.min(1, guessesPerDay(policy, code).most / Number(codeSpace(code.format)));
+  return Math.min(1, guessesPerDay(policy, code).limit / Number(codeSpace(code.format)));
 }
 
 /**

@@ -2,17 +2,6 @@ import type { DescService, JsonObject } from "@bufbuild/protobuf";
 import { comments } from "../../gen/comments.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { NodeHandler } from "../http/reply.ts";
-import {
-  alreadyExists,
-  failedPrecondition,
-  internal,
-  invalidArgument,
-  notFound,
-  permissionDenied,
-  resourceExhausted,
-  unauthenticated,
-  unavailable,
-} from "../lib/errors.ts";
 import { createOpenApi, type ErrorResponse, type SecurityScheme } from "../wire/openapi/openapi.ts";
 import { serveContent } from "./content.ts";
 import { createDocs } from "./docs-page.ts";
@@ -29,6 +18,8 @@ export interface ApiReferenceOptions {
   readonly services: readonly DescService[];
   readonly publicUrl: string;
   readonly oauth: OAuthEndpoints;
+  /** What can go wrong with every call, by HTTP status. */
+  readonly errors: Readonly<Record<string, ErrorResponse>>;
 }
 
 /** Where people get a token: for the reference alone. */
@@ -53,7 +44,7 @@ export function createApiReference(options: ApiReferenceOptions): ApiReference {
   };
 }
 
-function describeApi({ services, publicUrl, oauth }: ApiReferenceOptions): JsonObject {
+function describeApi({ services, publicUrl, oauth, errors }: ApiReferenceOptions): JsonObject {
   return createOpenApi({
     services,
     comments,
@@ -68,7 +59,7 @@ function describeApi({ services, publicUrl, oauth }: ApiReferenceOptions): JsonO
     },
     serverUrl: publicUrl,
     security: securitySchemes(oauth),
-    errors: errorResponses,
+    errors,
     errorDetails: [ErrorInfoSchema, BadRequestSchema, RetryInfoSchema],
     rpcTypes: ["application/grpc", "application/grpc-web+proto"],
   });
@@ -107,89 +98,4 @@ function securitySchemes({ authorizeUrl, tokenUrl, scopes }: OAuthEndpoints): Se
 const scopeTexts: Readonly<Record<string, string>> = {
   openid: "Says who the user is (OpenID Connect).",
   "urn:zitadel:iam:org:project:id:zitadel:aud": "Makes the token one for this API.",
-};
-
-/** What can go wrong with every call, in the order in which it is checked. */
-const errorResponses: Readonly<Record<string, ErrorResponse>> = {
-  "400": {
-    description: "The message is not valid, the code is not the right one, or the user may not do this now.",
-    examples: [
-      invalidArgument("REQUEST_INVALID", "user_id", "user_id is missing: give 1 to 200 characters"),
-      invalidArgument(
-        "EMAIL_INVALID",
-        "email.address",
-        "the domain must have at least one dot: give a full domain such as mouse.com",
-      ),
-      failedPrecondition("USER_NOT_ACTIVE", "the user is locked: unlock it first"),
-      invalidArgument("CODE_INVALID", "code", "this is not the code of the mail: check it and try again"),
-      failedPrecondition("CODE_EXPIRED", "the code is no longer valid: add the address again for a new one"),
-    ],
-  },
-  "401": {
-    description: "There is no access token, or it is not valid.",
-    headers: {
-      "WWW-Authenticate": {
-        required: true,
-        description: "How to authenticate (RFC 6750 §3).",
-        schema: { type: "string" },
-        example: 'Bearer realm="countersign", error="invalid_token"',
-      },
-    },
-    examples: [
-      unauthenticated("TOKEN_MISSING", "send an access token: Authorization: Bearer <token>"),
-      unauthenticated("TOKEN_EXPIRED", "the access token has expired: get a new one"),
-    ],
-  },
-  "403": {
-    description: "The caller may not do this, whether or not the user exists.",
-    examples: [
-      permissionDenied(
-        "the token does not allow this: it needs the permission user.write in the organization, or the user_id as its subject",
-      ),
-    ],
-  },
-  "404": {
-    description: "There is no such user or authenticator in an organization of the caller.",
-    examples: [
-      notFound("USER_NOT_FOUND", "there is no such user: create it first, or check the user_id"),
-      notFound("OTP_EMAIL_NOT_FOUND", "the user has no such authenticator: check the otp_email_id"),
-    ],
-  },
-  "409": {
-    description: "What is to be added is there already.",
-    examples: [
-      alreadyExists(
-        "USER_ALREADY_EXISTS",
-        "the user_id is taken: choose another, or leave it out and one is made",
-      ),
-      alreadyExists(
-        "OTP_EMAIL_ALREADY_EXISTS",
-        "the user has this address already, and it is verified: there is nothing to add",
-      ),
-    ],
-  },
-  "429": {
-    description: "Too many wrong codes, or too many requests. Wait, then try again.",
-    headers: {
-      "Retry-After": {
-        description: "When the same call is accepted again, in seconds.",
-        schema: { type: "integer", minimum: 1 },
-        example: 300,
-      },
-    },
-    examples: [
-      resourceExhausted(
-        "ATTEMPTS_EXHAUSTED",
-        "too many wrong codes: the authenticator is locked for a while. Wait, then ask for a new code",
-        300_000,
-      ),
-    ],
-  },
-  default: {
-    description: "Anything else: the status is the one that google/rpc/code.proto has for the code.",
-    examples: [
-      internal("7f0c3c1e-93a5-4f0e-8f6b-3f1f2f0f9d11", undefined),
-      unavailable("STORAGE_UNAVAILABLE", "the service cannot reach its storage: try again", 1_000),
-    ],
-  },
 };

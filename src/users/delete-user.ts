@@ -2,8 +2,15 @@ import type { Transaction } from "kysely";
 import { lockUser } from "../db/core/lock.ts";
 import type { DB, UserRow } from "../db/core/schema.ts";
 import type { Store } from "../db/store.ts";
-import { type Cause, type Details, mailReader, type Place, takePlace, writeEvent } from "../events/event.ts";
-import { withTrail } from "../events/list-events.ts";
+import {
+  type Cause,
+  type Details,
+  type EventSlot,
+  mailReader,
+  reserveEvent,
+  writeEvent,
+} from "../events/event.ts";
+import { withUserEvents } from "../events/list-events.ts";
 import type { Clock } from "../lib/clock.ts";
 import { userNotFound } from "../lib/user-refusals.ts";
 
@@ -23,9 +30,9 @@ export async function deleteUser(
   return store.writeFor(cause.caller, async (trx) => {
     await lockUser(trx, user.user_id);
     if (!(await isThere(trx, user))) throw userNotFound();
-    const place = await takePlace(trx, clock, user.user_id);
-    const details = await writeEvent(trx, place, { ...cause, type: "user.deleted" });
-    await endTrail(trx, place);
+    const slot = await reserveEvent(trx, clock, user.user_id);
+    const details = await writeEvent(trx, slot, { ...cause, type: "user.deleted" });
+    await closeAuditLog(trx, slot);
     // What belongs to it goes by foreign keys: authenticators, and with them their mails.
     await trx.deleteFrom("users").where("user_id", "=", user.user_id).execute();
     return details;
@@ -44,8 +51,11 @@ async function isThere(trx: Transaction<DB>, user: UserRow): Promise<boolean> {
 }
 
 /** Forgets the client addresses of the user itself, and keeps where the trail ends. */
-async function endTrail(trx: Transaction<DB>, { orgId, userId, sequence, position }: Place): Promise<void> {
-  await withTrail(trx, { org_id: orgId, user_id: userId, last_event: position })
+async function closeAuditLog(
+  trx: Transaction<DB>,
+  { orgId, userId, sequence, position }: EventSlot,
+): Promise<void> {
+  await withUserEvents(trx, { org_id: orgId, user_id: userId, last_event: position })
     .updateTable("events")
     .set({ client_address: null })
     .where("position", "in", (eb) => eb.selectFrom("trail").select("position"))

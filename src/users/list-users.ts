@@ -23,9 +23,9 @@ export async function listUsers(
   db: Kysely<DB>,
   organizations: Organizations,
   { state, canonicalAddress }: UserFilter,
-  { after, most }: { after?: UserCursor | undefined; most: number },
+  { after, limit }: { after?: UserCursor | undefined; limit: number },
 ): Promise<UserRow[]> {
-  let query = db.selectFrom("users").selectAll().orderBy("org_id").orderBy("user_id").limit(most);
+  let query = db.selectFrom("users").selectAll().orderBy("org_id").orderBy("user_id").limit(limit);
   if (organizations !== "all") query = query.where("org_id", "in", [...organizations]);
   if (state !== undefined) query = query.where("state", "=", state);
   if (canonicalAddress !== undefined) {

@@ -3,7 +3,7 @@ import { type DB, openChallengeStates, type UserRow, type UserState } from "../d
 import type { Store } from "../db/store.ts";
 import { appendEvent, type Cause, type Details, type EventType } from "../events/event.ts";
 import type { Clock } from "../lib/clock.ts";
-import { failedPrecondition } from "../lib/errors.ts";
+import { Refusal } from "../lib/refusal.ts";
 import { userNotFound } from "../lib/user-refusals.ts";
 import { findUser } from "./user.ts";
 
@@ -68,17 +68,14 @@ function refusal(transition: Transition, user: UserRow | undefined): Error {
   if (!user) return userNotFound();
   switch (transition) {
     case "reactivate":
-      return failedPrecondition(
+      return new Refusal(
         "USER_NOT_INACTIVE",
         `the user is ${user.state}: only an inactive one is reactivated`,
       );
     case "unlock":
-      return failedPrecondition(
-        "USER_NOT_LOCKED",
-        `the user is ${user.state}: only a locked one is unlocked`,
-      );
+      return new Refusal("USER_NOT_LOCKED", `the user is ${user.state}: only a locked one is unlocked`);
     default:
-      return failedPrecondition(
+      return new Refusal(
         "USER_NOT_ACTIVE",
         `the user is ${user.state}: look at its state before ${transition}`,
       );

@@ -1,12 +1,12 @@
 import type { Kysely, Transaction } from "kysely";
 import { makeId } from "../db/core/id.ts";
+import { once, type Repeatable } from "../db/core/idempotency.ts";
 import { type Param, prepare } from "../db/core/prepared.ts";
 import type { DB, UserRow } from "../db/core/schema.ts";
 import type { Store } from "../db/store.ts";
 import { appendEvent, type Cause, type Details } from "../events/event.ts";
 import type { Clock } from "../lib/clock.ts";
-import { alreadyExists, failedPrecondition } from "../lib/errors.ts";
-import { once, type Repeatable } from "../lib/idempotency.ts";
+import { Refusal } from "../lib/refusal.ts";
 import { userNotFound } from "../lib/user-refusals.ts";
 
 /** A user as it is stored. */
@@ -54,7 +54,7 @@ async function insertUser(
     now,
   });
   if (!created) {
-    throw alreadyExists(
+    throw new Refusal(
       "USER_ALREADY_EXISTS",
       "the user_id is taken: choose another, or leave it out and one is made",
     );
@@ -121,7 +121,7 @@ export async function findUser(db: Kysely<DB>, userId: string): Promise<UserRow 
  * The same for a caller that may turn out not to be allowed to know of the user: it costs the same whether the user is there
  * or not. To read a row costs 3 to 10 us more than to read none, and 1,000 calls show that (T17).
  */
-export async function findUserUntold(db: Kysely<DB>, userId: string): Promise<UserRow | undefined> {
+export async function findUserConstantTime(db: Kysely<DB>, userId: string): Promise<UserRow | undefined> {
   const [nearest] = await selectNearestUser(db, { userId });
   return nearest?.user_id === userId ? nearest : undefined;
 }
@@ -131,7 +131,7 @@ export function requireActive<U extends Pick<UserRow, "state">>(user: U | undefi
   if (!user) throw userNotFound();
   if (user.state !== "active") {
     const remedy = user.state === "locked" ? "unlock" : "reactivate";
-    throw failedPrecondition("USER_NOT_ACTIVE", `the user is ${user.state}: ${remedy} it first`);
+    throw new Refusal("USER_NOT_ACTIVE", `the user is ${user.state}: ${remedy} it first`);
   }
   return user;
 }

@@ -12,8 +12,10 @@ import { service } from "grpc-health-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../gen/health/v1/health_pb.ts";
 import { createHealth } from "../../src/api/health.ts";
+import { logCalls } from "../../src/api/log-calls.ts";
 import { listen } from "../../src/http/server.ts";
-import { bind, createWire } from "../../src/wire/wire.ts";
+import { createLog } from "../../src/lib/log.ts";
+import { bind, createWire, protocolOf } from "../../src/wire/wire.ts";
 import { startTestApp } from "../support/app.ts";
 
 const user = "countersign.user.v3alpha.UserService";
@@ -32,7 +34,10 @@ async function serve(limits: { watchersMax?: number } = {}) {
     return state.isReady;
   };
   const health = createHealth({ services: [user], isReady, pollMs: 10, ...limits });
-  const handler = createWire({ services: [bind(Health, health.implementation)] });
+  const interceptors = [
+    logCalls({ log: createLog("silent"), isStorageUnavailable: () => false, protocolOf }),
+  ];
+  const handler = createWire({ services: [bind(Health, health.implementation)], interceptors });
   const server = await listen({ host: "127.0.0.1", port: 0, handler });
   onTestFinished(() => server.close(0));
   return { state, health, origin: server.origin, server };

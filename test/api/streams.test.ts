@@ -6,11 +6,12 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createInterceptors } from "../../src/api/interceptors.ts";
+import { admit } from "../../src/api/admit.ts";
+import { logCalls } from "../../src/api/log-calls.ts";
 import type { Rule } from "../../src/auth/permissions.ts";
 import type { Principal } from "../../src/auth/principal.ts";
-import { invalidArgument, unauthenticated } from "../../src/lib/errors.ts";
 import { createLog } from "../../src/lib/log.ts";
+import { Refusal } from "../../src/lib/refusal.ts";
 import { createWire, protocolOf } from "../../src/wire/wire.ts";
 import { refusalOf } from "../support/errors.ts";
 import { bindEcho, type EchoImpl, echoClient, type Text } from "../support/wire/echo.ts";
@@ -25,7 +26,8 @@ const transports = {
 };
 const protocols = Object.keys(transports) as (keyof typeof transports)[];
 
-const reads: Rule = { anyOf: ["user.read"], target: "organization", self: false };
+const rule: Rule = { anyOf: ["user.read"], target: "organization", self: false };
+const reads = { rule, parse };
 
 function principalOf(subject: string): Principal {
   const grants = new Map(subject === "reader" ? [["user.read", new Set(["o"])] as const] : []);
@@ -37,33 +39,32 @@ async function serve(implementation: EchoImpl, version: HttpVersion = "2") {
   const lines: Record<string, unknown>[] = [];
   const handler = createWire({
     services: [bindEcho(implementation)],
-    interceptors: createInterceptors({
-      log: createLog("info", { write: (line) => void lines.push(JSON.parse(line)) }),
-      verifier: {
-        async authenticate(token: string) {
-          if (token === "bad") throw unauthenticated("TOKEN_INVALID", "bad");
-          return principalOf(token);
-        },
-      } as never,
-      findUser: async () => undefined,
-      isStorageUnavailable: () => false,
-      rules: { "EchoService.Split": reads, "EchoService.Join": reads, "EchoService.Chat": reads },
-      parsers: {
-        "EchoService.Split": parse,
-        "EchoService.Join": parse,
-        "EchoService.Chat": parse,
-      },
-      protocolOf,
-      clientAddressOf: () => undefined,
-      callerOf: () => ({ isStopped: false }),
-    }),
+    interceptors: [
+      logCalls({
+        log: createLog("info", { write: (line) => void lines.push(JSON.parse(line)) }),
+        isStorageUnavailable: () => false,
+        protocolOf,
+      }),
+      admit({
+        admissions: { "EchoService.Split": reads, "EchoService.Join": reads, "EchoService.Chat": reads },
+        verifier: {
+          async authenticate(token: string) {
+            if (token === "bad") throw new Refusal("TOKEN_INVALID", "bad");
+            return principalOf(token);
+          },
+        } as never,
+        findUser: async () => undefined,
+        clientAddressOf: () => undefined,
+        callerOf: () => ({ isStopped: false }),
+      }),
+    ],
   });
   const port = await listenBare(handler, version);
   return { port, origin: `http://127.0.0.1:${port}`, lines };
 }
 
 function parse({ text }: Text) {
-  if (text === "") throw invalidArgument("REQUEST_INVALID", "text", "text is missing");
+  if (text === "") throw new Refusal("REQUEST_INVALID", "text is missing", { field: "text" });
   return { orgId: text };
 }
 

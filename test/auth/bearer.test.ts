@@ -1,7 +1,6 @@
-import { ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { bearerChallenge, bearerToken, tokenCharsMax } from "../../src/auth/bearer.ts";
-import { reasonOf } from "../../src/lib/errors.ts";
+import { Refusal } from "../../src/lib/refusal.ts";
 
 describe("takes the token of", () => {
   test.each([
@@ -79,14 +78,14 @@ describe("the challenge", () => {
 });
 
 function reasonFor(headers: Headers): string | undefined {
-  return reasonOf(errorFor(headers));
+  return errorFor(headers).reason;
 }
 
-function errorFor(headers: Headers): ConnectError {
+function errorFor(headers: Headers): Refusal {
   try {
     bearerToken(headers);
   } catch (error) {
-    if (error instanceof ConnectError) return error;
+    if (error instanceof Refusal) return error;
     throw error;
   }
   throw new Error("a token was found");

@@ -1,8 +1,6 @@
-import { ConnectError } from "@connectrpc/connect";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { createEventFeed, type EventFeed, type WatchOptions } from "../../src/events/event-feed.ts";
-import { reasonOf } from "../../src/lib/errors.ts";
+import { Refusal } from "../../src/lib/refusal.ts";
 import { createUser } from "../../src/users/user.ts";
 import { MovableClock } from "../support/clock.ts";
 import { openTestStore } from "../support/db/database.ts";
@@ -145,7 +143,7 @@ describe("a feed of events", () => {
     const refused = await start(feed)
       .next()
       .catch((error: unknown) => error);
-    expect(refused instanceof ConnectError && reasonOf(refused)).toBe("WATCHERS_EXHAUSTED");
+    expect(refused instanceof Refusal && refused.reason).toBe("WATCHERS_EXHAUSTED");
     await watchers[0]?.watch.return(undefined);
     expect(await start(feed).next()).toBe("- 0");
   });
@@ -158,11 +156,10 @@ describe("a feed of events", () => {
     const refused = await start(feed)
       .next()
       .catch((error: unknown) => error);
-    if (!(refused instanceof ConnectError)) throw new Error("it is not refused");
-    const seconds = Number(refused.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds);
-    expect(seconds).toBe(841);
+    if (!(refused instanceof Refusal)) throw new Error("it is not refused");
+    expect(refused.retryAfterMs).toBe(841_000);
     const last = watchers.map(({ watch }) => watch.next());
-    clock.move(seconds * 1_000);
+    clock.move(841_000);
     for (const told of last) expect((await told).done).toBe(true);
     expect(await start(feed).next()).toBe("- 0");
   });

@@ -47,8 +47,8 @@ async function trailOf(store: Store): Promise<string[]> {
 }
 
 /** What a user sees of its trail: positions, the latest first. */
-async function listed(store: Store, userId: string, most = 100): Promise<number[]> {
-  const events = await listEvents(store.db, await userOf(store, userId), { most });
+async function listed(store: Store, userId: string, limit = 100): Promise<number[]> {
+  const events = await listEvents(store.db, await userOf(store, userId), { limit });
   return events.map(({ position }) => position);
 }
 
@@ -72,7 +72,7 @@ describe("the links of events", () => {
     expect(await listed(store, "v")).toEqual([4, 2]);
     const u = await userOf(store, "u");
     const from = async (position: number) =>
-      (await listEvents(store.db, u, { from: position, most: 100 })).map((e) => e.position);
+      (await listEvents(store.db, u, { from: position, limit: 100 })).map((e) => e.position);
     expect(await from(3)).toEqual([3, 1]);
     expect(await from(4)).toEqual([]);
     expect(await from(9)).toEqual([]);
@@ -102,7 +102,7 @@ describe("the links of events", () => {
     const store = await openTestStore();
     await create(store, "u");
     await Promise.all(Array.from({ length: 60 }, () => append(store, "u")));
-    const events = await listEvents(store.db, await userOf(store, "u"), { most: 100 });
+    const events = await listEvents(store.db, await userOf(store, "u"), { limit: 100 });
     expect(events.map((e) => e.sequence)).toEqual(Array.from({ length: 61 }, (_, i) => 61 - i));
     expect(events.map((e) => e.position)).toEqual(events.map((e) => e.position).toSorted((a, b) => b - a));
   });

@@ -15,7 +15,12 @@ const { login, enrolment, attempts, mails } = defaultPolicy;
 describe("guessesPerDay", () => {
   it("of the defaults is 100, in a row as well as by mails", () => {
     // By the hour: 9 in each of 24 hours, and locks of 5, 10, 20 … 640 minutes, which are over after 21.25 hours.
-    expect(guessesPerDay(defaultPolicy, login)).toEqual({ byHour: 225, inRow: 100, byMails: 100, most: 100 });
+    expect(guessesPerDay(defaultPolicy, login)).toEqual({
+      byHour: 225,
+      inRow: 100,
+      byMails: 100,
+      limit: 100,
+    });
   });
 
   it.each<[string, Partial<AttemptPolicy>, number, number]>([

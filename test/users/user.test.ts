@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/lib/clock.ts";
-import { createUser, findUser, findUserUntold } from "../../src/users/user.ts";
+import { createUser, findUser, findUserConstantTime } from "../../src/users/user.ts";
 import { openTestStore } from "../support/db/database.ts";
 
-describe.each([findUser, findUserUntold])("$name", (find) => {
+describe.each([findUser, findUserConstantTime])("$name", (find) => {
   it("finds a user by the whole id alone, however near another is", async () => {
     const store = await openTestStore();
     expect(await find(store.db, "b")).toBeUndefined();

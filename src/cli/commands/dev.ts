@@ -1,7 +1,6 @@
-import { ConnectError } from "@connectrpc/connect";
 import { type App, createApp } from "../../app/app.ts";
 import type { Config } from "../../config/config.ts";
-import { reasonOf } from "../../lib/errors.ts";
+import { Refusal } from "../../lib/refusal.ts";
 import { createUser } from "../../users/user.ts";
 
 const orgId = "demo";
@@ -22,7 +21,7 @@ async function createDemoUser({ store, clock }: App): Promise<void> {
     await createUser(store, clock, { userId, orgId, displayName: "Demo User", actor: "countersign-dev" });
   } catch (error) {
     // From the second start on.
-    if (error instanceof ConnectError && reasonOf(error) === "USER_ALREADY_EXISTS") return;
+    if (error instanceof Refusal && error.reason === "USER_ALREADY_EXISTS") return;
     throw error;
   }
 }

@@ -47,12 +47,12 @@ export function examineDatabase(databaseUrl: string): string[] {
 
 function describeCode(policy: Policy, name: string, code: CodePolicy): string[] {
   const { alphabet, length } = code.format;
-  const { byHour, inRow, byMails, most } = guessesPerDay(policy, code);
+  const { byHour, inRow, byMails, limit } = guessesPerDay(policy, code);
   const probability = guessProbabilityPerDay(policy, code);
   return [
     `${name}: ${odds(probability)}`,
     `  ${length} ${alphabet === "digits" ? "digits" : "letters and digits"}: ${count(Number(codeSpace(code.format)))} codes; ${code.attemptsMax} wrong attempts at each`,
-    `  ${most} guesses: by the hour ${byHour}, in a row ${inRow}, by mails ${byMails}`,
+    `  ${limit} guesses: by the hour ${byHour}, in a row ${inRow}, by mails ${byMails}`,
   ];
 }
 

@@ -1,5 +1,6 @@
 import { sql, type Transaction } from "kysely";
 import { makeId, random128 } from "../../db/core/id.ts";
+import { once, type Repeatable } from "../../db/core/idempotency.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import {
   type ChallengeRow,
@@ -8,9 +9,8 @@ import {
   type OTPEmailRow,
   openChallengeStates,
 } from "../../db/core/schema.ts";
-import { type Cause, type Details, type Place, takePlace, writeEvent } from "../../events/event.ts";
-import { failedPrecondition } from "../../lib/errors.ts";
-import { once, type Repeatable } from "../../lib/idempotency.ts";
+import { type Cause, type Details, type EventSlot, reserveEvent, writeEvent } from "../../events/event.ts";
+import { Refusal } from "../../lib/refusal.ts";
 import { userNotFound } from "../../lib/user-refusals.ts";
 import { requireActive } from "../../users/user.ts";
 import type { OTPContext } from "../context.ts";
@@ -57,12 +57,12 @@ export async function createChallenge(
 ): Promise<CreatedChallenge> {
   const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
-      const place = requireActive(await takePlace(trx, context.clock, input.userId));
+      const slot = requireActive(await reserveEvent(trx, context.clock, input.userId));
       // The user was deleted since the call was let through, and its id was taken elsewhere.
-      if (place.orgId !== input.orgId) throw userNotFound();
+      if (slot.orgId !== input.orgId) throw userNotFound();
       const row = await requireVerified(trx, context, input);
-      const { code, ...reply } = await startChallenge(trx, context, row, input, place);
-      return { reply, made: { row: { ...row, org_id: place.orgId }, code } };
+      const { code, ...reply } = await startChallenge(trx, context, row, input, slot);
+      return { reply, made: { row: { ...row, org_id: slot.orgId }, code } };
     }),
   );
   if (input.delivery.kind === "send_code") {
@@ -84,7 +84,7 @@ async function requireVerified(
   const row = await findOTPEmail(trx, userId, otpEmailId);
   if (!row) throw otpEmailNotFound();
   if (row.verify_time === null) {
-    throw failedPrecondition(
+    throw new Refusal(
       "OTP_EMAIL_NOT_VERIFIED",
       "the address is not verified: verify it with the code of its first mail before you challenge it",
     );
@@ -98,7 +98,7 @@ async function startChallenge(
   context: OTPContext,
   row: OTPEmailRow,
   input: CreateChallenge,
-  place: Place,
+  slot: EventSlot,
 ): Promise<Omit<CreatedChallenge, "code"> & { code: LiveCode }> {
   const now = context.clock.now();
   const challengeId = makeId(now);
@@ -122,7 +122,7 @@ async function startChallenge(
     delivery: input.delivery.kind,
     audience: input.audience,
   };
-  const details = await writeEvent(trx, place, { ...input, type: "challenge.created", data });
+  const details = await writeEvent(trx, slot, { ...input, type: "challenge.created", data });
   await enqueueIfMailed(trx, context, row, { ...input, purpose: "login", code });
   return { challengeId, expireTime: code.expireTime, details, code };
 }

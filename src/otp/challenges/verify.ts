@@ -4,16 +4,16 @@ import { lockUser } from "../../db/core/lock.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { ChallengeRow, DB, OTPEmailRow, UserRow } from "../../db/core/schema.ts";
 import { appendEvent, type Cause, type Details } from "../../events/event.ts";
-import { failedPrecondition } from "../../lib/errors.ts";
+import { Refusal } from "../../lib/refusal.ts";
 import { findUser, requireActive } from "../../users/user.ts";
 import { codesEqual } from "../codes/code.ts";
 import type { OTPContext } from "../context.ts";
 import { isOver } from "../enrolment/live-code.ts";
 import { findOTPEmail } from "../enrolment/read.ts";
 import { type Countable, isActive, isUnlocked } from "../enrolment/verify.ts";
-import { type Failures, noFailures } from "../limits/failures.ts";
+import { type CodeCheck, checkCode } from "../limits/check-code.ts";
+import { clearedFailures, type Failures } from "../limits/failures.ts";
 import { mailWaitMs } from "../limits/mail-limits.ts";
-import { type Trial, tryCode } from "../limits/try-code.ts";
 import { lifeLeftMsMax } from "../policy.ts";
 import {
   attemptsExhausted,
@@ -56,7 +56,7 @@ export async function verifyChallenge(
   requireActive(user);
   if (!isId(input.otpEmailId)) throw otpEmailNotFound();
   if (!isId(input.challengeId)) throw challengeNotFound();
-  const verdict = await tryCode(context, input.caller, loginTrial(context, user, input));
+  const verdict = await checkCode(context, input.caller, loginCheck(context, user, input));
   switch (verdict.kind) {
     case "right":
       return verdict.used;
@@ -70,7 +70,7 @@ export async function verifyChallenge(
 }
 
 /** An attempt counts for the code and for its authenticator. */
-function loginTrial(context: OTPContext, { user_id: userId, org_id }: UserRow, input: VerifyChallenge) {
+function loginCheck(context: OTPContext, { user_id: userId, org_id }: UserRow, input: VerifyChallenge) {
   const { otpEmailId, challengeId, actor, clientAddress, reason } = input;
   const { attemptsMax } = context.policy.login;
   const data = { otp_email_id: otpEmailId, challenge_id: challengeId };
@@ -111,7 +111,7 @@ function loginTrial(context: OTPContext, { user_id: userId, org_id }: UserRow, i
     },
 
     /** Each wrong code, and once that the last attempt was spent, with which the challenge is over. */
-    async tell(trx: Transaction<DB>, { challenge, failed }: LoginAttempt & { failed: Failures }) {
+    async recordFailure(trx: Transaction<DB>, { challenge, failed }: LoginAttempt & { failed: Failures }) {
       const event = { ...cause, data: { ...data, attempts: challenge.attempts } };
       await appendEvent(trx, context.clock, { ...event, type: "challenge.failed" });
       const isLocked = failed.locked_until !== null && failed.locked_until > context.clock.now();
@@ -119,7 +119,7 @@ function loginTrial(context: OTPContext, { user_id: userId, org_id }: UserRow, i
       const [ended] = await markFailed(trx, { challengeId });
       if (ended) await appendEvent(trx, context.clock, { ...event, type: "challenge.attempts_exhausted" });
     },
-  } satisfies Trial<LoginAttempt, PassedChallenge>;
+  } satisfies CodeCheck<LoginAttempt, PassedChallenge>;
 }
 
 interface LoginAttempt {
@@ -171,7 +171,7 @@ const markPassed = prepare((db, param: Param<{ challengeId: string; userId: stri
 const markUsed = prepare((db, param: Param<{ otpEmailId: string; now: number }>) =>
   db
     .updateTable("otp_emails")
-    .set({ last_use_time: param("now"), ...noFailures })
+    .set({ last_use_time: param("now"), ...clearedFailures })
     .where("otp_email_id", "=", param("otpEmailId")),
 );
 
@@ -221,9 +221,9 @@ async function endExpired(context: OTPContext, challengeId: string): Promise<voi
 }
 
 function codeUsed() {
-  return failedPrecondition("CODE_USED", "the challenge is passed, and its code was used: begin a new one");
+  return new Refusal("CODE_USED", "the challenge is passed, and its code was used: begin a new one");
 }
 
 function codeExpired() {
-  return failedPrecondition("CODE_EXPIRED", "the code is no longer valid: begin a new challenge");
+  return new Refusal("CODE_EXPIRED", "the code is no longer valid: begin a new challenge");
 }

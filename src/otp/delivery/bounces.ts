@@ -1,7 +1,7 @@
 import type { Kysely, Transaction } from "kysely";
+import { once } from "../../db/core/idempotency.ts";
 import type { DB, OutboxRow, SuppressionSource } from "../../db/core/schema.ts";
 import { appendEvent } from "../../events/event.ts";
-import { once } from "../../lib/idempotency.ts";
 import { keepStatus } from "../../mail/outbox/claim.ts";
 import { digestsOf } from "../codes/keyed-digest.ts";
 import type { KeyRing } from "../codes/keys.ts";

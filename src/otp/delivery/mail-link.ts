@@ -1,6 +1,6 @@
-import { Code, ConnectError } from "@connectrpc/connect";
 import type { OTPEmailRow, UserRow } from "../../db/core/schema.ts";
 import { mailReader } from "../../events/event.ts";
+import { Refusal } from "../../lib/refusal.ts";
 import { findUser } from "../../users/user.ts";
 import { liveLoginCode, loginCode } from "../challenges/live-challenge.ts";
 import { codesEqual } from "../codes/code.ts";
@@ -82,22 +82,15 @@ async function wasVerifiedWith(
   );
 }
 
-/** What the rules refuse is false. That there is no database, say, is an error still. */
+/** A refusal counts as false. Anything else, such as a database that can't be reached, is still an error. */
 async function unlessRefused(work: () => Promise<boolean>): Promise<boolean> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof ConnectError && refusals.has(error.code)) return false;
+    if (error instanceof Refusal) return false;
     throw error;
   }
 }
-
-const refusals: ReadonlySet<Code> = new Set([
-  Code.InvalidArgument,
-  Code.FailedPrecondition,
-  Code.NotFound,
-  Code.ResourceExhausted,
-]);
 
 type Recipient = OTPEmailRow & Pick<UserRow, "org_id" | "state">;
 

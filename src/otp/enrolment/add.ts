@@ -1,22 +1,22 @@
 import { sql, type Transaction } from "kysely";
 import { makeId } from "../../db/core/id.ts";
+import { once, type Repeatable } from "../../db/core/idempotency.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB, OTPEmailRow } from "../../db/core/schema.ts";
 import {
   appendEvent,
   type Cause,
   type Details,
-  type Place,
-  takePlace,
+  type EventSlot,
+  reserveEvent,
   writeEvent,
 } from "../../events/event.ts";
 import type { EmailAddress } from "../../lib/email-address.ts";
-import { alreadyExists } from "../../lib/errors.ts";
-import { once, type Repeatable } from "../../lib/idempotency.ts";
+import { Refusal } from "../../lib/refusal.ts";
 import { userNotFound } from "../../lib/user-refusals.ts";
 import { requireActive } from "../../users/user.ts";
 import type { OTPContext } from "../context.ts";
-import { noFailures } from "../limits/failures.ts";
+import { clearedFailures } from "../limits/failures.ts";
 import { refuseLocked } from "../limits/lock.ts";
 import { forgetFailures, recallFailures } from "../limits/removed-failures.ts";
 import { tooManyOTPEmails } from "../refusals.ts";
@@ -24,10 +24,10 @@ import { enrolmentCode, type LiveCode, repeatedCode, saltOf } from "./live-code.
 import { enqueueNotices } from "./notices.ts";
 import {
   type CodeDelivery,
+  clearedCode,
   codeColumns,
   enqueueIfMailed,
   freshCode,
-  noCode,
   renewCode,
 } from "./pending-code.ts";
 
@@ -61,11 +61,11 @@ export interface AddedOTPEmail {
 export async function addOTPEmail(context: OTPContext, input: AddOTPEmail): Promise<AddedOTPEmail> {
   const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
-      const place = requireActive(await takePlace(trx, context.clock, input.userId));
+      const slot = requireActive(await reserveEvent(trx, context.clock, input.userId));
       // The user was deleted since the call was let through, and its id was taken elsewhere.
-      if (place.orgId !== input.orgId) throw userNotFound();
+      if (slot.orgId !== input.orgId) throw userNotFound();
       const made =
-        (await insertNew(trx, context, input, place)) ?? (await renewPending(trx, context, input, place));
+        (await insertNew(trx, context, input, slot)) ?? (await renewPending(trx, context, input, slot));
       const { row, code, details } = made;
       return { reply: { otpEmailId: row.otp_email_id, details, codeSalt: code && saltOf(code) }, made };
     }),
@@ -94,7 +94,7 @@ async function insertNew(
   trx: Transaction<DB>,
   context: OTPContext,
   input: AddOTPEmail,
-  place: Place,
+  slot: EventSlot,
 ): Promise<Added | undefined> {
   const now = context.clock.now();
   const { orgId, userId, address, verification } = input;
@@ -103,7 +103,7 @@ async function insertNew(
   const recalled = await recallFailures(trx, context, identity);
   const code = isVerified ? undefined : freshCode(context);
   const codeOfRow = codeColumns(context, code);
-  const failures = (!isVerified && recalled) || noFailures;
+  const failures = (!isVerified && recalled) || clearedFailures;
   const row = {
     otp_email_id: makeId(now),
     user_id: userId,
@@ -127,7 +127,7 @@ async function insertNew(
     locked_until: failures.locked_until,
     create_time: now,
     change_time: now,
-    most: context.policy.otpEmailsMax,
+    limit: context.policy.otpEmailsMax,
   });
   if (!inserted) return undefined;
   // Behind the count of authenticators: a state that no waiting changes is told first (400 before 429).
@@ -149,7 +149,7 @@ async function insertNew(
   } as const;
   const isNoticed = Number(inserted.others) > 0 && (await enqueueNotices(trx, context, notices));
   const added = { type: "otp_email.added", actor, clientAddress, reason, data } as const;
-  let details = await writeEvent(trx, place, added);
+  let details = await writeEvent(trx, slot, added);
   if (verification.kind === "is_verified")
     details = await appendEvent(trx, context.clock, { ...cause, userId, type: "otp_email.verified", data });
   else if (code && verification.kind === "send_code") {
@@ -177,7 +177,7 @@ type NewOTPEmail = Pick<
   | "code_key_id"
   | "code_salt"
   | "code_expire_time"
-  | keyof typeof noFailures
+  | keyof typeof clearedFailures
   | "create_time"
   | "change_time"
 >;
@@ -186,7 +186,7 @@ type NewOTPEmail = Pick<
  * Counts and inserts in one statement, which is exact under the lock of the user. Tells how many other verified addresses the
  * user has.
  */
-const insertWithinLimit = prepare((db, param: Param<NewOTPEmail & { most: number }>) => ({
+const insertWithinLimit = prepare((db, param: Param<NewOTPEmail & { limit: number }>) => ({
   compile: () =>
     sql<{ others: number }>`
       insert into otp_emails (
@@ -198,7 +198,7 @@ const insertWithinLimit = prepare((db, param: Param<NewOTPEmail & { most: number
         ${param("verify_time")}, ${param("code_key_id")}, ${param("code_salt")}, ${param("code_expire_time")},
         ${param("create_time")}, ${param("change_time")}, ${param("attempts")}, ${param("failures")},
         ${param("failure_times")}, ${param("lock_count")}, ${param("locked_until")}
-      where (select count(*) from otp_emails where user_id = ${param("user_id")}) < ${param("most")}
+      where (select count(*) from otp_emails where user_id = ${param("user_id")}) < ${param("limit")}
       on conflict (user_id, address_canonical) do nothing
       returning (
         select count(other.verify_time) from otp_emails as other
@@ -210,7 +210,7 @@ async function renewPending(
   trx: Transaction<DB>,
   context: OTPContext,
   input: AddOTPEmail,
-  place: Place,
+  slot: EventSlot,
 ): Promise<Added> {
   const row = await trx
     .selectFrom("otp_emails")
@@ -220,7 +220,7 @@ async function renewPending(
     .executeTakeFirst();
   if (!row) throw tooManyOTPEmails(context.policy.otpEmailsMax);
   if (row.verify_time !== null) {
-    throw alreadyExists(
+    throw new Refusal(
       "OTP_EMAIL_ALREADY_EXISTS",
       "the user has this address already, and it is verified: there is nothing to add",
     );
@@ -230,10 +230,10 @@ async function renewPending(
     const change = { ...input, kind: "verified", otpEmailId: row.otp_email_id } as const;
     const isNoticed = await enqueueNotices(trx, context, change);
     const data = { otp_email_id: row.otp_email_id, verification: input.verification.kind };
-    const details = await writeEvent(trx, place, { ...input, type: "otp_email.verified", data });
+    const details = await writeEvent(trx, slot, { ...input, type: "otp_email.verified", data });
     return { row, code: undefined, details, isNoticed };
   }
-  const renewed = await renewCode(trx, context, row, { ...input, delivery: input.verification }, place);
+  const renewed = await renewCode(trx, context, row, { ...input, delivery: input.verification }, slot);
   return { row, ...renewed, isNoticed: false };
 }
 
@@ -242,7 +242,7 @@ async function setVerified(trx: Transaction<DB>, context: OTPContext, otpEmailId
   const now = context.clock.now();
   await trx
     .updateTable("otp_emails")
-    .set({ verify_time: now, ...noCode, ...noFailures, change_time: now })
+    .set({ verify_time: now, ...clearedCode, ...clearedFailures, change_time: now })
     .where("otp_email_id", "=", otpEmailId)
     .execute();
 }

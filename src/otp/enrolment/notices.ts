@@ -5,7 +5,7 @@ import type { Cause } from "../../events/event.ts";
 import { enqueueNotice, type NoticeKind } from "../../mail/outbox/claim.ts";
 import { digestsOf } from "../codes/keyed-digest.ts";
 import type { OTPContext } from "../context.ts";
-import { takeHit } from "../limits/sliding-window.ts";
+import { consume } from "../limits/sliding-window.ts";
 import { dayMs } from "../policy.ts";
 
 export interface Change extends Cause {
@@ -34,10 +34,10 @@ export async function enqueueNotices(
   const now = context.clock.now();
   const log = {
     digests: digestsOf(context.keys, "notices", orgId, userId),
-    limits: [{ most: context.policy.mails.noticesPerDayMax, windowMs: dayMs }],
+    limits: [{ limit: context.policy.mails.noticesPerDayMax, windowMs: dayMs }],
     slotMs: 1,
   };
-  if (await takeHit(trx, now, [log])) return false;
+  if (await consume(trx, now, [log])) return false;
   for (const { otp_email_id } of others) {
     await enqueueNotice(trx, now, {
       kind,

@@ -1,12 +1,12 @@
 import type { Transaction } from "kysely";
 import { random128 } from "../../db/core/id.ts";
 import type { DB, OTPEmailRow } from "../../db/core/schema.ts";
-import { type Cause, type Details, type Place, writeEvent } from "../../events/event.ts";
+import { type Cause, type Details, type EventSlot, writeEvent } from "../../events/event.ts";
 import { enqueue, type NewMail } from "../../mail/outbox/claim.ts";
 import type { CodePurpose } from "../codes/code.ts";
 import type { OTPContext } from "../context.ts";
 import { refuseLocked } from "../limits/lock.ts";
-import { takeMail } from "../limits/mail-limits.ts";
+import { consumeMail } from "../limits/mail-limits.ts";
 import { type LiveCode, liveCode } from "./live-code.ts";
 
 /**
@@ -21,7 +21,7 @@ export type CodeDelivery =
  * Asks once more for the code of an authenticator that waits to be verified: the same while it lives, otherwise a fresh
  * one. Neither brings new attempts at the authenticator.
  *
- * @param place where it stands in the trail.
+ * @param slot where it stands in the trail.
  * @throws RESOURCE_EXHAUSTED while the authenticator is locked, or after too many mails.
  */
 export async function renewCode(
@@ -29,14 +29,14 @@ export async function renewCode(
   context: OTPContext,
   row: OTPEmailRow,
   request: Cause & { readonly orgId: string; readonly delivery: CodeDelivery },
-  place: Place,
+  slot: EventSlot,
 ): Promise<{ code: LiveCode; details: Details }> {
   const { user_id: userId, address_canonical: canonicalAddress } = row;
   await refuseLocked(trx, context, row, { ...request, userId, canonicalAddress });
   const alive = liveCode(context, row);
   const code = alive ?? freshCode(context);
   if (!alive) await replaceCode(trx, context, row.otp_email_id, code);
-  const details = await writeEvent(trx, place, {
+  const details = await writeEvent(trx, slot, {
     ...request,
     type: "otp_email.code_requested",
     data: { otp_email_id: row.otp_email_id, verification: request.delivery.kind, fresh: !alive },
@@ -64,11 +64,11 @@ export function freshCode(context: OTPContext): LiveCode {
 
 /** What a row holds of its fresh code, or of none. */
 export function codeColumns(context: OTPContext, code: LiveCode | undefined) {
-  if (!code) return noCode;
+  if (!code) return clearedCode;
   return { code_key_id: context.keys.current.id, code_salt: code.salt, code_expire_time: code.expireTime };
 }
 
-export const noCode = { code_key_id: null, code_salt: null, code_expire_time: null };
+export const clearedCode = { code_key_id: null, code_salt: null, code_expire_time: null };
 
 export interface MailedCode extends Cause {
   readonly purpose: CodePurpose;
@@ -92,7 +92,7 @@ export async function enqueueIfMailed(
   { purpose, code, delivery, orgId, clientAddress, isFirst }: MailedCode,
 ): Promise<void> {
   if (delivery.kind !== "send_code") return;
-  await takeMail(trx, context, {
+  await consumeMail(trx, context, {
     orgId,
     userId: row.user_id,
     canonicalAddress: row.address_canonical,

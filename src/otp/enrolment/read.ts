@@ -37,7 +37,7 @@ export async function getOTPEmail(context: OTPContext, user: UserRow, otpEmailId
 export async function listOTPEmails(
   context: OTPContext,
   user: UserRow,
-  { after = "0", most }: { after?: string | undefined; most: number },
+  { after = "0", limit }: { after?: string | undefined; limit: number },
 ): Promise<OTPEmail[]> {
   const rows = await context.store.db
     .selectFrom("otp_emails")
@@ -45,7 +45,7 @@ export async function listOTPEmails(
     .where("user_id", "=", user.user_id)
     .where("otp_email_id", ">", after)
     .orderBy("otp_email_id")
-    .limit(most)
+    .limit(limit)
     .execute();
   return toOTPEmails(context, rows);
 }

@@ -1,8 +1,8 @@
 import type { Kysely } from "kysely";
+import { once, type Repeatable } from "../../db/core/idempotency.ts";
 import type { DB, OTPEmailRow } from "../../db/core/schema.ts";
-import { type Cause, type Details, takePlace } from "../../events/event.ts";
-import { failedPrecondition } from "../../lib/errors.ts";
-import { once, type Repeatable } from "../../lib/idempotency.ts";
+import { type Cause, type Details, reserveEvent } from "../../events/event.ts";
+import { Refusal } from "../../lib/refusal.ts";
 import { requireActive } from "../../users/user.ts";
 import type { OTPContext } from "../context.ts";
 import { otpEmailNotFound } from "../refusals.ts";
@@ -29,9 +29,9 @@ export async function resendCode(
 ): Promise<{ details: Details; code: string | undefined }> {
   const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
-      const place = requireActive(await takePlace(trx, context.clock, input.userId));
+      const slot = requireActive(await reserveEvent(trx, context.clock, input.userId));
       const row = await requirePending(trx, input);
-      const { code, details } = await renewCode(trx, context, row, { ...input, orgId: place.orgId }, place);
+      const { code, details } = await renewCode(trx, context, row, { ...input, orgId: slot.orgId }, slot);
       return { reply: { details, codeSalt: saltOf(code) }, made: { row, code } };
     }),
   );
@@ -50,7 +50,7 @@ async function requirePending(db: Kysely<DB>, { userId, otpEmailId }: ResendCode
   const row = await findOTPEmail(db, userId, otpEmailId);
   if (!row) throw otpEmailNotFound();
   if (row.verify_time !== null) {
-    throw failedPrecondition(
+    throw new Refusal(
       "OTP_EMAIL_ALREADY_VERIFIED",
       "the address is verified: there is no code to send again",
     );

@@ -1,8 +1,8 @@
 import { lockUser } from "../../db/core/lock.ts";
 import { appendEvent, type Cause, type Details } from "../../events/event.ts";
-import { failedPrecondition } from "../../lib/errors.ts";
+import { Refusal } from "../../lib/refusal.ts";
 import type { OTPContext } from "../context.ts";
-import { noFailures } from "../limits/failures.ts";
+import { clearedFailures } from "../limits/failures.ts";
 import { otpEmailNotFound } from "../refusals.ts";
 import { findOTPEmail } from "./read.ts";
 
@@ -31,7 +31,7 @@ export async function unlockOTPEmail(context: OTPContext, input: UnlockOTPEmail)
           code_key_id: unlessGuessedAt("code_key_id"),
           code_salt: unlessGuessedAt("code_salt"),
           code_expire_time: unlessGuessedAt("code_expire_time"),
-          ...noFailures,
+          ...clearedFailures,
           change_time: context.clock.now(),
         };
       })
@@ -41,7 +41,7 @@ export async function unlockOTPEmail(context: OTPContext, input: UnlockOTPEmail)
       .returning("otp_email_id")
       .executeTakeFirst();
     if (!unlocked) {
-      throw failedPrecondition(
+      throw new Refusal(
         "OTP_EMAIL_NOT_LOCKED",
         "the authenticator is not locked and has all its attempts: there is nothing to unlock",
       );

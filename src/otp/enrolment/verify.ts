@@ -4,18 +4,18 @@ import { lockUser } from "../../db/core/lock.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB, OTPEmailRow, UserRow } from "../../db/core/schema.ts";
 import { appendEvent, type Cause, type Details } from "../../events/event.ts";
-import { failedPrecondition, invalidArgument } from "../../lib/errors.ts";
+import { Refusal } from "../../lib/refusal.ts";
 import { findUser, requireActive } from "../../users/user.ts";
 import { codesEqual, normalizeCode } from "../codes/code.ts";
 import type { OTPContext } from "../context.ts";
-import { type Failures, noFailures } from "../limits/failures.ts";
+import { type CodeCheck, checkCode } from "../limits/check-code.ts";
+import { clearedFailures, type Failures } from "../limits/failures.ts";
 import { mailWaitMs } from "../limits/mail-limits.ts";
-import { type Trial, tryCode } from "../limits/try-code.ts";
 import { type CodePolicy, lifeLeftMsMax } from "../policy.ts";
 import { attemptsExhausted, codeSpent, codeWrong, otpEmailNotFound } from "../refusals.ts";
 import { enrolmentCode, isOver } from "./live-code.ts";
 import { enqueueNotices } from "./notices.ts";
-import { noCode } from "./pending-code.ts";
+import { clearedCode } from "./pending-code.ts";
 import { findOTPEmail } from "./read.ts";
 
 export interface VerifyOTPEmail extends Cause {
@@ -32,10 +32,10 @@ export interface VerifyOTPEmail extends Cause {
 export function parseCode({ format }: CodePolicy, typed: string): string {
   const code = normalizeCode(typed, format);
   if (code !== undefined) return code;
-  throw invalidArgument(
+  throw new Refusal(
     "CODE_INVALID",
-    "code",
     `code must be the ${format.length} ${format.alphabet === "digits" ? "digits" : "letters and digits"} of the mail`,
+    { field: "code" },
   );
 }
 
@@ -52,7 +52,7 @@ export async function verifyOTPEmail(
 ): Promise<Details> {
   requireActive(user);
   if (!isId(input.otpEmailId)) throw otpEmailNotFound();
-  const verdict = await tryCode(context, input.caller, enrolmentTrial(context, user, input));
+  const verdict = await checkCode(context, input.caller, enrolmentCheck(context, user, input));
   switch (verdict.kind) {
     case "right":
       if (verdict.used.isNoticed) context.mailQueued();
@@ -66,7 +66,7 @@ export async function verifyOTPEmail(
   }
 }
 
-function enrolmentTrial(
+function enrolmentCheck(
   context: OTPContext,
   { user_id: userId, org_id: orgId }: UserRow,
   input: VerifyOTPEmail,
@@ -107,7 +107,7 @@ function enrolmentTrial(
     },
 
     /** Each wrong code, and once that the last attempt at a code, or before a lock, was spent. */
-    async tell(trx: Transaction<DB>, { otpEmail, failed }: EnrolmentAttempt & { failed: Failures }) {
+    async recordFailure(trx: Transaction<DB>, { otpEmail, failed }: EnrolmentAttempt & { failed: Failures }) {
       const data = { otp_email_id: otpEmailId, attempts: otpEmail.attempts };
       const event = { userId, actor, clientAddress, reason, data };
       await appendEvent(trx, context.clock, { ...event, type: "otp_email.verify_failed" });
@@ -115,7 +115,7 @@ function enrolmentTrial(
       if (!isLocked && otpEmail.attempts < context.policy.enrolment.attemptsMax) return;
       await appendEvent(trx, context.clock, { ...event, type: "otp_email.attempts_exhausted" });
     },
-  } satisfies Trial<EnrolmentAttempt, { details: Details; isNoticed: boolean }>;
+  } satisfies CodeCheck<EnrolmentAttempt, { details: Details; isNoticed: boolean }>;
 }
 
 interface EnrolmentAttempt {
@@ -174,8 +174,8 @@ const markVerified = prepare((db, param: Param<Usable>) =>
     .set({
       verify_time: param("now"),
       last_use_time: param("now"),
-      ...noCode,
-      ...noFailures,
+      ...clearedCode,
+      ...clearedFailures,
       change_time: param("now"),
     })
     .where("otp_email_id", "=", param("otpEmailId"))
@@ -234,7 +234,7 @@ async function endCode(context: OTPContext, otpEmailId: string, salt: Uint8Array
   await context.store.write((trx) =>
     trx
       .updateTable("otp_emails")
-      .set(noCode)
+      .set(clearedCode)
       .where("otp_email_id", "=", otpEmailId)
       .where("code_salt", "=", salt)
       .execute(),
@@ -242,15 +242,9 @@ async function endCode(context: OTPContext, otpEmailId: string, salt: Uint8Array
 }
 
 function codeUsed() {
-  return failedPrecondition(
-    "CODE_USED",
-    "the address is verified, and its code was used: nothing is left to do",
-  );
+  return new Refusal("CODE_USED", "the address is verified, and its code was used: nothing is left to do");
 }
 
 function codeExpired() {
-  return failedPrecondition(
-    "CODE_EXPIRED",
-    "the code is no longer valid: add the address again for a new one",
-  );
+  return new Refusal("CODE_EXPIRED", "the code is no longer valid: add the address again for a new one");
 }

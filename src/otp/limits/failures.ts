@@ -6,7 +6,7 @@ import { type AttemptPolicy, hourMs, lockMs } from "../policy.ts";
 export type Failures = Pick<OTPEmailRow, "failures" | "failure_times" | "lock_count" | "locked_until">;
 
 /** What a right code sets back. */
-export const noFailures = {
+export const clearedFailures = {
   attempts: 0,
   failures: 0,
   failure_times: "[]",

@@ -1,12 +1,12 @@
 import { isIPv6 } from "node:net";
 import type { Kysely, Transaction } from "kysely";
 import type { DB } from "../../db/core/schema.ts";
-import { resourceExhausted } from "../../lib/errors.ts";
+import { Refusal } from "../../lib/refusal.ts";
 import { commonDigestsOf, digestsOf } from "../codes/keyed-digest.ts";
 import type { OTPContext } from "../context.ts";
 import { dayMs, hourMs } from "../policy.ts";
 import type { OTPEmailIdentity } from "./removed-failures.ts";
-import { type HitLog, longestWait, takeHit } from "./sliding-window.ts";
+import { consume, longestWait, type RateLimit } from "./sliding-window.ts";
 
 export interface MailRequest extends OTPEmailIdentity {
   /** Undefined if it is not known: then it limits nothing. */
@@ -19,25 +19,25 @@ export interface MailRequest extends OTPEmailIdentity {
  *
  * @throws RESOURCE_EXHAUSTED: RESEND_TOO_SOON, SEND_LIMIT_REACHED.
  */
-export async function takeMail(
+export async function consumeMail(
   trx: Transaction<DB>,
   context: OTPContext,
   request: MailRequest,
 ): Promise<void> {
   const [otpEmail, ...shared] = logsOf(context, request);
-  const wait = await takeHit(trx, context.clock.now(), [otpEmail, ...shared]);
+  const wait = await consume(trx, context.clock.now(), [otpEmail, ...shared]);
   if (!wait) return;
   if (wait.limit === otpEmail.limits[0]) {
-    throw resourceExhausted(
+    throw new Refusal(
       "RESEND_TOO_SOON",
       "a mail was sent a moment ago: look for it, or wait and ask for another",
-      wait.ms,
+      { retryAfterMs: wait.ms },
     );
   }
-  throw resourceExhausted(
+  throw new Refusal(
     "SEND_LIMIT_REACHED",
     "as many mails were sent as are allowed for a while: wait and ask again",
-    wait.ms,
+    { retryAfterMs: wait.ms },
   );
 }
 
@@ -50,38 +50,38 @@ export async function mailWaitMs(db: Kysely<DB>, context: OTPContext, request: M
 function logsOf(
   { keys, policy: { mails } }: OTPContext,
   { orgId, userId, canonicalAddress, clientAddress }: MailRequest,
-): [HitLog, ...HitLog[]] {
-  const logs: [HitLog, ...HitLog[]] = [
+): [RateLimit, ...RateLimit[]] {
+  const logs: [RateLimit, ...RateLimit[]] = [
     {
       digests: digestsOf(keys, "mails/otp_email", orgId, userId, canonicalAddress),
       limits: [
-        { most: 1, windowMs: mails.intervalMs },
-        { most: mails.perHourMax, windowMs: hourMs },
-        { most: mails.perDayMax, windowMs: dayMs },
+        { limit: 1, windowMs: mails.intervalMs },
+        { limit: mails.perHourMax, windowMs: hourMs },
+        { limit: mails.perDayMax, windowMs: dayMs },
       ],
       slotMs: 1,
     },
     {
       digests: digestsOf(keys, "mails/address", canonicalAddress),
-      limits: [{ most: mails.perAddressHourMax, windowMs: hourMs }],
+      limits: [{ limit: mails.perAddressHourMax, windowMs: hourMs }],
       slotMs: 1,
     },
     {
       digests: commonDigestsOf(keys, "mails/all"),
-      limits: [{ most: mails.allHourMax, windowMs: hourMs }],
+      limits: [{ limit: mails.allHourMax, windowMs: hourMs }],
       slotMs: ceilingSlotMs,
     },
   ];
   if (clientAddress !== undefined) {
     logs.push({
       digests: commonDigestsOf(keys, "mails/client", networkOf(clientAddress)),
-      limits: [{ most: mails.perClientHourMax, windowMs: hourMs }],
+      limits: [{ limit: mails.perClientHourMax, windowMs: hourMs }],
       slotMs: ceilingSlotMs,
     });
   }
   // What limits nothing is not counted: on PostgreSQL all calls would wait for each other at its lock.
   const [otpEmail, ...shared] = logs;
-  return [otpEmail, ...shared.filter(({ limits }) => limits.some(({ most }) => most < Infinity))];
+  return [otpEmail, ...shared.filter(({ limits }) => limits.some(({ limit }) => limit < Infinity))];
 }
 
 /** Ceilings are high: by the minute, at most 61 rows are read for one. */

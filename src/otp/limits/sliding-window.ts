@@ -4,10 +4,10 @@ import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB } from "../../db/core/schema.ts";
 
 /** What counts towards the same limits, such as the mails to one address. */
-export interface HitLog {
+export interface RateLimit {
   /** Where hits are looked for. They are written under the first. */
   readonly digests: readonly [string, ...string[]];
-  readonly limits: readonly HitLimit[];
+  readonly limits: readonly LimitWindow[];
   /**
    * How exactly the time of a hit is kept, in milliseconds. 1: every hit has its row. More, where many hits are allowed:
    * those of a slot share one, and all count until the last of them would be out of the window.
@@ -16,8 +16,8 @@ export interface HitLog {
 }
 
 /** At most `most` hits in any `windowMs` milliseconds. */
-export interface HitLimit {
-  readonly most: number;
+export interface LimitWindow {
+  readonly limit: number;
   readonly windowMs: number;
 }
 
@@ -32,10 +32,10 @@ export interface HitLimit {
  *
  * @returns the limit with the longest wait and that wait in milliseconds, or undefined if the hit was counted.
  */
-export async function takeHit(
+export async function consume(
   trx: Transaction<DB>,
   now: number,
-  logs: readonly HitLog[],
+  logs: readonly RateLimit[],
 ): Promise<Wait | undefined> {
   await lockNames(
     trx,
@@ -48,7 +48,7 @@ export async function takeHit(
 }
 
 export interface Wait {
-  readonly limit: HitLimit;
+  readonly limit: LimitWindow;
   readonly ms: number;
 }
 
@@ -56,7 +56,7 @@ export interface Wait {
 export async function longestWait(
   db: Kysely<DB>,
   now: number,
-  logs: readonly HitLog[],
+  logs: readonly RateLimit[],
 ): Promise<Wait | undefined> {
   let longest: Wait | undefined;
   for (const log of logs) {
@@ -66,7 +66,7 @@ export async function longestWait(
   return longest;
 }
 
-async function waitOf(db: Kysely<DB>, now: number, log: HitLog): Promise<Wait | undefined> {
+async function waitOf(db: Kysely<DB>, now: number, log: RateLimit): Promise<Wait | undefined> {
   const after = now - lifeOf(log);
   if (await isBelow(db, after, log)) return undefined;
   const [first, ...others] = log.digests;
@@ -83,13 +83,13 @@ async function waitOf(db: Kysely<DB>, now: number, log: HitLog): Promise<Wait | 
 }
 
 /** Whether there are so few hits that no limit is reached, whenever they were. Nearly always so, and one row is read and not 61. */
-async function isBelow(db: Kysely<DB>, after: number, { digests, limits }: HitLog): Promise<boolean> {
+async function isBelow(db: Kysely<DB>, after: number, { digests, limits }: RateLimit): Promise<boolean> {
   let hits = 0;
   for (const digest of digests) {
     const [total] = await sumHits(db, { digest, after });
     hits += Number(total?.hits ?? 0);
   }
-  return limits.every(({ most }) => hits < most);
+  return limits.every(({ limit }) => hits < limit);
 }
 
 /**
@@ -98,7 +98,7 @@ async function isBelow(db: Kysely<DB>, after: number, { digests, limits }: HitLo
  * @param hits newest first.
  */
 export function waitFor(
-  { most, windowMs }: HitLimit,
+  { limit, windowMs }: LimitWindow,
   slotMs: number,
   now: number,
   hits: readonly { readonly time: number; readonly count: number }[],
@@ -106,12 +106,12 @@ export function waitFor(
   let count = 0;
   for (const hit of hits) {
     count += hit.count;
-    if (count >= most) return Math.max(0, hit.time + slotMs - 1 + windowMs - now);
+    if (count >= limit) return Math.max(0, hit.time + slotMs - 1 + windowMs - now);
   }
   return 0;
 }
 
-async function insertHit(trx: Transaction<DB>, now: number, log: HitLog): Promise<void> {
+async function insertHit(trx: Transaction<DB>, now: number, log: RateLimit): Promise<void> {
   const time = now - (now % log.slotMs);
   await countHit(trx, { digest: log.digests[0], time, expireTime: time + lifeOf(log) });
 }
@@ -143,6 +143,6 @@ const countHit = prepare((db, param: Param<{ digest: string; time: number; expir
 );
 
 /** How long a row counts for, from the start of its slot. */
-function lifeOf({ limits, slotMs }: HitLog): number {
+function lifeOf({ limits, slotMs }: RateLimit): number {
   return Math.max(...limits.map(({ windowMs }) => windowMs)) + slotMs - 1;
 }

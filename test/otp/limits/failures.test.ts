@@ -1,11 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { type Failures, failuresLeft, noFailures, withFailure } from "../../../src/otp/limits/failures.ts";
+import {
+  clearedFailures,
+  type Failures,
+  failuresLeft,
+  withFailure,
+} from "../../../src/otp/limits/failures.ts";
 import { defaultPolicy, guessesPerDay } from "../../../src/otp/policy.ts";
 
 const minute = 60_000;
 const day = 1440 * minute;
 const { attempts } = defaultPolicy;
-const { attempts: _atCode, ...none } = noFailures;
+const { attempts: _atCode, ...none } = clearedFailures;
 
 /** Fails at each of these times, in minutes. */
 function failAt(...minutes: number[]): Failures {

@@ -1,20 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { networkOf } from "../../../src/otp/limits/mail-limits.ts";
-import { type HitLog, takeHit } from "../../../src/otp/limits/sliding-window.ts";
+import { consume, type RateLimit } from "../../../src/otp/limits/sliding-window.ts";
 import { openTestStore } from "../../support/db/database.ts";
 
 async function openHits() {
   const store = await openTestStore();
   return {
     store,
-    take: (now: number, ...logs: HitLog[]) => store.write((trx) => takeHit(trx, now, logs)),
+    take: (now: number, ...logs: RateLimit[]) => store.write((trx) => consume(trx, now, logs)),
   };
 }
 
-const log = (name: string, slotMs: number, ...limits: [number, number][]): HitLog => ({
+const log = (name: string, slotMs: number, ...limits: [number, number][]): RateLimit => ({
   digests: [name],
-  limits: limits.map(([most, windowMs]) => ({ most, windowMs })),
+  limits: limits.map(([limit, windowMs]) => ({ limit, windowMs })),
   slotMs,
 });
 
@@ -84,8 +84,8 @@ describe("takeHit", () => {
               expect(await take(now, log("a", slotMs, ...limits))).toBeUndefined();
             }
             taken.push(now);
-            for (const [most, windowMs] of limits) {
-              expect(taken.filter((time) => time > now - windowMs).length).toBeLessThanOrEqual(most);
+            for (const [limit, windowMs] of limits) {
+              expect(taken.filter((time) => time > now - windowMs).length).toBeLessThanOrEqual(limit);
             }
           }
         }),

@@ -3,11 +3,10 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
-import { ConnectError } from "@connectrpc/connect";
 import { exportJWK, generateKeyPair, type JWK } from "jose";
 import { expect, onTestFinished } from "vitest";
 import type { Clock } from "../../../src/lib/clock.ts";
-import { reasonOf } from "../../../src/lib/errors.ts";
+import { Refusal } from "../../../src/lib/refusal.ts";
 
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -127,20 +126,19 @@ export function encode(part: Part): string {
 export async function outcome(authentication: Promise<unknown>, token = ""): Promise<string> {
   const error = await failureOf(authentication);
   if (error === undefined) return "ok";
-  const details = error.details.map((detail) => ("value" in detail ? detail.value : detail));
-  const said = inspect([error.message, details, error.cause], { depth: null });
+  const said = inspect([error.message, error.field, error.cause], { depth: null });
   for (const secret of ["claim-", ...token.split(".").filter((part) => part.length > 8)]) {
     expect(said).not.toContain(secret);
   }
-  return reasonOf(error) ?? "no reason";
+  return error.reason;
 }
 
-export async function failureOf(authentication: Promise<unknown>): Promise<ConnectError | undefined> {
+export async function failureOf(authentication: Promise<unknown>): Promise<Refusal | undefined> {
   try {
     await authentication;
     return undefined;
   } catch (error) {
-    if (error instanceof ConnectError) return error;
+    if (error instanceof Refusal) return error;
     throw error;
   }
 }

@@ -10,7 +10,7 @@ export interface Attempt {
 }
 
 /** What a typed code is tried on. */
-export interface Trial<A extends Attempt, R> {
+export interface CodeCheck<A extends Attempt, R> {
   /** Counts the attempt with a guarded statement. Undefined if there is none to be had. */
   count(trx: Transaction<DB>): Promise<A | undefined>;
   /** Compares the code. Undefined if it cannot be checked any more: its key was retired. */
@@ -18,7 +18,7 @@ export interface Trial<A extends Attempt, R> {
   /** Uses the right code. Undefined if it cannot be used any more. */
   use(trx: Transaction<DB>, attempt: A): Promise<R | undefined>;
   /** Tells of the wrong code in the trail. */
-  tell(trx: Transaction<DB>, attempt: A & { readonly failed: Failures }): Promise<void>;
+  recordFailure(trx: Transaction<DB>, attempt: A & { readonly failed: Failures }): Promise<void>;
 }
 
 export type Verdict<R> =
@@ -31,26 +31,26 @@ export type Verdict<R> =
  * not count, whatever fails: a commit that fails takes the answer with it, and a step that fails undoes the transaction, after
  * which the attempt is counted alone. Of any number of simultaneous calls only one wins.
  */
-export async function tryCode<A extends Attempt, R>(
+export async function checkCode<A extends Attempt, R>(
   context: OTPContext,
   caller: Caller | undefined,
-  trial: Trial<A, R>,
+  check: CodeCheck<A, R>,
 ): Promise<Verdict<R>> {
   const { store } = context;
   let undone: unknown;
   try {
     return await store.writeFor(caller, async (trx) => {
-      const attempt = await trial.count(trx);
+      const attempt = await check.count(trx);
       if (!attempt) return { kind: "refused" };
       try {
-        return await decide(trx, context, trial, attempt);
+        return await decide(trx, context, check, attempt);
       } catch (error) {
         undone = error;
         throw error;
       }
     });
   } catch (error) {
-    if (error === undone) await store.write((trx) => countAlone(trx, context, trial));
+    if (error === undone) await store.write((trx) => countAlone(trx, context, check));
     throw error;
   }
 }
@@ -58,17 +58,17 @@ export async function tryCode<A extends Attempt, R>(
 async function decide<A extends Attempt, R>(
   trx: Transaction<DB>,
   context: OTPContext,
-  trial: Trial<A, R>,
+  check: CodeCheck<A, R>,
   attempt: A,
 ): Promise<Verdict<R>> {
-  const isRight = trial.isRight(attempt);
+  const isRight = check.isRight(attempt);
   if (isRight) {
-    const used = await trial.use(trx, attempt);
+    const used = await check.use(trx, attempt);
     return used === undefined ? { kind: "refused" } : { kind: "right", used };
   }
   const failed = await fail(trx, context, attempt);
   if (isRight === undefined) return { kind: "expired" };
-  await trial.tell(trx, { ...attempt, failed });
+  await check.recordFailure(trx, { ...attempt, failed });
   return { kind: "wrong" };
 }
 
@@ -82,8 +82,8 @@ async function fail(trx: Transaction<DB>, context: OTPContext, { otpEmail }: Att
 async function countAlone<A extends Attempt, R>(
   trx: Transaction<DB>,
   context: OTPContext,
-  trial: Trial<A, R>,
+  check: CodeCheck<A, R>,
 ): Promise<void> {
-  const attempt = await trial.count(trx);
+  const attempt = await check.count(trx);
   if (attempt) await fail(trx, context, attempt);
 }

@@ -1,9 +1,9 @@
 import type { Transaction } from "kysely";
-import { lockNames } from "../db/core/lock.ts";
-import { type Param, prepare } from "../db/core/prepared.ts";
-import type { DB } from "../db/core/schema.ts";
-import type { Clock } from "./clock.ts";
-import { failedPrecondition } from "./errors.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { Refusal } from "../../lib/refusal.ts";
+import { lockNames } from "./lock.ts";
+import { type Param, prepare } from "./prepared.ts";
+import type { DB } from "./schema.ts";
 
 /** The key under which a principal may send a call again, and what the call asks for: digests, one for each key of the service. */
 export interface IdempotencyKey {
@@ -97,7 +97,7 @@ const insertKept = prepare((db, param: Param<Kept>) =>
 );
 
 function keyReused() {
-  return failedPrecondition(
+  return new Refusal(
     "IDEMPOTENCY_KEY_REUSED",
     "the Idempotency-Key was used for another request: send that request again as it was, or take a new key",
   );

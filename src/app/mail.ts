@@ -1,0 +1,108 @@
+import type { Config } from "../config/config.ts";
+import { senderOf } from "../config/mail.ts";
+import type { Store } from "../db/store.ts";
+import type { NodeHandler } from "../http/server.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+import { startCourier } from "../mail/courier/courier.ts";
+import type { CaughtMail } from "../mail/dev-mailbox/dev-mailbox.ts";
+import { readBacklog } from "../mail/outbox/backlog.ts";
+import { openSenders } from "../mail/providers/senders.ts";
+import { builtInLetter } from "../mail/templates/letters.ts";
+import { readLetters } from "../mail/templates/own-templates.ts";
+import type { Metrics } from "../operation/telemetry/metrics.ts";
+import type { OTPContext } from "../otp/context.ts";
+import { composeMail, type MailIdentity } from "../otp/delivery/compose-mail.ts";
+import { recordSettled } from "../otp/delivery/record-settled.ts";
+import type { CleanupStack } from "./cleanup-stack.ts";
+import type { Secrets } from "./secrets.ts";
+import type { Storage } from "./storage.ts";
+
+/** How mails leave. */
+export interface Mail {
+  readonly senders: Awaited<ReturnType<typeof openSenders>>;
+  /** The pages of the development mailbox, by path. None where mails leave by a relay. */
+  readonly mailboxPages: ReadonlyMap<string, NodeHandler>;
+}
+
+export interface MailOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called for each mail that the development mailbox catches. */
+  readonly onMail: ((mail: CaughtMail) => void) | undefined;
+}
+
+/** Opens the providers of mail, or the development mailbox where none is configured. */
+export async function openMail(config: Config, options: MailOptions, cleanup: CleanupStack): Promise<Mail> {
+  const { clock, log, onMail } = options;
+  const mailbox = config.smtpUrl === undefined ? await openMailbox(clock, onMail, cleanup) : undefined;
+  const senders = cleanup.add(
+    await openSenders({
+      clock,
+      log,
+      usual: senderOf(config) ?? { smtpUrl: mailbox?.smtpUrl ?? "", from: config.mailFrom },
+      organizations: config.senders,
+    }),
+  );
+  return { senders, mailboxPages: mailbox?.pages ?? new Map() };
+}
+
+/** Loaded only where it is used: under `serve` neither the mailbox nor its code takes memory. */
+async function openMailbox(clock: Clock, onMail: MailOptions["onMail"], cleanup: CleanupStack) {
+  const { devMailboxPages, startDevMailbox } = await import("../mail/dev-mailbox/dev-mailbox.ts");
+  const mailbox = cleanup.add(await startDevMailbox({ clock, onMail }));
+  return { smtpUrl: mailbox.smtpUrl, pages: devMailboxPages(mailbox) };
+}
+
+export function mailIdentityOf(config: Config, publicUrl: string): MailIdentity {
+  return {
+    publicUrl,
+    serviceName: config.mailFrom.name || new URL(publicUrl).hostname,
+    letters: config.templatesDir === undefined ? builtInLetter : readLetters(config.templatesDir),
+    defaultLanguage: config.defaultLanguage,
+    codeInSubject: config.codeInSubject,
+    bounceAddress: config.bounceAddress,
+  };
+}
+
+export interface DeliveryParts {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly secrets: Secrets;
+  readonly mail: Mail;
+  readonly identity: MailIdentity;
+  readonly log: Log;
+  readonly metrics: Metrics | undefined;
+}
+
+/** Starts the courier, and makes what the use cases of `otp/` work with: each wakes the other. */
+export function startDelivery(parts: DeliveryParts, cleanup: CleanupStack): OTPContext {
+  const { config, storage, secrets, mail, identity, log, metrics } = parts;
+  const { store, clock } = storage;
+  const otp: OTPContext = {
+    store,
+    clock,
+    keys: secrets.codeKeys,
+    policy: config.policy,
+    messageIdDomain: new URL(identity.publicUrl).hostname,
+    mailQueued: () => courier.wake(),
+  };
+  const courier = cleanup.add(
+    startCourier({
+      store,
+      clock,
+      mailer: mail.senders,
+      log,
+      compose: (row) => composeMail(otp, identity, row),
+      onSettle: (trx, row) => recordSettled(trx, otp, row),
+      onSettled: metrics?.countMail,
+    }),
+  );
+  return otp;
+}
+
+/** How many mails wait, and for how long the oldest does, in milliseconds. */
+export async function backlogOf({ db }: Store, clock: Clock) {
+  const { mails, oldestTime } = await readBacklog(db);
+  return { mails, oldestMs: oldestTime === undefined ? 0 : Math.max(0, clock.now() - oldestTime) };
+}
