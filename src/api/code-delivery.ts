@@ -1,13 +1,13 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Permission } from "../auth/principal.ts";
 import { Refusal } from "../lib/refusal.ts";
+import type { CodeDelivery } from "../otp/code-delivery.ts";
 import {
   hostAllowed,
   parseUrlTemplate,
   type UrlTemplate,
   type UrlTemplateVariable,
 } from "../otp/delivery/url-template.ts";
-import type { CodeDelivery } from "../otp/enrolment/pending-code.ts";
 import { wishedIn } from "../texts/languages.ts";
 import { accessKey } from "./call-context.ts";
 import { requireText } from "./text-fields.ts";

@@ -1,6 +1,7 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { Refusal } from "../lib/refusal.ts";
 import type { CodeKey, KeyRing } from "../otp/codes/keys.ts";
+import { macOf } from "../otp/codes/mac.ts";
 
 /** Makes and reads the page tokens of lists (AIP-158). */
 export interface PageTokens {
@@ -37,14 +38,14 @@ export function createPageTokens(keys: KeyRing): PageTokens {
   return {
     make(list, cursor) {
       const key = keys.current;
-      const mac = macOf(key, list, cursor);
+      const mac = pageMac(key, list, cursor);
       return Buffer.concat([mac, Buffer.from(JSON.stringify([key.id, ...cursor]))]).toString("base64url");
     },
     read(list, token) {
       if (token === "") return undefined;
       const { mac, keyId, cursor } = parse(token) ?? {};
       const key = keyId === undefined ? undefined : keys.get(keyId);
-      if (!mac || !key || !cursor || !timingSafeEqual(mac, macOf(key, list, cursor)))
+      if (!mac || !key || !cursor || !timingSafeEqual(mac, pageMac(key, list, cursor)))
         throw pageTokenInvalid();
       return cursor;
     },
@@ -71,10 +72,8 @@ function parseStrings(text: string): string[] | undefined {
   }
 }
 
-/** The first part keeps it apart from everything else that the key derives. */
-function macOf(key: CodeKey, list: List, cursor: readonly string[]): Buffer {
-  const text = JSON.stringify(["countersign/page/v1", list, cursor]);
-  return createHmac("sha256", key.secret).update(text).digest().subarray(0, macBytes);
+function pageMac(key: CodeKey, list: List, cursor: readonly string[]): Buffer {
+  return macOf(key, "countersign/page/v1", [JSON.stringify([list, cursor])], macBytes);
 }
 
 function pageTokenInvalid() {

@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import { type DescFile, type DescService, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
@@ -8,6 +7,7 @@ import type {
   ServerReflectionRequest,
   ServerReflectionResponseSchema,
 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { createSharedController } from "../lib/shared-signal.ts";
 
 type Answer = MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"];
 
@@ -26,9 +26,7 @@ export interface ReflectionService {
 export function createReflection(services: readonly DescService[]): ReflectionService {
   const index = indexOf(services.map(({ file }) => file));
   const names = services.map(({ typeName }) => ({ name: typeName }));
-  const stopping = new AbortController();
-  // Every stream listens to it. Node takes more than 10 listeners for a leak.
-  setMaxListeners(0, stopping.signal);
+  const stopping = createSharedController();
   return {
     implementation: {
       async *serverReflectionInfo(requests) {

@@ -1,6 +1,8 @@
 import { createLocalJWKSet, type JSONWebKeySet } from "jose";
 import type { Clock } from "../lib/clock.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import { Refusal } from "../lib/refusal.ts";
+import { dayMs } from "../lib/time.ts";
 
 /** Looks up the key for the header of a token. Compared by identity: other keys are another object. */
 export type KeySet = ReturnType<typeof createLocalJWKSet>;
@@ -38,7 +40,7 @@ export interface RemoteKeysOptions {
 // jose's createRemoteJWKSet drops its keys when they are due and cannot be fetched, and tells the time itself, so
 // that the schedule is here.
 const freshMs = 10 * 60_000;
-const keptMs = 24 * 3_600_000;
+const keptMs = dayMs;
 const pauseMs = 30_000;
 // Without any keys every call fails, and an issuer that starts along with this process is up in seconds.
 const pauseWithoutKeysMs = 5_000;
@@ -208,11 +210,6 @@ function checkUrl(name: string, text: string): void {
   if (username !== "" || password !== "") throw new Error(`the ${name} must not hold a user or a password`);
   if (protocol === "https:" || (protocol === "http:" && isLoopback(hostname))) return;
   throw new Error(`the ${name} ${text} must be https (http is for loopback hosts)`);
-}
-
-// WHATWG URL has every spelling of an IPv4 address normalized by now.
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
 function isWithin(elapsedMs: number, limitMs: number): boolean {

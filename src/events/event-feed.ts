@@ -1,10 +1,10 @@
-import { setMaxListeners } from "node:events";
 import { type Kysely, sql } from "kysely";
 import { hasManyWriters } from "../db/core/lock.ts";
 import type { DB } from "../db/core/schema.ts";
 import type { Store } from "../db/store.ts";
 import type { Clock } from "../lib/clock.ts";
 import { Refusal } from "../lib/refusal.ts";
+import { createSharedController } from "../lib/shared-signal.ts";
 import type { Event } from "./event.ts";
 
 /** Organizations by their ids, or all. */
@@ -58,9 +58,7 @@ const windowSize = 200;
  * Nothing is ever added before a position that was read.
  */
 export function createEventFeed(store: Store, clock: Clock): EventFeed {
-  const closing = new AbortController();
-  // Every watcher listens to it. Node takes more than 10 listeners for a leak.
-  setMaxListeners(0, closing.signal);
+  const closing = createSharedController();
   /** When each of those that watch began. */
   const startTimes: number[] = [];
 

@@ -1,3 +1,4 @@
+import { dayMs, hourMs } from "../lib/time.ts";
 import { type CodeFormat, codeSpace } from "./codes/code.ts";
 
 /** Every limit, with its unit. */
@@ -52,9 +53,6 @@ export interface MailPolicy {
  * has more was made before the clock was set back.
  */
 export const lifeLeftMsMax = 660_000;
-
-export const hourMs = 3_600_000;
-export const dayMs = 86_400_000;
 
 export const defaultPolicy: Policy = {
   otpEmailsMax: 10,

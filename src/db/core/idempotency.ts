@@ -1,6 +1,7 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../../lib/clock.ts";
 import { Refusal } from "../../lib/refusal.ts";
+import { dayMs } from "../../lib/time.ts";
 import { lockNames } from "./lock.ts";
 import { type Param, prepare } from "./prepared.ts";
 import type { DB } from "./schema.ts";
@@ -17,7 +18,7 @@ export interface Repeatable {
 }
 
 /** For how long a key is remembered. */
-const rememberedMs = 86_400_000;
+const rememberedMs = dayMs;
 
 /**
  * Does the work of a call once for its key, however often the call is sent, and to how many processes at once. The reply is

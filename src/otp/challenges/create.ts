@@ -11,14 +11,15 @@ import {
 } from "../../db/core/schema.ts";
 import { type Cause, type Details, type EventSlot, reserveEvent, writeEvent } from "../../events/event.ts";
 import { Refusal } from "../../lib/refusal.ts";
+import { dayMs } from "../../lib/time.ts";
 import { userNotFound } from "../../lib/user-refusals.ts";
 import { requireActive } from "../../users/user.ts";
+import type { CodeDelivery } from "../code-delivery.ts";
 import type { OTPContext } from "../context.ts";
 import type { LiveCode } from "../enrolment/live-code.ts";
-import { type CodeDelivery, enqueueIfMailed } from "../enrolment/pending-code.ts";
+import { enqueueIfMailed } from "../enrolment/pending-code.ts";
 import { findOTPEmail } from "../enrolment/read.ts";
 import { refuseLocked } from "../limits/lock.ts";
-import { dayMs } from "../policy.ts";
 import { otpEmailNotFound } from "../refusals.ts";
 import { findChallenge, liveLoginCode, loginCode } from "./live-challenge.ts";
 

@@ -1,6 +1,7 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
-import { type CodePurpose, lengthPrefixed } from "./code.ts";
+import { timingSafeEqual } from "node:crypto";
+import type { CodePurpose } from "./code.ts";
 import type { CodeKey, KeyRing } from "./keys.ts";
+import { macOf } from "./mac.ts";
 
 /** Which mail a link stands in. */
 export type MailHandle =
@@ -23,7 +24,7 @@ export type MailHandle =
 export function makeMailHandle(keys: KeyRing, handle: MailHandle): string {
   const fields = handle.purpose === "login" ? [handle.challengeId] : [handle.otpEmailId, handle.codeSalt];
   const key = keys.current;
-  return [handle.purpose, key.id, ...fields, macOf(key, labelOf(handle.purpose), fields)].join("~");
+  return [handle.purpose, key.id, ...fields, macText(key, labelOf(handle.purpose), fields)].join("~");
 }
 
 /** The mail of a handle, or undefined if it was not made here. That takes no look at the database. */
@@ -31,7 +32,7 @@ export function readMailHandle(keys: KeyRing, handle: string): MailHandle | unde
   const [purpose = "", keyId = "", ...fields] = handle.split("~");
   const mac = fields.pop() ?? "";
   const key = keys.get(keyId);
-  if (!key || !isMac(mac, macOf(key, labelOf(purpose), fields))) return readReportHandle(keys, handle);
+  if (!key || !isMac(mac, macText(key, labelOf(purpose), fields))) return readReportHandle(keys, handle);
   // Only what was written here has come so far.
   const [id = "", codeSalt = ""] = fields;
   return purpose === "login"
@@ -49,7 +50,7 @@ function readReportHandle(keys: KeyRing, handle: string): MailHandle | undefined
   const [keyId = "", challengeId = "", mac = "", ...more] = handle.split("~");
   const key = keys.get(keyId);
   if (!key || more.length > 0) return undefined;
-  if (!isMac(mac, macOf(key, "countersign/report/v1", [challengeId]))) return undefined;
+  if (!isMac(mac, macText(key, "countersign/report/v1", [challengeId]))) return undefined;
   return { purpose: "login", challengeId };
 }
 
@@ -60,9 +61,8 @@ function labelOf(purpose: string): string {
 
 const macBytes = 16;
 
-function macOf(key: CodeKey, label: string, fields: readonly string[]): string {
-  const bytes = lengthPrefixed([label, ...fields]);
-  return createHmac("sha256", key.secret).update(bytes).digest().subarray(0, macBytes).toString("base64url");
+function macText(key: CodeKey, label: string, fields: readonly string[]): string {
+  return macOf(key, label, fields, macBytes).toString("base64url");
 }
 
 /** The text itself is compared: base64url has more than one way to write the last bits. */

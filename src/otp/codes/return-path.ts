@@ -1,7 +1,7 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { isId } from "../../db/core/id.ts";
-import { lengthPrefixed } from "./code.ts";
 import type { CodeKey, KeyRing } from "./keys.ts";
+import { macOf } from "./mac.ts";
 
 /** 80 bits: nobody tries them out by mail, and with the id they leave room in a local part of 64 octets. */
 const macBytes = 10;
@@ -18,7 +18,7 @@ export const bounceLocalPartMax = 64 - 1 - 19 - 1 - 2 * macBytes;
  */
 export function makeReturnPath(keys: KeyRing, bounceAddress: string, mailId: string): string {
   const at = bounceAddress.lastIndexOf("@");
-  const mac = macOf(keys.current, mailId).toString("hex");
+  const mac = returnPathMac(keys.current, mailId).toString("hex");
   return `${bounceAddress.slice(0, at)}+${mailId}-${mac}${bounceAddress.slice(at)}`;
 }
 
@@ -31,11 +31,9 @@ export function readReturnPath(keys: KeyRing, address: string): string | undefin
   if (!isId(mailId)) return undefined;
   const given = Buffer.from(mac, "hex");
   // A key that was retired since: the mail is out of reach of its bounce, and nothing else.
-  return keys.all.some((key) => timingSafeEqual(given, macOf(key, mailId))) ? mailId : undefined;
+  return keys.all.some((key) => timingSafeEqual(given, returnPathMac(key, mailId))) ? mailId : undefined;
 }
 
-/** The first part keeps it apart from everything else that the key derives. */
-function macOf(key: CodeKey, mailId: string): Buffer {
-  const bytes = lengthPrefixed(["countersign/return-path/v1", mailId]);
-  return createHmac("sha256", key.secret).update(bytes).digest().subarray(0, macBytes);
+function returnPathMac(key: CodeKey, mailId: string): Buffer {
+  return macOf(key, "countersign/return-path/v1", [mailId], macBytes);
 }

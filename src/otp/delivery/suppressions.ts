@@ -1,10 +1,10 @@
 import type { Kysely, Transaction } from "kysely";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB, OTPEmailRow, SuppressionSource } from "../../db/core/schema.ts";
+import { dayMs } from "../../lib/time.ts";
 import { digestsOf } from "../codes/keyed-digest.ts";
 import type { KeyRing } from "../codes/keys.ts";
 import type { OTPContext } from "../context.ts";
-import { dayMs } from "../policy.ts";
 
 /** How long nothing is sent to an address: after the first mail that came back, the second, the third and each further one. */
 const suppressionDays = [1, 7, 30];

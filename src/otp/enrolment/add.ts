@@ -15,6 +15,7 @@ import type { EmailAddress } from "../../lib/email-address.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { userNotFound } from "../../lib/user-refusals.ts";
 import { requireActive } from "../../users/user.ts";
+import type { CodeDelivery } from "../code-delivery.ts";
 import type { OTPContext } from "../context.ts";
 import { clearedFailures } from "../limits/failures.ts";
 import { refuseLocked } from "../limits/lock.ts";
@@ -22,14 +23,7 @@ import { forgetFailures, recallFailures } from "../limits/removed-failures.ts";
 import { tooManyOTPEmails } from "../refusals.ts";
 import { enrolmentCode, type LiveCode, repeatedCode, saltOf } from "./live-code.ts";
 import { enqueueNotices } from "./notices.ts";
-import {
-  type CodeDelivery,
-  clearedCode,
-  codeColumns,
-  enqueueIfMailed,
-  freshCode,
-  renewCode,
-} from "./pending-code.ts";
+import { clearedCode, codeColumns, enqueueIfMailed, freshCode, renewCode } from "./pending-code.ts";
 
 /** How an added address is verified. */
 export type Verification = CodeDelivery | { readonly kind: "is_verified" };

@@ -2,20 +2,13 @@ import type { Transaction } from "kysely";
 import { random128 } from "../../db/core/id.ts";
 import type { DB, OTPEmailRow } from "../../db/core/schema.ts";
 import { type Cause, type Details, type EventSlot, writeEvent } from "../../events/event.ts";
-import { enqueue, type NewMail } from "../../mail/outbox/claim.ts";
+import { enqueue } from "../../mail/outbox/claim.ts";
+import type { CodeDelivery } from "../code-delivery.ts";
 import type { CodePurpose } from "../codes/code.ts";
 import type { OTPContext } from "../context.ts";
 import { refuseLocked } from "../limits/lock.ts";
 import { consumeMail } from "../limits/mail-limits.ts";
 import { type LiveCode, liveCode } from "./live-code.ts";
-
-/**
- * How a code comes to the user. `urlTemplate` null: the link leads to the service's own page. `language` undefined: the
- * user's own.
- */
-export type CodeDelivery =
-  | ({ readonly kind: "send_code" } & Pick<NewMail, "urlTemplate" | "language">)
-  | { readonly kind: "return_code" };
 
 /**
  * Asks once more for the code of an authenticator that waits to be verified: the same while it lives, otherwise a fresh

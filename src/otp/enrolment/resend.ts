@@ -4,10 +4,11 @@ import type { DB, OTPEmailRow } from "../../db/core/schema.ts";
 import { type Cause, type Details, reserveEvent } from "../../events/event.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { requireActive } from "../../users/user.ts";
+import type { CodeDelivery } from "../code-delivery.ts";
 import type { OTPContext } from "../context.ts";
 import { otpEmailNotFound } from "../refusals.ts";
 import { enrolmentCode, repeatedCode, saltOf } from "./live-code.ts";
-import { type CodeDelivery, renewCode } from "./pending-code.ts";
+import { renewCode } from "./pending-code.ts";
 import { findOTPEmail } from "./read.ts";
 
 export interface ResendCode extends Cause, Repeatable {

@@ -1,6 +1,7 @@
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { OTPEmailRow } from "../../db/core/schema.ts";
-import { type AttemptPolicy, hourMs, lockMs } from "../policy.ts";
+import { hourMs } from "../../lib/time.ts";
+import { type AttemptPolicy, lockMs } from "../policy.ts";
 
 /** What an authenticator remembers of wrong codes, over all its codes. */
 export type Failures = Pick<OTPEmailRow, "failures" | "failure_times" | "lock_count" | "locked_until">;

@@ -1,7 +1,7 @@
 import type { Kysely } from "kysely";
 import type { DB } from "../../db/core/schema.ts";
+import type { CodeDelivery } from "../code-delivery.ts";
 import type { OTPContext } from "../context.ts";
-import type { CodeDelivery } from "../enrolment/pending-code.ts";
 import { attemptsExhausted } from "../refusals.ts";
 import { type MailRequest, mailWaitMs } from "./mail-limits.ts";
 

@@ -2,9 +2,9 @@ import { isIPv6 } from "node:net";
 import type { Kysely, Transaction } from "kysely";
 import type { DB } from "../../db/core/schema.ts";
 import { Refusal } from "../../lib/refusal.ts";
+import { dayMs, hourMs } from "../../lib/time.ts";
 import { commonDigestsOf, digestsOf } from "../codes/keyed-digest.ts";
 import type { OTPContext } from "../context.ts";
-import { dayMs, hourMs } from "../policy.ts";
 import type { OTPEmailIdentity } from "./removed-failures.ts";
 import { consume, longestWait, type RateLimit } from "./sliding-window.ts";
 

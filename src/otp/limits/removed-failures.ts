@@ -1,9 +1,9 @@
 import type { Transaction } from "kysely";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB, OTPEmailRow } from "../../db/core/schema.ts";
+import { dayMs } from "../../lib/time.ts";
 import { digestsOf } from "../codes/keyed-digest.ts";
 import type { OTPContext } from "../context.ts";
-import { dayMs } from "../policy.ts";
 import type { Failures } from "./failures.ts";
 
 /** What makes an authenticator the same as one that was removed. */
