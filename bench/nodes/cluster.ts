@@ -4,7 +4,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { openStore } from "../../src/db/store.ts";
 import { freePort, loadEmbeddedPostgres } from "../../test/support/db/embedded-postgres.ts";
-import { adderCount, orgId, userIdOf, verifierCount } from "../service/operations.ts";
+import { adderCount, orgId, userIdOf, verifierCount } from "../lib/operations.ts";
 
 /** A PostgreSQL server that keeps what it acknowledges, with a database of the service and all users of the bench. */
 export interface Cluster extends AsyncDisposable {

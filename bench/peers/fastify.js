@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import Fastify from "fastify";
 import { createRemoteJWKSet, jwtVerify } from "jose";
-import { openRows } from "../../dist-bench/bench/servers/floor-rows.js";
+import { openRows } from "../dist/bench/lib/rows.js";
 
 // Fastify and better-sqlite3 as one would write it with care: bodies and replies by schema, verified tokens remembered,
 // prepared statements, one transaction a request. It writes the rows of the floor.

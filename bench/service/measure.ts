@@ -1,8 +1,8 @@
-import { median } from "../measure.ts";
-import type { Load } from "./load-process.ts";
-import type { Operation } from "./operations.ts";
-import { type Durability, type Server, startServer } from "./server.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { Load } from "../lib/load/process.ts";
+import type { Operation } from "../lib/operations.ts";
+import { type Durability, type Server, startServer } from "../lib/server.ts";
+import type { Surroundings } from "../lib/testbed.ts";
+import { median } from "../wire/measure.ts";
 import { folderOf, type Target } from "./targets.ts";
 
 export interface MeasureOptions {

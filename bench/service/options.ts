@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
+import { type Operation, operations } from "../lib/operations.ts";
 import type { MeasureOptions } from "./measure.ts";
-import { type Operation, operations } from "./operations.ts";
 import type { Target } from "./targets.ts";
 
 export interface Options extends MeasureOptions {

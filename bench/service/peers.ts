@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { sourceFile } from "./server.ts";
+import { repositoryFile } from "../lib/paths.ts";
 
-const folder = sourceFile("bench/peers");
+const folder = repositoryFile("bench/peers");
 
 /**
  * Installs what the bench compares with, if that is not there as its lock says.

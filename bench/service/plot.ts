@@ -1,5 +1,5 @@
+import { operations } from "../lib/operations.ts";
 import type { Row } from "./measure.ts";
-import { operations } from "./operations.ts";
 
 const panel = { width: 330, height: 300, left: 54, top: 44 } as const;
 const plot = { width: 260, height: 210 } as const;

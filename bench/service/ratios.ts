@@ -1,7 +1,7 @@
-import { median } from "../measure.ts";
-import type { Ratio } from "../ratios.ts";
+import type { Operation } from "../lib/operations.ts";
+import { median } from "../wire/measure.ts";
+import type { Ratio } from "../wire/ratios.ts";
 import type { ProcessRow, Row } from "./measure.ts";
-import type { Operation } from "./operations.ts";
 import { names } from "./targets.ts";
 
 /** The targets of issue 6, "To reach", at 64 requests at a time. Without those whose rows are missing. */

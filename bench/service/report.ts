@@ -1,4 +1,4 @@
-import { table } from "../report.ts";
+import { table } from "../lib/table.ts";
 import type { ProcessRow, Row } from "./measure.ts";
 
 export function rowsTable(rows: readonly Row[]): string {

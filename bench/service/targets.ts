@@ -1,12 +1,19 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { copyDatabase } from "./database.ts";
-import { audience } from "./issuer.ts";
-import { adderCount, authenticatorsMax, type Operation, operations, verifierCount } from "./operations.ts";
-import { builtFile, type Command, sourceFile } from "./server.ts";
-import type { SpellingName } from "./spelling.ts";
-import type { Surroundings } from "./surroundings.ts";
+import { copyDatabase } from "../lib/database.ts";
+import { audience } from "../lib/issuer.ts";
+import type { SpellingName } from "../lib/load/formats.ts";
+import {
+  adderCount,
+  authenticatorsMax,
+  type Operation,
+  operations,
+  verifierCount,
+} from "../lib/operations.ts";
+import { repositoryFile } from "../lib/paths.ts";
+import type { Command } from "../lib/server.ts";
+import type { Surroundings } from "../lib/testbed.ts";
 
 /** What is measured: a server, asked in one way. */
 export interface Target {
@@ -49,7 +56,7 @@ export function service(name: string, spelling: SpellingName, place: Place): Tar
 /** The service as it is built and installed, and settings beside those that every bench has. */
 export function serve({ issuer, smtpUrl }: Parts, settings: Readonly<Record<string, string>>): Command {
   return {
-    script: [sourceFile("dist/src/main.js"), "serve"],
+    script: [repositoryFile("dist/src/main.js"), "serve"],
     environment: {
       COUNTERSIGN_LISTEN: "127.0.0.1:0",
       COUNTERSIGN_PUBLIC_URL: "https://bench.example",
@@ -87,7 +94,7 @@ function betterAuth(name: string, mode: "full" | "default"): Target {
       const users = String(adderCount + verifierCount);
       const args = [join(folder, "bench.db"), mode, users, "bench.example"];
       return {
-        script: [sourceFile("bench/peers/better-auth.js"), ...args],
+        script: [repositoryFile("bench/peers/better-auth.js"), ...args],
         environment: {},
         nodeOptions: [],
       };
@@ -111,12 +118,12 @@ export const names = {
 export function targetsOn(database: string): readonly Target[] {
   const place: Place = (path) => copyDatabase(database, path);
   return [
-    onDatabase(names.floor, builtFile("bench/servers/floor.js"), place),
+    onDatabase(names.floor, repositoryFile("bench/dist/bench/service/servers/floor.js"), place),
     service(names.connect, "connect", place),
     service("service, gRPC", "grpc", place),
     service("service, REST", "rest", place),
-    onDatabase(names.fastify, sourceFile("bench/peers/fastify.js"), place),
-    onDatabase(names.stock, builtFile("bench/servers/stock-service.js"), place),
+    onDatabase(names.fastify, repositoryFile("bench/peers/fastify.js"), place),
+    onDatabase(names.stock, repositoryFile("bench/dist/bench/service/servers/connect-node.js"), place),
     betterAuth(names.betterAuth, "full"),
     betterAuth("better-auth (its default)", "default"),
   ];

@@ -1,16 +1,16 @@
 import { renameSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { median } from "./measure.ts";
-import type { Ratio } from "./ratios.ts";
-import { ratiosTable, table } from "./report.ts";
-import { fillDatabase, makeDatabase } from "./service/database.ts";
-import { type MeasureOptions, measure, run, warmUp } from "./service/measure.ts";
-import type { Operation } from "./service/operations.ts";
-import { wholeNumber } from "./service/options.ts";
-import { processesTable, rowsTable } from "./service/report.ts";
-import { openSurroundings, readOptions, type Surroundings, saveJson } from "./service/surroundings.ts";
-import { service, type Target } from "./service/targets.ts";
+import { fillDatabase, makeDatabase } from "../lib/database.ts";
+import type { Operation } from "../lib/operations.ts";
+import { ratiosTable, table } from "../lib/table.ts";
+import { openSurroundings, readOptions, type Surroundings, saveJson } from "../lib/testbed.ts";
+import { type MeasureOptions, measure, run, warmUp } from "../service/measure.ts";
+import { wholeNumber } from "../service/options.ts";
+import { processesTable, rowsTable } from "../service/report.ts";
+import { service, type Target } from "../service/targets.ts";
+import { median } from "../wire/measure.ts";
+import type { Ratio } from "../wire/ratios.ts";
 
 const usage = `npm run bench:growth -- [options]
 

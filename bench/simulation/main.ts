@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import type { TableSize } from "./nodes/cluster.ts";
-import { table } from "./report.ts";
-import { readOptions } from "./service/surroundings.ts";
-import { type CallCost, type Demand, mailsOf, ratesOf, tablesOf } from "./simulation/demand.ts";
-import { meanLockWaitMs, simulateLock } from "./simulation/lock.ts";
-import { randomFrom } from "./simulation/random.ts";
-import { simulateRelay } from "./simulation/relay.ts";
+import { table } from "../lib/table.ts";
+import { readOptions } from "../lib/testbed.ts";
+import type { TableSize } from "../nodes/cluster.ts";
+import { type CallCost, type Demand, mailsOf, ratesOf, tablesOf } from "./demand.ts";
+import { meanLockWaitMs, simulateLock } from "./lock.ts";
+import { randomFrom } from "./random.ts";
+import { simulateRelay } from "./relay.ts";
 
 const usage = `npm run simulate -- [options]
 

@@ -1,7 +1,5 @@
+import { adderCount, addressOf, authenticatorsMax, type Operation, verifierCount } from "../operations.ts";
 import type { Connection } from "./connection.ts";
-import { openHttp1 } from "./http1-connection.ts";
-import { openHttp2 } from "./http2-connection.ts";
-import { adderCount, addressOf, authenticatorsMax, type Operation, verifierCount } from "./operations.ts";
 import {
   type Addition,
   type Challenge,
@@ -10,7 +8,9 @@ import {
   type SpellingName,
   spellings,
   type Waiting,
-} from "./spelling.ts";
+} from "./formats.ts";
+import { openHttp1 } from "./http1-connection.ts";
+import { openHttp2 } from "./http2-connection.ts";
 
 // The load generator: a process of its own, so that it has a core of its own. One run at a time.
 

@@ -2,20 +2,20 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { median } from "./measure.ts";
-import { startCluster, type TableSize } from "./nodes/cluster.ts";
-import { limitShare } from "./nodes/share.ts";
-import { sqliteSizes } from "./nodes/sqlite-sizes.ts";
-import { clientCore, serverCore } from "./pin.ts";
-import type { Ratio } from "./ratios.ts";
-import { ratiosTable, table } from "./report.ts";
-import { copyDatabase, makeDatabase } from "./service/database.ts";
-import type { Job, Load } from "./service/load-process.ts";
-import type { Operation } from "./service/operations.ts";
-import { wholeNumber } from "./service/options.ts";
-import { type Server, startServer } from "./service/server.ts";
-import { openSurroundings, readOptions, saveJson } from "./service/surroundings.ts";
-import { serve } from "./service/targets.ts";
+import { copyDatabase, makeDatabase } from "../lib/database.ts";
+import type { Job, Load } from "../lib/load/process.ts";
+import type { Operation } from "../lib/operations.ts";
+import { clientCore, serverCore } from "../lib/pin.ts";
+import { type Server, startServer } from "../lib/server.ts";
+import { ratiosTable, table } from "../lib/table.ts";
+import { openSurroundings, readOptions, saveJson } from "../lib/testbed.ts";
+import { wholeNumber } from "../service/options.ts";
+import { serve } from "../service/targets.ts";
+import { median } from "../wire/measure.ts";
+import type { Ratio } from "../wire/ratios.ts";
+import { startCluster, type TableSize } from "./cluster.ts";
+import { limitShare } from "./share.ts";
+import { sqliteSizes } from "./sqlite-sizes.ts";
 
 const usage = `npm run bench:nodes -- [options]
 

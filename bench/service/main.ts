@@ -1,15 +1,15 @@
 import { join } from "node:path";
-import { isReached } from "./ratios.ts";
-import { ratiosTable } from "./report.ts";
-import { makeDatabase } from "./service/database.ts";
-import { measure } from "./service/measure.ts";
-import { parseOptions, usage } from "./service/options.ts";
-import { installPeers } from "./service/peers.ts";
-import { plotOf } from "./service/plot.ts";
-import { ratiosOf } from "./service/ratios.ts";
-import { processesTable, rowsTable } from "./service/report.ts";
-import { openSurroundings, readOptions, save, saveJson } from "./service/surroundings.ts";
-import { serviceSettings, targetsOn } from "./service/targets.ts";
+import { makeDatabase } from "../lib/database.ts";
+import { ratiosTable } from "../lib/table.ts";
+import { openSurroundings, readOptions, save, saveJson } from "../lib/testbed.ts";
+import { isReached } from "../wire/ratios.ts";
+import { measure } from "./measure.ts";
+import { parseOptions, usage } from "./options.ts";
+import { installPeers } from "./peers.ts";
+import { plotOf } from "./plot.ts";
+import { ratiosOf } from "./ratios.ts";
+import { processesTable, rowsTable } from "./report.ts";
+import { serviceSettings, targetsOn } from "./targets.ts";
 
 const options = readOptions(parseOptions, usage);
 const { rounds, runMs, out, plot, named, ...how } = options;

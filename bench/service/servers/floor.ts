@@ -1,7 +1,7 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { readAll } from "./bare.ts";
-import { openRows } from "./floor-rows.ts";
+import { openRows } from "../../lib/rows.ts";
+import { readAll } from "../../wire/servers/bare.ts";
 
 // The floor: node:http and better-sqlite3 alone. No protocol, no token, no check, no log; what waits is written in one
 // commit, durably, as the service does it.

@@ -24,8 +24,8 @@ interface Server {
 }
 
 const rpc = ["connect-json", "connect-proto", "grpc-web"] as const;
-const stock = { script: "stock", http1: rpc, http2: [...rpc, "grpc"] } as const;
-const lane = { script: "lane", http1: [...rpc, "rest"], http2: [...rpc, "grpc", "rest"] } as const;
+const stock = { script: "connect-node", http1: rpc, http2: [...rpc, "grpc"] } as const;
+const lane = { script: "unary", http1: [...rpc, "rest"], http2: [...rpc, "grpc", "rest"] } as const;
 
 export const servers: Readonly<Record<string, Server>> = {
   "bare-http1": { script: "bare-http1", args: [], http1: ["connect-json"], http2: [], isNeeded: true },

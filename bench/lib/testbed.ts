@@ -2,9 +2,9 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { clientCore, type Pin, pinBy, whyUnpinned } from "../pin.ts";
 import { type Issuer, startIssuer } from "./issuer.ts";
-import { type LoadGenerator, startLoadGenerator } from "./load.ts";
+import { type LoadGenerator, startLoadGenerator } from "./load/generator.ts";
+import { clientCore, type Pin, pinBy, whyUnpinned } from "./pin.ts";
 import { startSilentRelay } from "./silent-relay.ts";
 
 /** What is there for the time of a bench. */

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import { type Pin, serverCore } from "../pin.ts";
+import { type Pin, serverCore } from "./pin.ts";
 
 /** What a connection to the database is set to. */
 export interface Durability {
@@ -107,8 +106,3 @@ async function reading(child: ChildProcess): Promise<Reading> {
     child.off("exit", fail);
   }
 }
-
-export const builtFile = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-/** Of the sources: this file is in dist-bench/bench/service. */
-export const sourceFile = (path: string): string =>
-  fileURLToPath(new URL(`../../../${path}`, import.meta.url));

@@ -2,13 +2,13 @@ import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { median } from "./measure.ts";
-import { table } from "./report.ts";
-import { openRows } from "./servers/floor-rows.ts";
-import { makeDatabase } from "./service/database.ts";
-import { adderCount, addressOf, userIdOf } from "./service/operations.ts";
-import { wholeNumber } from "./service/options.ts";
-import { readOptions } from "./service/surroundings.ts";
+import { makeDatabase } from "../lib/database.ts";
+import { adderCount, addressOf, userIdOf } from "../lib/operations.ts";
+import { openRows } from "../lib/rows.ts";
+import { table } from "../lib/table.ts";
+import { readOptions } from "../lib/testbed.ts";
+import { wholeNumber } from "../service/options.ts";
+import { median } from "../wire/measure.ts";
 
 const usage = `npm run bench:indexes -- [options]
 

@@ -2,12 +2,12 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname } from "node:path";
-import { loadGenerator } from "./load.ts";
+import { clientCore, pinBy, whyUnpinned } from "../lib/pin.ts";
+import { ratiosTable, rowsTable } from "../lib/table.ts";
+import { loadGenerator } from "./h2load.ts";
 import { measure, type Row } from "./measure.ts";
 import { type Options, parseOptions, usage } from "./options.ts";
-import { clientCore, pinBy, whyUnpinned } from "./pin.ts";
 import { isReached, ratiosOf } from "./ratios.ts";
-import { ratiosTable, rowsTable } from "./report.ts";
 
 const prepared = prepare();
 if (prepared === "help") process.stdout.write(usage);

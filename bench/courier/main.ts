@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { Sent } from "./courier/sender.ts";
-import { median } from "./measure.ts";
-import { clientCore, type Pin, pinBy, serverCore, whyUnpinned } from "./pin.ts";
-import { table } from "./report.ts";
-import { saveJson } from "./service/surroundings.ts";
+import { clientCore, type Pin, pinBy, serverCore, whyUnpinned } from "../lib/pin.ts";
+import { table } from "../lib/table.ts";
+import { saveJson } from "../lib/testbed.ts";
+import { median } from "../wire/measure.ts";
+import type { Sent } from "./sender.ts";
 
 const kinds = ["courier", "pool"] as const;
 
@@ -85,7 +85,7 @@ async function send(kind: (typeof kinds)[number], port: number): Promise<Sent> {
 }
 
 function start(pinned: Pin, core: number, script: string, ...args: string[]): ChildProcess {
-  const file = fileURLToPath(new URL(`./courier/${script}.js`, import.meta.url));
+  const file = fileURLToPath(new URL(`./${script}.js`, import.meta.url));
   const [command, ...rest] = pinned(core, [process.execPath, file, ...args]);
   return spawn(command, rest, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
 }

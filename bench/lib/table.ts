@@ -1,5 +1,5 @@
-import type { Row } from "./measure.ts";
-import { isReached, type Ratio } from "./ratios.ts";
+import type { Row } from "../wire/measure.ts";
+import { isReached, type Ratio } from "../wire/ratios.ts";
 
 export function rowsTable(rows: readonly Row[]): string {
   return table([

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Pin } from "../lib/pin.ts";
 import { type Case, nameOf } from "./cases.ts";
 import { exchanges } from "./exchange.ts";
-import { type Load, load } from "./load.ts";
+import { type Load, load } from "./h2load.ts";
 import type { Options } from "./options.ts";
-import type { Pin } from "./pin.ts";
 import { probe } from "./probe.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
 

@@ -2,9 +2,9 @@ import { execFile, spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { clientCore, type Pin } from "../lib/pin.ts";
 import type { HttpVersion } from "./cases.ts";
 import type { Exchange } from "./exchange.ts";
-import { clientCore, type Pin } from "./pin.ts";
 
 /** What the load generator saw. */
 export interface Load {

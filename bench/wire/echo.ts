@@ -6,8 +6,8 @@ import {
   type Message,
 } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import { file_google_api_annotations as annotations, http } from "../gen/google/api/annotations_pb.ts";
-import { type BoundService, bind } from "../src/wire/wire.ts";
+import { file_google_api_annotations as annotations, http } from "../../gen/google/api/annotations_pb.ts";
+import { type BoundService, bind } from "../../src/wire/wire.ts";
 
 /** `message Text { string text = 1; }` */
 export type Text = Message<"bench.v1.Text"> & { text: string };

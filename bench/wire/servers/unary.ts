@@ -1,5 +1,5 @@
-import { listen } from "../../src/http/server.ts";
-import { createWire, protocolOf } from "../../src/wire/wire.ts";
+import { listen } from "../../../src/http/server.ts";
+import { createWire, protocolOf } from "../../../src/wire/wire.ts";
 import { bindEcho } from "../echo.ts";
 import { realInterceptors } from "./interceptors.ts";
 import { beMeasured } from "./measured.ts";

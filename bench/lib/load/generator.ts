@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { repositoryFile } from "../paths.ts";
 import { clientCore, type Pin } from "../pin.ts";
-import type { Job, JobReply, Load } from "./load-process.ts";
-import { builtFile } from "./server.ts";
+import type { Job, JobReply, Load } from "./process.ts";
 
 /** The load generator, in a process of its own. */
 export interface LoadGenerator {
@@ -12,7 +12,7 @@ export interface LoadGenerator {
 }
 
 export function startLoadGenerator(pin: Pin): LoadGenerator {
-  const script = builtFile("bench/service/load-process.js");
+  const script = repositoryFile("bench/dist/bench/lib/load/process.js");
   const [command, ...args] = pin(clientCore, [process.execPath, script]);
   const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   return {

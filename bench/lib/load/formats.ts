@@ -4,8 +4,8 @@ import {
   AddOTPEmailResponseSchema,
   VerifyOTPEmailRequestSchema,
   VerifyOTPEmailResponseSchema,
-} from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import { ownAddressOf, userIdOf } from "./operations.ts";
+} from "../../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { ownAddressOf, userIdOf } from "../operations.ts";
 
 /** An authenticator that waits for its code. */
 export interface Waiting {

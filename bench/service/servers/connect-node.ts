@@ -7,9 +7,9 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import Database from "better-sqlite3";
 import { createRemoteJWKSet, jwtVerify } from "jose";
 import { Kysely, SqliteDialect, sql, type Transaction } from "kysely";
-import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import { makeId } from "../../src/db/core/id.ts";
-import type { DB } from "../../src/db/core/schema.ts";
+import { UserService } from "../../../gen/countersign/user/v3alpha/user_service_pb.ts";
+import { makeId } from "../../../src/db/core/id.ts";
+import type { DB } from "../../../src/db/core/schema.ts";
 
 // The same methods as anyone would write them from the documentation of connect-node, jose and Kysely: an interceptor that
 // verifies the token, a transaction a call, queries built where they are run.

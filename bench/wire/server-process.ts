@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { type Pin, serverCore } from "../lib/pin.ts";
 import { type Case, servers } from "./cases.ts";
-import { type Pin, serverCore } from "./pin.ts";
 import type { CPUReading, Ready } from "./servers/measured.ts";
 
 /** A server in a process of its own. */
