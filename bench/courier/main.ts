@@ -1,91 +1,99 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpus } from "node:os";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { clientCore, type Pin, pinBy, serverCore, whyUnpinned } from "../lib/pin.ts";
+import { clientCore, prepareMachine, serverCore } from "../lib/machine.ts";
+import { readOptions, wholeNumber } from "../lib/options.ts";
+import { saveResults } from "../lib/output.ts";
+import { repositoryFile } from "../lib/paths.ts";
+import { median, type Ratio, ratiosTable } from "../lib/ratios.ts";
 import { table } from "../lib/table.ts";
-import { saveJson } from "../lib/testbed.ts";
-import { median } from "../wire/measure.ts";
 import type { Sent } from "./sender.ts";
 
-const kinds = ["courier", "pool"] as const;
+const usage = `npm run courier -w bench -- [options]
 
-/** Mails a second of the courier, of those of nodemailer's pool alone. */
-const target = 0.9;
+Measures the courier against nodemailer's pool.
 
-const { values } = parseArgs({
-  options: {
-    mails: { type: "string", default: "10000" },
-    rounds: { type: "string", default: "5" },
-    out: { type: "string", default: "bench/results/courier.json" },
-  },
-});
+  --mails N   mails of a run (10000)
+  --rounds N  runs of each (5)
+  --out FILE  results as JSON (bench/results/courier.json)
+`;
 
-const unpinned = whyUnpinned();
-const pin = pinBy(unpinned === undefined);
-const machine = `Node ${process.version}, ${cpus()[0]?.model ?? "unknown CPU"}`;
-console.log(machine);
-console.log(unpinned ? `not pinned: ${unpinned}` : "sender and relay pinned to a core each");
+const defaults = { mails: "10000", rounds: "5", out: "bench/results/courier.json" };
+const { mails, rounds, out } = readOptions(usage, defaults, (values) => ({
+  mails: wholeNumber("mails", values.mails),
+  rounds: wholeNumber("rounds", values.rounds),
+  out: values.out,
+}));
 
+const senders = ["courier", "pool"] as const;
+type Sender = (typeof senders)[number];
+type Round = Readonly<Record<Sender, Sent>>;
+
+const { name: machine, pin } = prepareMachine();
 const results = [];
 for (const delayMs of [0, 5]) {
-  const sink = start(pin, clientCore, "sink", String(delayMs));
-  const [port] = (await once(sink, "message")) as [number];
-  const rounds: Record<(typeof kinds)[number], Sent>[] = [];
-  for (let round = 0; round < Number(values.rounds); round++) {
-    const courier = await send("courier", port);
-    rounds.push({ courier, pool: await send("pool", port) });
-  }
-  sink.disconnect();
-  const byRound = median(rounds.map(({ courier, pool }) => pool.seconds / courier.seconds));
-  results.push({ delayMs, byRound, rounds, rows: kinds.map((kind) => rowOf(kind, rounds)) });
+  const relay = start(clientCore, "relay", String(delayMs));
+  const [port] = (await once(relay, "message")) as [number];
+  const samples: Round[] = [];
+  for (let round = 0; round < rounds; round++)
+    samples.push({ courier: await send("courier", port), pool: await send("pool", port) });
+  relay.disconnect();
+  results.push({
+    delayMs,
+    ratio: ratioOf(samples, delayMs),
+    rounds: samples,
+    rows: senders.map((sender) => rowOf(sender, samples)),
+  });
 }
 
 console.log(
   table([
     ["replies after", "sender", "mails/s", "CPU us/mail"],
     ...results.flatMap(({ delayMs, rows }) =>
-      rows.map(({ kind, mailsPerSecond, cpuUs }) => [
+      rows.map(({ sender, mailsPerSecond, cpuUs }) => [
         `${delayMs} ms`,
-        kind,
+        sender,
         mailsPerSecond.toFixed(0),
         cpuUs.toFixed(0),
       ]),
     ),
   ]),
 );
-for (const { delayMs, byRound } of results) {
-  const verdict = byRound >= target ? "reached" : "NOT REACHED";
-  console.log(
-    `courier / pool by round, replies after ${delayMs} ms: ${byRound.toFixed(2)}, target >= ${target}: ${verdict}`,
-  );
-}
-saveJson(values.out, { machine, mails: Number(values.mails), results });
+console.log(`\n${ratiosTable(results.map(({ ratio }) => ratio))}`);
+saveResults(out, { machine, mails, results });
 
-function rowOf(kind: (typeof kinds)[number], rounds: readonly Record<(typeof kinds)[number], Sent>[]) {
-  const mails = Number(values.mails);
-  const all = rounds.map((round) => round[kind]);
+function rowOf(sender: Sender, samples: readonly Round[]) {
+  const sent = samples.map((round) => round[sender]);
   return {
-    kind,
-    mailsPerSecond: mails / median(all.map(({ seconds }) => seconds)),
-    cpuUs: median(all.map(({ cpuUs }) => cpuUs)) / mails,
+    sender,
+    mailsPerSecond: mails / median(sent.map(({ seconds }) => seconds)),
+    cpuUs: median(sent.map(({ cpuUs }) => cpuUs)) / mails,
   };
 }
 
-/** One run of a sender in a process of its own, from an empty database or pool on. */
-async function send(kind: (typeof kinds)[number], port: number): Promise<Sent> {
-  const child = start(pin, serverCore, "sender", kind, values.mails, String(port));
-  const ended = once(child, "exit").then(() => {
-    throw new Error(`the sender ${kind} has ended`);
+/** Mails a second of the courier, divided by those of the pool. */
+function ratioOf(samples: readonly Round[], delayMs: number): Ratio {
+  const [courier, pool] = senders.map((sender) => rowOf(sender, samples).mailsPerSecond) as [number, number];
+  return {
+    name: `courier : pool, mails/s, replies after ${delayMs} ms`,
+    value: courier / pool,
+    byRound: median(samples.map((round) => round.pool.seconds / round.courier.seconds)),
+    target: { atLeast: 0.9 },
+  };
+}
+
+/** Runs a sender in a new process. */
+async function send(sender: Sender, port: number): Promise<Sent> {
+  const child = start(serverCore, "sender", sender, String(mails), String(port));
+  const exited = once(child, "exit").then(() => {
+    throw new Error(`the sender ${sender} exited`);
   });
-  const [sent] = (await Promise.race([once(child, "message"), ended])) as [Sent];
-  await ended.catch(() => {});
+  const [sent] = (await Promise.race([once(child, "message"), exited])) as [Sent];
+  await exited.catch(() => {});
   return sent;
 }
 
-function start(pinned: Pin, core: number, script: string, ...args: string[]): ChildProcess {
-  const file = fileURLToPath(new URL(`./${script}.js`, import.meta.url));
-  const [command, ...rest] = pinned(core, [process.execPath, file, ...args]);
+function start(core: number, script: string, ...args: string[]): ChildProcess {
+  const file = repositoryFile(`bench/dist/bench/courier/${script}.js`);
+  const [command, ...rest] = pin(core, [process.execPath, file, ...args]);
   return spawn(command, rest, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
 }

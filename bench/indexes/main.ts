@@ -1,43 +1,34 @@
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { makeDatabase } from "../lib/database.ts";
-import { adderCount, addressOf, userIdOf } from "../lib/operations.ts";
+import { readOptions, wholeNumber } from "../lib/options.ts";
+import { median } from "../lib/ratios.ts";
 import { openRows } from "../lib/rows.ts";
 import { table } from "../lib/table.ts";
-import { readOptions } from "../lib/testbed.ts";
-import { wholeNumber } from "../service/options.ts";
-import { median } from "../wire/measure.ts";
+import { adderCount, addressOf, userIdOf } from "../lib/workload.ts";
 
-const usage = `npm run bench:indexes -- [options]
+const usage = `npm run indexes -w bench -- [options]
 
-  --rounds N  measured runs with and without each index (9)
-  --calls N   mailed calls of each run (6400)
+Measures what each index costs a mailed AddOTPEmail on SQLite.
+
+  --rounds N  runs with and without each index (9)
+  --calls N   calls of each run (6400)
 `;
 
-const atATime = 64;
-const { rounds, calls } = readOptions(parse, usage);
+const { rounds, calls } = readOptions(usage, { rounds: "9", calls: "6400" }, (values) => ({
+  rounds: wholeNumber("rounds", values.rounds),
+  calls: wholeNumber("calls", values.calls),
+}));
+const callsPerCommit = 64;
 
-function parse(args: readonly string[]) {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      rounds: { type: "string", default: "9" },
-      calls: { type: "string", default: "6400" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) return "help";
-  return { rounds: wholeNumber("rounds", values.rounds), calls: wholeNumber("calls", values.calls) };
-}
-
+/** A copy of the database. All but one lack an index. */
 interface Variant {
-  /** The index that is not there. */
+  /** The dropped index. Empty for none. */
   readonly without: string;
   readonly table: string;
   readonly rows: ReturnType<typeof openRows>;
-  /** CPU of a call in each run, in microseconds. */
+  /** CPU time of a call in each run, in microseconds. */
   readonly cpuUs: number[];
   calls: number;
 }
@@ -47,7 +38,7 @@ try {
   const database = join(folder, "users.db");
   await makeDatabase(database);
   const variants = variantsOf(database);
-  // The first round is to get going.
+  // The first round warms up.
   for (let round = 0; round <= rounds; round++)
     for (const variant of variants) run(variant, round === 0 ? undefined : variant.cpuUs);
   const [all, ...others] = variants;
@@ -58,16 +49,16 @@ try {
     bytesOf(all!, without).toFixed(0),
   ]);
   console.log(
-    `A mailed AddOTPEmail, ${median(all!.cpuUs).toFixed(1)} us of CPU for its rows with all indexes.\n`,
+    `The rows of a mailed AddOTPEmail take ${median(all!.cpuUs).toFixed(1)} us of CPU with all indexes.\n`,
   );
-  console.log(table([["table", "index", "CPU us a call", "bytes a call"], ...lines]));
+  console.log(table([["table", "index", "CPU us/call", "bytes/call"], ...lines]));
 } finally {
   rmSync(folder, { recursive: true });
 }
 
-/** With all indexes, and then without each that can be dropped and that such a call writes to. */
+/** A variant with all indexes, and one without each index that the call writes to and that isn't part of a constraint. */
 function variantsOf(database: string): Variant[] {
-  const made = (without: string, table: string): Variant => {
+  const variant = (without: string, table: string): Variant => {
     const path = join(folder, `${without || "all"}.db`);
     copyFileSync(database, path);
     const rows = openRows(path);
@@ -75,7 +66,7 @@ function variantsOf(database: string): Variant[] {
     if (without) rows.database.exec(`drop index ${without}`);
     return { without, table, rows, cpuUs: [], calls: 0 };
   };
-  const all = made("", "");
+  const all = variant("", "");
   const indexes = all.rows.database
     .prepare(
       `select name, tbl_name from sqlite_schema where type = 'index' and sql is not null
@@ -83,17 +74,17 @@ function variantsOf(database: string): Variant[] {
     )
     .raw()
     .all() as [string, string][];
-  return [all, ...indexes.map(([name, table]) => made(name, table))];
+  return [all, ...indexes.map(([name, table]) => variant(name, table))];
 }
 
 function run(variant: Variant, cpuUs: number[] | undefined): void {
   const { database, add } = variant.rows;
   const before = process.cpuUsage();
-  for (let i = 0; i < calls; i += atATime) {
+  for (let i = 0; i < calls; i += callsPerCommit) {
     database.exec("begin immediate");
-    for (let j = 0; j < atATime; j++) {
+    for (let j = 0; j < callsPerCommit; j++) {
       const count = variant.calls++;
-      // Users come in no order, and nor do addresses in the world.
+      // Real users and addresses come in no order.
       const number = (count * 48_271) % 2_147_483_647;
       add({
         userId: userIdOf(number % adderCount),

@@ -1,9 +1,9 @@
 import { closeSync, copyFileSync, fsyncSync, openSync, statSync } from "node:fs";
 import Database from "better-sqlite3";
 import { openStore } from "../../src/db/store.ts";
-import { adderCount, orgId, userIdOf, verifierCount } from "./operations.ts";
+import { adderCount, orgId, userIdPrefix, verifierCount } from "./workload.ts";
 
-/** Makes a database of the service, with all users and nothing else. */
+/** Creates a SQLite database of the service with the users of the workload and nothing else. */
 export async function makeDatabase(path: string): Promise<void> {
   {
     await using store = openStore(`sqlite:${path}`);
@@ -23,16 +23,16 @@ export async function makeDatabase(path: string): Promise<void> {
 }
 
 /**
- * Adds users with one verified address each, as the service writes them: the row, and its two events.
+ * Adds users with one verified address each, in the rows that the service writes: user, authenticator and two events.
  *
- * @returns how many bytes the authenticators take, and all there is.
+ * @returns the bytes of the authenticators with their indexes, and of the file.
  */
 export function fillDatabase(
   path: string,
   count: number,
 ): { readonly rowBytes: number; readonly bytes: number } {
   const database = new Database(path);
-  // What is lost in a crash is made again.
+  // Safe here: after a crash the file is made again.
   database.pragma("journal_mode = OFF");
   database.pragma("synchronous = OFF");
   database.pragma("cache_size = -256000");
@@ -44,26 +44,24 @@ export function fillDatabase(
     )
     .run(adderCount + verifierCount, adderCount + verifierCount + count, userIdPrefix);
   const time = Date.UTC(2026, 0, 1);
-  // Of a user by the id. There are no events before.
+  // The n-th user by id has the n-th event of each type: the database has no other events.
   const nth = "row_number() over (order by user_id)";
+  const event = (type: string, sequence: number, position: string, previous: string) =>
+    `insert into events (position, previous, org_id, user_id, sequence, type, time, actor, client_address, data)
+     select ${position}, ${previous}, '${orgId}', user_id, ${sequence}, '${type}', ${time}, 'caller-1', '127.0.0.1',
+       '{"otp_email_id":"' || ((i << 22) + 1) || '","verification":"return_code"}'
+     from filler order by user_id`;
   const statements = [
     `insert into users (user_id, org_id, state, sequence, last_event, previous_event, create_time, change_time)
      select user_id, '${orgId}', 'active', 2, ${count} + ${nth}, ${nth}, ${time}, ${time} from filler order by user_id`,
-    // Ids grow with time, users come in any order.
+    // Ids grow with time, while users come in any order.
     `insert into otp_emails (otp_email_id, user_id, address, address_canonical, verify_time, attempts, lock_count,
        last_use_time, create_time, change_time)
      select (i << 22) + 1, user_id, 'filler.' || i || '@bench.example', 'filler.' || i || '@bench.example', ${time}, 0, 0,
        ${time}, ${time}, ${time}
      from filler order by i`,
-    ...["added", "verified"].map(
-      (
-        type,
-        sequence,
-      ) => `insert into events (position, previous, org_id, user_id, sequence, type, time, actor, client_address, data)
-       select ${sequence * count} + ${nth}, ${sequence === 0 ? "null" : nth}, '${orgId}', user_id, ${sequence + 1}, 'otp_email.${type}', ${time}, 'caller-1', '127.0.0.1',
-         '{"otp_email_id":"' || ((i << 22) + 1) || '","verification":"return_code"}'
-       from filler order by user_id`,
-    ),
+    event("otp_email.added", 1, nth, "null"),
+    event("otp_email.verified", 2, `${count} + ${nth}`, nth),
   ];
   for (const statement of statements) database.exec(statement);
   const rowBytes = database
@@ -78,9 +76,7 @@ export function fillDatabase(
   return { rowBytes, bytes: statSync(path).size };
 }
 
-const userIdPrefix = userIdOf(0).slice(0, -1);
-
-/** Each server has a copy of its own. It is on the disk: or the first commits would wait for it. */
+/** Copies a database and syncs it to disk, so that the first commits don't wait for that. */
 export function copyDatabase(from: string, to: string): void {
   copyFileSync(from, to);
   const file = openSync(to, "r+");

@@ -4,11 +4,11 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { defaultRolesClaim } from "../../src/auth/principal.ts";
-import { orgId } from "./operations.ts";
+import { orgId } from "./workload.ts";
 
 export const audience = "countersign-bench";
 
-/** An issuer of access tokens (RFC 9068) on ES256, whose keys are fetched over HTTP as those of any other. */
+/** An issuer of ES256 access tokens (RFC 9068) that serves its keys over HTTP. */
 export interface Issuer {
   readonly issuer: string;
   readonly jwksUri: string;
@@ -16,7 +16,7 @@ export interface Issuer {
   close(): void;
 }
 
-/** @param count how many tokens, each of another caller. */
+/** @param count number of tokens, each for a different caller. */
 export async function startIssuer(count: number): Promise<Issuer> {
   const { publicKey, privateKey } = await generateKeyPair("ES256");
   const kid = "bench";

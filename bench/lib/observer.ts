@@ -2,14 +2,14 @@ import { existsSync, readFileSync } from "node:fs";
 import Database from "better-sqlite3";
 import type { Durability, Reading } from "./server.ts";
 
-// Loaded before each server (`node --import`), the service as it is built among them: it tells the bench what the process
-// uses, and what its own connection to the database is set to, which no other process could ask.
+// Loaded into each server with `node --import`, the built service included. Reports the CPU and memory of the process and the
+// settings of its own database connection, which other processes can't read.
 
 let database: Database.Database | undefined;
 
 const { prepare } = Database.prototype;
-Database.prototype.prepare = function noted(this: Database.Database, source: string) {
-  // Once: from then on nothing stands in between.
+Database.prototype.prepare = function capture(this: Database.Database, source: string) {
+  // Unpatch at the first statement, so that later ones cost nothing extra.
   database = this;
   Database.prototype.prepare = prepare;
   return prepare.call(this, source);
@@ -25,10 +25,10 @@ process.on("message", () => {
   } satisfies Reading);
 });
 process.on("disconnect", () => process.exit(0));
-// Or a server that is told to stop would wait for the bench.
+// Otherwise the channel keeps a server alive that was told to stop.
 process.channel?.unref();
 
-/** Linux counts what the process that started it had, in `maxRSS`. The high-water mark begins with the program. */
+/** VmHWM starts with the program. On Linux, `maxRSS` also counts the memory of the process that spawned it. */
 function rssBytesMax(): number {
   const status = existsSync("/proc/self/status") ? readFileSync("/proc/self/status", "utf8") : "";
   return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1] ?? process.resourceUsage().maxRSS) * 1024;

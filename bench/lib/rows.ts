@@ -2,21 +2,21 @@ import { hash, randomBytes } from "node:crypto";
 import Database from "better-sqlite3";
 import { makeId } from "../../src/db/core/id.ts";
 
-/** What a call of AddOTPEmail says, in the JSON of Connect. */
+/** The message of AddOTPEmail in Connect JSON. */
 export interface Addition {
   readonly userId: string;
   readonly email: { readonly address: string; readonly sendCode?: object };
 }
 
-/** What a call of VerifyOTPEmail says. */
+/** The message of VerifyOTPEmail in Connect JSON. */
 export interface Verification {
   readonly userId: string;
   readonly otpEmailId: string;
   readonly code: string;
 }
 
-/** What an event has of its user. */
-interface Counted {
+/** The columns of a user that its next event needs. */
+interface EventSlot {
   readonly sequence: number;
   readonly org_id: string;
   readonly last_event: number;
@@ -27,8 +27,8 @@ const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const hourMs = 3_600_000;
 
 /**
- * Opens a database of the service with better-sqlite3 alone, as durable as the service does, and writes the rows that the
- * service writes for the same call, with nothing checked. To be called in a transaction.
+ * Opens a database of the service with better-sqlite3 alone and the service's durability. `add` and `verify` write the rows that
+ * the service writes for the same call, without any checks, and have to be called in a transaction.
  */
 export function openRows(path: string) {
   const database = new Database(path);
@@ -42,7 +42,7 @@ export function openRows(path: string) {
        attempts, failures, failure_times, lock_count, create_time, change_time)
      values (?, ?, ?, ?, 'bench', ?, ?, 0, 0, '[]', 0, ?, ?)`,
   );
-  const countEvent = database.prepare(
+  const reserveEvent = database.prepare(
     `update users set sequence = sequence + 1, previous_event = last_event,
        last_event = coalesce((select seq from sqlite_sequence where name = 'events'), 0) + 1, change_time = ?
      where user_id = ? returning sequence, org_id, last_event, previous_event`,
@@ -56,7 +56,7 @@ export function openRows(path: string) {
        next_attempt_time, expire_time, create_time)
      values (?, 'enrolment', ?, ?, ?, ?, 'queued', 0, ?, ?, ?)`,
   );
-  const countHit = database.prepare(
+  const consume = database.prepare(
     `insert into hits (digest, time, count, expire_time) values (?, ?, 1, ?)
      on conflict (digest, time) do update set count = count + 1`,
   );
@@ -66,7 +66,7 @@ export function openRows(path: string) {
   );
 
   function appendEvent(userId: string, type: string, now: number, data: object) {
-    const user = countEvent.get(now, userId) as Counted;
+    const user = reserveEvent.get(now, userId) as EventSlot;
     insertEvent.run(
       user.last_event,
       user.previous_event,
@@ -86,10 +86,10 @@ export function openRows(path: string) {
 
   function mail(userId: string, address: string, id: bigint, salt: Buffer, now: number): void {
     const slot = now - (now % 60_000);
-    countHit.run(digest(`otp_email ${userId} ${address}`), now, now + 24 * hourMs);
-    countHit.run(digest(`address ${address}`), now, now + hourMs);
-    countHit.run(digest("all"), slot, slot + hourMs);
-    countHit.run(digest("client 127.0.0.1"), slot, slot + hourMs);
+    consume.run(digest(`otp_email ${userId} ${address}`), now, now + 24 * hourMs);
+    consume.run(digest(`address ${address}`), now, now + hourMs);
+    consume.run(digest("all"), slot, slot + hourMs);
+    consume.run(digest("client 127.0.0.1"), slot, slot + hourMs);
     const messageId = `<${now.toString(36)}.${randomBytes(16).toString("base64url")}@bench.example>`;
     insertMail.run(BigInt(makeId(now)), userId, id, salt, messageId, now, now + 600_000, now);
   }
@@ -128,7 +128,7 @@ function digest(text: string): string {
   return hash("sha256", text, "base64url");
 }
 
-/** Eight characters, as long as those of the service. Nobody will check it. */
+/** Eight characters, as long as a code of the service. It is never checked. */
 function codeOf(salt: Buffer): string {
   let code = "";
   for (let i = 0; i < 8; i++) code += alphabet[salt[i]! & 31];

@@ -1,38 +1,38 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { type Pin, serverCore } from "./pin.ts";
+import { type Pin, serverCore } from "./machine.ts";
 
-/** What a connection to the database is set to. */
+/** Settings of a database connection that decide what a commit guarantees. */
 export interface Durability {
   readonly journalMode: string;
   readonly synchronous: string;
-  /** In pages; 0: off. */
+  /** In pages. 0 turns it off. */
   readonly walAutocheckpoint: number;
 }
 
 export interface Reading {
-  /** User and system, of all threads, so far. */
+  /** User and system time of all threads since the start, in microseconds. */
   readonly cpuUs: number;
   readonly rssBytes: number;
-  /** The most it ever was. */
+  /** Peak since the start. */
   readonly rssBytesMax: number;
   /** Undefined before the database is opened. */
   readonly durability: Durability | undefined;
 }
 
-/** A server in a process of its own. */
+/** A server process. */
 export interface Server {
   readonly pid: number;
   readonly port: number;
-  /** From the start of its process until it could be called. */
+  /** From the start of the process until it listened. */
   readonly startMs: number;
   read(): Promise<Reading>;
-  /** Ends it as an operator would, and waits. */
+  /** Sends SIGTERM and resolves when the process has exited. */
   stop(): Promise<void>;
 }
 
 export interface Command {
-  /** The script and its arguments. */
+  /** Path of the script, and its arguments. */
   readonly script: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly nodeOptions: readonly string[];
@@ -41,16 +41,16 @@ export interface Command {
 const observer = new URL("observer.js", import.meta.url).href;
 
 /**
- * Starts a server and waits until it says on standard error, as the service does in its log, where it listens.
+ * Starts a server and waits until it logs its `origin` to standard error, as the service does.
  *
- * @throws if it ends before.
+ * @throws if it exits before that.
  */
 export async function startServer(
   { script, environment, nodeOptions }: Command,
   pin: Pin,
   core = serverCore,
 ): Promise<Server> {
-  // Its user CPU is what is measured: V8 must not throw compiled code away while it waits for its turn.
+  // While a server waits for its turn, V8 would discard its compiled code, and the next run would measure compilation.
   const options = ["--no-memory-reducer", ...nodeOptions, `--import=${observer}`];
   const [command, ...args] = pin(core, [process.execPath, ...options, ...script]);
   const start = performance.now();
@@ -77,7 +77,7 @@ function listening(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let log = "";
     let isListening = false;
-    // The log of the calls is read, and goes nowhere.
+    // Keep reading after that: the pipe must not fill up with the log of the calls.
     child.stderr?.on("data", (chunk) => {
       log = `${log}${chunk}`.slice(-8192);
       if (isListening) return;
@@ -88,14 +88,14 @@ function listening(child: ChildProcess): Promise<string> {
     });
     child.once("exit", (code) => {
       if (isListening) return;
-      reject(new Error(`${child.spawnargs.join(" ")} has ended (${code}):\n${log}`));
+      reject(new Error(`${child.spawnargs.join(" ")} exited with ${code}:\n${log}`));
     });
   });
 }
 
 async function reading(child: ChildProcess): Promise<Reading> {
   const failed = new AbortController();
-  const fail = () => failed.abort(new Error(`${child.spawnargs.join(" ")} has ended`));
+  const fail = () => failed.abort(new Error(`${child.spawnargs.join(" ")} exited`));
   child.once("exit", fail);
   try {
     const message = once(child, "message", { signal: failed.signal });

@@ -1,15 +1,15 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 
-/** A mail server that takes connections and never says a word. */
+/** A mail server that accepts connections and never sends a byte. */
 export interface SilentRelay {
   readonly smtpUrl: string;
   close(): void;
 }
 
 /**
- * Keeps the courier of the service waiting, so that mails are queued, as the calls have them, and their delivery (which has
- * a bench of its own) takes no CPU meanwhile. A relay that refuses would cost more than the calls.
+ * Keeps the courier of the service waiting: mails are queued, but delivering them, which has its own bench, uses no CPU. A relay
+ * that refuses mails would cost more CPU than the measured calls.
  */
 export async function startSilentRelay(): Promise<SilentRelay> {
   const sockets = new Set<Socket>();

@@ -1,4 +1,4 @@
-/** The rows of the table: which server is asked in which protocol, over which version of HTTP. */
+/** The rows of the table: server, protocol and version of HTTP. */
 
 export const httpVersions = ["http1", "http2"] as const;
 export type HttpVersion = (typeof httpVersions)[number];
@@ -13,44 +13,44 @@ export interface Case {
 }
 
 interface Server {
-  /** The file in servers/, and its arguments after the version of HTTP. */
+  /** File in servers/. It gets the version of HTTP and then `args`. */
   readonly script: string;
   readonly args: readonly string[];
-  /** What it is asked in, over each version. */
+  /** Protocols to measure over each version of HTTP. */
   readonly http1: readonly Protocol[];
   readonly http2: readonly Protocol[];
-  /** Whether a target needs it. The others are for information, and `--quick` leaves them out. */
-  readonly isNeeded: boolean;
+  /** Whether a ratio with a target needs it. `--quick` leaves the others out. */
+  readonly hasTarget: boolean;
 }
 
 const rpc = ["connect-json", "connect-proto", "grpc-web"] as const;
-const stock = { script: "connect-node", http1: rpc, http2: [...rpc, "grpc"] } as const;
-const lane = { script: "unary", http1: [...rpc, "rest"], http2: [...rpc, "grpc", "rest"] } as const;
+const connectNode = { script: "connect-node", http1: rpc, http2: [...rpc, "grpc"] } as const;
+const unary = { script: "unary", http1: [...rpc, "rest"], http2: [...rpc, "grpc", "rest"] } as const;
 
 export const servers: Readonly<Record<string, Server>> = {
-  "bare-http1": { script: "bare-http1", args: [], http1: ["connect-json"], http2: [], isNeeded: true },
+  "bare-http1": { script: "bare-http1", args: [], http1: ["connect-json"], http2: [], hasTarget: true },
   "bare-http2": {
     script: "bare-http2",
     args: [],
     http1: [],
     http2: ["connect-json", "grpc"],
-    isNeeded: true,
+    hasTarget: true,
   },
   "bare-http2-core": {
     script: "bare-http2-core",
     args: [],
     http1: [],
     http2: ["connect-json", "grpc"],
-    isNeeded: false,
+    hasTarget: false,
   },
-  "grpc-js": { script: "grpc-js", args: [], http1: [], http2: ["grpc"], isNeeded: true },
-  "stock-plain": { ...stock, args: [], isNeeded: true },
-  "stock-auth": { ...stock, args: ["auth"], isNeeded: false },
-  "lane-plain": { ...lane, args: [], isNeeded: false },
-  "lane-auth": { ...lane, args: ["auth"], isNeeded: true },
+  "grpc-js": { script: "grpc-js", args: [], http1: [], http2: ["grpc"], hasTarget: true },
+  "connect-node-plain": { ...connectNode, args: [], hasTarget: true },
+  "connect-node-auth": { ...connectNode, args: ["auth"], hasTarget: false },
+  "unary-plain": { ...unary, args: [], hasTarget: false },
+  "unary-auth": { ...unary, args: ["auth"], hasTarget: true },
 };
 
-/** In this order they are measured: what is compared is close in time, and meets the machine in the same state. */
+/** All cases in the order of measurement: those to be compared follow each other, so that the machine is in the same state. */
 export const allCases: readonly Case[] = httpVersions.flatMap((http) =>
   protocols.flatMap((protocol) =>
     Object.entries(servers)
@@ -60,10 +60,10 @@ export const allCases: readonly Case[] = httpVersions.flatMap((http) =>
 );
 
 /**
- * The cases that a filter such as `lane,connect-json,http1` names. Words for servers, protocols and versions of HTTP
- * narrow each other; two of one kind add up. A word that is no whole name is taken for the start of one.
+ * The cases that match a filter such as `unary,connect-json,http1`. A case has to match the servers, the protocols and the
+ * versions of HTTP of the filter. A word is a name, or else the start of names.
  *
- * @throws if a word is none of these.
+ * @throws if a word matches nothing.
  */
 export function casesOf(words: readonly string[]): Case[] {
   const names = { server: Object.keys(servers), protocol: protocols, http: httpVersions };
@@ -73,9 +73,7 @@ export function casesOf(words: readonly string[]): Case[] {
     const whole = every.filter(({ name }) => name === word);
     const found = whole.length > 0 ? whole : every.filter(({ name }) => name.startsWith(word));
     if (word === "" || found.length === 0) {
-      throw new Error(
-        `--only: there is no ${word || "empty word"}: ${every.map(({ name }) => name).join(", ")}`,
-      );
+      throw new Error(`--only: "${word}" matches none of: ${every.map(({ name }) => name).join(", ")}`);
     }
     for (const { kind, name } of found) wanted[kind as keyof typeof wanted].add(name);
   }

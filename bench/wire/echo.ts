@@ -51,7 +51,7 @@ export const EchoService = createFileRegistry(file, (name) =>
 
 export const echoMethod = EchoService.method.echo as DescMethodUnary;
 
-/** The trivial handler, the same behind connect-node and the lane. */
+/** The trivial handler, behind both connect-node and the unary engine. */
 export function bindEcho(): BoundService {
   const implementation = { echo: ({ text }: Text) => ({ text }) };
   return bind(EchoService, implementation as unknown as Parameters<typeof bind<typeof EchoService>>[1]);

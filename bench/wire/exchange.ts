@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import type { Protocol } from "./cases.ts";
 import { echoMethod, echoPath, restPath } from "./echo.ts";
 
-/** The one request of a case, and what a right reply to it is. */
+/** The request of a case, and a check of the reply. */
 export interface Exchange {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -19,7 +19,7 @@ const frame = Buffer.alloc(5 + proto.length);
 frame.writeUInt32BE(proto.length, 1);
 frame.set(proto, 5);
 
-/** gRPC-Web has the trailers in a frame of their own, behind the message. */
+/** gRPC-Web sends the trailers in a frame after the message. */
 function isWebReply(body: Uint8Array): boolean {
   const [head, rest] = [body.subarray(0, frame.length), Buffer.from(body.subarray(frame.length))];
   return frame.equals(head) && rest[0] === 0x80 && /^grpc-status: ?0\r?$/m.test(rest.toString("latin1", 5));

@@ -2,11 +2,11 @@ import { execFile, spawnSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { clientCore, type Pin } from "../lib/pin.ts";
+import { clientCore, type Pin } from "../lib/machine.ts";
 import type { HttpVersion } from "./cases.ts";
 import type { Exchange } from "./exchange.ts";
 
-/** What the load generator saw. */
+/** Measurements of h2load. */
 export interface Load {
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
@@ -19,41 +19,37 @@ export interface LoadOptions {
   readonly exchange: Exchange;
   readonly headers: Readonly<Record<string, string>>;
   readonly requests: number;
-  /** Connections for HTTP/1.1, each with one request at a time. */
+  /** Connections with HTTP/1.1, each with one request at a time. */
   readonly connections: number;
-  /** Connections for HTTP/2, and streams at a time on each. */
+  /** Connections with HTTP/2, and concurrent streams of each. */
   readonly sessions: number;
   readonly streams: number;
-  /** Of the body of a right reply. */
+  /** Length of the body of a correct reply. */
   readonly replyBytes: number;
-  /** For the files of the generator. */
+  /** For the input and the log of h2load. */
   readonly folder: string;
   readonly pin: Pin;
 }
 
 const run = promisify(execFile);
 
-/** The version of h2load. @throws if it is missing. */
-export function loadGenerator(): string {
+/** The version of h2load, or undefined if it is not installed. */
+export function h2loadVersion(): string | undefined {
   const { status, stdout } = spawnSync("h2load", ["--version"], { encoding: "utf8" });
-  if (status === 0) return stdout.trim();
-  throw new Error(
-    "h2load is missing. It makes the load: apt-get install nghttp2-client (macOS: brew install nghttp2)",
-  );
+  return status === 0 ? stdout.trim() : undefined;
 }
 
 /**
- * Sends one request many times with h2load, on fresh connections.
+ * Sends one request many times with h2load, on new connections.
  *
- * @throws unless every reply has status 200 and as many bytes as the right one: an error of gRPC also comes with 200,
- * but without a message.
+ * @throws unless every reply has status 200 and the length of the correct one: gRPC errors have status 200, too, but no message.
  */
 export async function load(options: LoadOptions): Promise<Load> {
   const { http, exchange, headers, port, requests, replyBytes, folder, pin } = options;
   const bodyFile = join(folder, "body");
   const logFile = join(folder, "log");
   writeFileSync(bodyFile, exchange.body);
-  // h2load appends to it.
+  // h2load would append to it.
   rmSync(logFile, { force: true });
   const inFlight =
     http === "http1"
@@ -75,15 +71,13 @@ export async function load(options: LoadOptions): Promise<Load> {
   const ok = Number(/^status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx/m.exec(stdout)?.[1]);
   const bytes = Number(/\((\d+)\) data$/m.exec(stdout)?.[1]);
   if (succeeded !== requests || ok !== requests || bytes !== requests * replyBytes) {
-    throw new Error(
-      `not all replies were right: ${requests} of ${replyBytes} bytes were expected\n${stdout}`,
-    );
+    throw new Error(`some replies were wrong: expected ${requests} of ${replyBytes} bytes\n${stdout}`);
   }
   const requestsPerSecond = Number(/^finished in .*, ([\d.]+) req\/s/m.exec(stdout)?.[1]);
   return { requestsPerSecond, ...latencies(readFileSync(logFile, "utf8")) };
 }
 
-/** A line is a request: when it started, its status, how long it took in microseconds. */
+/** Each line has the start of a request, its status and its duration in microseconds. */
 function latencies(log: string): { p50Ms: number; p99Ms: number } {
   const sorted = Float64Array.from(log.trimEnd().split("\n"), (line) => Number(line.split("\t")[2])).sort();
   const at = (share: number) => (sorted[Math.ceil(sorted.length * share) - 1] ?? Number.NaN) / 1000;

@@ -6,10 +6,10 @@ import type { HttpVersion } from "./cases.ts";
 import type { Exchange } from "./exchange.ts";
 
 /**
- * Sends the request of a case once and looks at the whole reply, also at the trailers. Returns how many bytes its body
- * has, by which the load generator's replies are counted.
+ * Sends the request of a case once and checks the whole reply, trailers included.
  *
- * @throws if the reply is not the right one.
+ * @returns the length of its body, which the replies under load must have.
+ * @throws if the reply is wrong.
  */
 export async function probe(
   port: number,
@@ -20,7 +20,7 @@ export async function probe(
   const send = http === "http1" ? sendHttp1 : sendHttp2;
   const { status, body, trailers } = await send(port, exchange, headers);
   if (status !== 200 || !exchange.isReply(body, trailers)) {
-    throw new Error(`a wrong reply: ${status} ${JSON.stringify(trailers)} ${body.toString("latin1")}`);
+    throw new Error(`wrong reply: ${status} ${JSON.stringify(trailers)} ${body.toString("latin1")}`);
   }
   return body.length;
 }

@@ -1,31 +1,21 @@
+import { compare, type Ratio } from "../lib/ratios.ts";
 import { type HttpVersion, httpVersions, type Protocol, protocols } from "./cases.ts";
-import { median, type Row } from "./measure.ts";
+import type { Row } from "./measure.ts";
 
-/** Two rows set against each other. */
-export interface Ratio {
-  readonly name: string;
-  /** Of the medians. */
-  readonly value: number;
-  /** The median of the ratios within each round: on a machine that others use, the steadier one. */
-  readonly byRound: number;
-  /** What is to be reached; none where the ratio is for information. */
-  readonly target?: { readonly atLeast: number } | { readonly atMost: number };
-}
-
-/** The targets of issue 3, "Speed", and what else helps to read them. Without the ratios whose rows are missing. */
+/** The ratios with a target, and others that help to read them. Ratios of rows that were not measured are left out. */
 export function ratiosOf(rows: readonly Row[]): Ratio[] {
   const find = (server: string, protocol: Protocol, http: HttpVersion) =>
     rows.find((row) => row.server === server && row.protocol === protocol && row.http === http);
 
-  function* toStock(ours: string, stock: string, target?: Ratio["target"]): Generator<Ratio> {
+  function* toServer(ours: string, other: string, target?: Ratio["target"]): Generator<Ratio> {
     for (const http of httpVersions) {
       for (const protocol of protocols) {
-        const [lane, other] = [find(ours, protocol, http), find(stock, protocol, http)];
-        if (!lane || !other) continue;
-        const name = `${ours} : ${stock}, ${protocol} ${http}`;
-        yield { name: `${name}, requests`, ...divide(lane, other, "requestsPerSecond"), target };
-        // The other way round, so that more is better here too.
-        yield { name: `${name}, CPU saved`, ...divide(other, lane, "cpuUs"), target };
+        const [one, two] = [find(ours, protocol, http), find(other, protocol, http)];
+        if (!one || !two) continue;
+        const name = `${ours} : ${other}, ${protocol} ${http}`;
+        yield { name: `${name}, requests`, ...compare(one, two, "requestsPerSecond"), target };
+        // The inverse, so that more is better here too.
+        yield { name: `${name}, CPU saved`, ...compare(two, one, "cpuUs"), target };
       }
     }
   }
@@ -37,10 +27,10 @@ export function ratiosOf(rows: readonly Row[]): Ratio[] {
     target?: Ratio["target"],
   ): Generator<Ratio> {
     for (const protocol of protocols) {
-      const lane = find(ours, protocol, http);
+      const one = find(ours, protocol, http);
       const floor = find(bare, protocol === "grpc" ? "grpc" : "connect-json", http);
-      if (!lane || !floor) continue;
-      yield { name: `${ours} : ${bare}, ${protocol} ${http}, CPU`, ...divide(lane, floor, "cpuUs"), target };
+      if (!one || !floor) continue;
+      yield { name: `${ours} : ${bare}, ${protocol} ${http}, CPU`, ...compare(one, floor, "cpuUs"), target };
     }
   }
 
@@ -48,32 +38,22 @@ export function ratiosOf(rows: readonly Row[]): Ratio[] {
     for (const http of httpVersions) {
       const [rest, connect] = [find(ours, "rest", http), find(ours, "connect-json", http)];
       if (!rest || !connect) continue;
-      yield { name: `${ours} rest : connect-json, ${http}, CPU`, ...divide(rest, connect, "cpuUs"), target };
+      yield { name: `${ours} rest : connect-json, ${http}, CPU`, ...compare(rest, connect, "cpuUs"), target };
     }
   }
 
   return [
-    ...toStock("lane-auth", "stock-plain", { atLeast: 6 }),
-    ...toBare("lane-auth", "bare-http1", "http1", { atMost: 1.5 }),
-    ...toBare("lane-auth", "bare-http2", "http2", { atMost: 1.3 }),
-    ...restToConnect("lane-auth", { atMost: 1.3 }),
-    ...toStock("lane-auth", "stock-auth"),
-    ...toStock("lane-plain", "stock-plain"),
-    ...toBare("lane-plain", "bare-http1", "http1"),
-    ...toBare("lane-plain", "bare-http2", "http2"),
-    ...toBare("lane-auth", "bare-http2-core", "http2"),
-    ...toBare("lane-auth", "grpc-js", "http2"),
-    ...toBare("stock-plain", "bare-http1", "http1"),
-    ...toBare("stock-plain", "bare-http2", "http2"),
+    ...toServer("unary-auth", "connect-node-plain", { atLeast: 6 }),
+    ...toBare("unary-auth", "bare-http1", "http1", { atMost: 1.5 }),
+    ...toBare("unary-auth", "bare-http2", "http2", { atMost: 1.3 }),
+    ...restToConnect("unary-auth", { atMost: 1.3 }),
+    ...toServer("unary-auth", "connect-node-auth"),
+    ...toServer("unary-plain", "connect-node-plain"),
+    ...toBare("unary-plain", "bare-http1", "http1"),
+    ...toBare("unary-plain", "bare-http2", "http2"),
+    ...toBare("unary-auth", "bare-http2-core", "http2"),
+    ...toBare("unary-auth", "grpc-js", "http2"),
+    ...toBare("connect-node-plain", "bare-http1", "http1"),
+    ...toBare("connect-node-plain", "bare-http2", "http2"),
   ];
-}
-
-function divide(one: Row, other: Row, by: "requestsPerSecond" | "cpuUs"): Pick<Ratio, "value" | "byRound"> {
-  const byRound = one.samples.map((sample, round) => sample[by] / other.samples[round]![by]);
-  return { value: one[by] / other[by], byRound: median(byRound) };
-}
-
-export function isReached({ value, target }: Ratio): boolean | undefined {
-  if (target === undefined) return undefined;
-  return "atLeast" in target ? value >= target.atLeast : value <= target.atMost;
 }

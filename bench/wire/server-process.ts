@@ -1,19 +1,19 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { type Pin, serverCore } from "../lib/pin.ts";
+import { type Pin, serverCore } from "../lib/machine.ts";
 import { type Case, servers } from "./cases.ts";
 import type { CPUReading, Ready } from "./servers/measured.ts";
 
-/** A server in a process of its own. */
+/** A server process. */
 export interface ServerProcess extends Ready {
-  /** CPU used so far, in microseconds. */
+  /** User and system time so far, in microseconds. */
   cpuUs(): Promise<number>;
-  /** Resolves when the process has ended. */
+  /** Resolves when the process has exited. */
   stop(): Promise<void>;
 }
 
-/** @throws if the process ends before it listens. */
+/** @throws if the process exits before it listens. */
 export async function startServer(
   { server, http }: Case,
   pin: Pin,
@@ -43,7 +43,7 @@ export async function startServer(
 
 function nextMessage(child: ChildProcess, server: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const fail = () => reject(new Error(`the server ${server} has ended`));
+    const fail = () => reject(new Error(`the server ${server} exited`));
     child.once("exit", fail);
     child.once("error", reject);
     child.once("message", (message) => {

@@ -1,9 +1,9 @@
-/** One connection of the load generator. */
+/** A connection of the load generator. */
 export interface Connection {
   /**
-   * Sends a request and resolves with the body of its reply.
+   * Sends a request and resolves to the body of the reply.
    *
-   * @throws unless its status is 200, or if the connection ends.
+   * @throws unless the status is 200, or if the connection closes.
    */
   send(path: string, body: Uint8Array): Promise<Uint8Array>;
   close(): void;

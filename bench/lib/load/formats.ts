@@ -5,10 +5,10 @@ import {
   VerifyOTPEmailRequestSchema,
   VerifyOTPEmailResponseSchema,
 } from "../../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import { ownAddressOf, userIdOf } from "../operations.ts";
+import { ownAddressOf, userIdOf } from "../workload.ts";
 
-/** An authenticator that waits for its code. */
-export interface Waiting {
+/** An authenticator whose code was not verified yet. */
+export interface Pending {
   readonly user: number;
   readonly otpEmailId: string;
   readonly code: string;
@@ -25,17 +25,17 @@ export interface Request {
   readonly body: Uint8Array;
 }
 
-/** How a call is written and its reply read. The readers throw unless the reply is that of a call that went well. */
-export interface Spelling {
+/** How calls are encoded and replies decoded. `readAdded` and `readVerified` throw unless the reply is a success. */
+export interface CallFormat {
   readonly http: 1 | 2;
   readonly contentType: string;
   add(addition: Addition): Request;
-  readAdded(body: Uint8Array, addition: Addition): Waiting;
-  verify(waiting: Waiting): Request;
+  readAdded(body: Uint8Array, addition: Addition): Pending;
+  verify(pending: Pending): Request;
   readVerified(body: Uint8Array): void;
 }
 
-export type SpellingName = "connect" | "grpc" | "rest" | "better-auth";
+export type CallFormatName = "connect" | "grpc" | "rest" | "better-auth";
 
 const service = "/countersign.user.v3alpha.UserService";
 
@@ -49,13 +49,13 @@ function emailOf({ address, isMailed }: Addition) {
   return { address, ...(isMailed ? { sendCode: {} } : { returnCode: {} }) };
 }
 
-function waitingOf(
+function pendingOf(
   reply: { readonly otpEmailId?: unknown; readonly verificationCode?: unknown },
   { user, isMailed }: Addition,
-): Waiting {
+): Pending {
   const { otpEmailId, verificationCode: code = "" } = reply;
   if (typeof otpEmailId !== "string" || typeof code !== "string" || (code === "") !== isMailed)
-    throw new Error("the reply to AddOTPEmail has no id, or not the code that was asked for");
+    throw new Error("the reply to AddOTPEmail has no id, or lacks the requested code");
   return { user, otpEmailId, code };
 }
 
@@ -67,9 +67,9 @@ function requireSequence(details: unknown): void {
 const json = {
   http: 1,
   contentType: "application/json",
-  readAdded: (body, addition) => waitingOf(parse(body), addition),
+  readAdded: (body, addition) => pendingOf(parse(body), addition),
   readVerified: (body) => requireSequence(parse(body).details),
-} as const satisfies Partial<Spelling>;
+} as const satisfies Partial<CallFormat>;
 
 function frame(message: Uint8Array): Uint8Array {
   const framed = Buffer.allocUnsafe(5 + message.length);
@@ -79,11 +79,11 @@ function frame(message: Uint8Array): Uint8Array {
   return framed;
 }
 
-/** An error of gRPC has no message. */
+/** @throws unless the body is one message: a gRPC error has none. */
 function unframe(body: Uint8Array): Uint8Array {
   if (body[0] === 0 && Buffer.from(body.buffer, body.byteOffset).readUInt32BE(1) === body.length - 5)
     return body.subarray(5);
-  throw new Error("the reply is not one message of gRPC");
+  throw new Error("the reply is not a single gRPC message");
 }
 
 function verificationOf({
@@ -94,7 +94,7 @@ function verificationOf({
   return isMailed ? { case: "sendCode", value: {} } : { case: "returnCode", value: {} };
 }
 
-export const spellings: Readonly<Record<SpellingName, Spelling>> = {
+export const callFormats: Readonly<Record<CallFormatName, CallFormat>> = {
   connect: {
     ...json,
     add: (addition) => ({
@@ -125,7 +125,7 @@ export const spellings: Readonly<Record<SpellingName, Spelling>> = {
       const message = create(AddOTPEmailRequestSchema, { userId: userIdOf(addition.user), email });
       return { path: `${service}/AddOTPEmail`, body: frame(toBinary(AddOTPEmailRequestSchema, message)) };
     },
-    readAdded: (body, addition) => waitingOf(fromBinary(AddOTPEmailResponseSchema, unframe(body)), addition),
+    readAdded: (body, addition) => pendingOf(fromBinary(AddOTPEmailResponseSchema, unframe(body)), addition),
     verify: ({ user, otpEmailId, code }) => {
       const message = create(VerifyOTPEmailRequestSchema, { userId: userIdOf(user), otpEmailId, code });
       return {
@@ -135,7 +135,7 @@ export const spellings: Readonly<Record<SpellingName, Spelling>> = {
     },
     readVerified: (body) => requireSequence(fromBinary(VerifyOTPEmailResponseSchema, unframe(body)).details),
   },
-  // Its users have one address each, and its codes are in mails alone: its server makes the same one each time.
+  // Users have one address each. Codes are only mailed, so its server always generates the same one.
   "better-auth": {
     http: 1,
     contentType: "application/json",
@@ -144,7 +144,7 @@ export const spellings: Readonly<Record<SpellingName, Spelling>> = {
       body: utf8({ email: ownAddressOf(user), type: "email-verification" }),
     }),
     readAdded: (body, { user }) => {
-      if (parse(body).success !== true) throw new Error("no success");
+      if (parse(body).success !== true) throw new Error("better-auth sent no code");
       return { user, otpEmailId: "", code: betterAuthCode };
     },
     verify: ({ user, code }) => ({
@@ -152,27 +152,27 @@ export const spellings: Readonly<Record<SpellingName, Spelling>> = {
       body: utf8({ email: ownAddressOf(user), otp: code }),
     }),
     readVerified: (body) => {
-      if (parse(body).status !== true) throw new Error("not verified");
+      if (parse(body).status !== true) throw new Error("better-auth did not verify the code");
     },
   },
 };
 
-/** A challenge that waits for its code. */
-export interface Challenge extends Waiting {
+/** A challenge whose code was not verified yet. */
+export interface Challenge extends Pending {
   readonly challengeId: string;
 }
 
 const challenges = "/countersign.user.v3alpha.ChallengeService";
 
-/** How a login is written, in the JSON of Connect. */
+/** Encodes and decodes the two calls of a login in Connect JSON. */
 export const login = {
-  challenge: ({ user, otpEmailId }: Waiting): Request => ({
+  challenge: ({ user, otpEmailId }: Pending): Request => ({
     path: `${challenges}/CreateOTPEmailChallenge`,
     body: utf8({ userId: userIdOf(user), otpEmailId, returnCode: {}, audience: "https://bench.example" }),
   }),
-  readChallenge(body: Uint8Array, waiting: Waiting): Challenge {
+  readChallenge(body: Uint8Array, pending: Pending): Challenge {
     const { challengeId, code } = parse(body);
-    if (typeof challengeId === "string" && typeof code === "string") return { ...waiting, challengeId, code };
+    if (typeof challengeId === "string" && typeof code === "string") return { ...pending, challengeId, code };
     throw new Error("the reply to CreateOTPEmailChallenge has no id or no code");
   },
   verify: ({ user, otpEmailId, challengeId, code }: Challenge): Request => ({

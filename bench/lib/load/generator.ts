@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { clientCore, type Pin } from "../machine.ts";
 import { repositoryFile } from "../paths.ts";
-import { clientCore, type Pin } from "../pin.ts";
 import type { Job, JobReply, Load } from "./process.ts";
 
-/** The load generator, in a process of its own. */
+/** The load generator, which runs in its own process. */
 export interface LoadGenerator {
-  /** @throws if one reply is not that of a call that went well. */
+  /** @throws at the first reply that is not a success. */
   run(job: Job): Promise<Load>;
   stop(): void;
 }
@@ -26,7 +26,7 @@ export function startLoadGenerator(pin: Pin): LoadGenerator {
 }
 
 async function ask(child: ChildProcess, job: Job): Promise<JobReply> {
-  // Longer than a run that stands still may take: whoever does not answer must not hold the bench.
+  // A server that stops answering must not hang the bench.
   const signal = AbortSignal.timeout(Math.ceil(job.runMs) * 10 + 120_000);
   const message = once(child, "message", { signal });
   child.send(job);

@@ -1,9 +1,9 @@
 import { connect } from "node:net";
 import type { Connection, ConnectionOptions } from "./connection.ts";
 
-// By hand: a client of a library takes as long for a call as the fastest server, and the client has one core too.
+// Handwritten: client libraries need as much CPU a call as the fastest servers, and the client has one core, too.
 
-/** A connection of HTTP/1.1, with one request at a time. */
+/** Opens an HTTP/1.1 connection that sends one request at a time. */
 export function openHttp1({ port, contentType, token }: ConnectionOptions): Connection {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   const common = [
@@ -45,7 +45,7 @@ export function openHttp1({ port, contentType, token }: ConnectionOptions): Conn
   };
 }
 
-/** The body of a reply, or undefined if it is not there yet as a whole. Nothing comes behind it. */
+/** The body of a reply, or undefined until it is complete. Without pipelining nothing follows it. */
 function bodyOf(reply: Buffer): Buffer | undefined {
   const end = reply.indexOf("\r\n\r\n");
   if (end < 0) return undefined;

@@ -1,30 +1,31 @@
-import { adderCount, addressOf, authenticatorsMax, type Operation, verifierCount } from "../operations.ts";
+import { adderCount, addressOf, authenticatorsMax, type Operation, verifierCount } from "../workload.ts";
 import type { Connection } from "./connection.ts";
 import {
   type Addition,
+  type CallFormatName,
   type Challenge,
+  callFormats,
   login,
+  type Pending,
   type Request,
-  type SpellingName,
-  spellings,
-  type Waiting,
 } from "./formats.ts";
 import { openHttp1 } from "./http1-connection.ts";
 import { openHttp2 } from "./http2-connection.ts";
 
-// The load generator: a process of its own, so that it has a core of its own. One run at a time.
+// The process of the load generator. It runs one job at a time.
 
-/** What a server is to be asked. */
+/** One run against a server. */
 export interface Job {
-  /** Whom it counts the users for: each database begins anew. */
+  /** Name of the database: users are counted for each one separately. */
   readonly server: string;
-  /** Connections go to them in turn. */
+  /** Connections are spread over them. */
   readonly ports: readonly number[];
-  readonly spelling: SpellingName;
+  readonly format: CallFormatName;
   readonly operation: Operation | "add to verify" | "login";
+  /** Requests at a time. */
   readonly concurrency: number;
   readonly runMs: number;
-  /** One for each connection, in turn. */
+  /** Each connection uses one of them. */
   readonly tokens: readonly string[];
 }
 
@@ -33,25 +34,27 @@ export interface Load {
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Of the core of this process. Near 1 it is the client that is measured. */
+  /** Share of its core that this process used. Near 1 the bench measures the client. */
   readonly clientCore: number;
 }
 
 export type JobReply = { readonly load: Load } | { readonly error: string };
 
-/** What was asked of a server so far. */
+/** Which users of a database were used so far. */
 interface Progress {
   added: number;
   verified: number;
-  readonly waiting: Waiting[];
-  /** Authenticators whose users can log in. */
-  readonly ready: Waiting[];
+  readonly pending: Pending[];
+  /** Verified authenticators, whose users can log in. */
+  readonly ready: Pending[];
   loggedIn: number;
 }
 
+/** A series of calls, each sent after the reply to the one before. */
 interface Work {
+  /** Returns undefined when there are no more calls to make. */
   request(): Request | undefined;
-  /** @throws unless the call went well. */
+  /** @throws unless the reply is a success. */
   read(body: Uint8Array): void;
 }
 
@@ -70,7 +73,7 @@ async function runJob(job: Job): Promise<Load> {
   const progress = progressOf.get(job.server) ?? {
     added: 0,
     verified: 0,
-    waiting: [],
+    pending: [],
     ready: [],
     loggedIn: 0,
   };
@@ -79,37 +82,38 @@ async function runJob(job: Job): Promise<Load> {
   if (job.operation === "login") return run(job, () => loggingIn(progress));
   if (job.operation !== "add to verify")
     return run(job, () => adding(job, () => nextAddition(progress, job)));
-  const keep = (waiting: Waiting) => void progress.waiting.push(waiting);
+  const keep = (pending: Pending) => void progress.pending.push(pending);
   return run(job, () => adding(job, () => nextVerifier(progress, job), keep));
 }
 
-function nextAddition(progress: Progress, { operation, spelling }: Job): Addition {
+function nextAddition(progress: Progress, { operation, format }: Job): Addition {
   const count = progress.added++;
-  if (count >= adderCount * authenticatorsMax) throw new Error("every user has all its authenticators");
+  if (count >= adderCount * authenticatorsMax)
+    throw new Error("every user has the maximum of authenticators");
   return {
-    user: spread(count, adderCount),
+    user: shuffle(count, adderCount),
     address: addressOf(count),
-    isMailed: spelling === "better-auth" || operation === "add, code mailed",
+    isMailed: format === "better-auth" || operation === "add, code mailed",
   };
 }
 
-function nextVerifier(progress: Progress, { spelling }: Job): Addition {
+function nextVerifier(progress: Progress, { format }: Job): Addition {
   const count = progress.verified++;
   if (count >= verifierCount) throw new Error("every user has verified its address");
   return {
-    user: adderCount + spread(count, verifierCount),
+    user: adderCount + shuffle(count, verifierCount),
     address: addressOf(count),
-    isMailed: spelling === "better-auth",
+    isMailed: format === "better-auth",
   };
 }
 
-/** Neighbours in time are none in the database: users do not come in the order of their ids. */
-function spread(count: number, users: number): number {
+/** Spreads consecutive calls over the database, since real users don't come in the order of their ids. */
+function shuffle(count: number, users: number): number {
   return (count * 7919) % users;
 }
 
-function adding({ spelling }: Job, next: () => Addition, keep: (waiting: Waiting) => void = () => {}): Work {
-  const { add, readAdded } = spellings[spelling];
+function adding({ format }: Job, next: () => Addition, keep: (pending: Pending) => void = () => {}): Work {
+  const { add, readAdded } = callFormats[format];
   let addition: Addition;
   return {
     request() {
@@ -120,12 +124,12 @@ function adding({ spelling }: Job, next: () => Addition, keep: (waiting: Waiting
   };
 }
 
-function verifying({ spelling }: Job, { waiting, ready }: Progress): Work {
-  const { verify, readVerified } = spellings[spelling];
-  let one: Waiting | undefined;
+function verifying({ format }: Job, { pending, ready }: Progress): Work {
+  const { verify, readVerified } = callFormats[format];
+  let one: Pending | undefined;
   return {
     request() {
-      one = waiting.pop();
+      one = pending.pop();
       return one && verify(one);
     },
     read(body) {
@@ -135,10 +139,10 @@ function verifying({ spelling }: Job, { waiting, ready }: Progress): Work {
   };
 }
 
-/** Two calls in turn, of one user after the other: a challenge, and its code. */
+/** Alternates between creating a challenge and verifying its code. */
 function loggingIn(progress: Progress): Work {
   let challenge: Challenge | undefined;
-  let one: Waiting | undefined;
+  let one: Pending | undefined;
   return {
     request() {
       if (challenge) return login.verify(challenge);
@@ -152,7 +156,7 @@ function loggingIn(progress: Progress): Work {
   };
 }
 
-/** Asks with so many requests at a time until the time is over, or there is nothing left to ask. */
+/** Makes calls with the concurrency of the job until its time is over or there are no more calls to make. */
 async function run(job: Job, createWork: () => Work): Promise<Load> {
   const { concurrency, runMs } = job;
   const connections = openConnections(job);
@@ -161,7 +165,7 @@ async function run(job: Job, createWork: () => Work): Promise<Load> {
   const start = performance.now();
   const end = start + runMs;
 
-  async function askInTurn(connection: Connection): Promise<void> {
+  async function makeCalls(connection: Connection): Promise<void> {
     const work = createWork();
     for (let now = performance.now(); now < end; ) {
       const request = work.request();
@@ -174,7 +178,7 @@ async function run(job: Job, createWork: () => Work): Promise<Load> {
   }
   try {
     await Promise.all(
-      Array.from({ length: concurrency }, (_, i) => askInTurn(connections[i % connections.length]!)),
+      Array.from({ length: concurrency }, (_, i) => makeCalls(connections[i % connections.length]!)),
     );
   } finally {
     for (const connection of connections) connection.close();
@@ -192,9 +196,9 @@ async function run(job: Job, createWork: () => Work): Promise<Load> {
   };
 }
 
-/** HTTP/1.1 has a connection for each request at a time, HTTP/2 up to eight. */
-function openConnections({ spelling, concurrency, ports, tokens }: Job): Connection[] {
-  const { http, contentType } = spellings[spelling];
+/** HTTP/1.1 needs a connection for each concurrent request. HTTP/2 gets up to eight. */
+function openConnections({ format, concurrency, ports, tokens }: Job): Connection[] {
+  const { http, contentType } = callFormats[format];
   const count = http === 1 ? concurrency : Math.min(8, concurrency);
   return Array.from({ length: count }, (_, i) => {
     const options = { port: ports[i % ports.length]!, contentType, token: tokens[i % tokens.length]! };

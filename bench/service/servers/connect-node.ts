@@ -11,8 +11,8 @@ import { UserService } from "../../../gen/countersign/user/v3alpha/user_service_
 import { makeId } from "../../../src/db/core/id.ts";
 import type { DB } from "../../../src/db/core/schema.ts";
 
-// The same methods as anyone would write them from the documentation of connect-node, jose and Kysely: an interceptor that
-// verifies the token, a transaction a call, queries built where they are run.
+// The same methods, written as the documentation of connect-node, jose and Kysely shows: an interceptor that verifies the token,
+// a transaction for each call, and queries built where they run.
 
 const [path = "", issuer = "", jwksUri = "", audience = ""] = process.argv.slice(2);
 const database = new Database(path);
@@ -84,7 +84,7 @@ async function activeUser(trx: Transaction<DB>, userId: string) {
   return user;
 }
 
-async function countHit(trx: Transaction<DB>, digest: string, time: number): Promise<void> {
+async function consume(trx: Transaction<DB>, digest: string, time: number): Promise<void> {
   await trx
     .insertInto("hits")
     .values({ digest, time, count: 1, expire_time: time + 3_600_000 })
@@ -97,10 +97,10 @@ async function countHit(trx: Transaction<DB>, digest: string, time: number): Pro
 async function enqueue(trx: Transaction<DB>, userId: string, address: string, id: string, salt: Uint8Array) {
   const now = Date.now();
   const minute = now - (now % 60_000);
-  await countHit(trx, `otp_email ${userId} ${address}`, now);
-  await countHit(trx, `address ${address}`, now);
-  await countHit(trx, "all", minute);
-  await countHit(trx, "client 127.0.0.1", minute);
+  await consume(trx, `otp_email ${userId} ${address}`, now);
+  await consume(trx, `address ${address}`, now);
+  await consume(trx, "all", minute);
+  await consume(trx, "client 127.0.0.1", minute);
   await trx
     .insertInto("outbox")
     .values({

@@ -1,13 +1,13 @@
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { readAll } from "../../lib/read-all.ts";
 import { openRows } from "../../lib/rows.ts";
-import { readAll } from "../../wire/servers/bare.ts";
 
-// The floor: node:http and better-sqlite3 alone. No protocol, no token, no check, no log; what waits is written in one
-// commit, durably, as the service does it.
+// The floor: node:http and better-sqlite3 alone, without protocol, token, checks and log. Like the service, it commits all
+// waiting writes at once, durably.
 
 const rows = openRows(process.argv[2]!);
-// As the service: this is about what the machine can do.
+// Checkpoint as rarely as the service does.
 rows.database.pragma("wal_autocheckpoint = 16000");
 const commands = {
   begin: rows.database.prepare("begin immediate"),

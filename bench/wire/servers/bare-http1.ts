@@ -1,5 +1,5 @@
 import { createServer } from "node:http";
 import { echoJson } from "./bare.ts";
-import { listenMeasured } from "./measured.ts";
+import { listenOnFreePort } from "./measured.ts";
 
-listenMeasured(createServer(echoJson));
+listenOnFreePort(createServer(echoJson));

@@ -1,8 +1,8 @@
 import { createServer, type ServerHttp2Stream } from "node:http2";
-import { readAll } from "./bare.ts";
-import { listenMeasured } from "./measured.ts";
+import { readAll } from "../../lib/read-all.ts";
+import { listenOnFreePort } from "./measured.ts";
 
-// The API of streams, without the objects that make HTTP/2 look like HTTP/1.
+// Uses the stream API, without the request and response objects that make HTTP/2 look like HTTP/1.
 
 function echoFrame(stream: ServerHttp2Stream): void {
   readAll(stream, (frame) => {
@@ -29,4 +29,4 @@ const server = createServer();
 server.on("stream", (stream, headers) =>
   headers["content-type"] === "application/grpc" ? echoFrame(stream) : echoJson(stream),
 );
-listenMeasured(server);
+listenOnFreePort(server);

@@ -1,8 +1,9 @@
 import { createServer, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
-import { echoJson, readAll } from "./bare.ts";
-import { listenMeasured } from "./measured.ts";
+import { readAll } from "../../lib/read-all.ts";
+import { echoJson } from "./bare.ts";
+import { listenOnFreePort } from "./measured.ts";
 
-/** The floor of gRPC: the same frame back, and trailers. Nothing is decoded. */
+/** The floor of gRPC: sends the frame back with trailers and decodes nothing. */
 function echoFrame(request: Http2ServerRequest, response: Http2ServerResponse): void {
   readAll(request, (frame) => {
     response.writeHead(200, { "content-type": "application/grpc+proto" });
@@ -11,7 +12,7 @@ function echoFrame(request: Http2ServerRequest, response: Http2ServerResponse): 
   });
 }
 
-listenMeasured(
+listenOnFreePort(
   createServer((request, response) =>
     request.headers["content-type"] === "application/grpc"
       ? echoFrame(request, response)

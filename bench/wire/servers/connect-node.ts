@@ -3,7 +3,7 @@ import { createServer as createHttp2Server } from "node:http2";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { bindEcho } from "../echo.ts";
 import { realInterceptors } from "./interceptors.ts";
-import { listenMeasured } from "./measured.ts";
+import { listenOnFreePort } from "./measured.ts";
 
 const [version, auth] = process.argv.slice(2);
 const { interceptors, headers } =
@@ -14,4 +14,4 @@ const handler = connectNodeAdapter({
   interceptors,
 });
 
-listenMeasured(version === "http1" ? createServer(handler) : createHttp2Server(handler), headers);
+listenOnFreePort(version === "http1" ? createServer(handler) : createHttp2Server(handler), headers);

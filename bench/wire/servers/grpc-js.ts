@@ -1,9 +1,9 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { echoMethod, echoPath, type Text } from "../echo.ts";
-import { beMeasured } from "./measured.ts";
+import { reportToBench } from "./measured.ts";
 
-// Messages by the library that the others use, so that the transport is what differs.
+// Encodes messages with the library of the other servers, so that only the transport differs.
 const { input, output } = echoMethod;
 const definition = {
   echo: {
@@ -25,5 +25,5 @@ const server = new Server();
 server.addService(definition, implementation);
 server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error;
-  beMeasured(port);
+  reportToBench(port);
 });

@@ -15,8 +15,8 @@ const audience = "bench";
 const orgId = "bench-org";
 
 /**
- * The interceptors of the service: log, authenticate, validate, authorize. The caller is let through by a permission in
- * an organization, so that no storage is read; the log writes as in production, to where it costs no disk.
+ * The interceptors of the service: log, authenticate, validate, authorize. The caller is authorized by a permission in an
+ * organization, so that no storage is read. The log is configured as in production, but written to /dev/null.
  */
 export async function realInterceptors(
   protocolOf: InterceptorOptions["protocolOf"],

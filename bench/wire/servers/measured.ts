@@ -1,19 +1,19 @@
 import type { AddressInfo, Server } from "node:net";
 
-/** What a server tells the bench once it can be called. */
+/** Sent to the bench once the server listens. */
 export interface Ready {
   readonly port: number;
-  /** What a request must have beside the headers of its protocol. */
+  /** Headers that requests need in addition to those of their protocol. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** CPU that the process has used, of all its threads, in user and system, in microseconds. */
+/** User and system time of all threads of the process, in microseconds. */
 export interface CPUReading {
   readonly cpuUs: number;
 }
 
-/** Tells the bench where this process listens, and from then on what it has used of the CPU. It ends with the bench. */
-export function beMeasured(port: number, headers: Ready["headers"] = {}): void {
+/** Sends the bench the port, and a CPU reading whenever it asks. Exits with the bench. */
+export function reportToBench(port: number, headers: Ready["headers"] = {}): void {
   process.on("message", () => {
     const { user, system } = process.cpuUsage();
     process.send?.({ cpuUs: user + system } satisfies CPUReading);
@@ -22,7 +22,7 @@ export function beMeasured(port: number, headers: Ready["headers"] = {}): void {
   process.send?.({ port, headers } satisfies Ready);
 }
 
-/** Listens on a free port of this machine. */
-export function listenMeasured(server: Server, headers?: Ready["headers"]): void {
-  server.listen(0, "127.0.0.1", () => beMeasured((server.address() as AddressInfo).port, headers));
+/** Listens on a free port of the loopback interface. */
+export function listenOnFreePort(server: Server, headers?: Ready["headers"]): void {
+  server.listen(0, "127.0.0.1", () => reportToBench((server.address() as AddressInfo).port, headers));
 }

@@ -1,8 +1,8 @@
 import type { AddressInfo } from "node:net";
 import { SMTPServer } from "smtp-server";
 
-// A relay in a process of its own, which takes every mail and keeps none: `sink.js DELAY`, in milliseconds before each of its
-// replies to MAIL, RCPT and the message. It tells its parent its port.
+// A relay that accepts every mail and discards it: `relay.js DELAY`, the milliseconds before each reply to MAIL, RCPT and the
+// message. Sends its port to the parent process.
 const delayMs = Number(process.argv[2]);
 const later =
   delayMs > 0 ? (reply: () => void) => setTimeout(reply, delayMs) : (reply: () => void) => reply();
