@@ -17,10 +17,11 @@ import { createUser } from "../../src/users/user.ts";
 import { addressOf, sender } from "./mail.ts";
 
 const orgId = "bench";
-const atATime = 1_000;
+/** As many writes as a store lets wait. */
+const writesAtATime = 1_000;
 const caller = { actor: "bench", caller: undefined, clientAddress: undefined, reason: undefined };
 
-/** Queues mails as the service does, in a SQLite file, and returns what starts the courier and ends with its last mail. */
+/** Queues mails in a SQLite file as the service does. Returns a function that starts the courier and resolves after the last mail. */
 export async function sendByCourier(count: number, smtpUrl: string): Promise<() => Promise<void>> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true }));
@@ -34,9 +35,8 @@ export async function sendByCourier(count: number, smtpUrl: string): Promise<() 
     messageIdDomain: "otp.example.com",
     mailQueued: () => {},
   };
-  // No more at a time than writes may wait in a store.
-  for (let first = 0; first < count; first += atATime) {
-    const length = Math.min(atATime, count - first);
+  for (let first = 0; first < count; first += writesAtATime) {
+    const length = Math.min(writesAtATime, count - first);
     await Promise.all(Array.from({ length }, (_, i) => queueMail(otp, first + i)));
   }
 

@@ -3,10 +3,10 @@ import { builtInLetter } from "../../src/mail/templates/letters.ts";
 import { renderSample } from "../../src/mail/templates/sample.ts";
 import { addressOf, sender } from "./mail.ts";
 
-/** As many as the courier has under way at most. */
+/** The maximum of mails that the courier sends at a time. */
 const connections = 20;
 
-/** The pool of nodemailer alone: the same mail for all, made once; nothing is stored. */
+/** Returns a function that sends one prepared mail to all recipients with nodemailer's pool, without storing anything. */
 export async function sendByPool(count: number, smtpUrl: string): Promise<() => Promise<void>> {
   const { subject, text, html } = renderSample("verification", {
     letters: builtInLetter,

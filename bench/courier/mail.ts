@@ -1,4 +1,4 @@
-/** Whom all mails come from. */
+/** Sender of all mails. */
 export const sender = { name: "Countersign", address: "codes@bench.example" };
 
 export const addressOf = (i: number) => `reader.${i}@bench.example`;

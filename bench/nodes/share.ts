@@ -4,18 +4,18 @@ import { join } from "node:path";
 const periodUs = 20_000;
 
 /**
- * Gives a process no more than a share of a core (control groups of Linux, version 1 or 2), so that several have room on a
- * machine with few cores, and none takes what another one leaves.
+ * Limits a process to a share of a core with Linux control groups (version 1 or 2), so that several processes fit on a machine
+ * with few cores.
  *
- * @returns what takes the limit away, once the process has ended.
- * @throws where that is not allowed.
+ * @returns a function that removes the limit after the process has exited.
+ * @throws without the permission to do so.
  */
 export function limitShare(pid: number, share: number): () => void {
   const quotaUs = Math.round(periodUs * share);
-  const isFirst = existsSync("/sys/fs/cgroup/cpu");
-  const group = join(isFirst ? "/sys/fs/cgroup/cpu" : "/sys/fs/cgroup", `countersign-bench-${pid}`);
+  const isVersion1 = existsSync("/sys/fs/cgroup/cpu");
+  const group = join(isVersion1 ? "/sys/fs/cgroup/cpu" : "/sys/fs/cgroup", `countersign-bench-${pid}`);
   mkdirSync(group);
-  if (isFirst) {
+  if (isVersion1) {
     writeFileSync(join(group, "cpu.cfs_period_us"), String(periodUs));
     writeFileSync(join(group, "cpu.cfs_quota_us"), String(quotaUs));
   } else {

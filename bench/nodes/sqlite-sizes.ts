@@ -1,7 +1,7 @@
 import Database from "better-sqlite3";
 import type { TableSize } from "./cluster.ts";
 
-/** What the tables of a SQLite file take, with their indexes. */
+/** The sizes of the tables of a SQLite file. */
 export function sqliteSizes(path: string): TableSize[] {
   const database = new Database(path, { readonly: true });
   try {

@@ -5,8 +5,8 @@ import { toNodeHandler } from "better-auth/node";
 import { emailOTP } from "better-auth/plugins";
 import Database from "better-sqlite3";
 
-// better-auth with its plugin for codes by mail. Its callers have no token, its codes are not returned, and its mails go
-// nowhere. `default`: the database as the documentation opens it. Otherwise WAL and FULL, as the others.
+// better-auth with its plugin for mailed codes. Callers have no token, codes are never returned, and mails are discarded. With the
+// mode `default` the database is opened as in the documentation, otherwise with WAL and FULL like those of the other servers.
 
 const [path, mode, users, domain] = process.argv.slice(2);
 const database = new Database(path);
@@ -23,7 +23,7 @@ const options = {
   database,
   telemetry: { enabled: false },
   rateLimit: { enabled: false },
-  // A code that the load generator knows.
+  // The load generator has to know the code.
   plugins: [emailOTP({ generateOTP: () => "123456", sendVerificationOTP: async () => {} })],
 };
 const { runMigrations } = await getMigrations(options);

@@ -1,10 +1,10 @@
 import { createHmac, randomBytes } from "node:crypto";
 import Fastify from "fastify";
 import { createRemoteJWKSet, jwtVerify } from "jose";
-import { openRows } from "../../dist-bench/bench/servers/floor-rows.js";
+import { openRows } from "../dist/bench/lib/rows.js";
 
-// Fastify and better-sqlite3 as one would write it with care: bodies and replies by schema, verified tokens remembered,
-// prepared statements, one transaction a request. It writes the rows of the floor.
+// A carefully written server with Fastify and better-sqlite3: bodies and replies validated by schema, verified tokens cached,
+// prepared statements, one transaction a request. Writes the rows of the floor.
 
 const [path, issuer, jwksUri, audience] = process.argv.slice(2);
 const rows = openRows(path);
@@ -12,7 +12,7 @@ const add = rows.database.transaction((message) => rows.add(message)).immediate;
 const verify = rows.database.transaction((message) => rows.verify(message)).immediate;
 const jwks = createRemoteJWKSet(new URL(jwksUri));
 const secret = randomBytes(32);
-/** Until when each token is valid, in seconds. */
+/** Expiry of each verified token, in seconds. */
 const known = new Map();
 
 async function authenticate(request, reply) {
@@ -66,7 +66,7 @@ const app = Fastify({ logger: false });
 const service = "/countersign.user.v3alpha.UserService";
 app.post(`${service}/AddOTPEmail`, { schema: addition, onRequest: authenticate }, async ({ body }) => {
   const added = add(body);
-  // Codes are derived here too.
+  // Derive a code as the service does.
   createHmac("sha256", secret).update(added.otpEmailId).update(body.userId).digest();
   return added;
 });

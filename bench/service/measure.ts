@@ -1,9 +1,10 @@
-import { median } from "../measure.ts";
-import type { Load } from "./load-process.ts";
-import type { Operation } from "./operations.ts";
-import { type Durability, type Server, startServer } from "./server.ts";
-import type { Surroundings } from "./surroundings.ts";
-import { folderOf, type Target } from "./targets.ts";
+import type { Load } from "../lib/load/process.ts";
+import { showStep } from "../lib/output.ts";
+import { medians } from "../lib/ratios.ts";
+import { type Durability, type Server, startServer } from "../lib/server.ts";
+import type { Testbed } from "../lib/testbed.ts";
+import type { Operation } from "../lib/workload.ts";
+import { makeTargetFolder, type Target } from "./targets.ts";
 
 export interface MeasureOptions {
   readonly concurrencies: readonly number[];
@@ -11,17 +12,17 @@ export interface MeasureOptions {
   readonly rounds: number;
   readonly runMs: number;
   readonly warmUpMs: number;
-  /** Where each server leaves a CPU profile. */
+  /** Folder for a CPU profile of each server. */
   readonly profiles: string | undefined;
 }
 
-/** One measured run. */
+/** One run. */
 export interface Sample extends Load {
-  /** Of the server's process, in user and system, for each request. */
+  /** User and system time of the server's process for each request, in microseconds. */
   readonly cpuUs: number;
 }
 
-/** A target, an operation and a concurrency, and the medians of their runs. */
+/** Medians of the runs with one target, operation and concurrency. */
 export interface Row extends Sample {
   readonly target: string;
   readonly operation: Operation;
@@ -29,7 +30,7 @@ export interface Row extends Sample {
   readonly samples: readonly Sample[];
 }
 
-/** What is told of a process, over all its runs. */
+/** Readings of a server's process after all runs. */
 export interface ProcessRow {
   readonly target: string;
   readonly startMs: number;
@@ -45,22 +46,21 @@ export interface Running {
 }
 
 /**
- * Measures all targets, in rounds: one short run of each, and then again, so that what else the machine does hits all alike.
- * Each target has a process and a database of its own.
+ * Measures the targets in rounds of one short run each, so that other load on the machine affects all of them alike. Each target
+ * has its own process and database.
  *
- * @throws if a server ends or one reply is not that of a call that went well.
+ * @throws if a server exits, or at the first reply that is not a success.
  */
 export async function measure(
   targets: readonly Target[],
   options: MeasureOptions,
-  surroundings: Surroundings,
+  testbed: Testbed,
 ): Promise<{ rows: Row[]; processes: ProcessRow[] }> {
-  const { tell } = surroundings;
   const running: Running[] = [];
   try {
     for (const [index, target] of targets.entries()) {
-      tell(`warm-up: ${target.name}`);
-      running.push(await warmUp(target, index, options, surroundings));
+      showStep(`warm-up: ${target.name}`);
+      running.push(await warmUp(target, index, options, testbed));
     }
     const rows = new Map<string, Omit<Row, keyof Sample> & { samples: Sample[] }>();
     for (let round = 1; round <= options.rounds; round++) {
@@ -68,10 +68,10 @@ export async function measure(
         const { operation, concurrency } = one;
         const target = one.running.target.name;
         const key = `${target}, ${operation}, ${concurrency} at a time`;
-        tell(`round ${round} of ${options.rounds}: ${key}`);
+        showStep(`round ${round} of ${options.rounds}: ${key}`);
         const row = rows.get(key) ?? { target, operation, concurrency, samples: [] };
         rows.set(key, row);
-        row.samples.push(await run(one.running, operation, concurrency, options.runMs, surroundings));
+        row.samples.push(await run(one.running, operation, concurrency, options.runMs, testbed));
       }
     }
     const processes: ProcessRow[] = [];
@@ -82,7 +82,7 @@ export async function measure(
   }
 }
 
-/** What is compared is close in time. */
+/** The runs of a round. Those to be compared follow each other. */
 function* runsOf(running: readonly Running[], { concurrencies, operations }: MeasureOptions) {
   for (const operation of operations) {
     for (const concurrency of concurrencies) {
@@ -93,22 +93,23 @@ function* runsOf(running: readonly Running[], { concurrencies, operations }: Mea
   }
 }
 
+/** Starts the server of a target and calls each operation until V8 has compiled it. */
 export async function warmUp(
   target: Target,
   index: number,
   { warmUpMs, operations, profiles }: Pick<MeasureOptions, "warmUpMs" | "operations" | "profiles">,
-  surroundings: Surroundings,
+  testbed: Testbed,
 ): Promise<Running> {
-  const command = target.command(folderOf(surroundings.folder, index), surroundings);
+  const command = target.command(makeTargetFolder(testbed.folder, index), testbed);
   const name = `${target.name.replace(/\W+/g, "-")}.cpuprofile`;
   const profiling = profiles ? ["--cpu-prof", `--cpu-prof-dir=${profiles}`, `--cpu-prof-name=${name}`] : [];
   const nodeOptions = [...command.nodeOptions, ...profiling];
-  const server = await startServer({ ...command, nodeOptions }, surroundings.pin);
+  const server = await startServer({ ...command, nodeOptions }, testbed.machine.pin);
   try {
     const { rssBytes: idleBytes } = await server.read();
     const running = { target, server, idleBytes };
     const called = operations.filter((operation) => target.operations.includes(operation));
-    for (const operation of called) await run(running, operation, 64, warmUpMs / called.length, surroundings);
+    for (const operation of called) await run(running, operation, 64, warmUpMs / called.length, testbed);
     return running;
   } catch (error) {
     await server.stop();
@@ -121,11 +122,11 @@ export async function run(
   operation: Operation,
   concurrency: number,
   runMs: number,
-  { generator, issuer }: Surroundings,
+  { generator, issuer }: Testbed,
 ): Promise<Sample> {
-  const { name, spelling } = target;
-  const job = { server: name, ports: [server.port], spelling, concurrency, runMs, tokens: issuer.tokens };
-  // What is verified has to be added first. That is not measured.
+  const { name, format } = target;
+  const job = { server: name, ports: [server.port], format, concurrency, runMs, tokens: issuer.tokens };
+  // Add the authenticators to verify first, unmeasured.
   if (operation === "verify") await generator.run({ ...job, operation: "add to verify" });
   const before = await server.read();
   const load = await generator.run({ ...job, operation });
@@ -136,16 +137,4 @@ export async function run(
 async function processRow({ target, server, idleBytes }: Running): Promise<ProcessRow> {
   const { rssBytesMax, durability } = await server.read();
   return { target: target.name, startMs: server.startMs, idleBytes, rssBytesMax, durability };
-}
-
-function medians(samples: readonly Sample[]): Sample {
-  const of = (name: keyof Sample) => median(samples.map((sample) => sample[name]));
-  return {
-    requests: of("requests"),
-    requestsPerSecond: of("requestsPerSecond"),
-    p50Ms: of("p50Ms"),
-    p99Ms: of("p99Ms"),
-    cpuUs: of("cpuUs"),
-    clientCore: of("clientCore"),
-  };
 }

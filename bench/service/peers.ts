@@ -1,14 +1,14 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { sourceFile } from "./server.ts";
+import { repositoryFile } from "../lib/paths.ts";
 
-const folder = sourceFile("bench/peers");
+const folder = repositoryFile("bench/peers");
 
 /**
- * Installs what the bench compares with, if that is not there as its lock says.
+ * Installs the other services of the comparison, unless the packages of their lock file are installed already.
  *
- * @throws if it cannot be installed.
+ * @throws if that fails.
  */
 export function installPeers(): void {
   const installed = join(folder, "node_modules/.package-lock.json");
@@ -16,5 +16,5 @@ export function installPeers(): void {
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
   const args = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
   const { status } = spawnSync("npm", args, { cwd: folder, stdio: "inherit" });
-  if (status !== 0) throw new Error(`npm ci failed in ${folder}: the peers of the bench are not there`);
+  if (status !== 0) throw new Error(`npm ci failed in ${folder}: the other services are not installed`);
 }

@@ -1,13 +1,13 @@
+import { operations } from "../lib/workload.ts";
 import type { Row } from "./measure.ts";
-import { operations } from "./operations.ts";
 
 const panel = { width: 330, height: 300, left: 54, top: 44 } as const;
 const plot = { width: 260, height: 210 } as const;
 const colours = ["#555", "#0b62c4", "#3fa0e0", "#7fc4c0", "#d97706", "#b42318", "#7a3fb0", "#b58adb"];
 
 /**
- * Requests a second by requests at a time, a panel for each call, both axes by powers. Text and lines alone: it has to be
- * read on GitHub, in light and in dark.
+ * Plots requests per second over requests at a time as SVG: a panel for each call, both axes logarithmic. The background is drawn
+ * too, so that it is readable in dark mode.
  */
 export function plotOf(rows: readonly Row[], caption: string): string {
   const names = [...new Set(rows.map(({ target }) => target))];
@@ -31,7 +31,7 @@ export function plotOf(rows: readonly Row[], caption: string): string {
     return `<rect x="${x}" y="${y - 9}" width="10" height="10" fill="${colourOf(name)}"/>${text(x + 15, y, name)}`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11" fill="#444">
-<title>Requests a second of each server, by requests at a time</title>
+<title>Requests per second of each server, by requests at a time</title>
 <rect width="${width}" height="${height}" fill="#fff"/>
 ${text(panel.left, 16, `requests/s by requests at a time. ${caption}`)}
 ${drawn.join("\n")}
@@ -41,14 +41,16 @@ ${legend.join("\n")}
 }
 
 interface Scale {
-  /** From the least to the most, as 0 to 1. */
+  readonly lowest: number;
+  readonly highest: number;
+  /** Maps the lowest value to 0 and the highest to 1, logarithmically. */
   at(value: number): number;
 }
 
-function scale(values: readonly number[]): Scale & { readonly least: number; readonly most: number } {
-  const [least, most] = [Math.min(...values), Math.max(...values)];
-  const range = Math.log(most / least) || 1;
-  return { least, most, at: (value) => Math.log(value / least) / range };
+function scale(values: readonly number[]): Scale {
+  const [lowest, highest] = [Math.min(...values), Math.max(...values)];
+  const range = Math.log(highest / lowest) || 1;
+  return { lowest, highest, at: (value) => Math.log(value / lowest) / range };
 }
 
 const xScale = (rows: readonly Row[]) => scale(rows.map(({ concurrency }) => concurrency));
@@ -63,7 +65,7 @@ function axes(rows: readonly Row[], title: string): string {
   const parts = [
     `<text x="${plot.width / 2}" y="-8" text-anchor="middle" font-weight="bold">${title}</text>`,
   ];
-  for (let value = y.least; value <= y.most; value *= 10) {
+  for (let value = y.lowest; value <= y.highest; value *= 10) {
     const at = (1 - y.at(value)) * plot.height;
     parts.push(`<path d="M0 ${at.toFixed(1)}H${plot.width}" stroke="#ddd"/>`);
     parts.push(

@@ -1,10 +1,9 @@
-import { median } from "../measure.ts";
-import type { Ratio } from "../ratios.ts";
+import { compare, type Ratio } from "../lib/ratios.ts";
+import { type Operation, operations } from "../lib/workload.ts";
 import type { ProcessRow, Row } from "./measure.ts";
-import type { Operation } from "./operations.ts";
 import { names } from "./targets.ts";
 
-/** The targets of issue 6, "To reach", at 64 requests at a time. Without those whose rows are missing. */
+/** The ratios with their targets, at 64 requests at a time. Ratios of rows that were not measured are left out. */
 export function ratiosOf(rows: readonly Row[], processes: readonly ProcessRow[]): Ratio[] {
   const find = (target: string, operation: Operation) =>
     rows.find((row) => row.target === target && row.operation === operation && row.concurrency === 64);
@@ -14,14 +13,14 @@ export function ratiosOf(rows: readonly Row[], processes: readonly ProcessRow[])
     by: "requestsPerSecond" | "p99Ms",
     target: Ratio["target"],
   ): Generator<Ratio> {
-    for (const operation of ["add, code returned", "add, code mailed", "verify"] as const) {
+    for (const operation of operations) {
       const ours = find(names.connect, operation);
       // better-auth mails every code.
-      const isMailedAlways = other === names.betterAuth && operation === "add, code returned";
-      const theirs = find(other, isMailedAlways ? "add, code mailed" : operation);
+      const isAlwaysMailed = other === names.betterAuth && operation === "add, code returned";
+      const theirs = find(other, isAlwaysMailed ? "add, code mailed" : operation);
       if (!ours || !theirs) continue;
-      const what = by === "p99Ms" ? "p99" : "requests/s";
-      yield { name: `${operation}: service : ${other}, ${what}`, ...divide(ours, theirs, by), target };
+      const unit = by === "p99Ms" ? "p99" : "requests/s";
+      yield { name: `${operation}: service : ${other}, ${unit}`, ...compare(ours, theirs, by), target };
     }
   }
 
@@ -29,20 +28,15 @@ export function ratiosOf(rows: readonly Row[], processes: readonly ProcessRow[])
     for (const { target, rssBytesMax } of processes) {
       if (!target.startsWith("service")) continue;
       const value = rssBytesMax / 1e6;
-      yield { name: `${target}: RSS at most, MB`, value, byRound: value, target: { atMost: 200 } };
+      yield { name: `${target}: peak RSS, MB`, value, byRound: value, target: { atMost: 200 } };
     }
   }
   return [
     ...toOther(names.floor, "requestsPerSecond", { atLeast: 0.7 }),
-    ...toOther(names.stock, "requestsPerSecond", { atLeast: 12 }),
+    ...toOther(names.connectNode, "requestsPerSecond", { atLeast: 12 }),
     ...toOther(names.fastify, "requestsPerSecond", { atLeast: 5 }),
     ...toOther(names.betterAuth, "requestsPerSecond", { atLeast: 25 }),
-    ...toOther(names.stock, "p99Ms", { atMost: 0.25 }),
+    ...toOther(names.connectNode, "p99Ms", { atMost: 0.25 }),
     ...memory(),
   ];
-}
-
-function divide(one: Row, other: Row, by: "requestsPerSecond" | "p99Ms"): Pick<Ratio, "value" | "byRound"> {
-  const byRound = one.samples.map((sample, round) => sample[by] / other.samples[round]![by]);
-  return { value: one[by] / other[by], byRound: median(byRound) };
 }

@@ -1,4 +1,4 @@
-import { table } from "../report.ts";
+import { table } from "../lib/table.ts";
 import type { ProcessRow, Row } from "./measure.ts";
 
 export function rowsTable(rows: readonly Row[]): string {
@@ -28,10 +28,10 @@ export function rowsTable(rows: readonly Row[]): string {
   ]);
 }
 
-/** What is durable, read from the processes as they ran. */
+/** Memory, start time and durability of each server, as read inside its process. */
 export function processesTable(processes: readonly ProcessRow[]): string {
   return table([
-    ["server", "journal_mode", "synchronous", "wal_autocheckpoint", "start ms", "RSS idle MB", "RSS most MB"],
+    ["server", "journal_mode", "synchronous", "wal_autocheckpoint", "start ms", "idle RSS MB", "peak RSS MB"],
     ...processes.map(({ target, durability, startMs, idleBytes, rssBytesMax }) => [
       target,
       durability?.journalMode ?? "",

@@ -1,55 +1,61 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { copyDatabase } from "./database.ts";
-import { audience } from "./issuer.ts";
-import { adderCount, authenticatorsMax, type Operation, operations, verifierCount } from "./operations.ts";
-import { builtFile, type Command, sourceFile } from "./server.ts";
-import type { SpellingName } from "./spelling.ts";
-import type { Surroundings } from "./surroundings.ts";
+import { copyDatabase } from "../lib/database.ts";
+import { audience } from "../lib/issuer.ts";
+import type { CallFormatName } from "../lib/load/formats.ts";
+import { repositoryFile } from "../lib/paths.ts";
+import type { Command } from "../lib/server.ts";
+import type { Testbed } from "../lib/testbed.ts";
+import { adderCount, authenticatorsMax, type Operation, operations, verifierCount } from "../lib/workload.ts";
 
-/** What is measured: a server, asked in one way. */
+/** A server to measure, and the format of the calls to it. */
 export interface Target {
   readonly name: string;
-  readonly spelling: SpellingName;
+  readonly format: CallFormatName;
   readonly operations: readonly Operation[];
-  /** @param folder of its own, where its database is. */
-  command(folder: string, parts: Parts): Command;
+  /** @param folder for its database. */
+  command(folder: string, testbed: ServerParts): Command;
 }
 
-type Parts = Pick<Surroundings, "issuer" | "smtpUrl">;
+type ServerParts = Pick<Testbed, "issuer" | "smtpUrl">;
 
-/** Puts a database of the service there. */
-type Place = (path: string) => void;
+/** Creates a database of the service with its users at a path. */
+type CreateDatabase = (path: string) => void;
 
-/** What the service is told beside what it needs: the most of each, so that no limit refuses a call. */
+/** Settings of the service that differ from the defaults: the highest limits, so that no call is refused. */
 export const serviceSettings = {
   COUNTERSIGN_OTP_EMAILS_MAX: String(authenticatorsMax),
   COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: "999999999",
   COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: "999999999",
 } as const;
 
-export function service(name: string, spelling: SpellingName, place: Place): Target {
+/** Fresh secrets of the service. */
+export function makeSecrets(): Readonly<Record<string, string>> {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  return {
+    COUNTERSIGN_KEYS: `bench:${randomBytes(32).toString("base64")}`,
+    COUNTERSIGN_PROOF_KEYS: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+  };
+}
+
+/** The built service on SQLite. */
+export function service(name: string, format: CallFormatName, createDatabase: CreateDatabase): Target {
   return {
     name,
-    spelling,
+    format,
     operations,
     command: (folder, parts) => {
-      place(join(folder, "countersign.db"));
-      const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-      const secrets = {
-        COUNTERSIGN_KEYS: `bench:${randomBytes(32).toString("base64")}`,
-        COUNTERSIGN_PROOF_KEYS: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
-      };
-      return serve(parts, { COUNTERSIGN_DATA_DIR: folder, ...secrets });
+      createDatabase(join(folder, "countersign.db"));
+      return serve(parts, { COUNTERSIGN_DATA_DIR: folder, ...makeSecrets() });
     },
   };
 }
 
-/** The service as it is built and installed, and settings beside those that every bench has. */
-export function serve({ issuer, smtpUrl }: Parts, settings: Readonly<Record<string, string>>): Command {
+/** The command that starts the built service, with settings beyond those that every bench needs. */
+export function serve({ issuer, smtpUrl }: ServerParts, settings: Readonly<Record<string, string>>): Command {
   return {
-    script: [sourceFile("dist/src/main.js"), "serve"],
+    script: [repositoryFile("dist/src/main.js"), "serve"],
     environment: {
       COUNTERSIGN_LISTEN: "127.0.0.1:0",
       COUNTERSIGN_PUBLIC_URL: "https://bench.example",
@@ -64,16 +70,17 @@ export function serve({ issuer, smtpUrl }: Parts, settings: Readonly<Record<stri
   };
 }
 
-function onDatabase(name: string, script: string, place: Place): Target {
+/** Another server with the API and the database of the service. */
+function peer(name: string, path: string, createDatabase: CreateDatabase): Target {
   return {
     name,
-    spelling: "connect",
+    format: "connect",
     operations,
     command(folder, { issuer }) {
-      const path = join(folder, "bench.db");
-      place(path);
-      const args = [path, issuer.issuer, issuer.jwksUri, audience];
-      return { script: [script, ...args], environment: {}, nodeOptions: [] };
+      const database = join(folder, "bench.db");
+      createDatabase(database);
+      const args = [database, issuer.issuer, issuer.jwksUri, audience];
+      return { script: [repositoryFile(path), ...args], environment: {}, nodeOptions: [] };
     },
   };
 }
@@ -81,13 +88,13 @@ function onDatabase(name: string, script: string, place: Place): Target {
 function betterAuth(name: string, mode: "full" | "default"): Target {
   return {
     name,
-    spelling: "better-auth",
+    format: "better-auth",
     operations: ["add, code mailed", "verify"],
     command(folder) {
       const users = String(adderCount + verifierCount);
       const args = [join(folder, "bench.db"), mode, users, "bench.example"];
       return {
-        script: [sourceFile("bench/peers/better-auth.js"), ...args],
+        script: [repositoryFile("bench/peers/better-auth.js"), ...args],
         environment: {},
         nodeOptions: [],
       };
@@ -98,32 +105,31 @@ function betterAuth(name: string, mode: "full" | "default"): Target {
 export const names = {
   floor: "floor",
   connect: "service, Connect JSON",
-  stock: "connect-node + jose + Kysely",
+  connectNode: "connect-node + jose + Kysely",
   fastify: "Fastify",
   betterAuth: "better-auth (FULL)",
 } as const;
 
 /**
- * All of them, in the order in which they are measured.
+ * All targets in the order of measurement.
  *
- * @param database of the service, with its users, of which each gets a copy.
+ * @param database of the service with its users. Each target gets a copy.
  */
 export function targetsOn(database: string): readonly Target[] {
-  const place: Place = (path) => copyDatabase(database, path);
+  const copy: CreateDatabase = (path) => copyDatabase(database, path);
   return [
-    onDatabase(names.floor, builtFile("bench/servers/floor.js"), place),
-    service(names.connect, "connect", place),
-    service("service, gRPC", "grpc", place),
-    service("service, REST", "rest", place),
-    onDatabase(names.fastify, sourceFile("bench/peers/fastify.js"), place),
-    onDatabase(names.stock, builtFile("bench/servers/stock-service.js"), place),
+    peer(names.floor, "bench/dist/bench/service/servers/floor.js", copy),
+    service(names.connect, "connect", copy),
+    service("service, gRPC", "grpc", copy),
+    service("service, REST", "rest", copy),
+    peer(names.fastify, "bench/peers/fastify.js", copy),
+    peer(names.connectNode, "bench/dist/bench/service/servers/connect-node.js", copy),
     betterAuth(names.betterAuth, "full"),
     betterAuth("better-auth (its default)", "default"),
   ];
 }
 
-/** A folder of its own for a target. */
-export function folderOf(parent: string, index: number): string {
+export function makeTargetFolder(parent: string, index: number): string {
   const folder = join(parent, String(index));
   mkdirSync(folder, { mode: 0o700 });
   return folder;

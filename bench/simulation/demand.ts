@@ -1,41 +1,41 @@
 import type { TableSize } from "../nodes/cluster.ts";
 
-/** What is asked of an installation. */
+/** Load of an installation. */
 export interface Demand {
-  /** Each has one verified address. */
+  /** Users with one verified address each. */
   readonly users: number;
-  /** In the busiest hour. */
+  /** Logins a second in the busiest hour. */
   readonly loginsPerSecond: number;
-  /** Logins of a day, of those that there would be if every hour were the busiest. */
+  /** Logins of the mean hour, as a share of the busiest. */
   readonly meanToPeak: number;
   readonly enrolmentsPerDay: number;
-  /** How long the trail of events is kept at hand. */
+  /** Days that events are kept. */
   readonly eventDays: number;
 }
 
 const daySeconds = 86_400;
 
-/** How long rows stay, in days: see src/sweeper.ts and src/otp. */
+/** Days that rows are kept: see src/operation/retention. */
 const mailDays = 7;
 const challengeDays = 1;
 
-/** A login is a challenge, a mail and a code. An enrolment is the same with an authenticator. */
+/** Events of a login: challenge, mail and code. An enrolment has as many. */
 const eventsEach = 3;
 
-/** That of an authenticator stays for a day, that of its address for an hour. Ceilings take a row a minute. */
+/** A mail counts for its authenticator for a day and for its address for an hour. Shared limits need only a row a minute. */
 const hitDays = 1 + 1 / 24;
 
 export interface TableNeed {
   readonly table: string;
   readonly rows: number;
-  /** With indexes. */
+  /** Indexes included. */
   readonly bytes: number;
   readonly indexBytes: number;
-  /** Rows a second that are inserted, at the peak. */
+  /** At the peak. */
   readonly insertsPerSecond: number;
 }
 
-/** How many a day, and a second at the peak. */
+/** Mails a day, and a second at the peak. */
 export function mailsOf(demand: Demand): { readonly perDay: number; readonly perSecond: number } {
   const { loginsPerSecond, meanToPeak, enrolmentsPerDay } = demand;
   return {
@@ -45,9 +45,9 @@ export function mailsOf(demand: Demand): { readonly perDay: number; readonly per
 }
 
 /**
- * Rows and bytes of each table once as many are removed as come: what comes in a day, times the days it stays (Little's law).
+ * Rows and bytes of each table in the steady state: rows added in a day, times the days they are kept (Little's law).
  *
- * @param measured what the tables took in a bench.
+ * @param measured sizes of the tables after a bench.
  */
 export function tablesOf(demand: Demand, measured: readonly TableSize[]): TableNeed[] {
   const { perDay, perSecond } = mailsOf(demand);
@@ -69,7 +69,7 @@ export function tablesOf(demand: Demand, measured: readonly TableSize[]): TableN
   });
 }
 
-/** What was measured of a call. */
+/** Measured cost of a call. */
 export interface CallCost {
   readonly nodeUs: number;
   readonly databaseUs: number;
@@ -79,23 +79,23 @@ export interface CallCost {
 export interface Rates {
   readonly transactionsPerSecond: number;
   readonly walBytesPerSecond: number;
-  /** Cores that are busy at the peak. */
+  /** Busy cores at the peak. */
   readonly nodeCores: number;
   readonly databaseCores: number;
 }
 
 /**
- * @param login of one of the two requests of a login whose code is returned.
- * @param mailed what a mail costs more, when it is queued.
- * @param sentUs CPU of a node to hand a mail over, with all it writes.
+ * @param login cost of one of the two requests of a login with a returned code.
+ * @param mailed additional cost of queueing a mail.
+ * @param sentUs CPU time of a node to send a mail and store the outcome, in microseconds.
  */
 export function ratesOf(demand: Demand, login: CallCost, mailed: CallCost, sentUs: number): Rates {
   const { perSecond } = mailsOf(demand);
   const each = (of: (cost: CallCost) => number) => 2 * of(login) + of(mailed);
-  // What came of a mail is written as the login is: a row, the trail, the user.
+  // Storing the outcome of a mail writes as much as a request of a login: a row, an event, the user.
   const settled = login;
   return {
-    // A challenge, its code, what came of its mail, and a share of a claim.
+    // For each mail: the challenge, the code, the outcome of the mail, and a share of a claim.
     transactionsPerSecond: perSecond * 3.1,
     walBytesPerSecond: perSecond * (each(({ walBytes }) => walBytes) + settled.walBytes),
     nodeCores: (perSecond * (each(({ nodeUs }) => nodeUs) + sentUs)) / 1e6,

@@ -1,17 +1,18 @@
 import { exponential } from "./random.ts";
 
-/** What calls wait for a lock that each holds until its commit. */
+/** Waiting time for a lock that each call holds until its commit. */
 export interface LockWait {
-  /** Share of the time that it is held. From 1 on nothing helps: the queue only grows. */
+  /** Share of the time that the lock is held. From 1 on the queue grows without bound. */
   readonly utilisation: number;
-  /** In milliseconds. */
   readonly meanMs: number;
   readonly p99Ms: number;
 }
 
 /**
- * Simulates calls that come independently at one lock, which each holds for the same time (M/D/1), by Lindley's recursion: who comes
- * waits for what was left of the queue before it, less the time since.
+ * Simulates independent calls that each hold one lock for the same time (M/D/1), with Lindley's recursion: a call waits as long as
+ * the call before it waited and held the lock, less the time between their arrivals.
+ *
+ * @param count number of calls.
  */
 export function simulateLock(
   ratePerSecond: number,
@@ -33,7 +34,7 @@ export function simulateLock(
   };
 }
 
-/** The mean of the same by Pollaczek and Khinchine, for a service time that does not vary: rho / (1 - rho) / 2 of it. */
+/** The mean wait by the Pollaczek-Khinchine formula with a constant service time: holdMs * rho / (1 - rho) / 2. */
 export function meanLockWaitMs(ratePerSecond: number, holdMs: number): number {
   const utilisation = (ratePerSecond * holdMs) / 1_000;
   return utilisation >= 1 ? Number.POSITIVE_INFINITY : (holdMs * utilisation) / (1 - utilisation) / 2;

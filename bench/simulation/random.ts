@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1, the same for the same seed (a linear congruential generator: Knuth, TAOCP 2, §3.3.4, of MMIX). */
+/** Reproducible numbers in [0, 1): a linear congruential generator with the constants of MMIX (Knuth, TAOCP 2, §3.3.4). */
 export function randomFrom(seed: number): () => number {
   let state = BigInt(seed);
   const step = () => {
@@ -9,7 +9,7 @@ export function randomFrom(seed: number): () => number {
   return step;
 }
 
-/** The time to the next of events that come independently, so many in a unit of time. */
+/** The time until the next of independent events, with so many in a unit of time (exponential distribution). */
 export function exponential(rate: number, random: () => number): number {
   return -Math.log(1 - random()) / rate;
 }

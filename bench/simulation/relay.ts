@@ -1,37 +1,38 @@
-/** A day of mails at a relay that takes so many a second. */
+/** A day of mails at a relay with a limited rate. */
 export interface RelayDay {
   readonly queued: number;
   readonly sent: number;
-  /** Their codes died in the queue. */
+  /** Mails whose codes expired in the queue. */
   readonly expired: number;
   readonly waitP50S: number;
   readonly waitP99S: number;
-  /** The most that waited at a time. */
+  /** Longest queue. */
   readonly longest: number;
 }
 
 const daySeconds = 86_400;
 
-/** How many come in a second of a day: a sine between the peak at noon and what makes the day's mean. */
+/** Mails that arrive in a second of the day: a sine with its peak at noon, and with the given mean over the day. */
 export function rateAt(second: number, peak: number, meanToPeak: number): number {
   const mean = peak * meanToPeak;
   return mean - (peak - mean) * Math.cos((2 * Math.PI * second) / daySeconds);
 }
 
 /**
- * Simulates the outbox of a day, second by second: mails leave in the order in which they came, and those that have waited longer
- * than their codes live are dropped. The mails of a second vary as Poisson numbers of this size do.
+ * Simulates the outbox for a day, second by second. Mails leave in the order of arrival, and expired ones are dropped. Arrivals in
+ * a second are random with the variance of a Poisson distribution.
  *
- * @param lifeS how long a code lives, in seconds.
+ * @param acceptedPerSecond mails a second that the relay accepts.
+ * @param lifeS lifetime of a code in seconds.
  */
 export function simulateRelay(
   peakPerSecond: number,
   meanToPeak: number,
-  takenPerSecond: number,
+  acceptedPerSecond: number,
   lifeS: number,
   random: () => number,
 ): RelayDay {
-  /** Those that wait, by the second in which they came. The oldest are at `head`. */
+  /** Waiting mails by the second of their arrival. The oldest are at `head`. */
   const waiting: { second: number; count: number }[] = [];
   const waits = new Float64Array(lifeS + 1);
   let head = 0;
@@ -43,7 +44,7 @@ export function simulateRelay(
     waiting.push({ second, count });
     day.queued += count;
     size += count;
-    for (let room = takenPerSecond; head < waiting.length; head++) {
+    for (let room = acceptedPerSecond; head < waiting.length; head++) {
       const oldest = waiting[head]!;
       const waited = second - oldest.second;
       const taken = waited > lifeS ? 0 : Math.min(room, oldest.count);
@@ -72,7 +73,7 @@ function quantile(counts: Float64Array, total: number, share: number): number {
   });
 }
 
-/** Box and Muller's. */
+/** A normally distributed number, with the Box-Muller transform. */
 function standardNormal(random: () => number): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
