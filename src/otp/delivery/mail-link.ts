@@ -3,11 +3,11 @@ import { mailReader } from "../../events/event.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { findUser } from "../../users/user.ts";
 import { liveLoginCode, loginCode } from "../challenges/live-challenge.ts";
-import { codesEqual } from "../codes/code.ts";
+import { codesEqual, parseCode } from "../codes/code.ts";
 import type { MailHandle } from "../codes/mail-handle.ts";
 import type { OTPContext } from "../context.ts";
 import { enrolmentCode, liveCode, saltOf } from "../enrolment/live-code.ts";
-import { parseCode, verifyOTPEmail } from "../enrolment/verify.ts";
+import { verifyOTPEmail } from "../enrolment/verify.ts";
 
 /** The code of the mail that a link stands in, or undefined if it can no longer be entered. Changes nothing. */
 export async function codeOfLink(context: OTPContext, handle: MailHandle): Promise<string | undefined> {
@@ -59,7 +59,7 @@ export async function verifyByLink(
   const user = row && (await findUser(context.store.db, row.user_id));
   if (!user) return false;
   return unlessRefused(async () => {
-    const code = parseCode(context.policy.enrolment, typed);
+    const code = parseCode(typed, context.policy.enrolment.format);
     const input = { actor: mailReader, clientAddress, otpEmailId, code };
     const isVerified = await unlessRefused(async () => {
       await verifyOTPEmail(context, user, input);

@@ -6,12 +6,12 @@ import type { DB, OTPEmailRow, UserRow } from "../../db/core/schema.ts";
 import { appendEvent, type Cause, type Details } from "../../events/event.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { findUser, requireActive } from "../../users/user.ts";
-import { codesEqual, normalizeCode } from "../codes/code.ts";
+import { codesEqual } from "../codes/code.ts";
 import type { OTPContext } from "../context.ts";
 import { type CodeCheck, checkCode } from "../limits/check-code.ts";
 import { clearedFailures, type Failures } from "../limits/failures.ts";
 import { mailWaitMs } from "../limits/mail-limits.ts";
-import { type CodePolicy, lifeLeftMsMax } from "../policy.ts";
+import { lifeLeftMsMax } from "../policy.ts";
 import { attemptsExhausted, codeSpent, codeWrong, otpEmailNotFound } from "../refusals.ts";
 import { enrolmentCode, isOver } from "./live-code.ts";
 import { enqueueNotices } from "./notices.ts";
@@ -22,21 +22,6 @@ export interface VerifyOTPEmail extends Cause {
   readonly otpEmailId: string;
   /** As `parseCode` returned it. */
   readonly code: string;
-}
-
-/**
- * What the user typed, normalised. It needs no database.
- *
- * @throws INVALID_ARGUMENT if it cannot be a code.
- */
-export function parseCode({ format }: CodePolicy, typed: string): string {
-  const code = normalizeCode(typed, format);
-  if (code !== undefined) return code;
-  throw new Refusal(
-    "CODE_INVALID",
-    `code must be the ${format.length} ${format.alphabet === "digits" ? "digits" : "letters and digits"} of the mail`,
-    { field: "code" },
-  );
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Kysely, Transaction } from "kysely";
 import type { DB } from "../../db/core/schema.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { dayMs, hourMs } from "../../lib/time.ts";
-import { commonDigestsOf, digestsOf } from "../codes/keyed-digest.ts";
+import { cachedDigestsOf, digestsOf } from "../codes/keyed-digest.ts";
 import type { OTPContext } from "../context.ts";
 import type { OTPEmailIdentity } from "./removed-failures.ts";
 import { consume, longestWait, type RateLimit } from "./sliding-window.ts";
@@ -67,14 +67,14 @@ function logsOf(
       slotMs: 1,
     },
     {
-      digests: commonDigestsOf(keys, "mails/all"),
+      digests: cachedDigestsOf(keys, "mails/all"),
       limits: [{ limit: mails.allHourMax, windowMs: hourMs }],
       slotMs: ceilingSlotMs,
     },
   ];
   if (clientAddress !== undefined) {
     logs.push({
-      digests: commonDigestsOf(keys, "mails/client", networkOf(clientAddress)),
+      digests: cachedDigestsOf(keys, "mails/client", networkOf(clientAddress)),
       limits: [{ limit: mails.perClientHourMax, windowMs: hourMs }],
       slotMs: ceilingSlotMs,
     });
