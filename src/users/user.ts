@@ -1,4 +1,4 @@
-import type { Kysely, Transaction } from "kysely";
+import { type Expression, expressionBuilder, type Kysely, type Transaction } from "kysely";
 import { makeId } from "../db/core/id.ts";
 import { once, type Repeatable } from "../db/core/idempotency.ts";
 import { type Param, prepare } from "../db/core/prepared.ts";
@@ -134,6 +134,14 @@ export function requireActive<U extends Pick<UserRow, "state">>(user: U | undefi
     throw new Refusal("USER_NOT_ACTIVE", `the user is ${user.state}: ${remedy} it first`);
   }
   return user;
+}
+
+/** The condition that a user exists and is active, for a statement on something of that user. */
+export function isActive(userId: Expression<string>) {
+  const { exists, selectFrom } = expressionBuilder<DB>();
+  return exists(
+    selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"),
+  );
 }
 
 /** The details of a user that nothing happened to. */

@@ -5,6 +5,7 @@ import type { DB, LastMailColumns, OTPEmailRow, UserRow } from "../../db/core/sc
 import { type MailStatus, waitingMails } from "../../mail/outbox/claim.ts";
 import type { OTPContext } from "../context.ts";
 import { failuresLeft } from "../limits/failures.ts";
+import { lockLeftMs } from "../limits/lock.ts";
 import type { Policy } from "../policy.ts";
 import { otpEmailNotFound } from "../refusals.ts";
 
@@ -94,7 +95,7 @@ async function toOTPEmails(context: OTPContext, rows: readonly OTPEmailRow[]): P
   );
   const now = clock.now();
   return rows.map((row) => {
-    const lockedUntil = row.locked_until !== null && row.locked_until > now ? row.locked_until : null;
+    const lockedUntil = lockLeftMs(row, now) > 0 ? row.locked_until : null;
     return {
       otpEmailId: row.otp_email_id,
       userId: row.user_id,

@@ -5,9 +5,10 @@ import { type Cause, type Details, reserveEvent } from "../../events/event.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { requireActive } from "../../users/user.ts";
 import type { CodeDelivery } from "../code-delivery.ts";
+import { saltOf } from "../codes/live-code.ts";
 import type { OTPContext } from "../context.ts";
 import { otpEmailNotFound } from "../refusals.ts";
-import { enrolmentCode, repeatedCode, saltOf } from "./live-code.ts";
+import { enrolmentCode, repeatedCode } from "./live-code.ts";
 import { renewCode } from "./pending-code.ts";
 import { findOTPEmail } from "./read.ts";
 
