@@ -14,7 +14,7 @@ import { clearedFailures } from "../limits/failures.ts";
 import { isUnlocked, refuseLocked } from "../limits/lock.ts";
 import { mailWaitMs } from "../limits/mail-limits.ts";
 import { lifeLeftMsMax } from "../policy.ts";
-import { challengeEnded, challengeNotFound, codeSpent, codeWrong, otpEmailNotFound } from "../refusals.ts";
+import { challengeEnded, challengeNotFound, codeSpent, otpEmailNotFound } from "../refusals.ts";
 import { findChallenge, loginCode } from "./live-challenge.ts";
 
 export interface VerifyChallenge extends Cause {
@@ -48,17 +48,7 @@ export async function verifyChallenge(
   requireActive(user);
   if (!isId(input.otpEmailId)) throw otpEmailNotFound();
   if (!isId(input.challengeId)) throw challengeNotFound();
-  const verdict = await checkCode(context, input.caller, loginCheck(context, user, input));
-  switch (verdict.kind) {
-    case "right":
-      return verdict.used;
-    case "wrong":
-      throw codeWrong();
-    case "expired":
-      throw codeExpired();
-    case "refused":
-      return refuse(context, user.user_id, input);
-  }
+  return checkCode(context, input.caller, loginCheck(context, user, input));
 }
 
 function loginCheck(
@@ -113,6 +103,9 @@ function loginCheck(
       const [ended] = await markFailed(trx, { challengeId });
       if (ended) await appendEvent(trx, context.clock, { ...event, type: "challenge.attempts_exhausted" });
     },
+
+    codeExpired,
+    refuse: () => refuse(context, userId, input),
   } satisfies CodeCheck<LoginAttempt, PassedChallenge>;
 }
 
@@ -179,7 +172,6 @@ const markFailed = prepare((db, param: Param<{ challengeId: string }>) =>
     .returning("challenge_id"),
 );
 
-/** Finds out why no attempt was counted, or why the right code could not be used, and throws that. */
 async function refuse(
   context: OTPContext,
   userId: string,

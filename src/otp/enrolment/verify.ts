@@ -13,7 +13,7 @@ import { clearedFailures } from "../limits/failures.ts";
 import { isUnlocked, refuseLocked } from "../limits/lock.ts";
 import { mailWaitMs } from "../limits/mail-limits.ts";
 import { lifeLeftMsMax } from "../policy.ts";
-import { codeSpent, codeWrong, otpEmailNotFound } from "../refusals.ts";
+import { codeSpent, otpEmailNotFound } from "../refusals.ts";
 import { enrolmentCode } from "./live-code.ts";
 import { enqueueNotices } from "./notices.ts";
 import { clearedCode } from "./pending-code.ts";
@@ -38,18 +38,10 @@ export async function verifyOTPEmail(
 ): Promise<Details> {
   requireActive(user);
   if (!isId(input.otpEmailId)) throw otpEmailNotFound();
-  const verdict = await checkCode(context, input.caller, enrolmentCheck(context, user, input));
-  switch (verdict.kind) {
-    case "right":
-      if (verdict.used.isNoticed) context.mailQueued();
-      return verdict.used.details;
-    case "wrong":
-      throw codeWrong();
-    case "expired":
-      throw codeExpired();
-    case "refused":
-      return refuse(context, user.user_id, input);
-  }
+  const check = enrolmentCheck(context, user, input);
+  const { details, isNoticed } = await checkCode(context, input.caller, check);
+  if (isNoticed) context.mailQueued();
+  return details;
 }
 
 function enrolmentCheck(
@@ -94,6 +86,9 @@ function enrolmentCheck(
       await appendEvent(trx, context.clock, { ...event, type: "otp_email.verify_failed" });
       if (isLast) await appendEvent(trx, context.clock, { ...event, type: "otp_email.attempts_exhausted" });
     },
+
+    codeExpired,
+    refuse: () => refuse(context, userId, input),
   } satisfies CodeCheck<EnrolmentAttempt, { details: Details; isNoticed: boolean }>;
 }
 
@@ -154,7 +149,6 @@ const markVerified = prepare((db, param: Param<{ otpEmailId: string; userId: str
     ),
 );
 
-/** Finds out why no attempt was counted, or why the right code could not be used, and throws that. */
 async function refuse(
   context: OTPContext,
   userId: string,

@@ -2,7 +2,9 @@ import type { Transaction } from "kysely";
 import { lockUser } from "../../db/core/lock.ts";
 import type { DB } from "../../db/core/schema.ts";
 import type { Caller } from "../../db/core/write.ts";
+import type { Refusal } from "../../lib/refusal.ts";
 import type { OTPContext } from "../context.ts";
+import { codeWrong } from "../refusals.ts";
 import { type Failures, setFailures, withFailure } from "./failures.ts";
 import { lockLeftMs } from "./lock.ts";
 
@@ -19,13 +21,17 @@ export interface CodeCheck<A extends Attempt, R> {
   use(trx: Transaction<DB>, attempt: A): Promise<R | undefined>;
   /** Writes a wrong code to the audit log. `isLast`: no attempt is left at this code, or the authenticator is locked now. */
   recordFailure(trx: Transaction<DB>, attempt: A, isLast: boolean): Promise<void>;
+  /** The refusal of a code whose key was retired. */
+  codeExpired(): Refusal;
+  /** Finds out why no attempt was counted, or why the right code can't be used any more, and throws that. */
+  refuse(): Promise<never>;
 }
 
 /** An attempt that has been counted. */
 export interface Attempt {
   /** The attempts at this code, including this one. */
   readonly attempts: number;
-  /** The authenticator before this attempt. */
+  /** The authenticator, with its failures before this attempt. */
   readonly otpEmail: Failures & { readonly otp_email_id: string };
 }
 
@@ -39,29 +45,27 @@ export interface AttemptParams {
   readonly attemptsMax: number;
 }
 
-/** `refused`: no attempt was counted, or the right code can't be used any more. */
-export type Verdict<R> =
-  | { readonly kind: "refused" | "expired" | "wrong" }
-  | { readonly kind: "right"; readonly used: R };
-
 /**
  * Checks a code in one transaction: counts the attempt, compares the code, and writes the outcome. Of any number of
  * simultaneous calls with the right code, one wins.
  *
- * The outcome is returned only after the commit, so that no attempt goes uncounted: if the commit fails, the caller learns
+ * The caller learns the outcome only after the commit, so that no attempt goes uncounted: if the commit fails, it learns
  * nothing. If comparing or writing fails, the transaction is rolled back and the attempt is counted on its own.
  *
  * @param caller see `writeFor`.
+ * @returns what `use` returned for the right code.
+ * @throws INVALID_ARGUMENT (wrong code), or what `codeExpired` and `refuse` give.
  */
 export async function checkCode<A extends Attempt, R>(
   context: OTPContext,
   caller: Caller | undefined,
   check: CodeCheck<A, R>,
-): Promise<Verdict<R>> {
+): Promise<R> {
   const { store } = context;
+  let verdict: Verdict<R>;
   let undone: unknown;
   try {
-    return await store.writeFor(caller, async (trx) => {
+    verdict = await store.writeFor(caller, async (trx) => {
       // Lock the user before any of its rows, in the order of db/core/lock.ts.
       await lockUser(trx, check.userId);
       const attempt = await check.count(trx);
@@ -77,7 +81,21 @@ export async function checkCode<A extends Attempt, R>(
     if (error === undone) await store.write((trx) => countAlone(trx, context, check));
     throw error;
   }
+  switch (verdict.kind) {
+    case "right":
+      return verdict.used;
+    case "wrong":
+      throw codeWrong();
+    case "expired":
+      throw check.codeExpired();
+    case "refused":
+      return check.refuse();
+  }
 }
+
+type Verdict<R> =
+  | { readonly kind: "refused" | "expired" | "wrong" }
+  | { readonly kind: "right"; readonly used: R };
 
 async function decide<A extends Attempt, R>(
   trx: Transaction<DB>,
