@@ -133,7 +133,7 @@ describe("a feed of events", () => {
   it("refuses a position that it has not reached, as after a restored backup", async () => {
     const { feed, add } = await setUp();
     await add("a");
-    await expect(start(feed, { after: 2 }).next()).rejects.toThrow(/ahead of the trail/);
+    await expect(start(feed, { after: 2 }).next()).rejects.toThrow(/beyond the last event/);
   });
 
   it("has a bounded number of watchers, and room again when one goes", async () => {
