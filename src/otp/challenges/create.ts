@@ -41,7 +41,7 @@ export interface CreatedChallenge {
   readonly code: string | undefined;
 }
 
-/** How long the reader of the mail can report the challenge. */
+/** How long a challenge can be reported. */
 const reportableMs = dayMs;
 
 /**
@@ -60,7 +60,7 @@ export async function createChallenge(
       const slot = requireActive(await reserveEvent(trx, context.clock, input.userId));
       // The user may have been deleted since authorization, and its id taken in another organization.
       if (slot.orgId !== input.orgId) throw userNotFound();
-      const row = await requireVerified(trx, context, input);
+      const row = await requireVerified(trx, input);
       const { code, ...reply } = await startChallenge(trx, context, row, input, slot);
       return { reply, made: { row, code } };
     }),
@@ -77,10 +77,8 @@ export async function createChallenge(
 
 async function requireVerified(
   trx: Transaction<DB>,
-  context: OTPContext,
-  input: CreateChallenge,
+  { userId, otpEmailId }: CreateChallenge,
 ): Promise<OTPEmailRow> {
-  const { orgId, userId, otpEmailId, clientAddress, delivery } = input;
   const row = await findOTPEmail(trx, userId, otpEmailId);
   if (!row) throw otpEmailNotFound();
   if (row.verify_time === null) {
@@ -89,8 +87,6 @@ async function requireVerified(
       "the address is not verified: verify it before you challenge it",
     );
   }
-  const mail = { orgId, userId, canonicalAddress: row.address_canonical, clientAddress };
-  await refuseLocked(trx, context, row, delivery.kind === "send_code" ? mail : undefined);
   return row;
 }
 
@@ -101,6 +97,9 @@ async function startChallenge(
   input: CreateChallenge,
   slot: EventSlot,
 ): Promise<Omit<CreatedChallenge, "code"> & { code: LiveCode }> {
+  const { orgId, userId, audience, nonce, delivery, clientAddress } = input;
+  const mail = { orgId, userId, canonicalAddress: row.address_canonical, clientAddress };
+  await refuseLocked(trx, context, row, delivery.kind === "send_code" ? mail : undefined);
   const now = context.clock.now();
   const challengeId = makeId(now);
   const code = freshCode(context.keys, context.policy.login, now);
@@ -108,8 +107,8 @@ async function startChallenge(
   await insertChallenge(trx, {
     challenge_id: challengeId,
     otp_email_id: row.otp_email_id,
-    audience: input.audience,
-    nonce: input.nonce ?? null,
+    audience,
+    nonce: nonce ?? null,
     code_key_id: context.keys.current.id,
     code_salt: code.salt,
     code_expire_time: code.expireTime,
@@ -119,11 +118,10 @@ async function startChallenge(
   const data = {
     otp_email_id: row.otp_email_id,
     challenge_id: challengeId,
-    delivery: input.delivery.kind,
-    audience: input.audience,
+    delivery: delivery.kind,
+    audience,
   };
   const details = await writeEvent(trx, slot, { ...input, type: "challenge.created", data });
-  const { orgId, delivery, clientAddress } = input;
   await enqueueIfMailed(trx, context, row, { purpose: "login", orgId, code, delivery, clientAddress });
   return { challengeId, expireTime: code.expireTime, details, code };
 }
