@@ -37,7 +37,7 @@ export interface Watched {
   readonly event: Event | undefined;
 }
 
-/** The delay of events that another process wrote. */
+/** The maximum delay of events that another process wrote. */
 const pollMs = 1_000;
 
 /** The interval of heartbeats, which keep proxies from closing an idle stream and its position close to the end. */
@@ -135,7 +135,7 @@ function readWindow({ db }: Store, after: number): Promise<Event[]> {
     .execute();
 }
 
-/** With many writers, lower positions can be committed later: reads only events of transactions older than all that still run. */
+/** With many writers, lower positions can be committed later: leaves out transactions that may still be running. */
 function settledEvents(db: Kysely<DB>) {
   const oldestRunning = sql<boolean>`xid < pg_snapshot_xmin(pg_current_snapshot())`;
   return db.selectFrom("events").$if(hasManyWriters(db), (events) => events.where(oldestRunning));

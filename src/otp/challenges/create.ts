@@ -45,8 +45,8 @@ export interface CreatedChallenge {
 const reportableMs = dayMs;
 
 /**
- * Starts a challenge of a verified authenticator, which replaces its open challenge. Of any number of simultaneous calls, the
- * last one has the live challenge.
+ * Starts a challenge of a verified authenticator, which replaces its open challenge. Of any number of simultaneous calls, one
+ * gets the live challenge.
  *
  * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, address not verified, idempotency key reused),
  *   RESOURCE_EXHAUSTED (authenticator locked, too many mails).

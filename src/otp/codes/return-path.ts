@@ -6,7 +6,7 @@ import { macOf } from "./mac.ts";
 /** 80 bits: too many to guess by mail, and short enough for a local part of 64 octets. */
 const macBytes = 10;
 
-/** The maximum length of the bounce address's local part, which "+", 19 digits, "-" and the MAC follow (RFC 5321 §4.5.3.1.1). */
+/** The maximum length of the bounce address's local part: "+", 19 digits, "-" and the MAC follow (RFC 5321 §4.5.3.1.1). */
 export const bounceLocalPartMax = 64 - 1 - 19 - 1 - 2 * macBytes;
 
 /**

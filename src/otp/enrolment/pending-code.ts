@@ -8,8 +8,8 @@ import { refuseLocked } from "../limits/lock.ts";
 import { liveCode } from "./live-code.ts";
 
 /**
- * Issues the code of a pending authenticator again: the live code, or a fresh one if there is none. Neither resets the wrong
- * attempts at the authenticator.
+ * Issues the code of a pending authenticator again: the live code, or a fresh one if there is none. Neither resets the
+ * authenticator's failures.
  *
  * @param slot reserved for the event.
  * @throws RESOURCE_EXHAUSTED (authenticator locked, too many mails).

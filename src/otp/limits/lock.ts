@@ -12,8 +12,8 @@ interface Lockable {
 /**
  * Refuses a call while the authenticator is locked.
  *
- * @param mail what the caller would have mailed, or undefined if the code is returned. The wait in the refusal covers the mail
- *   limits too, so that the call succeeds after it.
+ * @param mail the mail that a new code comes by, or undefined if it is returned. The wait in the refusal covers the mail limits
+ *   too, so that a new code can be requested after it.
  * @throws RESOURCE_EXHAUSTED (ATTEMPTS_EXHAUSTED).
  */
 export async function refuseLocked(

@@ -5,7 +5,7 @@ import type { DB } from "../../db/core/schema.ts";
 
 /** A limit on one kind of event, such as mails to one address. Each event is a hit. */
 export interface RateLimit {
-  /** Identify what is limited. Hits are written under the first digest and read under all. */
+  /** Identify what is limited (see `digestsOf`). Hits are written under the first digest and read under all. */
   readonly digests: readonly [string, ...string[]];
   /** All of them apply. */
   readonly windows: readonly LimitWindow[];
