@@ -14,7 +14,7 @@ export const errorResponses: Readonly<Record<string, ErrorResponse>> = {
         { field: "email.address" },
       ),
       example("USER_NOT_ACTIVE", "the user is locked: unlock it first"),
-      example("CODE_INVALID", "this is not the code of the mail: check it and try again", {
+      example("CODE_INVALID", "this is not the code from the mail: check it and try again", {
         field: "code",
       }),
       example("CODE_EXPIRED", "the code is no longer valid: add the address again for a new one"),

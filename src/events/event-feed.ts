@@ -7,108 +7,103 @@ import { Refusal } from "../lib/refusal.ts";
 import { createSharedController } from "../lib/shared-signal.ts";
 import type { Event } from "./event.ts";
 
-/** Organizations by their ids, or all. */
+/** The ids of organizations, or all. */
 export type Organizations = "all" | ReadonlySet<string>;
 
-/** Tells watchers of events as they happen. */
+/** Streams events to watchers as they happen. */
 export interface EventFeed {
   /**
-   * The events behind a position, and then those to come, each once and in their order. It begins with where it stands,
-   * and ends by itself after a while, or when the feed is closed: to be gone on with from the last position.
+   * Streams the events after a position, then new ones, each once and in order. The first item has no event and says where
+   * the stream starts. The stream ends after `watchMsMax` or when the feed is closed: continue from the last position.
    *
-   * @throws INVALID_ARGUMENT (the trail does not go as far), RESOURCE_EXHAUSTED (too many watch).
+   * @throws INVALID_ARGUMENT (a position beyond the last event), RESOURCE_EXHAUSTED (too many watchers).
    */
   watch(options: WatchOptions): AsyncGenerator<Watched>;
-  /** Ends all watching. */
+  /** Ends all streams. */
   close(): void;
 }
 
 export interface WatchOptions {
-  /** Whose events. */
   readonly organizations: Organizations;
-  /** Undefined: from now on. */
+  /** A position. Undefined: start now. */
   readonly after: number | undefined;
   readonly signal: AbortSignal;
 }
 
 export interface Watched {
-  /** Everything up to here was told. */
+  /** The stream can be continued from here. */
   readonly position: number;
-  /** Undefined: nothing happened for a while. */
+  /** Undefined: a heartbeat, sent at the start and when idle. */
   readonly event: Event | undefined;
 }
 
-/** How long an event that another process wrote may go unseen. */
+/** The maximum delay of events that another process wrote. */
 const pollMs = 1_000;
 
-/** Told without an event this often, so that proxies keep the connection and the position stays near the end. */
+/** The interval of heartbeats, which keep proxies from closing an idle stream and its position close to the end. */
 const idleMs = 30_000;
 
-/** Whoever watches shows its token again after this long. */
+/** A watcher has to present its token again after this long. */
 const watchMsMax = 900_000;
 
 const watchersMax = 100;
 
-/** How many events are read in one go. Those of other organizations count too: no read is longer for a rare one. */
+/** How many events a query reads, before filtering by organization: this bounds queries for organizations with few events. */
 const windowSize = 200;
 
-/**
- * A feed that reads the trail after each commit of this process, and now and then for those of others.
- *
- * Nothing is ever added before a position that was read.
- */
+/** Creates a feed that reads the audit log after each commit of this process, and polls it for commits of others. */
 export function createEventFeed(store: Store, clock: Clock): EventFeed {
   const closing = createSharedController();
-  /** When each of those that watch began. */
+  /** The start time of each open stream. */
   const startTimes: number[] = [];
 
   async function* watch({ organizations, after, signal }: WatchOptions): AsyncGenerator<Watched> {
     const startTime = clock.now();
     const end = await lastPosition(store);
-    if (after !== undefined && after > end) throw aheadOfTrail();
+    if (after !== undefined && after > end) throw beyondLastEvent();
     let position = after ?? end;
     yield { position, event: undefined };
 
-    let toldTime = clock.now();
-    for (const alarm of alarms([signal, closing.signal])) {
+    let lastYieldTime = clock.now();
+    for (const wakeUp of wakeUps([signal, closing.signal])) {
       const events = await readWindow(store, position);
       for (const event of events) {
         position = event.position;
         if (organizations !== "all" && !organizations.has(event.org_id)) continue;
         yield { position, event };
-        toldTime = clock.now();
+        lastYieldTime = clock.now();
       }
       const now = clock.now();
       if (now - startTime >= watchMsMax) return;
-      if (now - toldTime >= idleMs) {
+      if (now - lastYieldTime >= idleMs) {
         yield { position, event: undefined };
-        toldTime = now;
+        lastYieldTime = now;
       }
-      if (events.length < windowSize) await clock.wait(pollMs, alarm);
+      if (events.length < windowSize) await clock.wait(pollMs, wakeUp);
     }
   }
 
-  /** For each round a signal that aborts with the next commit, made before the trail is read: none is overheard. */
-  function* alarms(ends: readonly AbortSignal[]): Generator<AbortSignal> {
-    let alarm = new AbortController();
-    const ring = () => alarm.abort();
-    const stopListening = store.onCommit(ring);
-    for (const end of ends) end.addEventListener("abort", ring);
+  /** Yields a signal that aborts on the next commit, made before the events are read, so that no commit is missed. */
+  function* wakeUps(ends: readonly AbortSignal[]): Generator<AbortSignal> {
+    let controller = new AbortController();
+    const wake = () => controller.abort();
+    const stopListening = store.onCommit(wake);
+    for (const end of ends) end.addEventListener("abort", wake);
     try {
       while (!ends.some((end) => end.aborted)) {
-        alarm = new AbortController();
-        yield alarm.signal;
+        controller = new AbortController();
+        yield controller.signal;
       }
     } finally {
       stopListening();
-      for (const end of ends) end.removeEventListener("abort", ring);
+      for (const end of ends) end.removeEventListener("abort", wake);
     }
   }
 
   return {
     async *watch(options) {
       const now = clock.now();
-      // By then the first of them has ended by itself.
+      // By then the oldest stream has ended.
       if (startTimes.length >= watchersMax)
         throw tooManyWatchers(Math.min(...startTimes) + watchMsMax + pollMs - now);
       startTimes.push(now);
@@ -140,26 +135,22 @@ function readWindow({ db }: Store, after: number): Promise<Event[]> {
     .execute();
 }
 
-/**
- * The events before which nothing is added any more. Where several transactions write at a time: those of transactions older
- * than all that still run. A position is given only when its transaction has its number, so that none is overlooked
- * (`appendEvent` changes the user first).
- */
+/** With many writers, lower positions can be committed later: leaves out transactions that may still be running. */
 function settledEvents(db: Kysely<DB>) {
   const oldestRunning = sql<boolean>`xid < pg_snapshot_xmin(pg_current_snapshot())`;
   return db.selectFrom("events").$if(hasManyWriters(db), (events) => events.where(oldestRunning));
 }
 
-function aheadOfTrail() {
+function beyondLastEvent() {
   return new Refusal(
     "REQUEST_INVALID",
-    "after_position is ahead of the trail: give one that this service told, or leave it out to begin now",
+    "after_position is beyond the last event: use one that this service returned, or omit it to start now",
     { field: "after_position" },
   );
 }
 
 function tooManyWatchers(waitMs: number) {
-  return new Refusal("WATCHERS_EXHAUSTED", "too many watch at this process: try again", {
+  return new Refusal("WATCHERS_EXHAUSTED", "too many watchers at this process: try again later", {
     retryAfterMs: waitMs,
   });
 }

@@ -9,7 +9,7 @@ import { userNotFound } from "../lib/user-refusals.ts";
 /** An event as it is stored. */
 export type Event = EventRow;
 
-/** What can happen to a user. Names are kept for ever: they are in the trail. */
+/** What can happen to a user. Never rename one: the audit log stores the names. */
 export type EventType =
   | "user.created"
   | "user.deactivated"
@@ -36,51 +36,52 @@ export type EventType =
   | "mail.bounced"
   | "mail.complained";
 
-/** Who stands in the trail for whoever has the link of a mail. It is the user, if nobody else reads its mails. */
+/** The actor of events caused by a link in a mail: the user, or anyone who reads its mails. */
 export const mailReader = "urn:countersign:mail-reader";
 
-/** Who asked for a change, from where and why. */
+/** Who requested a change, from where and why. */
 export interface Cause {
   /** The subject of the token. */
   readonly actor: string;
-  /** The IP address of the client, where it is known. */
+  /** The IP address of the client. Undefined: unknown. */
   readonly clientAddress?: string | undefined;
-  /** In the words of the caller. */
+  /** In the caller's own words. */
   readonly reason?: string | undefined;
-  /** Who waits for the change, if anybody does. */
+  /** The call that waits for the change, if there is one (see `writeFor`). */
   readonly caller?: Caller | undefined;
 }
 
 export interface NewEvent extends Cause {
   readonly userId: string;
   readonly type: EventType;
-  /** Ids and settings. Never a code, a token or an email address, not even masked: the trail outlives the user. */
+  /** Ids and settings. Never a code, a token or an email address, not even masked: the audit log outlives the user. */
   readonly data?: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** What a reply says about the user: `details` on the wire. */
+/** The user after a change: `details` on the wire. */
 export interface Details {
-  /** The number of events of the user. */
+  /** The number of events of the user so far. */
   readonly sequence: number;
-  /** The time of the last one. */
+  /** The time of the last event, in milliseconds since the epoch. */
   readonly changeTime: number;
   readonly orgId: string;
 }
 
-/** The next place in the trail of a user, and who the user is then. Nobody else changes the user until the transaction ends. */
+/** A reserved event of a user, and the user at that moment. The user is locked until the transaction ends. */
 export interface EventSlot extends Details {
   readonly userId: string;
   readonly state: UserState;
-  /** In the trail of all users, and that of the user's event before it. */
+  /** In the audit log of all users. */
   readonly position: number;
+  /** The position of the user's previous event. Null: this is the first. */
   readonly previous: number | null;
 }
 
 /**
- * Takes the next place in the trail of a user, before it is known what will stand there. It is written to before another is
- * taken in the same transaction.
+ * Reserves the next event of a user, which locks and reads the user in the same statement. Write it before you reserve another
+ * one of that user in the same transaction.
  *
- * @throws NOT_FOUND if the user is not there (any more).
+ * @throws NOT_FOUND
  */
 export async function reserveEvent(trx: Transaction<DB>, clock: Clock, userId: string): Promise<EventSlot> {
   const changeTime = clock.now();
@@ -92,13 +93,13 @@ export async function reserveEvent(trx: Transaction<DB>, clock: Clock, userId: s
     changeTime,
     orgId: user.org_id,
     state: user.state,
-    // It has just been given one.
+    // Set by the same statement.
     position: user.last_event!,
     previous: user.previous_event,
   };
 }
 
-/** Writes what happened to its place. */
+/** Writes a reserved event. */
 export async function writeEvent(
   trx: Transaction<DB>,
   { userId, sequence, changeTime, orgId, position, previous }: EventSlot,
@@ -121,9 +122,9 @@ export async function writeEvent(
 }
 
 /**
- * Appends to the trail of a user and counts it, in the transaction of the change it tells of.
+ * Appends an event to the audit log, in the transaction of the change.
  *
- * @throws NOT_FOUND if the user was deleted meanwhile.
+ * @throws NOT_FOUND
  */
 export async function appendEvent(trx: Transaction<DB>, clock: Clock, event: NewEvent): Promise<Details> {
   return writeEvent(trx, await reserveEvent(trx, clock, event.userId), event);
@@ -135,18 +136,18 @@ const countEvent = prepare((db, param: Param<{ userId: string; changeTime: numbe
     .set((eb) => ({
       sequence: eb("sequence", "+", 1),
       previous_event: eb.ref("last_event"),
-      last_event: hasManyWriters(db) ? positionOfMany : positionOfOne,
+      last_event: hasManyWriters(db) ? manyWritersPosition : singleWriterPosition,
       change_time: param("changeTime"),
     }))
     .where("user_id", "=", param("userId"))
     .returning(["sequence", "last_event", "previous_event", "org_id", "state"]),
 );
 
-/** Behind the last that was ever given, as the primary key gives it itself. */
-const positionOfOne = sql<number>`coalesce((select seq from sqlite_sequence where name = 'events'), 0) + 1`;
+/** One more than the highest position ever used, as SQLite's AUTOINCREMENT would assign it. */
+const singleWriterPosition = sql<number>`coalesce((select seq from sqlite_sequence where name = 'events'), 0) + 1`;
 
-/** Not before the transaction has its number: the feed takes what older transactions wrote for all there will be up to it. */
-const positionOfMany = sql<number>`case when pg_current_xact_id() is not null then nextval('event_positions') end`;
+/** Assigns the transaction id first, by which the event feed knows transactions that still run. */
+const manyWritersPosition = sql<number>`case when pg_current_xact_id() is not null then nextval('event_positions') end`;
 
 const insertEvent = prepare((db, param: Param<EventRow>) =>
   db.insertInto("events").values({

@@ -3,8 +3,8 @@ import type { DB, UserRow } from "../db/core/schema.ts";
 import type { Event } from "./event.ts";
 
 /**
- * What happened to a user, the latest first: `most` events, from the position `from` on or from the last one. Not what
- * happened to a user of another organization that had the same id.
+ * Lists events of a user, newest first: at most `limit`, starting at the position `from`, by default the last one. Events of a
+ * user with the same id in another organization are not included.
  */
 export async function listEvents(
   db: Kysely<DB>,
@@ -13,19 +13,22 @@ export async function listEvents(
 ): Promise<Event[]> {
   return withUserEvents(db, { ...user, last_event: from }, limit)
     .selectFrom("events")
-    .innerJoin("trail", "trail.position", "events.position")
+    .innerJoin("user_events", "user_events.position", "events.position")
     .selectAll("events")
     .orderBy("sequence", "desc")
     .execute();
 }
 
-/** Adds to a query the positions of the events of a user as `trail`, from the last one back along the links, `most` or all. */
+/**
+ * Starts a query with the positions of a user's events as the CTE `user_events`: walks back from the last event along
+ * `previous`, at most `limit` events. No index finds the events of a user.
+ */
 export function withUserEvents(
   db: Kysely<DB>,
   { org_id, user_id, last_event }: Pick<UserRow, "org_id" | "user_id" | "last_event">,
   limit = Number.MAX_SAFE_INTEGER,
 ) {
-  return db.withRecursive("trail(position, previous, count)", (cte) =>
+  return db.withRecursive("user_events(position, previous, count)", (cte) =>
     cte
       .selectFrom("events")
       .select(["position", "previous", sql<number>`cast(1 as bigint)`.as("count")])
@@ -34,10 +37,10 @@ export function withUserEvents(
       .where("user_id", "=", user_id)
       .unionAll(
         cte
-          .selectFrom("trail")
-          .innerJoin("events", "events.position", "trail.previous")
-          .select((eb) => ["events.position", "events.previous", eb("trail.count", "+", 1).as("count")])
-          .where("trail.count", "<", limit),
+          .selectFrom("user_events")
+          .innerJoin("events", "events.position", "user_events.previous")
+          .select((eb) => ["events.position", "events.previous", eb("user_events.count", "+", 1).as("count")])
+          .where("user_events.count", "<", limit),
       ),
   );
 }

@@ -1,9 +1,9 @@
 import { dayMs, hourMs } from "../lib/time.ts";
 import { type CodeFormat, codeSpace } from "./codes/code.ts";
 
-/** Every limit, with its unit. */
+/** All limits of the product. */
 export interface Policy {
-  /** How many authenticators a user may have. */
+  /** Authenticators a user may have. */
   readonly otpEmailsMax: number;
   readonly enrolment: CodePolicy;
   readonly login: CodePolicy;
@@ -13,44 +13,44 @@ export interface Policy {
 
 export interface CodePolicy {
   readonly format: CodeFormat;
-  /** How long a code lives. At most 10 minutes (ASVS 6.5.5). */
+  /** The lifetime of a code: at most 10 minutes (ASVS 6.5.5). */
   readonly codeTtlMs: number;
-  /** Wrong attempts at one code. With the last of them it dies; another code can be asked for. */
+  /** Attempts at one code. After the last wrong one, a new code has to be requested. */
   readonly attemptsMax: number;
 }
 
-/** Wrong codes of one authenticator, over all its codes. A right one sets everything back. */
+/** Limits on wrong codes at one authenticator, over all its codes. A right code resets them. */
 export interface AttemptPolicy {
-  /** This many within an hour lock it. While they stand, so does each further one. */
+  /** This many within an hour lock the authenticator. Each further one within the hour locks it again. */
   readonly perHourMax: number;
-  /** This many in a row lock it for the longest time, and so does each further one (NIST SP 800-63B-4 3.2.2). */
+  /** This many in a row lock it for `lockMsMax`, and so does each further one (NIST SP 800-63B-4 §3.2.2). */
   readonly inRowMax: number;
-  /** The first lock, twice as long each further time… */
+  /** The first lock. Each further one is twice as long… */
   readonly lockMsMin: number;
   /** …up to this long. */
   readonly lockMsMax: number;
 }
 
-/** Mails that are sent. What is returned to the caller, or vouched for by it, takes none of them. */
+/** Limits on mails. Codes that are returned and addresses that are vouched for don't count. */
 export interface MailPolicy {
-  /** Between two mails of one authenticator. */
+  /** The interval between two mails to one authenticator. */
   readonly intervalMs: number;
   /** To one authenticator. */
   readonly perHourMax: number;
   readonly perDayMax: number;
   /** To one address, over all users and organizations. */
   readonly perAddressHourMax: number;
-  /** Asked for from one client address (IPv6: from one /64). Infinity: as many as come. */
+  /** Requested from one client address (IPv6: from one /64). Infinity: off. */
   readonly perClientHourMax: number;
-  /** Of all together. Infinity: as many as come. */
+  /** All mails together. Infinity: off. */
   readonly allHourMax: number;
-  /** Changes of one user that its other addresses are told of. */
+  /** Changes to one user that its other addresses get notices of. */
   readonly noticesPerDayMax: number;
 }
 
 /**
- * More than any code has left of its life: 10 minutes, whatever the settings (ASVS 6.5.5), and one for clocks that differ. What
- * has more was made before the clock was set back.
+ * No live code has more time left: 10 minutes, the maximum of the settings (ASVS 6.5.5), and one more for clocks that differ
+ * between processes.
  */
 export const lifeLeftMsMax = 660_000;
 
@@ -70,22 +70,22 @@ export const defaultPolicy: Policy = {
   },
 };
 
-/** The most that is allowed of one authenticator being guessed in a day. */
+/** The allowed probability that one authenticator is guessed in a day. */
 export const guessProbabilityMax = 1e-4;
 
-/** How many wrong codes someone can try at one authenticator within a day, by what stops him. */
+/** The wrong codes an attacker can try at one authenticator in a day, by strategy. Upper bounds. */
 export interface GuessesPerDay {
-  /** Where he is careful to stay below the limit of an hour, and then lets himself be locked. */
+  /** Staying just below the hourly limit, then running into the locks. */
   readonly byHour: number;
-  /** Where nobody passes a check in between: the limit in a row, and what the longest lock leaves after it. */
+  /** Without a right code in between: the limit in a row, then one for each `lockMsMax`. */
   readonly inRow: number;
-  /** Where the owner passes checks in between, which sets back the two above: the mails of a day, each with a code. */
+  /** While the owner enters right codes, which resets the two above: all attempts at the codes mailed in a day. */
   readonly byMails: number;
-  /** The most of all. */
+  /** The best of them: `byMails`, or the smaller of the other two. */
   readonly limit: number;
 }
 
-/** Upper bounds: they suppose that the attacker loses no time. */
+/** Assumes that the attacker loses no time. */
 export function guessesPerDay({ attempts, mails }: Policy, code: CodePolicy): GuessesPerDay {
   const byHour = Math.ceil(dayMs / hourMs) * (attempts.perHourMax - 1) + locksPerDay(attempts);
   const inRow = attempts.inRowMax + Math.ceil(dayMs / attempts.lockMsMax) - 1;
@@ -93,28 +93,28 @@ export function guessesPerDay({ attempts, mails }: Policy, code: CodePolicy): Gu
   return { byHour, inRow, byMails, limit: Math.max(Math.min(byHour, inRow), byMails) };
 }
 
-/** How likely one authenticator is to be guessed in a day by codes of one purpose, at most: a probability, 0 to 1. */
+/** Returns the maximum probability (0 to 1) of guessing a code of one purpose at one authenticator in a day. */
 export function guessProbabilityPerDay(policy: Policy, code: CodePolicy): number {
   return Math.min(1, guessesPerDay(policy, code).limit / Number(codeSpace(code.format)));
 }
 
 /**
- * The same over codes of both purposes. They share one budget of wrong codes and one of mails, so that to spend it on both
- * brings no more than to spend all of it on the one that is easier to guess.
+ * The same over both purposes. They share the limits, so the best attack spends all guesses on the code that is easier to
+ * guess.
  */
 export function authenticatorGuessProbability(policy: Policy): number {
   const { enrolment, login } = policy;
   return Math.max(...[enrolment, login].map((code) => guessProbabilityPerDay(policy, code)));
 }
 
-/** How many locks can begin within a day, if each follows the one before. */
+/** The number of locks that can start in a day, each when the one before ends. */
 function locksPerDay(attempts: AttemptPolicy): number {
   let locks = 0;
   for (let time = 0; time < dayMs; locks++) time += lockMs(attempts, locks);
   return locks;
 }
 
-/** How long the lock lasts that follows `lockCount` earlier ones, in milliseconds. */
+/** Returns the duration in milliseconds of the lock after `lockCount` earlier ones. */
 export function lockMs({ lockMsMin, lockMsMax }: AttemptPolicy, lockCount: number): number {
   return Math.min(lockMsMax, lockMsMin * 2 ** lockCount);
 }

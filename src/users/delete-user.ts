@@ -15,10 +15,10 @@ import type { Clock } from "../lib/clock.ts";
 import { userNotFound } from "../lib/user-refusals.ts";
 
 /**
- * Deletes a user, with its authenticators, their codes and the mails that wait, in one transaction.
+ * Deletes a user with its authenticators, their codes and queued mails, in one transaction.
  *
- * The trail of its events stays and gets a last one. It has no email address and no name; the client addresses from which
- * the user itself called, or somebody used the links of its mails, are forgotten.
+ * The audit log keeps its events and gets a last one. Events contain no email address and no name. The client addresses of
+ * the user's own calls, and of clicks on links in its mails, are erased.
  *
  * @throws NOT_FOUND
  */
@@ -29,18 +29,18 @@ export async function deleteUser(
 ): Promise<Details> {
   return store.writeFor(cause.caller, async (trx) => {
     await lockUser(trx, user.user_id);
-    if (!(await isThere(trx, user))) throw userNotFound();
+    if (!(await stillExists(trx, user))) throw userNotFound();
     const slot = await reserveEvent(trx, clock, user.user_id);
     const details = await writeEvent(trx, slot, { ...cause, type: "user.deleted" });
     await closeAuditLog(trx, slot);
-    // What belongs to it goes by foreign keys: authenticators, and with them their mails.
+    // Foreign keys delete the authenticators, challenges and mails.
     await trx.deleteFrom("users").where("user_id", "=", user.user_id).execute();
     return details;
   });
 }
 
-/** Still there, and no other user that has taken the id meanwhile. */
-async function isThere(trx: Transaction<DB>, user: UserRow): Promise<boolean> {
+/** False too if the id was taken in another organization since. */
+async function stillExists(trx: Transaction<DB>, user: UserRow): Promise<boolean> {
   const row = await trx
     .selectFrom("users")
     .select("user_id")
@@ -50,7 +50,7 @@ async function isThere(trx: Transaction<DB>, user: UserRow): Promise<boolean> {
   return row !== undefined;
 }
 
-/** Forgets the client addresses of the user itself, and keeps where the trail ends. */
+/** Erases the client addresses of the user, and records its last event, which a new user of the same id continues from. */
 async function closeAuditLog(
   trx: Transaction<DB>,
   { orgId, userId, sequence, position }: EventSlot,
@@ -58,7 +58,7 @@ async function closeAuditLog(
   await withUserEvents(trx, { org_id: orgId, user_id: userId, last_event: position })
     .updateTable("events")
     .set({ client_address: null })
-    .where("position", "in", (eb) => eb.selectFrom("trail").select("position"))
+    .where("position", "in", (eb) => eb.selectFrom("user_events").select("position"))
     .where("actor", "in", [userId, mailReader])
     .execute();
   const end = { sequence, last_event: position };

@@ -4,20 +4,20 @@ import type { Organizations } from "../events/event-feed.ts";
 
 export interface UserFilter {
   readonly state?: UserState | undefined;
-  /** The canonical form of an address that one of the user's authenticators has. */
+  /** Matches users that have an authenticator with this canonical address. */
   readonly canonicalAddress?: string | undefined;
 }
 
-/** Where a page ended. */
+/** The last user of a page. */
 export interface UserCursor {
   readonly orgId: string;
   readonly userId: string;
 }
 
 /**
- * The users of organizations that meet a filter, by organization and id: `most` of them, beginning behind `after`.
+ * Lists users of these organizations, ordered by organization and id: at most `limit`, after the user `after`.
  *
- * In this order SQLite walks the index `users_of_org` or `users_by_state` from the cursor on, and sorts nothing.
+ * The order is that of the indexes `users_of_org` and `users_by_state`, so that SQLite reads from the cursor on without sorting.
  */
 export async function listUsers(
   db: Kysely<DB>,

@@ -3,32 +3,39 @@ import { type DB, openChallengeStates, type UserRow, type UserState } from "../d
 import type { Store } from "../db/store.ts";
 import { appendEvent, type Cause, type Details, type EventType } from "../events/event.ts";
 import type { Clock } from "../lib/clock.ts";
-import { Refusal } from "../lib/refusal.ts";
+import { type Reason, Refusal } from "../lib/refusal.ts";
 import { userNotFound } from "../lib/user-refusals.ts";
 import { findUser } from "./user.ts";
 
-/** A change of state, by the name of its call. */
+/** The transitions between user states, named as their calls. */
 export type Transition = keyof typeof transitions;
 
 interface TransitionRule {
   readonly from: readonly UserState[];
   readonly to: UserState;
   readonly type: EventType;
+  /** Why a user in another state is refused (AIP-216). */
+  readonly reason: Reason;
 }
 
-/** From any other state a call is refused (AIP-216). A locked user can be deactivated without being active in between. */
+/** A locked user can be deactivated without becoming active in between. */
 const transitions = {
-  deactivate: { from: ["active", "locked"], to: "inactive", type: "user.deactivated" },
-  reactivate: { from: ["inactive"], to: "active", type: "user.reactivated" },
-  lock: { from: ["active"], to: "locked", type: "user.locked" },
-  unlock: { from: ["locked"], to: "active", type: "user.unlocked" },
+  deactivate: {
+    from: ["active", "locked"],
+    to: "inactive",
+    type: "user.deactivated",
+    reason: "USER_NOT_ACTIVE",
+  },
+  reactivate: { from: ["inactive"], to: "active", type: "user.reactivated", reason: "USER_NOT_INACTIVE" },
+  lock: { from: ["active"], to: "locked", type: "user.locked", reason: "USER_NOT_ACTIVE" },
+  unlock: { from: ["locked"], to: "active", type: "user.unlocked", reason: "USER_NOT_LOCKED" },
 } satisfies Record<string, TransitionRule>;
 
 /**
- * Moves a user to another state. Of any number of simultaneous calls one does it. Mails that wait are not removed: the
- * courier looks at the state as it hands one over.
+ * Moves a user to another state. Of any number of simultaneous calls, one succeeds. Queued mails stay: the courier checks the
+ * state when it sends them.
  *
- * @throws NOT_FOUND, FAILED_PRECONDITION (not a state to come from).
+ * @throws NOT_FOUND, FAILED_PRECONDITION (no transition from the current state).
  */
 export async function changeState(
   store: Store,
@@ -52,7 +59,7 @@ export async function changeState(
   });
 }
 
-/** A user that is active again must not find a challenge of the time before. */
+/** Reactivating a user must not revive its old challenges. */
 async function cancelChallenges(trx: Transaction<DB>, userId: string): Promise<void> {
   await trx
     .updateTable("challenges")
@@ -66,18 +73,9 @@ async function cancelChallenges(trx: Transaction<DB>, userId: string): Promise<v
 
 function refusal(transition: Transition, user: UserRow | undefined): Error {
   if (!user) return userNotFound();
-  switch (transition) {
-    case "reactivate":
-      return new Refusal(
-        "USER_NOT_INACTIVE",
-        `the user is ${user.state}: only an inactive one is reactivated`,
-      );
-    case "unlock":
-      return new Refusal("USER_NOT_LOCKED", `the user is ${user.state}: only a locked one is unlocked`);
-    default:
-      return new Refusal(
-        "USER_NOT_ACTIVE",
-        `the user is ${user.state}: look at its state before ${transition}`,
-      );
-  }
+  const { from, reason }: TransitionRule = transitions[transition];
+  return new Refusal(
+    reason,
+    `the user is ${user.state}: to ${transition} it, it must be ${from.join(" or ")}`,
+  );
 }

@@ -1,4 +1,4 @@
-import type { Kysely, Transaction } from "kysely";
+import { type Expression, expressionBuilder, type Kysely, type Transaction } from "kysely";
 import { makeId } from "../db/core/id.ts";
 import { once, type Repeatable } from "../db/core/idempotency.ts";
 import { type Param, prepare } from "../db/core/prepared.ts";
@@ -13,7 +13,7 @@ import { userNotFound } from "../lib/user-refusals.ts";
 export type User = UserRow;
 
 export interface NewUser extends Cause, Repeatable {
-  /** Made by the service if it is not given. */
+  /** Generated if not given. */
   readonly userId?: string | undefined;
   readonly orgId: string;
   readonly preferredLanguage?: string | undefined;
@@ -23,7 +23,7 @@ export interface NewUser extends Cause, Repeatable {
 /**
  * Creates an active user.
  *
- * @throws ALREADY_EXISTS if the id is taken, in whichever organization; FAILED_PRECONDITION (another request with its key).
+ * @throws ALREADY_EXISTS (the id is taken, in any organization), FAILED_PRECONDITION (idempotency key reused).
  */
 export async function createUser(
   store: Store,
@@ -80,7 +80,7 @@ const insertUnlessTaken = prepare((db, param: Param<InsertedUser>) =>
       state: "active",
       preferred_language: param("preferredLanguage"),
       display_name: param("displayName"),
-      // The trail of a deleted user stays. Whoever takes its id in the same organization goes on from there.
+      // The events of a deleted user stay. A new user of the same id and organization continues its sequence.
       sequence: (eb) =>
         eb
           .selectFrom("ended_trails")
@@ -118,15 +118,19 @@ export async function findUser(db: Kysely<DB>, userId: string): Promise<UserRow 
 }
 
 /**
- * The same for a caller that may turn out not to be allowed to know of the user: it costs the same whether the user is there
- * or not. To read a row costs 3 to 10 us more than to read none, and 1,000 calls show that (T17).
+ * The same in constant time, for callers that must not learn whether the user exists: reads one row in either case. Reading
+ * none is measurably faster (docs/performance.md).
  */
 export async function findUserConstantTime(db: Kysely<DB>, userId: string): Promise<UserRow | undefined> {
   const [nearest] = await selectNearestUser(db, { userId });
   return nearest?.user_id === userId ? nearest : undefined;
 }
 
-/** The user, who must be there and active. */
+/**
+ * Returns the user if it exists and is active.
+ *
+ * @throws NOT_FOUND, FAILED_PRECONDITION (user not active).
+ */
 export function requireActive<U extends Pick<UserRow, "state">>(user: U | undefined): U {
   if (!user) throw userNotFound();
   if (user.state !== "active") {
@@ -136,7 +140,15 @@ export function requireActive<U extends Pick<UserRow, "state">>(user: U | undefi
   return user;
 }
 
-/** The details of a user that nothing happened to. */
+/** The condition that a user exists and is active, for a statement on something of that user. */
+export function isActive(userId: Expression<string>) {
+  const { exists, selectFrom } = expressionBuilder<DB>();
+  return exists(
+    selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"),
+  );
+}
+
+/** The details of a user that has not changed. */
 export function detailsOf(user: UserRow): Details {
   return { sequence: user.sequence, changeTime: user.change_time, orgId: user.org_id };
 }
@@ -145,7 +157,7 @@ const selectUser = prepare((db, param: Param<{ userId: string }>) =>
   db.selectFrom("users").select(userColumns).where("user_id", "=", param("userId")),
 );
 
-/** The user, or else the one with the next id, or else the first of all: one row is read in each case. */
+/** Finds the user, or the one with the next id, or the first of all, so that one row is read in any case. */
 const selectNearestUser = prepare((db, param: Param<{ userId: string }>) =>
   db
     .selectFrom("users")

@@ -22,7 +22,7 @@ import {
 } from "../support/otp/purposes.ts";
 import { addUser, eventTypes } from "../support/users.ts";
 
-/** A service with a user, and a code that was issued to it. */
+/** Starts the service with a user and a code issued to it. */
 async function startWithCode(
   purpose: Purpose,
   { protocol, environment = {} }: { protocol?: Protocol; environment?: Record<string, string> } = {},
@@ -34,7 +34,7 @@ async function startWithCode(
   return { test, caller, name, issued: await purpose.issue(caller, name) };
 }
 
-/** What is kept of wrong codes, of the code and of its authenticator. */
+/** The counters of wrong codes, of authenticators and of challenges. */
 async function countsOf({ app }: TestApp) {
   const { db } = app.store;
   const otpEmails = await db.selectFrom("otp_emails").select(["attempts", "failures"]).execute();
@@ -63,7 +63,7 @@ describe.each(everywhere)("a code of $purpose.name over $protocol", ({ purpose, 
     expect(events.filter((type) => type === purpose.events.failed)).toHaveLength(5);
   });
 
-  it("T07 is right until its last second, refused from its end on, and stays so when the clock is set back", async () => {
+  it("T07 is accepted until its last second, and never after, even if the clock is set back", async () => {
     const { test, caller, name, issued } = await start();
     test.clock.move(purpose.codeTtlMs);
     const refused = async () => outcomeOf(purpose.verify(await callerOf(test, protocol), issued));
@@ -78,7 +78,7 @@ describe.each(everywhere)("a code of $purpose.name over $protocol", ({ purpose, 
     await purpose.verify(caller, fresh);
   });
 
-  it("T19 T50 has no more attempts after its authenticator was removed and added again", async () => {
+  it("T19 T50 gets no new attempts by removing and adding its authenticator", async () => {
     const { test, caller, name, issued } = await start();
     await fail(purpose, caller, issued, 5);
     await fail(purpose, caller, await purpose.issue(caller, name), 4);
@@ -90,7 +90,7 @@ describe.each(everywhere)("a code of $purpose.name over $protocol", ({ purpose, 
     expect(await eventTypes(test)).not.toContain("challenge.passed");
   });
 
-  it("T18 T05 whose authenticator is locked leaves another of the user alone, and the lock ends by itself", async () => {
+  it("T18 T05 locks only its authenticator, and the lock ends by itself", async () => {
     const { test, caller, name, issued } = await start();
     const other = await purpose.prepare(caller, "u", "other@mouse.com");
     await fail(purpose, caller, issued, 5);
@@ -101,7 +101,7 @@ describe.each(everywhere)("a code of $purpose.name over $protocol", ({ purpose, 
     await purpose.verify(caller, await purpose.issue(caller, name));
   });
 
-  it("T08 T09 T10 is no other token of the service, and none of them counts as an attempt", async () => {
+  it("T08 T09 T10 can't be any other token of the service, and trying one is no attempt", async () => {
     const { test, caller, issued, name } = await start();
     const before = await countsOf(test);
     const key = { id: "k", secret: Buffer.alloc(32, 1) };
@@ -109,7 +109,7 @@ describe.each(everywhere)("a code of $purpose.name over $protocol", ({ purpose, 
     const handle = makeMailHandle(keys, { purpose: "login", challengeId: "1" });
     const token = await test.token("admin", { permissions: ["user.write"] });
     const id = "0f8fad5b-d9cb-469f-a165-70867728950e";
-    const strangers = [
+    const tokens = [
       name.otpEmailId,
       issued.challengeId,
       "u",
@@ -121,8 +121,8 @@ describe.each(everywhere)("a code of $purpose.name over $protocol", ({ purpose, 
       "１２３４５６",
       "1e5",
     ];
-    for (const stranger of strangers.filter((text) => text !== "" && text.length <= 200)) {
-      expect(await refusalOf(purpose.verify(caller, issued, stranger)), stranger).toMatchObject({
+    for (const other of tokens.filter((text) => text !== "" && text.length <= 200)) {
+      expect(await refusalOf(purpose.verify(caller, issued, other)), other).toMatchObject({
         code: "InvalidArgument",
       });
     }
@@ -130,7 +130,7 @@ describe.each(everywhere)("a code of $purpose.name over $protocol", ({ purpose, 
     await purpose.verify(caller, issued);
   });
 
-  it("T11 of one user is none of another with the same address", async () => {
+  it("T11 doesn't work for another user with the same address", async () => {
     const { caller, issued } = await start();
     await addUser(caller.users, "v");
     const other = await purpose.issue(caller, await purpose.prepare(caller, "v"));
@@ -141,10 +141,10 @@ describe.each(everywhere)("a code of $purpose.name over $protocol", ({ purpose, 
 
   it.each(["lockUser", "deactivateUser"] as const)(
     "T20 is refused and not counted after %s",
-    async (away) => {
+    async (change) => {
       const { test, caller, issued } = await start();
       const before = await countsOf(test);
-      await caller.users[away]({ userId: "u" });
+      await caller.users[change]({ userId: "u" });
       expect(await refusalOf(purpose.verify(caller, issued))).toMatchObject({
         code: "FailedPrecondition",
         reason: "USER_NOT_ACTIVE",
@@ -153,7 +153,7 @@ describe.each(everywhere)("a code of $purpose.name over $protocol", ({ purpose, 
     },
   );
 
-  it("F36 is refused when its key is gone, and another can be asked for", async () => {
+  it("F36 is refused when its key is gone, and a new one can be requested", async () => {
     const keyOf = (id: string) => ({ COUNTERSIGN_KEYS: `${id}:${Buffer.alloc(32, id).toString("base64")}` });
     const { test, issued, name } = await start(keyOf("a"));
     await test.app[Symbol.asyncDispose]();
@@ -165,7 +165,7 @@ describe.each(everywhere)("a code of $purpose.name over $protocol", ({ purpose, 
 });
 
 describe.each(purposes)("codes of $name", (purpose) => {
-  it("T41 has one budget over all protocols", async () => {
+  it("T41 share their attempts over all protocols", async () => {
     const { test, issued } = await startWithCode(purpose);
     for (const protocol of protocols) {
       const call = purpose.verify(await callerOf(test, protocol), issued, purpose.wrong(issued.code));
@@ -183,8 +183,8 @@ describe("codes of one purpose", () => {
   it.each([
     [enrolment, login],
     [login, enrolment],
-  ])("T10 are none of the other, where both have the same form: $name", async (one, other) => {
-    // Of the same length and alphabet, so that only what they are derived from keeps them apart.
+  ])("T10 don't work for the other purpose in the same format: $name", async (one, other) => {
+    // The same length and alphabet: only the derivation separates them.
     const environment = {
       COUNTERSIGN_CODE_ALPHABET: "digits",
       COUNTERSIGN_CODE_LENGTH: "8",
@@ -197,25 +197,25 @@ describe("codes of one purpose", () => {
     expect(await outcomeOf(other.verify(caller, crossed))).not.toBe("OK");
     await one.verify(caller, issued);
     expect((await eventTypes(test)).filter((type) => type === other.events.passed)).toHaveLength(
-      // An address that is challenged was vouched for.
+      // The challenged address was vouched for.
       other.name === "enrolment" ? 1 : 0,
     );
   });
 });
 
-describe("T41 the further spellings of VerifyOTPEmail", () => {
+describe("T41 the other paths of VerifyOTPEmail", () => {
   const published = (url: string) =>
     url.replace(
       /countersign\.user\.v3alpha\.UserService\/VerifyOTPEmail$/,
       "zitadel.user.v3alpha.UserService/VerifyOTPEmailRegistration",
     );
 
-  it("share its budget: the published path over gRPC, gRPC-Web and Connect, and RPC bodies on the REST path", async () => {
+  it("share its attempts: the published path of all RPC protocols, and RPC bodies on the REST path", async () => {
     const { test, issued } = await startWithCode(enrolment);
     const token = await test.token("admin", { permissions: ["user.write"] });
     const rest = (url: string) =>
       `${new URL(url).origin}/v3alpha/users/u/otp_email/${issued.otpEmailId}/verify`;
-    const spelled = (
+    const clientFor = (
       create: typeof createGrpcTransport,
       rewrite: (url: string) => string,
     ): Caller["users"] => {
@@ -231,11 +231,11 @@ describe("T41 the further spellings of VerifyOTPEmail", () => {
     const connect = (options: { baseUrl: string }) =>
       createConnectTransport({ ...options, httpVersion: "1.1" });
     const clients = [
-      spelled(createGrpcTransport, published),
-      spelled(grpcWeb as never, published),
-      spelled(connect as never, published),
-      spelled(createGrpcTransport, rest),
-      spelled(grpcWeb as never, rest),
+      clientFor(createGrpcTransport, published),
+      clientFor(grpcWeb as never, published),
+      clientFor(connect as never, published),
+      clientFor(createGrpcTransport, rest),
+      clientFor(grpcWeb as never, rest),
     ];
     const verify = (users: Caller["users"], code?: string) =>
       outcomeOf(enrolment.verify({ users } as Caller, issued, code));

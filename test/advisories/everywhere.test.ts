@@ -12,7 +12,7 @@ import { addUser, mailsNow } from "../support/users.ts";
 const address = "mini@mouse.com";
 const audience = "https://app.example.com";
 
-/** The words of whoever wants to look like somebody else at each call. */
+/** Headers that make each call look like another client. */
 function disguise(i: number): Record<string, string> {
   return {
     "x-forwarded-for": `10.0.0.${i}`,
@@ -22,7 +22,7 @@ function disguise(i: number): Record<string, string> {
   };
 }
 
-/** A caller with a token and a connection of its own, and headers as it likes. */
+/** A caller with its own token, connection and disguise. */
 async function callerAs(test: TestApp, protocol: Protocol, i: number): Promise<Caller> {
   const token = await test.token(`admin-${i}`, { permissions: ["user.write", "otp.challenge"] });
   const plain = withToken(transport(test.origin, protocol), token);
@@ -41,7 +41,7 @@ async function callerAs(test: TestApp, protocol: Protocol, i: number): Promise<C
 }
 
 describe.each(everywhere)("codes of $purpose.name over $protocol", ({ purpose, protocol }) => {
-  it("T06 have one budget, whoever asks and from wherever", async () => {
+  it("T06 share their attempts over all callers and clients", async () => {
     const test = await startTestApp();
     const caller = await callerOf(test, protocol);
     await addUser(caller.users);
@@ -54,7 +54,7 @@ describe.each(everywhere)("codes of $purpose.name over $protocol", ({ purpose, p
     expect(outcomes).toEqual([...Array(5).fill("CODE_INVALID"), "ATTEMPTS_EXHAUSTED"]);
   });
 
-  it("T02 are compared five times at most, however many come at once", async () => {
+  it("T02 are compared at most five times when 50 come at once", async () => {
     const { caller, issued } = await startWithCode(protocol);
     const codes = [...Array.from({ length: 49 }, (_, i) => purpose.wrong(issued.code, i + 1)), issued.code];
     const outcomes = await Promise.all(codes.map((code) => outcomeOf(purpose.verify(caller, issued, code))));
@@ -63,7 +63,7 @@ describe.each(everywhere)("codes of $purpose.name over $protocol", ({ purpose, p
     expect(outcomes.filter((outcome) => outcome === "ATTEMPTS_EXHAUSTED")).toHaveLength(45);
   });
 
-  it("T03 T04 are accepted once of 20 times at once, and never again, also after a restart", async () => {
+  it("T03 T04 are accepted once when 20 come at once, and never again, even after a restart", async () => {
     const { test, caller, issued } = await startWithCode(protocol);
     const outcomes = await Promise.all(
       Array.from({ length: 20 }, () => outcomeOf(purpose.verify(caller, issued))),
@@ -75,7 +75,7 @@ describe.each(everywhere)("codes of $purpose.name over $protocol", ({ purpose, p
     expect(await outcomeOf(purpose.verify(await callerOf(again, protocol), issued))).toBe("CODE_USED");
   });
 
-  it("T13 of one address are none of another, in whichever order they come at once", async () => {
+  it("T13 don't work for another address of the user that is added at the same time", async () => {
     const test = await startTestApp();
     const caller = await callerOf(test, protocol);
     await addUser(caller.users);
@@ -84,14 +84,14 @@ describe.each(everywhere)("codes of $purpose.name over $protocol", ({ purpose, p
         purpose.issue(caller, await purpose.prepare(caller, "u", address)),
       ),
     );
-    if (!one || !other) throw new Error("there are two");
+    if (!one || !other) throw new Error("no two codes");
     expect(await outcomeOf(purpose.verify(caller, other, one.code))).toBe("CODE_INVALID");
     expect(await outcomeOf(purpose.verify(caller, one, other.code))).toBe("CODE_INVALID");
     await purpose.verify(caller, one);
     await purpose.verify(caller, other);
   });
 
-  it("T25 go to one address five times an hour, over all users", async () => {
+  it("T25 are mailed to an address at most five times an hour, over all users", async () => {
     const test = await startTestApp();
     const caller = await callerOf(test, protocol);
     const outcomes: string[] = [];
@@ -112,15 +112,15 @@ describe.each(everywhere)("codes of $purpose.name over $protocol", ({ purpose, p
     return { test, caller, issued: await purpose.issue(caller, await purpose.prepare(caller)) };
   }
 
-  it("T14 are in the mail and nowhere else: no reply, error, header, log line or table", async () => {
+  it("T14 appear in the mail only: in no reply, error, header, log line or table", async () => {
     const test = await startTestApp();
     const caller = await callerOf(test, protocol);
     await addUser(caller.users);
     const { issued, reply } = await mailed(test, caller, purpose.name);
-    const told: unknown[] = [reply];
+    const received: unknown[] = [reply];
     for (const code of [purpose.wrong(issued.code), issued.code, issued.code]) {
       const call = purpose.verify(caller, issued, code);
-      told.push(
+      received.push(
         await call.catch((error) => ({
           ...error,
           message: error.message,
@@ -129,26 +129,26 @@ describe.each(everywhere)("codes of $purpose.name over $protocol", ({ purpose, p
         })),
       );
     }
-    told.push(
+    received.push(
       await caller.users.listEvents({ userId: "u" }),
       await caller.users.listOTPEmails({ userId: "u" }),
     );
-    const replies = JSON.stringify(told, (_, value) => readable(value));
+    const replies = JSON.stringify(received, (_, value) => readable(value));
     expect(replies).toContain("CODE_INVALID");
     expect(replies).toContain("CODE_USED");
     const logged = test.logLines.join("");
     await test.app[Symbol.asyncDispose]();
     const stored = await dumpOf(test.dataDir);
     expect(stored).toContain(address);
-    // Six digits stand in many an id: only as a word of their own are they the code.
+    // Many ids contain the same six digits: search for the code as a word.
     for (const secret of [issued.code, purpose.wrong(issued.code)]) {
       const word = new RegExp(`(?<![0-9A-Z])${secret}(?![0-9A-Z])`, "i");
-      for (const place of [replies, logged]) expect(place).not.toMatch(word);
+      for (const text of [replies, logged]) expect(text).not.toMatch(word);
       if (purpose.name === "enrolment") expect(stored).not.toContain(secret);
     }
   });
 
-  it("T49 fail unforeseen with an id and nothing else", async () => {
+  it("T49 fail with an id and no details on an unexpected error", async () => {
     const test = await startTestApp();
     const caller = await callerOf(test, protocol);
     await addUser(caller.users);
@@ -167,7 +167,7 @@ function readable(value: unknown): unknown {
   return typeof value === "bigint" ? `${value}` : value;
 }
 
-/** A code that came by mail. */
+/** Issues a code by mail. */
 async function mailed(
   test: TestApp,
   { users, challenges }: Caller,
@@ -188,14 +188,14 @@ async function mailed(
   return { issued: { ...name, otpEmailId, challengeId: reply.challengeId, code }, reply };
 }
 
-describe("T15 fields that are not the caller's to set have no effect", () => {
+describe("T15 fields that callers may not set have no effect", () => {
   const isVerified = async (test: TestApp) => {
     const { db } = test.app.store;
     const rows = await db.selectFrom("otp_emails").select("verify_time").execute();
     return rows.map((row) => row.verify_time !== null);
   };
 
-  it("over Connect JSON, under either of their names", async () => {
+  it("over Connect JSON, under both of their names", async () => {
     const test = await startTestApp();
     await addUser(await test.admin());
     const token = await test.token("u");
@@ -214,7 +214,7 @@ describe("T15 fields that are not the caller's to set have no effect", () => {
     });
     expect(reply.status).toBe(200);
     expect(await isVerified(test)).toEqual([false]);
-    // Where it is a field, it is the caller's to be refused for.
+    // Where the field exists, setting it is refused.
     const vouched = await fetch(`${test.origin}/countersign.user.v3alpha.UserService/AddOTPEmail`, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },

@@ -12,7 +12,7 @@ import { waitFor } from "../support/wait-for.ts";
 
 const returnCode = { case: "returnCode", value: {} } as const;
 
-/** One file of SQLite is for one machine. On PostgreSQL there are more. */
+/** The number of processes: fewer on SQLite, which is for one machine. */
 const count = engine === "sqlite" ? 2 : 4;
 
 const ends: Parameters<OnEnd>[0][] = [];
@@ -21,7 +21,7 @@ let callers: Caller[];
 let a: Caller;
 let b: Caller;
 
-/** The processes of all these tests, each of which has users of its own. */
+/** All tests share the processes. Each has its own users. */
 beforeAll(async () => {
   const onEnd: OnEnd = (end) => void ends.unshift(end);
   servers = await openServers({ onEnd });
@@ -46,7 +46,7 @@ const mailsTo = (address: string) => servers.relay.received.filter(({ to }) => t
 
 const addressOf = (userId: string) => `${userId}@mouse.com`;
 
-/** What the calls end in that go to the processes in turn. */
+/** Makes calls to the processes in turn, all at once. */
 function outcomesOf(length: number, call: (caller: Caller, i: number) => Promise<unknown>) {
   return Promise.all(
     Array.from({ length }, (_, i) => outcomeOf(call(callers[i % callers.length] as Caller, i))),
@@ -56,7 +56,7 @@ function outcomesOf(length: number, call: (caller: Caller, i: number) => Promise
 const countOf = (outcomes: readonly string[], wanted: string) =>
   outcomes.filter((outcome) => outcome === wanted).length;
 
-/** How many events of a type the user has. */
+/** The number of events of a type that the user has. */
 async function eventsOf({ users }: Caller, userId: string, type: string): Promise<number> {
   let count = 0;
   for (let pageToken = ""; ; ) {
@@ -79,7 +79,7 @@ describe.each(purposes)("several processes on one database, and codes of $name",
     expect(await eventsOf(a, userId, purpose.events.exhausted)).toBeLessThanOrEqual(1);
   });
 
-  it("T03 T04 let exactly one of 50 simultaneous right codes win", { timeout: 600_000 }, async () => {
+  it("T03 T04 accept one of 50 simultaneous right codes", { timeout: 600_000 }, async () => {
     const userId = await newUser();
     for (let round = 0; round < rounds(4, 200); round++) {
       const name = await purpose.prepare(a, userId, `${userId}-${round}@mouse.com`);
@@ -92,7 +92,7 @@ describe.each(purposes)("several processes on one database, and codes of $name",
     }
   });
 
-  it("T05 let ten wrong codes of 200 at once through, over many codes", async () => {
+  it("T05 compare ten of 200 wrong codes over many codes", async () => {
     const userId = await newUser();
     const name = await purpose.prepare(a, userId, addressOf(userId));
     const outcomes: string[] = [];
@@ -109,7 +109,7 @@ describe.each(purposes)("several processes on one database, and codes of $name",
     expect(await outcomeOf(purpose.issue(b, name))).toBe("ATTEMPTS_EXHAUSTED");
   });
 
-  it("T25 mail one code of 50 that are asked for at once", async () => {
+  it("T25 mail one of 50 codes requested at once", async () => {
     const userId = await newUser();
     const name = await purpose.prepare(a, userId, addressOf(userId));
     const outcomes = await outcomesOf(50, (caller) => purpose.mail(caller, name));
@@ -119,7 +119,7 @@ describe.each(purposes)("several processes on one database, and codes of $name",
 });
 
 describe("several processes on one database", () => {
-  it("T13 verify no address with the code of another that was added at the same time", {
+  it("T13 don't verify an address with the code of another added at the same time", {
     timeout: 600_000,
   }, async () => {
     const userId = await newUser();
@@ -136,13 +136,13 @@ describe("several processes on one database", () => {
       const { otpEmails } = await a.users.listOTPEmails({ userId });
       expect(otpEmails.filter((e) => e.isVerified).map((e) => e.address)).toEqual(["attacker@x.io"]);
       await a.users.removeOTPEmail({ userId, otpEmailId: attacker.otpEmailId });
-      // Its wrong codes stand, and would lock it.
+      // Its wrong codes are kept, and would lock it.
       await a.users.unlockOTPEmail({ userId, otpEmailId: victim.otpEmailId });
       await a.users.removeOTPEmail({ userId, otpEmailId: victim.otpEmailId });
     }
   });
 
-  it("leave one live challenge of 50 that are begun at once", async () => {
+  it("leave one live challenge of 50 created at once", async () => {
     const userId = await newUser();
     const name = await login.prepare(a, userId, addressOf(userId));
     const issued = await Promise.all(
@@ -154,7 +154,7 @@ describe("several processes on one database", () => {
     expect(countOf(outcomes, "CHALLENGE_ENDED")).toBe(49);
   });
 
-  it("begin one challenge for one Idempotency-Key, also when one of them is killed while it works", {
+  it("create one challenge per Idempotency-Key, even if a process is killed meanwhile", {
     timeout: 120_000,
   }, async () => {
     const userId = await newUser();
@@ -173,12 +173,12 @@ describe("several processes on one database", () => {
       const calls = Array.from({ length: 40 }, (_, i) => create(dying, from + i).catch(() => undefined));
       await sleep(10 + 15 * round);
       victim.child.kill("SIGKILL");
-      const told = await Promise.all(calls);
+      const replies = await Promise.all(calls);
       let live = 0;
       for (let i = 0; i < 40; i++) {
         const { challengeId } = await create(survivor, from + i);
         ids.add(challengeId);
-        if (told[i]) expect(told[i]?.challengeId).toBe(challengeId);
+        if (replies[i]) expect(replies[i]?.challengeId).toBe(challengeId);
       }
       for (let i = 0; i < 40; i++) if ((await create(survivor, from + i)).code !== undefined) live++;
       expect(live).toBe(1);
@@ -187,7 +187,7 @@ describe("several processes on one database", () => {
     expect(await eventsOf(survivor, userId, "challenge.created")).toBe(keys);
   });
 
-  it("give one reply to one Idempotency-Key that all of them get at once, and send one mail", async () => {
+  it("give one reply per Idempotency-Key that all get at once, and send one mail", async () => {
     const userId = await newUser();
     for (let round = 0; round < rounds(3, 100); round++) {
       const address = `${userId}-${round}@mouse.com`;
@@ -199,7 +199,7 @@ describe("several processes on one database", () => {
       await waitFor("the mail", () => mailsTo(address) > 0);
       await a.users.removeOTPEmail({ userId, otpEmailId: replies[0]?.otpEmailId ?? "" });
     }
-    // Whoever else had sent one of them has had the time.
+    // Leave time for duplicates.
     await sleep(200);
     expect(servers.relay.received.filter(({ to }) => to[0]?.startsWith(`${userId}-`))).toHaveLength(
       rounds(3, 100),
@@ -222,7 +222,7 @@ describe("several processes on one database", () => {
     expect(addresses.filter((address) => mailsTo(address) !== 1)).toEqual([]);
   });
 
-  it("take over the mails of one that is killed, and send none of them more than twice", {
+  it("take over the mails of a killed process, and send none more than twice", {
     timeout: 600_000,
   }, async () => {
     const store = openStore(servers.databaseUrl);
@@ -236,13 +236,13 @@ describe("several processes on one database", () => {
       const added = userIds.map((userId) =>
         users.addOTPEmail({ userId, email: { address: addressOf(userId) } }).then(() => addressOf(userId)),
       );
-      const told = Promise.allSettled(added);
+      const settled = Promise.allSettled(added);
       await waitFor("the first mails", () => servers.relay.received.length >= before + 5);
       victim.child.kill("SIGKILL");
-      const outcomes = await told;
+      const outcomes = await settled;
       const addresses = outcomes.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
       expect(addresses.length).toBeGreaterThan(0);
-      // In full its leases run out by themselves.
+      // The soak waits until the leases end by themselves.
       if (!isSoak) await store.write((trx) => trx.updateTable("outbox").set({ lease_until: 0 }).execute());
       await a.users.addOTPEmail({ userId: await newUser(), email: { address: `wake-${round}@mouse.com` } });
       await expect
@@ -257,8 +257,8 @@ describe("several processes on one database", () => {
 });
 
 describe("several processes with low limits", () => {
-  it("let as many mails through as the limits of authenticator, address, client and all say", async () => {
-    const few = await openServers({
+  it("let exactly as many mails through as the limits of authenticator, address, client and all mails", async () => {
+    const limited = await openServers({
       environment: {
         COUNTERSIGN_TRUSTED_PROXIES: "127.0.0.0/8",
         COUNTERSIGN_MAIL_INTERVAL: "0s",
@@ -268,14 +268,14 @@ describe("several processes with low limits", () => {
         COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: "40",
       },
     });
-    const running = await Promise.all(Array.from({ length: count }, () => few.start()));
-    const admins = running.map((server) => few.callerOf(server));
+    const running = await Promise.all(Array.from({ length: count }, () => limited.start()));
+    const admins = running.map((server) => limited.callerOf(server));
     const [{ users }] = admins as [Caller];
     const userIds = Array.from({ length: 20 }, (_, i) => `u${i}`);
     await Promise.all(userIds.map((userId) => addUser(users, userId)));
     const { otpEmailId } = await addPending(users, "u0", "one@x.io");
 
-    /** How many of so many calls at once are let through. */
+    /** The number of calls that succeed, of this many at once. */
     async function passed(length: number, call: (caller: Caller, i: number) => Promise<unknown>) {
       const calls = Array.from({ length }, (_, i) => outcomeOf(call(admins[i % count] as Caller, i)));
       return countOf(await Promise.all(calls), "OK");

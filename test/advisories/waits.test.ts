@@ -10,11 +10,11 @@ const minute = 60 * second;
 interface Case {
   readonly reason: string;
   readonly environment?: Record<string, string>;
-  /** Brings an authenticator to where the call is refused. */
+  /** Brings the authenticator to its limit, so that the call is refused. */
   exhaust(test: TestApp, purpose: Purpose, name: Name): Promise<void>;
-  /** The call that is refused: by default it asks for a mail. */
+  /** The refused call. By default it requests a mail. */
   call?(test: TestApp, purpose: Purpose, name: Name): Promise<unknown>;
-  /** How exactly the wait is told, in milliseconds. */
+  /** The precision of the wait in milliseconds. */
   readonly exactMs: number;
 }
 
@@ -28,7 +28,7 @@ const high = {
 
 const mail = async (test: TestApp, purpose: Purpose, name: Name) => purpose.mail(await callerOf(test), name);
 
-/** So many mails, each so long after the one before. */
+/** Sends this many mails at this interval. */
 const mails = (count: number, apartMs: number) => async (test: TestApp, purpose: Purpose, name: Name) => {
   for (let i = 0; i < count; i++) {
     if (i > 0) test.clock.move(apartMs);
@@ -36,7 +36,7 @@ const mails = (count: number, apartMs: number) => async (test: TestApp, purpose:
   }
 };
 
-/** Ten wrong codes, over two codes. */
+/** Enters ten wrong codes, five at each of two codes. */
 async function lock(test: TestApp, purpose: Purpose, name: Name): Promise<void> {
   const caller = await callerOf(test);
   for (let i = 0; i < 2; i++) await fail(purpose, caller, await purpose.issue(caller, name), 5);
@@ -69,14 +69,14 @@ const cases: Record<string, Case> = {
     exhaust: mails(2, minute),
     exactMs: second,
   },
-  "a lock, where the code is returned": {
+  "a lock, when the code is returned": {
     reason: "ATTEMPTS_EXHAUSTED",
     exhaust: lock,
     call: async (test, purpose, name) => purpose.issue(await callerOf(test), name),
     exactMs: 1,
   },
-  "a lock, where the code is mailed": { reason: "ATTEMPTS_EXHAUSTED", exhaust: lock, exactMs: 1 },
-  "a lock that is over before there may be a mail": {
+  "a lock, when the code is mailed": { reason: "ATTEMPTS_EXHAUSTED", exhaust: lock, exactMs: 1 },
+  "a lock that ends before another mail is allowed": {
     reason: "ATTEMPTS_EXHAUSTED",
     async exhaust(test, purpose, name) {
       await mails(5, minute)(test, purpose, name);
@@ -86,62 +86,59 @@ const cases: Record<string, Case> = {
   },
 };
 
-describe.each(purposes)(
-  "to wait as long as is said, and no shorter, brings the next code of $name",
-  (purpose) => {
-    it.each(Object.entries(cases))("after %s", async (_name, { call = mail, exhaust, ...given }) => {
-      const { reason, environment = {}, exactMs } = given;
-      const test = await startTestApp({ environment });
-      const caller = await callerOf(test);
-      await addUser(caller.users);
-      const name = await purpose.prepare(caller);
-      await exhaust(test, purpose, name);
-      const { retryAfter = 0, ...refusal } = await refusalOf(call(test, purpose, name));
-      expect(refusal).toMatchObject({ code: "ResourceExhausted", reason });
-      expect(refusal.headers.get("retry-after")).toBe(String(retryAfter));
-      test.clock.move(retryAfter * second - exactMs);
-      expect(await refusalOf(call(test, purpose, name))).toMatchObject({ retryAfter: 1 });
-      test.clock.move(exactMs);
-      expect(await outcomeOf(call(test, purpose, name))).toBe("OK");
-    });
+describe.each(purposes)("the wait in a refusal is exact for codes of $name", (purpose) => {
+  it.each(Object.entries(cases))("after %s", async (_name, { call = mail, exhaust, ...given }) => {
+    const { reason, environment = {}, exactMs } = given;
+    const test = await startTestApp({ environment });
+    const caller = await callerOf(test);
+    await addUser(caller.users);
+    const name = await purpose.prepare(caller);
+    await exhaust(test, purpose, name);
+    const { retryAfter = 0, ...refusal } = await refusalOf(call(test, purpose, name));
+    expect(refusal).toMatchObject({ code: "ResourceExhausted", reason });
+    expect(refusal.headers.get("retry-after")).toBe(String(retryAfter));
+    test.clock.move(retryAfter * second - exactMs);
+    expect(await refusalOf(call(test, purpose, name))).toMatchObject({ retryAfter: 1 });
+    test.clock.move(exactMs);
+    expect(await outcomeOf(call(test, purpose, name))).toBe("OK");
+  });
 
-    it.each(protocols)("after a code that too many were wrong for, over %s", async (protocol) => {
-      const test = await startTestApp();
-      const admin = await callerOf(test);
-      await addUser(admin.users);
-      const name = await purpose.prepare(admin);
-      await purpose.mail(admin, name);
-      test.clock.move(20 * second);
-      // The same code for an enrolment. A login has one challenge at a time, and this is it.
-      const issued = await purpose.issue(admin, name);
-      await fail(purpose, admin, issued, 5);
-      const caller = await callerOf(test, protocol);
-      const refusal = await refusalOf(purpose.verify(caller, issued));
-      expect(refusal).toMatchObject({ reason: "ATTEMPTS_EXHAUSTED", retryAfter: 40 });
-      test.clock.move(40 * second - 1);
-      expect(await outcomeOf(purpose.mail(caller, name))).toBe("RESEND_TOO_SOON");
-      test.clock.move(1);
-      expect(await outcomeOf(purpose.mail(caller, name))).toBe("OK");
-    });
+  it.each(protocols)("after too many wrong codes, over %s", async (protocol) => {
+    const test = await startTestApp();
+    const admin = await callerOf(test);
+    await addUser(admin.users);
+    const name = await purpose.prepare(admin);
+    await purpose.mail(admin, name);
+    test.clock.move(20 * second);
+    // An enrolment returns the same code. A login replaces the challenge.
+    const issued = await purpose.issue(admin, name);
+    await fail(purpose, admin, issued, 5);
+    const caller = await callerOf(test, protocol);
+    const refusal = await refusalOf(purpose.verify(caller, issued));
+    expect(refusal).toMatchObject({ reason: "ATTEMPTS_EXHAUSTED", retryAfter: 40 });
+    test.clock.move(40 * second - 1);
+    expect(await outcomeOf(purpose.mail(caller, name))).toBe("RESEND_TOO_SOON");
+    test.clock.move(1);
+    expect(await outcomeOf(purpose.mail(caller, name))).toBe("OK");
+  });
 
-    it("after a lock of which the check of a code tells", async () => {
-      const test = await startTestApp();
-      const caller = await callerOf(test);
-      await addUser(caller.users);
-      const name = await purpose.prepare(caller);
-      for (let i = 0; i < 5; i++) {
-        if (i > 0) test.clock.move(minute);
-        await purpose.mail(caller, name);
-      }
-      await fail(purpose, caller, await purpose.issue(caller, name), 5);
-      const issued = await purpose.issue(caller, name);
-      await fail(purpose, caller, issued, 5);
-      const { retryAfter = 0, reason } = await refusalOf(purpose.verify(caller, issued));
-      expect({ reason, retryAfter }).toEqual({ reason: "ATTEMPTS_EXHAUSTED", retryAfter: 56 * 60 });
-      test.clock.move(retryAfter * second - 1);
-      expect(await outcomeOf(mail(test, purpose, name))).toBe("SEND_LIMIT_REACHED");
-      test.clock.move(1);
-      expect(await outcomeOf(mail(test, purpose, name))).toBe("OK");
-    });
-  },
-);
+  it("after a lock that verifying reports", async () => {
+    const test = await startTestApp();
+    const caller = await callerOf(test);
+    await addUser(caller.users);
+    const name = await purpose.prepare(caller);
+    for (let i = 0; i < 5; i++) {
+      if (i > 0) test.clock.move(minute);
+      await purpose.mail(caller, name);
+    }
+    await fail(purpose, caller, await purpose.issue(caller, name), 5);
+    const issued = await purpose.issue(caller, name);
+    await fail(purpose, caller, issued, 5);
+    const { retryAfter = 0, reason } = await refusalOf(purpose.verify(caller, issued));
+    expect({ reason, retryAfter }).toEqual({ reason: "ATTEMPTS_EXHAUSTED", retryAfter: 56 * 60 });
+    test.clock.move(retryAfter * second - 1);
+    expect(await outcomeOf(mail(test, purpose, name))).toBe("SEND_LIMIT_REACHED");
+    test.clock.move(1);
+    expect(await outcomeOf(mail(test, purpose, name))).toBe("OK");
+  });
+});

@@ -20,7 +20,7 @@ async function setUp() {
 function start(feed: EventFeed, options: Partial<WatchOptions> = {}) {
   const ending = new AbortController();
   const watch = feed.watch({ organizations: "all", after: undefined, signal: ending.signal, ...options });
-  /** What is told next, in short: user and position. */
+  /** The next item in short, such as "user 2", or "- 2" for a heartbeat. */
   const next = async () => {
     const { value, done } = await watch.next();
     return done ? "end" : `${value.event?.user_id ?? "-"} ${value.position}`;
@@ -28,18 +28,18 @@ function start(feed: EventFeed, options: Partial<WatchOptions> = {}) {
   return { watch, next, end: () => ending.abort() };
 }
 
-describe("a feed of events", () => {
-  it("begins now, and tells what is committed from then on", async () => {
+describe("an event feed", () => {
+  it("streams what is committed after the start", async () => {
     const { feed, add } = await setUp();
     await add("before");
     const { next } = start(feed);
     expect(await next()).toBe("- 1");
-    const told = next();
+    const pending = next();
     await add("after");
-    expect(await told).toBe("after 2");
+    expect(await pending).toBe("after 2");
   });
 
-  it("goes on from a position, without a gap or a repeat, however many events there are", async () => {
+  it("continues from a position without gaps or repeats", async () => {
     const { feed, add } = await setUp();
     for (let i = 1; i <= 450; i++) await add(`u${i}`);
     const first = start(feed, { after: 0 });
@@ -50,12 +50,12 @@ describe("a feed of events", () => {
     const second = start(feed, { after: 230 });
     expect(await second.next()).toBe("- 230");
     for (let i = 231; i <= 450; i++) expect(await second.next()).toBe(`u${i} ${i}`);
-    const told = second.next();
+    const pending = second.next();
     await add("late");
-    expect(await told).toBe("late 451");
+    expect(await pending).toBe("late 451");
   });
 
-  it("tells only of the organizations of the watcher", async () => {
+  it("streams only events of the watcher's organizations", async () => {
     const { feed, add } = await setUp();
     for (const [userId, orgId] of [
       ["a", "o"],
@@ -69,60 +69,60 @@ describe("a feed of events", () => {
     expect([await next(), await next(), await next(), await next()]).toEqual(["- 0", "a 1", "c 3", "d 4"]);
   });
 
-  it("finds what another process wrote by itself, within a second", async () => {
+  it("finds what another process wrote within a second", async () => {
     const { folder, clock, feed, add } = await setUp();
     const { next } = start(feed);
     expect(await next()).toBe("- 0");
-    const told = next();
+    const pending = next();
     await add("theirs", "o", await openTestStore(folder));
     await expect
       .poll(async () => {
         clock.move(1_000);
-        return Promise.race([told, Promise.resolve("nothing yet")]);
+        return Promise.race([pending, Promise.resolve("nothing yet")]);
       })
       .toBe("theirs 1");
   });
 
-  it("tells every event once to each of 20 watchers while 100 are committed", async () => {
+  it("streams every event once to each of 20 watchers while 100 are committed", async () => {
     const { feed, add } = await setUp();
     const watchers = Array.from({ length: 20 }, () => start(feed));
     for (const { next } of watchers) await next();
     const all = watchers.map(async ({ next }) => {
-      const told: string[] = [];
-      while (told.length < 100) told.push(await next());
-      return told;
+      const items: string[] = [];
+      while (items.length < 100) items.push(await next());
+      return items;
     });
     await Promise.all(Array.from({ length: 100 }, (_, i) => add(`u${i}`)));
-    for (const told of await Promise.all(all)) {
-      expect(told.map((line) => Number(line.split(" ")[1]))).toEqual(
+    for (const items of await Promise.all(all)) {
+      expect(items.map((line) => Number(line.split(" ")[1]))).toEqual(
         Array.from({ length: 100 }, (_, i) => i + 1),
       );
     }
   });
 
-  it("tells where it stands when nothing happens, also behind what the watcher may not see", async () => {
+  it("sends heartbeats whose position covers events that the watcher may not see", async () => {
     const { clock, feed, add } = await setUp();
     const { next } = start(feed, { organizations: new Set(["o"]) });
     expect(await next()).toBe("- 0");
     await add("hidden", "p");
-    const told = next();
+    const pending = next();
     await expect
       .poll(async () => {
         clock.move(10_000);
-        return Promise.race([told, Promise.resolve("nothing yet")]);
+        return Promise.race([pending, Promise.resolve("nothing yet")]);
       })
       .toBe("- 1");
   });
 
-  it("ends after a quarter of an hour, when the watcher goes, and when it is closed", async () => {
+  it("ends a stream after 15 minutes, when the watcher leaves, and when the feed is closed", async () => {
     const { clock, feed } = await setUp();
-    const [aged, gone, closed] = [start(feed), start(feed), start(feed)];
-    for (const { next } of [aged, gone, closed]) await next();
-    const ends = gone.next();
-    gone.end();
-    expect(await ends).toBe("end");
+    const [old, left, closed] = [start(feed), start(feed), start(feed)];
+    for (const { next } of [old, left, closed]) await next();
+    const ended = left.next();
+    left.end();
+    expect(await ended).toBe("end");
     clock.move(900_000);
-    expect(await aged.next()).toBe("end");
+    expect(await old.next()).toBe("end");
     const late = start(feed);
     await late.next();
     const closes = late.next();
@@ -130,13 +130,13 @@ describe("a feed of events", () => {
     expect(await closes).toBe("end");
   });
 
-  it("refuses a position that it has not reached, as after a restored backup", async () => {
+  it("refuses a position beyond the last event, as after a restored backup", async () => {
     const { feed, add } = await setUp();
     await add("a");
-    await expect(start(feed, { after: 2 }).next()).rejects.toThrow(/ahead of the trail/);
+    await expect(start(feed, { after: 2 }).next()).rejects.toThrow(/beyond the last event/);
   });
 
-  it("has a bounded number of watchers, and room again when one goes", async () => {
+  it("bounds the number of watchers, and accepts another when one leaves", async () => {
     const { feed } = await setUp();
     const watchers = Array.from({ length: 100 }, () => start(feed));
     for (const { next } of watchers) await next();
@@ -148,7 +148,7 @@ describe("a feed of events", () => {
     expect(await start(feed).next()).toBe("- 0");
   });
 
-  it("tells how long to wait for room, and then there is room", async () => {
+  it("returns how long to wait for a free slot", async () => {
     const { feed, clock } = await setUp();
     const watchers = Array.from({ length: 100 }, () => start(feed));
     for (const { next } of watchers) await next();
@@ -156,11 +156,11 @@ describe("a feed of events", () => {
     const refused = await start(feed)
       .next()
       .catch((error: unknown) => error);
-    if (!(refused instanceof Refusal)) throw new Error("it is not refused");
+    if (!(refused instanceof Refusal)) throw new Error("not refused");
     expect(refused.retryAfterMs).toBe(841_000);
     const last = watchers.map(({ watch }) => watch.next());
     clock.move(841_000);
-    for (const told of last) expect((await told).done).toBe(true);
+    for (const item of last) expect((await item).done).toBe(true);
     expect(await start(feed).next()).toBe("- 0");
   });
 });

@@ -38,29 +38,29 @@ const append = (store: Store, userId: string) =>
 const remove = async (store: Store, userId: string) =>
   deleteUser(store, systemClock, { ...cause, user: await userOf(store, userId) });
 
-/** All events in their order, in short. */
-async function trailOf(store: Store): Promise<string[]> {
+/** All events in order, in short. */
+async function auditLogOf(store: Store): Promise<string[]> {
   const events = await store.db.selectFrom("events").selectAll().orderBy("position").execute();
   return events.map(
     (e) => `${e.position} ${e.org_id}/${e.user_id} ${e.sequence} after ${e.previous ?? "none"}`,
   );
 }
 
-/** What a user sees of its trail: positions, the latest first. */
+/** The positions of a user's events, newest first. */
 async function listed(store: Store, userId: string, limit = 100): Promise<number[]> {
   const events = await listEvents(store.db, await userOf(store, userId), { limit });
   return events.map(({ position }) => position);
 }
 
 describe("the links of events", () => {
-  it("lead from a user back to its first event, and to those of no one else", async () => {
+  it("lead from a user back to its first event, and to no other user's", async () => {
     const store = await openTestStore();
     await create(store, "u");
     await create(store, "v");
     await append(store, "u");
     await append(store, "v");
     await append(store, "u");
-    expect(await trailOf(store)).toEqual([
+    expect(await auditLogOf(store)).toEqual([
       "1 o/u 1 after none",
       "2 o/v 1 after none",
       "3 o/u 2 after 1",
@@ -78,7 +78,7 @@ describe("the links of events", () => {
     expect(await from(9)).toEqual([]);
   });
 
-  it("go on over the deletion of a user in its organization, and in no other", async () => {
+  it("continue over the deletion of a user within its organization, and not in another", async () => {
     const store = await openTestStore();
     for (const [orgId, positions] of [
       ["o", [1]],
@@ -98,7 +98,7 @@ describe("the links of events", () => {
     ]);
   });
 
-  it("hold where many change one user at once", async () => {
+  it("are in order when a user is changed many times at once", async () => {
     const store = await openTestStore();
     await create(store, "u");
     await Promise.all(Array.from({ length: 60 }, () => append(store, "u")));
@@ -107,24 +107,24 @@ describe("the links of events", () => {
     expect(events.map((e) => e.position)).toEqual(events.map((e) => e.position).toSorted((a, b) => b - a));
   });
 
-  it("take no position that was given before, even if the newest events are gone", async () => {
+  it("reuse no position, even if the newest events are gone", async () => {
     const store = await openTestStore();
     await create(store, "u");
     await create(store, "v");
     await store.write((trx) => trx.deleteFrom("events").execute());
     await create(store, "w");
-    expect(await trailOf(store)).toEqual(["3 o/w 1 after none"]);
+    expect(await auditLogOf(store)).toEqual(["3 o/w 1 after none"]);
   });
 
   it.runIf(engine === "postgres")(
-    "take a position no sooner than the transaction has its number, which the feed goes by",
+    "take a position only after the transaction has its id, which the feed relies on",
     async () => {
       const folder = temporaryFolder();
       const first = await openTestStore(folder);
       await create(first, "u");
-      // What stands in the place of PostgreSQL's own for connections that are made from now on.
+      // Replaces PostgreSQL's own nextval for new connections.
       await sql`create function nextval(regclass) returns bigint language plpgsql as $$ begin
-        if pg_current_xact_id_if_assigned() is null then raise exception 'no number yet'; end if;
+        if pg_current_xact_id_if_assigned() is null then raise exception 'no transaction id yet'; end if;
         return pg_catalog.nextval($1);
       end $$`.execute(first.db);
       const name = await sql<{ name: string }>`select current_database() as name`.execute(first.db);
@@ -133,14 +133,16 @@ describe("the links of events", () => {
       );
 
       const store = await openTestStore(folder);
-      await expect(sql`select nextval('event_positions')`.execute(store.db)).rejects.toThrow("no number yet");
+      await expect(sql`select nextval('event_positions')`.execute(store.db)).rejects.toThrow(
+        "no transaction id yet",
+      );
       await append(store, "u");
       expect(await listed(store, "u")).toEqual([2, 1]);
     },
   );
 });
 
-/** The statements of docs/storage.md that make a table of partitions of the trail. */
+/** The statements in docs/storage.md that partition the audit log. */
 function partitioning(): string {
   const page = readFileSync(new URL("../../docs/storage.md", import.meta.url), "utf8");
   const block = /^```sql\n([\s\S]*?)^```/m.exec(page)?.[1];
@@ -149,7 +151,7 @@ function partitioning(): string {
 }
 
 it.runIf(engine === "postgres")(
-  "the trail can be cut into partitions, as docs/storage.md says, and old ones dropped",
+  "the audit log can be partitioned as docs/storage.md says, and old partitions dropped",
   async () => {
     const folder = temporaryFolder();
     const store = await openTestStore(folder);
@@ -159,7 +161,7 @@ it.runIf(engine === "postgres")(
     await withClient(await databaseUrlOf(folder), (client) => client.query(partitioning()));
     await append(store, "u");
     await append(store, "v");
-    expect(await trailOf(store)).toEqual([
+    expect(await auditLogOf(store)).toEqual([
       "1 o/u 1 after none",
       "2 o/v 1 after none",
       "3 o/u 2 after 1",
@@ -171,9 +173,9 @@ it.runIf(engine === "postgres")(
     onTestFinished(() => feed.close());
     await eventsSettled(store);
     const watch = feed.watch({ organizations: "all", after: 3, signal: AbortSignal.timeout(10_000) });
-    const told = [];
-    for await (const { position } of watch) if (told.push(position) === 3) break;
-    expect(told).toEqual([3, 4, 5]);
+    const positions = [];
+    for await (const { position } of watch) if (positions.push(position) === 3) break;
+    expect(positions).toEqual([3, 4, 5]);
 
     await store.write((trx) => sql`drop table events_to_1`.execute(trx));
     expect(await listed(store, "u")).toEqual([4]);
@@ -186,7 +188,7 @@ it.runIf(engine === "postgres")(
 );
 
 describe("0011-event-links and 0012-clustered-rows", () => {
-  it("link what is there, remember the trails of deleted users, and lose nothing", async () => {
+  it("link existing events, also those of deleted users, and lose nothing", async () => {
     const store = await emptyTestStore();
     const before = Object.fromEntries(Object.entries(migrations).filter(([name]) => name < "0011"));
     const typed = engine === "postgres" ? store.db.withPlugin(postgresTypes) : store.db;
@@ -197,7 +199,7 @@ describe("0011-event-links and 0012-clustered-rows", () => {
       values ('u', 'p', 'active', 2, 1, 1), ('v', 'o', 'active', 2, 1, 1), ('new', 'o', 'active', 0, 1, 1)`.execute(
       store.db,
     );
-    // u was deleted from o and taken by p; d was deleted.
+    // The id u was deleted in o and taken in p. The id d was deleted.
     for (const [orgId, userId, sequence] of [
       ["o", "u", 1],
       ["o", "v", 1],
@@ -226,7 +228,7 @@ describe("0011-event-links and 0012-clustered-rows", () => {
       { digest: "c", time: 4, count: 5, expire_time: 6 },
       { digest: "d", time: 1, count: 2, expire_time: 3 },
     ]);
-    expect(await trailOf(store)).toEqual([
+    expect(await auditLogOf(store)).toEqual([
       "1 o/u 1 after none",
       "2 o/v 1 after none",
       "3 o/u 2 after 1",
@@ -255,7 +257,7 @@ describe("0011-event-links and 0012-clustered-rows", () => {
     expect(await listed(store, "d")).toEqual([10, 4]);
     expect((await userOf(store, "d")).sequence).toBe(2);
 
-    // Foreign keys are on again.
+    // Foreign keys are enforced again.
     await remove(store, "v");
     expect(await db.selectFrom("otp_emails").selectAll().execute()).toEqual([]);
   });

@@ -31,56 +31,53 @@ async function start() {
   return { test, admin };
 }
 
-/** Tokens are of the time at which they were made. */
+/** Gets a new token, because the clock may have moved out of the lifetime of older ones. */
 const verifyNow = async (test: TestApp, request: { otpEmailId: string; code: string }) =>
   outcomeOf((await test.admin()).verifyOTPEmail({ userId: "u", ...request }));
 
-describe("F10 a clock that is set", () => {
-  it.each(steps)(
-    "%s ends the life of a code, and it stays ended when the clock is set right",
-    async (_, ms) => {
-      const { test, admin } = await start();
-      const code = await addPending(admin);
-      test.clock.move(ms);
-      expect(await verifyNow(test, code)).toBe("CODE_EXPIRED");
-      test.clock.move(-ms);
-      expect(await verifyNow(test, code)).toBe("CODE_EXPIRED");
-    },
-  );
-
-  it.each(backwards)(
-    "%s revives no code that had expired, though nobody had asked for it then",
-    async (_, ms) => {
-      const { test, admin } = await start();
-      const code = await addPending(admin);
-      test.clock.move(20 * minute);
-      test.clock.move(ms);
-      expect(await verifyNow(test, code)).toBe("CODE_EXPIRED");
-    },
-  );
-
-  it.each(backwards)("%s ends a login's code, and revives none", async (_, ms) => {
+describe("F10 setting the clock", () => {
+  it.each(steps)("%s expires a code, which stays expired when the clock is corrected", async (_, ms) => {
     const { test, admin } = await start();
-    const otpEmailId = await addVerified(admin);
-    const login = async () =>
-      test.challengeClient(await test.token("login", { org: "o", permissions: ["otp.challenge"] }));
-    const delivery = { case: "returnCode", value: {} } as const;
-    const audience = "https://app.example.com";
-    const begun = await (await login()).createOTPEmailChallenge({
-      userId: "u",
-      otpEmailId,
-      audience,
-      delivery,
-    });
+    const code = await addPending(admin);
     test.clock.move(ms);
-    const { challengeId, code = "" } = begun;
-    const request = { userId: "u", otpEmailId, challengeId, code };
-    expect(await outcomeOf((await login()).verifyOTPEmailChallenge(request))).toBe("CODE_EXPIRED");
+    expect(await verifyNow(test, code)).toBe("CODE_EXPIRED");
     test.clock.move(-ms);
-    expect(await outcomeOf((await login()).verifyOTPEmailChallenge(request))).toBe("CODE_EXPIRED");
+    expect(await verifyNow(test, code)).toBe("CODE_EXPIRED");
   });
 
-  it.each(backwards)("%s gives no wrong attempt back, and unlocks nothing", async (_, ms) => {
+  it.each(backwards)("%s revives no expired code, even if it was never tried", async (_, ms) => {
+    const { test, admin } = await start();
+    const code = await addPending(admin);
+    test.clock.move(20 * minute);
+    test.clock.move(ms);
+    expect(await verifyNow(test, code)).toBe("CODE_EXPIRED");
+  });
+
+  it.each(backwards)(
+    "%s expires a login code, which stays expired when the clock is corrected",
+    async (_, ms) => {
+      const { test, admin } = await start();
+      const otpEmailId = await addVerified(admin);
+      const login = async () =>
+        test.challengeClient(await test.token("login", { org: "o", permissions: ["otp.challenge"] }));
+      const delivery = { case: "returnCode", value: {} } as const;
+      const audience = "https://app.example.com";
+      const created = await (await login()).createOTPEmailChallenge({
+        userId: "u",
+        otpEmailId,
+        audience,
+        delivery,
+      });
+      test.clock.move(ms);
+      const { challengeId, code = "" } = created;
+      const request = { userId: "u", otpEmailId, challengeId, code };
+      expect(await outcomeOf((await login()).verifyOTPEmailChallenge(request))).toBe("CODE_EXPIRED");
+      test.clock.move(-ms);
+      expect(await outcomeOf((await login()).verifyOTPEmailChallenge(request))).toBe("CODE_EXPIRED");
+    },
+  );
+
+  it.each(backwards)("%s neither resets attempts nor unlocks", async (_, ms) => {
     const { test, admin } = await start();
     let { otpEmailId, code } = await addPending(admin);
     for (let i = 0; i < 10; i++) {
@@ -92,7 +89,7 @@ describe("F10 a clock that is set", () => {
     expect(await verifyNow(test, { otpEmailId, code })).toBe("ATTEMPTS_EXHAUSTED");
   });
 
-  it.each(backwards)("%s lets no more mails go than before", async (_, ms) => {
+  it.each(backwards)("%s lets no further mails through", async (_, ms) => {
     const { test, admin } = await start();
     await addUser(admin, "v");
     const add = async (userId: string) =>
@@ -106,7 +103,7 @@ describe("F10 a clock that is set", () => {
     expect((await refusalOf(add("v"))).reason).toBe("SEND_LIMIT_REACHED");
   });
 
-  it("back a little stands still until it has caught up, and is followed where it is set back by more", () => {
+  it("back a little holds the time until it catches up, and back by more is followed", () => {
     let time = 100 * minute;
     const now = forwards(() => time);
     const at = (minutes: number) => {
@@ -119,8 +116,8 @@ describe("F10 a clock that is set", () => {
   });
 });
 
-describe("F10 a process that is stopped and goes on", () => {
-  it("has lost nothing, takes no code that expired meanwhile, and no live one twice", {
+describe("F10 a process that is paused", () => {
+  it("loses no write, refuses expired codes, and accepts a live one once", {
     timeout: 120_000,
   }, async () => {
     const dataDir = join(temporaryFolder(), "data");
@@ -134,20 +131,20 @@ describe("F10 a process that is stopped and goes on", () => {
     const expired = await addPending(users, "demo-user");
     load.start(server);
     await sleep(300);
-    const stopped = async (ms: number, meanwhile: () => Promise<void>) => {
+    const pauseFor = async (ms: number, meanwhile: () => Promise<void>) => {
       server.child.kill("SIGSTOP");
       await Promise.all([sleep(ms), meanwhile()]);
       server.child.kill("SIGCONT");
       const before = load.acknowledged;
       await expect.poll(() => load.acknowledged, { timeout: 10_000 }).toBeGreaterThan(before + 100);
     };
-    await stopped(rounds(500, 31_000), async () => {
+    await pauseFor(rounds(500, 31_000), async () => {
       if (!isSoak) clock.shift(31_000);
     });
     expect(await verify(expired)).toBe("CODE_EXPIRED");
-    // What is asked for while it stands still is over before it goes on, and nobody knows whether it is done.
+    // A call during the pause times out, and may or may not take effect.
     const live = await addPending(users, "demo-user", "live@mouse.com");
-    await stopped(500, async () => {
+    await pauseFor(500, async () => {
       expect(await verify(live, 200)).toBe("DeadlineExceeded without a reason");
     });
     expect(await verify(live)).toMatch(/^(OK|CODE_USED)$/);

@@ -13,8 +13,8 @@ const minute = 60_000;
 const { login, enrolment, attempts, mails } = defaultPolicy;
 
 describe("guessesPerDay", () => {
-  it("of the defaults is 100, in a row as well as by mails", () => {
-    // By the hour: 9 in each of 24 hours, and locks of 5, 10, 20 … 640 minutes, which are over after 21.25 hours.
+  it("is 100 with the defaults, both in a row and by mails", () => {
+    // byHour: 9 in each of 24 hours, and 9 locks. The locks of 5, 10, 20 … 640 minutes end after 21.25 hours.
     expect(guessesPerDay(defaultPolicy, login)).toEqual({
       byHour: 225,
       inRow: 100,
@@ -29,14 +29,14 @@ describe("guessesPerDay", () => {
     ["a longest lock of an hour", { lockMsMax: 60 * minute }, 216 + 27, 100 + 23],
     ["a longest lock of a week", { lockMsMax: 7 * 1440 * minute }, 225, 100],
     ["more in a row", { inRowMax: 200 }, 225, 200],
-  ])("with %s", (_name, changed, byHour, inRow) => {
+  ])("is computed with %s", (_name, changed, byHour, inRow) => {
     const policy = { ...defaultPolicy, attempts: { ...attempts, ...changed } };
     expect(guessesPerDay(policy, login)).toMatchObject({ byHour, inRow });
   });
 });
 
 describe("guessProbabilityPerDay", () => {
-  it("of the defaults is 1 in 10,000 for a login code, and next to nothing for an enrolment code", () => {
+  it("is 1 in 10,000 for a default login code, and negligible for an enrolment code", () => {
     expect(guessProbabilityPerDay(defaultPolicy, login)).toBe(guessProbabilityMax);
     expect(guessProbabilityPerDay(defaultPolicy, enrolment)).toBe(100 / 2 ** 40);
   });
@@ -64,7 +64,7 @@ describe("authenticatorGuessProbability", () => {
     ["the login code", digits(6), digits(8), 1e-4],
     ["the enrolment code", digits(8), digits(6), 1e-4],
     ["either", digits(8), digits(8), 1e-6],
-  ])("is that of the easier code: %s", (_name, login, enrolment, probability) => {
+  ])("is that of the code that is easier to guess: %s", (_name, login, enrolment, probability) => {
     expect(authenticatorGuessProbability({ ...defaultPolicy, login, enrolment })).toBeCloseTo(
       probability,
       12,
@@ -73,7 +73,7 @@ describe("authenticatorGuessProbability", () => {
 });
 
 describe("lockMs", () => {
-  it("doubles up to the longest", () => {
+  it("doubles up to the maximum", () => {
     const locks = [0, 1, 2, 8, 9, 60].map((count) => lockMs(attempts, count) / minute);
     expect(locks).toEqual([5, 10, 20, 1280, 1440, 1440]);
   });

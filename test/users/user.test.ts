@@ -4,7 +4,7 @@ import { createUser, findUser, findUserConstantTime } from "../../src/users/user
 import { openTestStore } from "../support/db/database.ts";
 
 describe.each([findUser, findUserConstantTime])("$name", (find) => {
-  it("finds a user by the whole id alone, however near another is", async () => {
+  it("finds a user by the exact id only", async () => {
     const store = await openTestStore();
     expect(await find(store.db, "b")).toBeUndefined();
     for (const userId of ["b", "d"]) {

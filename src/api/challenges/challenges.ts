@@ -9,8 +9,8 @@ import { createChallenge } from "../../otp/challenges/create.ts";
 import { cancelChallenge } from "../../otp/challenges/end.ts";
 import { getChallenge } from "../../otp/challenges/read.ts";
 import { verifyChallenge } from "../../otp/challenges/verify.ts";
+import { parseCode } from "../../otp/codes/code.ts";
 import { loginUrlTemplateVariables } from "../../otp/delivery/url-template.ts";
-import { parseCode } from "../../otp/enrolment/verify.ts";
 import { causeOf, requireUser } from "../call-context.ts";
 import {
   forbidBypassingMail,
@@ -73,7 +73,7 @@ export function parseVerifyOTPEmailChallenge(
   message: VerifyOTPEmailChallengeRequest,
   { otp }: ApiDependencies,
 ) {
-  const code = parseCode(otp.policy.login, requireText(message.code, "code"));
+  const code = parseCode(requireText(message.code, "code"), otp.policy.login.format);
   return { ...parseChallengeName(message), code };
 }
 

@@ -14,13 +14,14 @@ import {
   type VerifyOTPEmailRequest,
 } from "../../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { Refusal } from "../../lib/refusal.ts";
+import { parseCode } from "../../otp/codes/code.ts";
 import { urlTemplateVariables } from "../../otp/delivery/url-template.ts";
 import { addOTPEmail as add } from "../../otp/enrolment/add.ts";
 import { getOTPEmail as get, listOTPEmails as list } from "../../otp/enrolment/read.ts";
 import { removeOTPEmail as remove } from "../../otp/enrolment/remove.ts";
 import { resendCode } from "../../otp/enrolment/resend.ts";
 import { unlockOTPEmail as unlock } from "../../otp/enrolment/unlock.ts";
-import { parseCode, verifyOTPEmail as verify } from "../../otp/enrolment/verify.ts";
+import { verifyOTPEmail as verify } from "../../otp/enrolment/verify.ts";
 import { requireActive } from "../../users/user.ts";
 import { accessKey, causeOf, mayReadAddresses, requireUser } from "../call-context.ts";
 import {
@@ -76,7 +77,7 @@ export async function addOTPEmail(
 }
 
 export function parseVerifyOTPEmail(message: VerifyOTPEmailRequest, { otp }: ApiDependencies) {
-  const code = parseCode(otp.policy.enrolment, requireText(message.code, "code"));
+  const code = parseCode(requireText(message.code, "code"), otp.policy.enrolment.format);
   return { ...parseOTPEmailName(message), code };
 }
 

@@ -1,5 +1,5 @@
 import { sql, type Transaction } from "kysely";
-import { makeId, random128 } from "../../db/core/id.ts";
+import { makeId } from "../../db/core/id.ts";
 import { once, type Repeatable } from "../../db/core/idempotency.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import {
@@ -14,10 +14,9 @@ import { Refusal } from "../../lib/refusal.ts";
 import { dayMs } from "../../lib/time.ts";
 import { userNotFound } from "../../lib/user-refusals.ts";
 import { requireActive } from "../../users/user.ts";
-import type { CodeDelivery } from "../code-delivery.ts";
+import { type CodeDelivery, enqueueIfMailed } from "../code-delivery.ts";
+import { freshCode, type LiveCode } from "../codes/live-code.ts";
 import type { OTPContext } from "../context.ts";
-import type { LiveCode } from "../enrolment/live-code.ts";
-import { enqueueIfMailed } from "../enrolment/pending-code.ts";
 import { findOTPEmail } from "../enrolment/read.ts";
 import { refuseLocked } from "../limits/lock.ts";
 import { otpEmailNotFound } from "../refusals.ts";
@@ -28,29 +27,29 @@ export interface CreateChallenge extends Cause, Repeatable {
   readonly orgId: string;
   readonly otpEmailId: string;
   readonly delivery: CodeDelivery;
-  /** Whom the proof will be for. */
+  /** Who the proof is for. */
   readonly audience: string;
   readonly nonce: string | undefined;
 }
 
 export interface CreatedChallenge {
   readonly challengeId: string;
-  /** When the code dies, in milliseconds since the epoch. */
+  /** When the code expires, in milliseconds since the epoch. */
   readonly expireTime: number;
   readonly details: Details;
-  /** Only for `return_code`. Undefined too if its code is no longer alive: the call was made before. */
+  /** Only for `return_code`, and undefined too if the call is repeated and its code is no longer alive. */
   readonly code: string | undefined;
 }
 
-/** For how long the reader of the mail can say that it was somebody else. */
+/** How long a challenge can be reported. */
 const reportableMs = dayMs;
 
 /**
- * Challenges a verified authenticator. The challenge before it ends: of any number of simultaneous calls one is left with
- * the live challenge.
+ * Starts a challenge of a verified authenticator, which replaces its open challenge. Of any number of simultaneous calls, one
+ * gets the live challenge.
  *
- * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, address not verified, another request with its key),
- *   RESOURCE_EXHAUSTED (too many wrong codes, too many mails).
+ * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, address not verified, idempotency key reused),
+ *   RESOURCE_EXHAUSTED (authenticator locked, too many mails).
  */
 export async function createChallenge(
   context: OTPContext,
@@ -59,11 +58,11 @@ export async function createChallenge(
   const { reply, made } = await context.store.writeFor(input.caller, (trx) =>
     once(trx, context.clock, input.idempotencyKey, async () => {
       const slot = requireActive(await reserveEvent(trx, context.clock, input.userId));
-      // The user was deleted since the call was let through, and its id was taken elsewhere.
+      // The user may have been deleted since authorization, and its id taken in another organization.
       if (slot.orgId !== input.orgId) throw userNotFound();
-      const row = await requireVerified(trx, context, input);
+      const row = await requireVerified(trx, input);
       const { code, ...reply } = await startChallenge(trx, context, row, input, slot);
-      return { reply, made: { row: { ...row, org_id: slot.orgId }, code } };
+      return { reply, made: { row, code } };
     }),
   );
   if (input.delivery.kind === "send_code") {
@@ -71,26 +70,23 @@ export async function createChallenge(
     return { ...reply, code: undefined };
   }
   const code = made
-    ? loginCode(context, made.row, reply.challengeId, made.code)
+    ? loginCode(context, input.orgId, made.row, reply.challengeId, made.code)
     : await repeatedCode(context, input, reply.challengeId);
   return { ...reply, code };
 }
 
 async function requireVerified(
   trx: Transaction<DB>,
-  context: OTPContext,
-  input: CreateChallenge,
+  { userId, otpEmailId }: CreateChallenge,
 ): Promise<OTPEmailRow> {
-  const { userId, otpEmailId } = input;
   const row = await findOTPEmail(trx, userId, otpEmailId);
   if (!row) throw otpEmailNotFound();
   if (row.verify_time === null) {
     throw new Refusal(
       "OTP_EMAIL_NOT_VERIFIED",
-      "the address is not verified: verify it with the code of its first mail before you challenge it",
+      "the address is not verified: verify it before you challenge it",
     );
   }
-  await refuseLocked(trx, context, row, { ...input, canonicalAddress: row.address_canonical });
   return row;
 }
 
@@ -101,16 +97,18 @@ async function startChallenge(
   input: CreateChallenge,
   slot: EventSlot,
 ): Promise<Omit<CreatedChallenge, "code"> & { code: LiveCode }> {
+  const { orgId, userId, audience, nonce, delivery, clientAddress } = input;
+  const mail = { orgId, userId, canonicalAddress: row.address_canonical, clientAddress };
+  await refuseLocked(trx, context, row, delivery.kind === "send_code" ? mail : undefined);
   const now = context.clock.now();
   const challengeId = makeId(now);
-  const { secret } = context.keys.current;
-  const code = { secret, salt: random128(), expireTime: now + context.policy.login.codeTtlMs };
+  const code = freshCode(context.keys, context.policy.login, now);
   await replaceOpen(trx, { otpEmailId: row.otp_email_id });
   await insertChallenge(trx, {
     challenge_id: challengeId,
     otp_email_id: row.otp_email_id,
-    audience: input.audience,
-    nonce: input.nonce ?? null,
+    audience,
+    nonce: nonce ?? null,
     code_key_id: context.keys.current.id,
     code_salt: code.salt,
     code_expire_time: code.expireTime,
@@ -120,11 +118,11 @@ async function startChallenge(
   const data = {
     otp_email_id: row.otp_email_id,
     challenge_id: challengeId,
-    delivery: input.delivery.kind,
-    audience: input.audience,
+    delivery: delivery.kind,
+    audience,
   };
   const details = await writeEvent(trx, slot, { ...input, type: "challenge.created", data });
-  await enqueueIfMailed(trx, context, row, { ...input, purpose: "login", code });
+  await enqueueIfMailed(trx, context, row, { purpose: "login", orgId, code, delivery, clientAddress });
   return { challengeId, expireTime: code.expireTime, details, code };
 }
 
@@ -158,7 +156,7 @@ const insertChallenge = prepare((db, param: Param<NewChallenge>) =>
   }),
 );
 
-/** Of a call that is sent again: the code is derived from what is stored, while it lives. */
+/** Derives the code of a reply that is repeated for its idempotency key, while the code is alive. */
 async function repeatedCode(
   context: OTPContext,
   { userId, orgId, otpEmailId }: CreateChallenge,
@@ -168,5 +166,5 @@ async function repeatedCode(
   const row = await findOTPEmail(db, userId, otpEmailId);
   const challenge = row && (await findChallenge(db, otpEmailId, challengeId));
   const code = challenge && liveLoginCode(context, challenge);
-  return code && loginCode(context, { ...row, org_id: orgId }, challengeId, code);
+  return code && loginCode(context, orgId, row, challengeId, code);
 }

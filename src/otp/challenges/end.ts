@@ -14,9 +14,9 @@ export interface CancelChallenge extends Cause {
 }
 
 /**
- * Ends a challenge that waits. Its mail, if that waits too, is not sent.
+ * Cancels a pending challenge. A mail that is still queued will not be sent.
  *
- * @throws NOT_FOUND, FAILED_PRECONDITION (it is over, or expired).
+ * @throws NOT_FOUND, FAILED_PRECONDITION (challenge over or expired).
  */
 export async function cancelChallenge(context: OTPContext, input: CancelChallenge): Promise<Details> {
   const { userId, otpEmailId, challengeId } = input;
@@ -43,8 +43,8 @@ export async function cancelChallenge(context: OTPContext, input: CancelChalleng
 }
 
 /**
- * The reader of the mail says that it was somebody else: a challenge that waits is burned, and the trail tells in which
- * state it was. A second report changes nothing, nor does one of a challenge that is gone.
+ * Reports a challenge that the reader of the mail did not ask for: ends it if it is open, and writes its state to the audit
+ * log. A second report, or one of a challenge that no longer exists, does nothing.
  *
  * @param challengeId as `readMailHandle` returned it.
  */

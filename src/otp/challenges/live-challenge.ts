@@ -2,21 +2,19 @@ import type { Kysely } from "kysely";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { ChallengeRow, DB, OTPEmailRow } from "../../db/core/schema.ts";
 import { deriveCode } from "../codes/code.ts";
+import { type LiveCode, type LiveCodeContext, liveCodeIn } from "../codes/live-code.ts";
 import type { OTPContext } from "../context.ts";
-import { isOver, type LiveCode, type LiveCodeContext } from "../enrolment/live-code.ts";
 
-/** The live code of a challenge, or undefined if it has none: over, expired, spent, or its key was retired. */
+/** Returns the live code of a challenge, or undefined if it has none or is over. */
 export function liveLoginCode(context: LiveCodeContext, row: ChallengeRow): LiveCode | undefined {
-  if (row.state !== "pending" || isOver(row.code_expire_time, context.clock.now())) return undefined;
-  if (row.attempts >= context.policy.login.attemptsMax) return undefined;
-  const key = context.keys.get(row.code_key_id);
-  return key && { secret: key.secret, salt: row.code_salt, expireTime: row.code_expire_time };
+  return row.state === "pending" ? liveCodeIn(context, row, context.policy.login) : undefined;
 }
 
-/** What the user has to type to pass a challenge. */
+/** Derives the code that passes a challenge. */
 export function loginCode(
   context: OTPContext,
-  row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address"> & { org_id: string },
+  orgId: string,
+  row: Pick<OTPEmailRow, "otp_email_id" | "user_id" | "address">,
   challengeId: string,
   code: Pick<LiveCode, "secret" | "salt">,
 ): string {
@@ -24,7 +22,7 @@ export function loginCode(
     code.secret,
     {
       purpose: "login",
-      orgId: row.org_id,
+      orgId,
       userId: row.user_id,
       otpEmailId: row.otp_email_id,
       challengeId,
@@ -52,7 +50,7 @@ const selectChallenge = prepare((db, param: Param<{ otpEmailId: string; challeng
     .where("otp_email_id", "=", param("otpEmailId")),
 );
 
-/** The challenge of an authenticator that waits for its code. */
+/** Finds the pending challenge of an authenticator: there is at most one. */
 export async function pendingChallenge(
   db: Kysely<DB>,
   otpEmailId: string,

@@ -1,23 +1,24 @@
 import { isId } from "../../db/core/id.ts";
 import type { ChallengeState } from "../../db/core/schema.ts";
 import { type MailStatus, waitingMail } from "../../mail/outbox/claim.ts";
+import { isExpired } from "../codes/live-code.ts";
 import type { OTPContext } from "../context.ts";
-import { isOver } from "../enrolment/live-code.ts";
 import { findOTPEmail, settledMail } from "../enrolment/read.ts";
 import { failuresLeft } from "../limits/failures.ts";
+import { lockLeftMs } from "../limits/lock.ts";
 import { challengeNotFound, otpEmailNotFound } from "../refusals.ts";
 import { findChallenge, liveLoginCode } from "./live-challenge.ts";
 
-/** A challenge as it is told of. Times are milliseconds since the epoch. */
+/** A challenge as callers see it. Times are milliseconds since the epoch. */
 export interface Challenge {
   readonly challengeId: string;
   readonly state: ChallengeState | "expired";
   readonly createTime: number;
-  /** When its code dies. */
+  /** When the code expires. */
   readonly expireTime: number;
-  /** How many wrong codes there may still be before it is over or the authenticator locked. None once its code is dead. */
+  /** How many wrong codes end the challenge or lock the authenticator. 0: the code can't be verified any more. */
   readonly attemptsLeft: number;
-  /** What came of its mail, if it has one. */
+  /** Undefined if the code was returned. */
   readonly mail: MailStatus | undefined;
 }
 
@@ -34,11 +35,10 @@ export async function getChallenge(
 
   const now = context.clock.now();
   const { login, attempts } = context.policy;
-  const isLocked = otpEmail.locked_until !== null && otpEmail.locked_until > now;
-  const canPass = !isLocked && liveLoginCode(context, row) !== undefined;
+  const canPass = lockLeftMs(otpEmail, now) === 0 && liveLoginCode(context, row) !== undefined;
   return {
     challengeId,
-    state: row.state === "pending" && isOver(row.code_expire_time, now) ? "expired" : row.state,
+    state: row.state === "pending" && isExpired(row.code_expire_time, now) ? "expired" : row.state,
     createTime: row.create_time,
     expireTime: row.code_expire_time,
     attemptsLeft: canPass

@@ -1,28 +1,20 @@
 import type { Transaction } from "kysely";
 import { isId } from "../../db/core/id.ts";
-import { lockUser } from "../../db/core/lock.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { ChallengeRow, DB, OTPEmailRow, UserRow } from "../../db/core/schema.ts";
 import { appendEvent, type Cause, type Details } from "../../events/event.ts";
 import { Refusal } from "../../lib/refusal.ts";
-import { findUser, requireActive } from "../../users/user.ts";
+import { findUser, isActive, requireActive } from "../../users/user.ts";
 import { codesEqual } from "../codes/code.ts";
+import { isExpired } from "../codes/live-code.ts";
 import type { OTPContext } from "../context.ts";
-import { isOver } from "../enrolment/live-code.ts";
 import { findOTPEmail } from "../enrolment/read.ts";
-import { type Countable, isActive, isUnlocked } from "../enrolment/verify.ts";
-import { type CodeCheck, checkCode } from "../limits/check-code.ts";
-import { clearedFailures, type Failures } from "../limits/failures.ts";
+import { type AttemptParams, type CodeCheck, checkCode } from "../limits/check-code.ts";
+import { clearedFailures } from "../limits/failures.ts";
+import { isUnlocked, refuseLocked } from "../limits/lock.ts";
 import { mailWaitMs } from "../limits/mail-limits.ts";
 import { lifeLeftMsMax } from "../policy.ts";
-import {
-  attemptsExhausted,
-  challengeEnded,
-  challengeNotFound,
-  codeSpent,
-  codeWrong,
-  otpEmailNotFound,
-} from "../refusals.ts";
+import { challengeEnded, challengeNotFound, codeSpent, otpEmailNotFound } from "../refusals.ts";
 import { findChallenge, loginCode } from "./live-challenge.ts";
 
 export interface VerifyChallenge extends Cause {
@@ -32,7 +24,7 @@ export interface VerifyChallenge extends Cause {
   readonly code: string;
 }
 
-/** What a proof is made of. */
+/** What the proof of a passed challenge states. */
 export interface PassedChallenge {
   readonly details: Details;
   readonly challengeId: string;
@@ -43,10 +35,10 @@ export interface PassedChallenge {
 }
 
 /**
- * Checks the code of a challenge (see `tryCode`).
+ * Passes a challenge with its code (see `checkCode`).
  *
- * @throws INVALID_ARGUMENT (wrong code), FAILED_PRECONDITION (used, expired, over, user not active), NOT_FOUND,
- *   RESOURCE_EXHAUSTED (too many wrong codes).
+ * @throws INVALID_ARGUMENT (wrong code), FAILED_PRECONDITION (code used or expired, challenge over, user not active),
+ *   NOT_FOUND, RESOURCE_EXHAUSTED (too many wrong codes).
  */
 export async function verifyChallenge(
   context: OTPContext,
@@ -56,28 +48,23 @@ export async function verifyChallenge(
   requireActive(user);
   if (!isId(input.otpEmailId)) throw otpEmailNotFound();
   if (!isId(input.challengeId)) throw challengeNotFound();
-  const verdict = await checkCode(context, input.caller, loginCheck(context, user, input));
-  switch (verdict.kind) {
-    case "right":
-      return verdict.used;
-    case "wrong":
-      throw codeWrong();
-    case "expired":
-      throw codeExpired();
-    case "refused":
-      throw await refusal(context, user.user_id, input);
-  }
+  return checkCode(context, input.caller, loginCheck(context, user, input));
 }
 
-/** An attempt counts for the code and for its authenticator. */
-function loginCheck(context: OTPContext, { user_id: userId, org_id }: UserRow, input: VerifyChallenge) {
+function loginCheck(
+  context: OTPContext,
+  { user_id: userId, org_id: orgId }: UserRow,
+  input: VerifyChallenge,
+) {
   const { otpEmailId, challengeId, actor, clientAddress, reason } = input;
   const { attemptsMax } = context.policy.login;
   const data = { otp_email_id: otpEmailId, challenge_id: challengeId };
   const cause = { userId, actor, clientAddress, reason };
   return {
+    userId,
+    attemptsMax,
+
     async count(trx: Transaction<DB>) {
-      await lockUser(trx, userId);
       const now = context.clock.now();
       const latest = now + lifeLeftMsMax;
       const [challenge] = await addAttempt(trx, {
@@ -89,15 +76,14 @@ function loginCheck(context: OTPContext, { user_id: userId, org_id }: UserRow, i
         attemptsMax,
       });
       const otpEmail = challenge && (await findOTPEmail(trx, userId, otpEmailId));
-      return otpEmail && { challenge, otpEmail };
+      return otpEmail && { attempts: challenge.attempts, otpEmail, challenge };
     },
 
     isRight({ otpEmail, challenge }: LoginAttempt) {
       const key = context.keys.get(challenge.code_key_id);
-      // The key was retired while the code lived: it cannot be checked any more, and counts as expired.
       if (!key) return undefined;
       const code = { secret: key.secret, salt: challenge.code_salt };
-      return codesEqual(loginCode(context, { ...otpEmail, org_id }, challengeId, code), input.code);
+      return codesEqual(loginCode(context, orgId, otpEmail, challengeId, code), input.code);
     },
 
     async use(trx: Transaction<DB>, { challenge: { audience, nonce } }: LoginAttempt) {
@@ -110,19 +96,21 @@ function loginCheck(context: OTPContext, { user_id: userId, org_id }: UserRow, i
       return { details, challengeId, audience, nonce, passTime: now };
     },
 
-    /** Each wrong code, and once that the last attempt was spent, with which the challenge is over. */
-    async recordFailure(trx: Transaction<DB>, { challenge, failed }: LoginAttempt & { failed: Failures }) {
-      const event = { ...cause, data: { ...data, attempts: challenge.attempts } };
+    async recordFailure(trx: Transaction<DB>, { attempts }: LoginAttempt, isLast: boolean) {
+      const event = { ...cause, data: { ...data, attempts } };
       await appendEvent(trx, context.clock, { ...event, type: "challenge.failed" });
-      const isLocked = failed.locked_until !== null && failed.locked_until > context.clock.now();
-      if (!isLocked && challenge.attempts < attemptsMax) return;
+      if (!isLast) return;
       const [ended] = await markFailed(trx, { challengeId });
       if (ended) await appendEvent(trx, context.clock, { ...event, type: "challenge.attempts_exhausted" });
     },
+
+    codeExpired,
+    refuse: () => refuse(context, userId, input),
   } satisfies CodeCheck<LoginAttempt, PassedChallenge>;
 }
 
 interface LoginAttempt {
+  readonly attempts: number;
   readonly otpEmail: OTPEmailRow;
   readonly challenge: Pick<ChallengeRow, (typeof attemptColumns)[number]>;
 }
@@ -135,7 +123,7 @@ const attemptColumns = [
   "attempts",
 ] as const satisfies readonly (keyof ChallengeRow)[];
 
-const addAttempt = prepare((db, param: Param<Countable & { challengeId: string }>) =>
+const addAttempt = prepare((db, param: Param<AttemptParams & { challengeId: string }>) =>
   db
     .updateTable("challenges")
     .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
@@ -184,31 +172,31 @@ const markFailed = prepare((db, param: Param<{ challengeId: string }>) =>
     .returning("challenge_id"),
 );
 
-/** Why no attempt was counted, or a right code was not accepted. */
-async function refusal(context: OTPContext, userId: string, input: VerifyChallenge): Promise<Error> {
-  const { otpEmailId, challengeId, clientAddress } = input;
-  const now = context.clock.now();
+async function refuse(
+  context: OTPContext,
+  userId: string,
+  { otpEmailId, challengeId, clientAddress }: VerifyChallenge,
+): Promise<never> {
   const { db } = context.store;
   const { org_id: orgId } = requireActive(await findUser(db, userId));
   const row = await findOTPEmail(db, userId, otpEmailId);
-  if (!row) return otpEmailNotFound();
+  if (!row) throw otpEmailNotFound();
   const challenge = await findChallenge(db, otpEmailId, challengeId);
-  if (!challenge) return challengeNotFound();
+  if (!challenge) throw challengeNotFound();
   const { state, attempts } = challenge;
-  if (state === "passed") return codeUsed();
-  if (state === "expired") return codeExpired();
-  if (state !== "pending" && state !== "failed") return challengeEnded();
-  const { address_canonical: canonicalAddress } = row;
-  const mailRequest = { orgId, userId, canonicalAddress, clientAddress };
-  if (row.locked_until !== null && row.locked_until > now) {
-    return attemptsExhausted(Math.max(row.locked_until - now, await mailWaitMs(db, context, mailRequest)));
+  if (state === "passed") throw codeUsed();
+  if (state === "expired") throw codeExpired();
+  if (state !== "pending" && state !== "failed") throw challengeEnded();
+  const mail = { orgId, userId, canonicalAddress: row.address_canonical, clientAddress };
+  await refuseLocked(db, context, row, mail);
+  if (state === "pending") {
+    if (isExpired(challenge.code_expire_time, context.clock.now())) await endExpired(context, challengeId);
+    if (attempts < context.policy.login.attemptsMax) throw codeExpired();
   }
-  if (state === "pending" && isOver(challenge.code_expire_time, now)) await endExpired(context, challengeId);
-  if (state === "pending" && attempts < context.policy.login.attemptsMax) return codeExpired();
-  return codeSpent(await mailWaitMs(db, context, mailRequest));
+  throw codeSpent(await mailWaitMs(db, context, mail));
 }
 
-/** Expiry is recorded: a clock that is set back does not bring the code back to life. */
+/** Makes the expiry permanent: setting the clock back must not revive the code. */
 async function endExpired(context: OTPContext, challengeId: string): Promise<void> {
   await context.store.write((trx) =>
     trx
@@ -221,9 +209,9 @@ async function endExpired(context: OTPContext, challengeId: string): Promise<voi
 }
 
 function codeUsed() {
-  return new Refusal("CODE_USED", "the challenge is passed, and its code was used: begin a new one");
+  return new Refusal("CODE_USED", "the code was used already: the challenge is passed. Start a new one");
 }
 
 function codeExpired() {
-  return new Refusal("CODE_EXPIRED", "the code is no longer valid: begin a new challenge");
+  return new Refusal("CODE_EXPIRED", "the code is no longer valid: start a new challenge");
 }

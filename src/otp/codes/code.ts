@@ -1,6 +1,8 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { Refusal } from "../../lib/refusal.ts";
+import { lengthPrefixed } from "./length-prefixed.ts";
 
-/** What a code is for. A code of one purpose is never one of another: the purpose is part of what it is derived from. */
+/** What a code is for. It is part of what the code is derived from, so a code for one purpose never works for another. */
 export type CodePurpose = "enrolment" | "login";
 
 /** Everything a code is bound to. The same binding under the same key always gives the same code. */
@@ -9,7 +11,7 @@ export interface CodeBinding {
   readonly orgId: string;
   readonly userId: string;
   readonly otpEmailId: string;
-  /** The login challenge, or "" where there is none. */
+  /** The login challenge, or "" for an enrolment. */
   readonly challengeId: string;
   readonly address: string;
   /** 16 random bytes, fresh for each code. */
@@ -25,14 +27,14 @@ export interface CodeFormat {
 
 export type CodeAlphabet = keyof typeof alphabets;
 
-/** Crockford's base32 leaves out I, L, O and U: nothing in it can be read as something else. */
+/** Crockford's base32 has no I, L, O and U, so no two of its characters look alike. */
 const alphabets = { digits: "0123456789", crockford: "0123456789ABCDEFGHJKMNPQRSTVWXYZ" } as const;
 
 /**
  * Derives a code: HMAC-SHA-256 (RFC 2104) over the binding, written in the format without bias.
  *
- * A code is never stored. Whoever has the database but not the key has nothing to read and nothing to test a guess
- * against.
+ * Codes are derived on demand and never stored, so a stolen database holds nothing to read and, without the key, nothing to
+ * test guesses against.
  */
 export function deriveCode(key: Uint8Array, binding: CodeBinding, format: CodeFormat): string {
   const alphabet = alphabets[format.alphabet];
@@ -46,21 +48,35 @@ export function deriveCode(key: Uint8Array, binding: CodeBinding, format: CodeFo
   return code;
 }
 
-/** How many codes a format has. */
+/** The number of codes a format has. */
 export function codeSpace({ alphabet, length }: CodeFormat): bigint {
   return BigInt(alphabets[alphabet].length) ** BigInt(length);
 }
 
-/** How many codes a format has, as a power of two: 20 bits are a million. */
+/** The number of codes a format has, in bits: 20 bits are about a million. */
 export function codeBits(format: CodeFormat): number {
   return format.length * Math.log2(alphabets[format.alphabet].length);
 }
 
 /**
- * What the user typed, as the code would be written: spaces and dashes dropped, case folded, and in Crockford's
- * alphabet O read as 0, I and L as 1.
+ * Normalizes what the user typed (see `normalizeCode`). Runs before any query.
  *
- * @returns undefined if it cannot be a code of this format.
+ * @throws INVALID_ARGUMENT (CODE_INVALID) if it can't be a code of this format.
+ */
+export function parseCode(typed: string, format: CodeFormat): string {
+  const code = normalizeCode(typed, format);
+  if (code !== undefined) return code;
+  const characters = format.alphabet === "digits" ? "digits" : "letters and digits";
+  throw new Refusal("CODE_INVALID", `code must be the ${format.length} ${characters} from the mail`, {
+    field: "code",
+  });
+}
+
+/**
+ * Writes a typed code as the service does: drops spaces and dashes and, in Crockford's alphabet, folds case and reads O as 0
+ * and I and L as 1.
+ *
+ * @returns undefined if it can't be a code of this format.
  */
 export function normalizeCode(typed: string, format: CodeFormat): string | undefined {
   let code = typed.replace(/[ -]/g, "");
@@ -75,7 +91,7 @@ export function normalizeCode(typed: string, format: CodeFormat): string | undef
   return code;
 }
 
-/** Compares two normalised codes in a time that does not depend on them (ASVS 11.2.4). */
+/** Compares two normalized codes in constant time (ASVS 11.2.4). */
 export function codesEqual(a: string, b: string): boolean {
   const left = Buffer.from(a);
   const right = Buffer.from(b);
@@ -87,22 +103,9 @@ function encodeBinding(binding: CodeBinding): Buffer {
   return lengthPrefixed(["countersign/v1", purpose, orgId, userId, otpEmailId, challengeId, address, salt]);
 }
 
-/** Every part is preceded by its length, so that no two lists are the same bytes. */
-export function lengthPrefixed(parts: readonly (string | Uint8Array)[]): Buffer {
-  const lengths = parts.map((part) => Buffer.byteLength(part));
-  const bytes = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + 4 + length, 0));
-  let at = 0;
-  for (const [i, part] of parts.entries()) {
-    at = bytes.writeUInt32BE(lengths[i] ?? 0, at);
-    at += typeof part === "string" ? bytes.write(part, at) : Buffer.from(part).copy(bytes, at);
-  }
-  return bytes;
-}
-
 /**
- * A number below `space`, each equally likely: a word of 64 bits that falls into the last, incomplete run of `space`
- * is passed over for the next one. The first four words are the HMAC of the message; were they all passed over, the
- * next four would be the HMAC of these.
+ * Returns a number below `space`, each with the same probability. Rejection sampling: a 64-bit word in the last, incomplete
+ * multiple of `space` is skipped. The HMAC of the message gives four words; each further four are the HMAC of the last.
  */
 function uniformBelow(space: bigint, key: Uint8Array, message: Uint8Array): bigint {
   const limit = (1n << 64n) - ((1n << 64n) % space);

@@ -1,41 +1,40 @@
 import { createHmac } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import { lengthPrefixed } from "./code.ts";
 import type { KeyRing } from "./keys.ts";
+import { lengthPrefixed } from "./length-prefixed.ts";
 
 /**
- * What stands in a table for something that it must not name, such as an address: HMAC-SHA-256 under the keys
- * of the codes, so that whoever has the database alone cannot try addresses out.
+ * Digests a value that a table must not contain, such as an email address: HMAC-SHA-256 under the code keys, in base64url, so
+ * that a stolen database can't be searched for known addresses.
  *
- * @returns one for each key. The first is written, all are looked for: a new key brings no new limits.
+ * @param label keeps digests of different uses apart, such as `mails/address`.
+ * @returns one digest for each key, the current key's first. Rows are written under the first and looked up under all, so
+ *   that a new key doesn't reset limits.
  */
 export function digestsOf(
   keys: KeyRing,
-  what: string,
+  label: string,
   ...parts: readonly (string | Uint8Array)[]
 ): [string, ...string[]] {
-  const bytes = lengthPrefixed(["countersign/digest/v1", what, ...parts]);
+  const bytes = lengthPrefixed(["countersign/digest/v1", label, ...parts]);
   const [first, ...others] = keys.all;
   const digest = (secret: Uint8Array) => createHmac("sha256", secret).update(bytes).digest("base64url");
   return [digest(first.secret), ...others.map((key) => digest(key.secret))];
 }
 
-/**
- * The same for what comes again and again, such as the network of an application: those of the last thousand are remembered.
- * Each takes 2 us to make.
- */
-export function commonDigestsOf(keys: KeyRing, what: string, part = ""): [string, ...string[]] {
-  let known = remembered.get(keys);
-  if (!known) {
-    known = new LRUCache({ max: 1_000 });
-    remembered.set(keys, known);
+/** The same for values that recur, such as a client's network: keeps the last 1,000 digests (docs/performance.md). */
+export function cachedDigestsOf(keys: KeyRing, label: string, part = ""): [string, ...string[]] {
+  let cache = caches.get(keys);
+  if (!cache) {
+    cache = new LRUCache({ max: 1_000 });
+    caches.set(keys, cache);
   }
-  const name = `${what} ${part}`;
-  const found = known.get(name);
-  if (found) return found;
-  const digests = part === "" ? digestsOf(keys, what) : digestsOf(keys, what, part);
-  known.set(name, digests);
+  const cacheKey = `${label} ${part}`;
+  const cached = cache.get(cacheKey);
+  if (cached) return cached;
+  const digests = part === "" ? digestsOf(keys, label) : digestsOf(keys, label, part);
+  cache.set(cacheKey, digests);
   return digests;
 }
 
-const remembered = new WeakMap<KeyRing, LRUCache<string, [string, ...string[]]>>();
+const caches = new WeakMap<KeyRing, LRUCache<string, [string, ...string[]]>>();

@@ -6,9 +6,9 @@ import { readOrMakePrivateFile } from "../../lib/private-file.ts";
 /** The keys that codes are derived from. The first derives, all verify. */
 export interface KeyRing {
   readonly current: CodeKey;
-  /** The current one first. */
+  /** The current key first. */
   readonly all: readonly [CodeKey, ...CodeKey[]];
-  /** Undefined for a key that was retired: its codes are dead, and a new one can be asked for. */
+  /** Returns undefined for a retired key: its codes can't be verified any more. */
   get(keyId: string): CodeKey | undefined;
 }
 
@@ -23,12 +23,12 @@ export function createKeyRing(keys: readonly [CodeKey, ...CodeKey[]]): KeyRing {
   return { current: keys[0], all: keys, get: (keyId) => byId.get(keyId) };
 }
 
-/** Whether a development server was started in this folder. */
+/** Whether a development server has been started in this folder. */
 export function hasDevelopmentKey(dataDir: string): boolean {
   return existsSync(developmentKeyPath(dataDir));
 }
 
-/** The key of a development server, made on its first start. */
+/** Returns the key of a development server, made on its first start. */
 export function openDevelopmentKey(dataDir: string): CodeKey {
   const path = developmentKeyPath(dataDir);
   const secret = readOrMakePrivateFile(path, () => `${randomBytes(32).toString("base64")}\n`);

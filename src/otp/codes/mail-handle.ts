@@ -3,23 +3,23 @@ import type { CodePurpose } from "./code.ts";
 import type { CodeKey, KeyRing } from "./keys.ts";
 import { macOf } from "./mac.ts";
 
-/** Which mail a link stands in. */
+/** Identifies the mail that a link was sent in. */
 export type MailHandle =
   | {
       readonly purpose: "enrolment";
       readonly otpEmailId: string;
-      /** The salt of the code in the mail, which tells it from other codes of the authenticator: in base64url. */
+      /** The salt of the mail's code in base64url: it identifies one of the authenticator's codes. */
       readonly codeSalt: string;
     }
   | {
       readonly purpose: "login";
-      /** A challenge has one code. */
+      /** Enough to identify the code: a challenge has only one. */
       readonly challengeId: string;
     };
 
 /**
- * What is in the link of a mail, and in no table: the mail it stands in, and 128 bits that only a holder of the key can
- * make. It says nothing of the code, the user or the address.
+ * Makes the handle in the link of a mail: `purpose~keyId~…ids~mac`, safe in URLs and HTML, at most 120 characters. The MAC has
+ * 128 bits. It reveals neither the code nor the user nor the address, and no table contains it.
  */
 export function makeMailHandle(keys: KeyRing, handle: MailHandle): string {
   const fields = handle.purpose === "login" ? [handle.challengeId] : [handle.otpEmailId, handle.codeSalt];
@@ -27,25 +27,25 @@ export function makeMailHandle(keys: KeyRing, handle: MailHandle): string {
   return [handle.purpose, key.id, ...fields, macText(key, labelOf(handle.purpose), fields)].join("~");
 }
 
-/** The mail of a handle, or undefined if it was not made here. That takes no look at the database. */
+/** Returns the mail of a handle, or undefined if the handle is not authentic. Needs no query. */
 export function readMailHandle(keys: KeyRing, handle: string): MailHandle | undefined {
   const [purpose = "", keyId = "", ...fields] = handle.split("~");
   const mac = fields.pop() ?? "";
   const key = keys.get(keyId);
   if (!key || !isMac(mac, macText(key, labelOf(purpose), fields))) return readReportHandle(keys, handle);
-  // Only what was written here has come so far.
+  // The MAC is right, so the fields are as `makeMailHandle` wrote them.
   const [id = "", codeSalt = ""] = fields;
   return purpose === "login"
     ? { purpose, challengeId: id }
     : { purpose: "enrolment", otpEmailId: id, codeSalt };
 }
 
-/** What a handle says it is for, be it true or not: whoever forges one sees the same page. */
+/** The purpose that a handle claims, authentic or not: a forged handle must show the same page. */
 export function claimedPurpose(handle: string): CodePurpose {
   return handle === "" || handle.startsWith("enrolment~") ? "enrolment" : "login";
 }
 
-/** From mails that were sent before there was one link for all: only to say "this wasn't me". */
+/** Reads the report links of mails from before handles had a purpose: `keyId~challengeId~mac`. */
 function readReportHandle(keys: KeyRing, handle: string): MailHandle | undefined {
   const [keyId = "", challengeId = "", mac = "", ...more] = handle.split("~");
   const key = keys.get(keyId);
@@ -54,7 +54,6 @@ function readReportHandle(keys: KeyRing, handle: string): MailHandle | undefined
   return { purpose: "login", challengeId };
 }
 
-/** Keeps the handles of each purpose apart, and from everything else that the key derives. */
 function labelOf(purpose: string): string {
   return `countersign/mail-handle/v1/${purpose}`;
 }
@@ -65,8 +64,8 @@ function macText(key: CodeKey, label: string, fields: readonly string[]): string
   return macOf(key, label, fields, macBytes).toString("base64url");
 }
 
-/** The text itself is compared: base64url has more than one way to write the last bits. */
-function isMac(given: string, right: string): boolean {
+/** Compares the text, not the bytes: base64url can encode the last bits in more than one way. */
+function isMac(given: string, expected: string): boolean {
   const bytes = Buffer.from(given);
-  return bytes.length === right.length && timingSafeEqual(bytes, Buffer.from(right));
+  return bytes.length === expected.length && timingSafeEqual(bytes, Buffer.from(expected));
 }

@@ -11,10 +11,11 @@ import { renderVerificationMail } from "../../mail/templates/verification.ts";
 import { chooseLanguage, type Language } from "../../texts/languages.ts";
 import { liveLoginCode, loginCode, pendingChallenge } from "../challenges/live-challenge.ts";
 import type { KeyRing } from "../codes/keys.ts";
+import { type LiveCode, saltOf } from "../codes/live-code.ts";
 import { type MailHandle, makeMailHandle } from "../codes/mail-handle.ts";
 import { makeReturnPath } from "../codes/return-path.ts";
 import type { OTPContext } from "../context.ts";
-import { enrolmentCode, type LiveCode, liveCode, saltOf } from "../enrolment/live-code.ts";
+import { enrolmentCode, liveCode } from "../enrolment/live-code.ts";
 import { addressSuppressed, isSuppressed } from "./suppressions.ts";
 import {
   loginUrlTemplateVariables,
@@ -122,7 +123,7 @@ async function renderLogin(
   const alive = challenge && liveLoginCode(context, challenge);
   if (!alive || !isAbout(mail, alive)) return undefined;
   const { challenge_id: challengeId } = challenge;
-  const code = loginCode(context, row, challengeId, alive);
+  const code = loginCode(context, row.org_id, row, challengeId, alive);
   const reportLink = ownLink(identity.publicUrl, context.keys, { purpose: "login", challengeId });
   const { url_template: template } = mail;
   const link =

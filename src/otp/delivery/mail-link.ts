@@ -3,11 +3,12 @@ import { mailReader } from "../../events/event.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { findUser } from "../../users/user.ts";
 import { liveLoginCode, loginCode } from "../challenges/live-challenge.ts";
-import { codesEqual } from "../codes/code.ts";
+import { codesEqual, parseCode } from "../codes/code.ts";
+import { saltOf } from "../codes/live-code.ts";
 import type { MailHandle } from "../codes/mail-handle.ts";
 import type { OTPContext } from "../context.ts";
-import { enrolmentCode, liveCode, saltOf } from "../enrolment/live-code.ts";
-import { parseCode, verifyOTPEmail } from "../enrolment/verify.ts";
+import { enrolmentCode, liveCode } from "../enrolment/live-code.ts";
+import { verifyOTPEmail } from "../enrolment/verify.ts";
 
 /** The code of the mail that a link stands in, or undefined if it can no longer be entered. Changes nothing. */
 export async function codeOfLink(context: OTPContext, handle: MailHandle): Promise<string | undefined> {
@@ -29,7 +30,7 @@ async function codeOfChallenge(context: OTPContext, challengeId: string): Promis
   const alive = challenge && liveLoginCode(context, challenge);
   if (!alive) return undefined;
   const row = await findRecipient(context, challenge.otp_email_id);
-  return row && canEnter(context, row) ? loginCode(context, row, challengeId, alive) : undefined;
+  return row && canEnter(context, row) ? loginCode(context, row.org_id, row, challengeId, alive) : undefined;
 }
 
 export interface VerifyByLink {
@@ -59,7 +60,7 @@ export async function verifyByLink(
   const user = row && (await findUser(context.store.db, row.user_id));
   if (!user) return false;
   return unlessRefused(async () => {
-    const code = parseCode(context.policy.enrolment, typed);
+    const code = parseCode(typed, context.policy.enrolment.format);
     const input = { actor: mailReader, clientAddress, otpEmailId, code };
     const isVerified = await unlessRefused(async () => {
       await verifyOTPEmail(context, user, input);

@@ -5,7 +5,8 @@ import type { Store } from "../../db/store.ts";
 import { noticeKindOf } from "../../mail/outbox/claim.ts";
 import { findUser } from "../../users/user.ts";
 import { liveLoginCode, pendingChallenge } from "../challenges/live-challenge.ts";
-import { type LiveCodeContext, liveCode } from "../enrolment/live-code.ts";
+import type { LiveCodeContext } from "../codes/live-code.ts";
+import { liveCode } from "../enrolment/live-code.ts";
 import { findOTPEmail } from "../enrolment/read.ts";
 import { isSuppressed } from "./suppressions.ts";
 

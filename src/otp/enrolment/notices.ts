@@ -8,6 +8,7 @@ import { digestsOf } from "../codes/keyed-digest.ts";
 import type { OTPContext } from "../context.ts";
 import { consume } from "../limits/sliding-window.ts";
 
+/** A change that the other addresses of the user are notified of. */
 export interface Change extends Cause {
   readonly kind: NoticeKind;
   readonly orgId: string;
@@ -17,12 +18,11 @@ export interface Change extends Cause {
 }
 
 /**
- * Tells the other verified addresses of a user that an authenticator changes, in the transaction of the change.
+ * Queues notices of a change to the user's other verified addresses, in the transaction of the change.
  *
- * Beyond the limit of a day the change goes on without: whoever makes so many has warned the owner already, and must not
- * be able to fill the mailbox.
+ * Over the daily limit the change succeeds without notices: by then the owner has been warned, and the mailbox must not fill.
  *
- * @returns whether there are any: then `mailQueued` is to be called after the commit.
+ * @returns whether notices were queued. Call `context.mailQueued` after the commit.
  */
 export async function enqueueNotices(
   trx: Transaction<DB>,
@@ -32,12 +32,12 @@ export async function enqueueNotices(
   const others = await selectOtherVerified(trx, { userId, otpEmailId });
   if (others.length === 0) return false;
   const now = context.clock.now();
-  const log = {
+  const rateLimit = {
     digests: digestsOf(context.keys, "notices", orgId, userId),
-    limits: [{ limit: context.policy.mails.noticesPerDayMax, windowMs: dayMs }],
+    windows: [{ limit: context.policy.mails.noticesPerDayMax, windowMs: dayMs }],
     slotMs: 1,
   };
-  if (await consume(trx, now, [log])) return false;
+  if (await consume(trx, now, [rateLimit])) return false;
   for (const { otp_email_id } of others) {
     await enqueueNotice(trx, now, {
       kind,

@@ -1,21 +1,18 @@
 import type { Transaction } from "kysely";
-import { random128 } from "../../db/core/id.ts";
 import type { DB, OTPEmailRow } from "../../db/core/schema.ts";
 import { type Cause, type Details, type EventSlot, writeEvent } from "../../events/event.ts";
-import { enqueue } from "../../mail/outbox/claim.ts";
-import type { CodeDelivery } from "../code-delivery.ts";
-import type { CodePurpose } from "../codes/code.ts";
+import { type CodeDelivery, enqueueIfMailed } from "../code-delivery.ts";
+import { freshCode, type LiveCode } from "../codes/live-code.ts";
 import type { OTPContext } from "../context.ts";
 import { refuseLocked } from "../limits/lock.ts";
-import { consumeMail } from "../limits/mail-limits.ts";
-import { type LiveCode, liveCode } from "./live-code.ts";
+import { liveCode } from "./live-code.ts";
 
 /**
- * Asks once more for the code of an authenticator that waits to be verified: the same while it lives, otherwise a fresh
- * one. Neither brings new attempts at the authenticator.
+ * Issues the code of a pending authenticator again: the live code, or a fresh one if there is none. Neither resets the
+ * authenticator's failures.
  *
- * @param slot where it stands in the trail.
- * @throws RESOURCE_EXHAUSTED while the authenticator is locked, or after too many mails.
+ * @param slot reserved for the event.
+ * @throws RESOURCE_EXHAUSTED (authenticator locked, too many mails).
  */
 export async function renewCode(
   trx: Transaction<DB>,
@@ -24,82 +21,35 @@ export async function renewCode(
   request: Cause & { readonly orgId: string; readonly delivery: CodeDelivery },
   slot: EventSlot,
 ): Promise<{ code: LiveCode; details: Details }> {
-  const { user_id: userId, address_canonical: canonicalAddress } = row;
-  await refuseLocked(trx, context, row, { ...request, userId, canonicalAddress });
+  const { orgId, delivery, clientAddress } = request;
+  const mail = { orgId, userId: row.user_id, canonicalAddress: row.address_canonical, clientAddress };
+  await refuseLocked(trx, context, row, delivery.kind === "send_code" ? mail : undefined);
   const alive = liveCode(context, row);
-  const code = alive ?? freshCode(context);
+  const code = alive ?? freshCode(context.keys, context.policy.enrolment, context.clock.now());
   if (!alive) await replaceCode(trx, context, row.otp_email_id, code);
   const details = await writeEvent(trx, slot, {
     ...request,
     type: "otp_email.code_requested",
-    data: { otp_email_id: row.otp_email_id, verification: request.delivery.kind, fresh: !alive },
+    data: { otp_email_id: row.otp_email_id, verification: delivery.kind, fresh: !alive },
   });
-  await enqueueIfMailed(trx, context, row, { ...request, purpose: "enrolment", code });
+  const issued = { purpose: "enrolment", orgId, code, delivery, clientAddress } as const;
+  await enqueueIfMailed(trx, context, row, issued);
   return { code, details };
 }
 
 async function replaceCode(trx: Transaction<DB>, context: OTPContext, otpEmailId: string, code: LiveCode) {
   await trx
     .updateTable("otp_emails")
-    // The attempts at a code go with it. Those at the authenticator stay.
+    // Reset the attempts at the code, but not the failures of the authenticator.
     .set({ ...codeColumns(context, code), attempts: 0, change_time: context.clock.now() })
     .where("otp_email_id", "=", otpEmailId)
     .execute();
 }
 
-export function freshCode(context: OTPContext): LiveCode {
-  return {
-    secret: context.keys.current.secret,
-    salt: random128(),
-    expireTime: context.clock.now() + context.policy.enrolment.codeTtlMs,
-  };
-}
-
-/** What a row holds of its fresh code, or of none. */
+/** The columns of a row with this fresh code, or with none. */
 export function codeColumns(context: OTPContext, code: LiveCode | undefined) {
   if (!code) return clearedCode;
   return { code_key_id: context.keys.current.id, code_salt: code.salt, code_expire_time: code.expireTime };
 }
 
 export const clearedCode = { code_key_id: null, code_salt: null, code_expire_time: null };
-
-export interface MailedCode extends Cause {
-  readonly purpose: CodePurpose;
-  readonly orgId: string;
-  readonly code: Pick<LiveCode, "salt" | "expireTime">;
-  readonly delivery: CodeDelivery;
-  /** Whether the authenticator is made in this transaction. */
-  readonly isFirst?: boolean;
-}
-
-/**
- * Queues the mail of a code in the transaction that asks for it, to be followed by `mailQueued` after the commit. Every
- * mail of a code comes this way, the first and each further one.
- *
- * @throws RESOURCE_EXHAUSTED (too many mails).
- */
-export async function enqueueIfMailed(
-  trx: Transaction<DB>,
-  context: OTPContext,
-  row: Pick<OTPEmailRow, "user_id" | "otp_email_id" | "address_canonical">,
-  { purpose, code, delivery, orgId, clientAddress, isFirst }: MailedCode,
-): Promise<void> {
-  if (delivery.kind !== "send_code") return;
-  await consumeMail(trx, context, {
-    orgId,
-    userId: row.user_id,
-    canonicalAddress: row.address_canonical,
-    clientAddress,
-  });
-  await enqueue(trx, context.clock.now(), {
-    purpose,
-    userId: row.user_id,
-    otpEmailId: row.otp_email_id,
-    codeSalt: code.salt,
-    urlTemplate: delivery.urlTemplate,
-    language: delivery.language,
-    expireTime: code.expireTime,
-    messageIdDomain: context.messageIdDomain,
-    isFirst,
-  });
-}

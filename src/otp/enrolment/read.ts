@@ -5,10 +5,11 @@ import type { DB, LastMailColumns, OTPEmailRow, UserRow } from "../../db/core/sc
 import { type MailStatus, waitingMails } from "../../mail/outbox/claim.ts";
 import type { OTPContext } from "../context.ts";
 import { failuresLeft } from "../limits/failures.ts";
+import { lockLeftMs } from "../limits/lock.ts";
 import type { Policy } from "../policy.ts";
 import { otpEmailNotFound } from "../refusals.ts";
 
-/** An authenticator as it is told of. Times are milliseconds since the epoch. */
+/** An authenticator as callers see it. Times are milliseconds since the epoch. */
 export interface OTPEmail {
   readonly otpEmailId: string;
   readonly userId: string;
@@ -16,11 +17,11 @@ export interface OTPEmail {
   readonly createTime: number;
   readonly verifyTime: number | null;
   readonly lastUseTime: number | null;
-  /** How many wrong codes there may still be before it is locked. None while it is. */
+  /** How many wrong codes end the live code or lock the authenticator. 0 while it is locked. */
   readonly attemptsLeft: number;
   /** Null: not locked. */
   readonly lockedUntil: number | null;
-  /** What came of the last mail to the address, if there was one. */
+  /** The last mail to the address. Undefined: none was sent. */
   readonly lastMail: MailStatus | undefined;
 }
 
@@ -33,7 +34,7 @@ export async function getOTPEmail(context: OTPContext, user: UserRow, otpEmailId
   return otpEmail;
 }
 
-/** The authenticators of a user, oldest first: `most` of them, beginning behind the id `after`. */
+/** Lists authenticators of a user, oldest first: at most `limit`, with ids after `after`. */
 export async function listOTPEmails(
   context: OTPContext,
   user: UserRow,
@@ -50,7 +51,7 @@ export async function listOTPEmails(
   return toOTPEmails(context, rows);
 }
 
-/** All authenticators of some users, oldest first. A user has a bounded number of them. */
+/** Lists all authenticators of these users, oldest first. Policy bounds their number for each user. */
 export async function otpEmailsOf(context: OTPContext, userIds: readonly string[]): Promise<OTPEmail[]> {
   if (userIds.length === 0) return [];
   const rows = await context.store.db
@@ -62,6 +63,7 @@ export async function otpEmailsOf(context: OTPContext, userIds: readonly string[
   return toOTPEmails(context, rows);
 }
 
+/** Finds an authenticator of a user. Undefined if it belongs to another user, too. */
 export async function findOTPEmail(
   db: Kysely<DB>,
   userId: string,
@@ -80,7 +82,7 @@ const selectOTPEmail = prepare((db, param: Param<{ userId: string; otpEmailId: s
     .where("user_id", "=", param("userId")),
 );
 
-/** Whosever it is: for an operator, not for a caller. */
+/** Finds an authenticator of any user. Only for operators: API callers must name the user. */
 export async function findOTPEmailById(db: Kysely<DB>, otpEmailId: string): Promise<OTPEmailRow | undefined> {
   if (!isId(otpEmailId)) return undefined;
   return db.selectFrom("otp_emails").selectAll().where("otp_email_id", "=", otpEmailId).executeTakeFirst();
@@ -88,13 +90,13 @@ export async function findOTPEmailById(db: Kysely<DB>, otpEmailId: string): Prom
 
 async function toOTPEmails(context: OTPContext, rows: readonly OTPEmailRow[]): Promise<OTPEmail[]> {
   const { store, clock, policy } = context;
-  const waiting = await waitingMails(
+  const queued = await waitingMails(
     store.db,
     rows.map((row) => row.otp_email_id),
   );
   const now = clock.now();
   return rows.map((row) => {
-    const lockedUntil = row.locked_until !== null && row.locked_until > now ? row.locked_until : null;
+    const lockedUntil = lockLeftMs(row, now) > 0 ? row.locked_until : null;
     return {
       otpEmailId: row.otp_email_id,
       userId: row.user_id,
@@ -104,18 +106,19 @@ async function toOTPEmails(context: OTPContext, rows: readonly OTPEmailRow[]): P
       lastUseTime: row.last_use_time,
       attemptsLeft: lockedUntil === null ? attemptsLeft(policy, now, row) : 0,
       lockedUntil,
-      lastMail: waiting.get(row.otp_email_id) ?? settledMail(row),
+      lastMail: queued.get(row.otp_email_id) ?? settledMail(row),
     };
   });
 }
 
-/** At the code, of which the next one brings new attempts, and at the authenticator, to which it does not. */
+/** The smaller of what the code and the authenticator allow. A code without attempts left will be replaced by a fresh one. */
 function attemptsLeft({ enrolment, attempts }: Policy, now: number, row: OTPEmailRow): number {
-  const atCode =
-    row.attempts >= enrolment.attemptsMax ? enrolment.attemptsMax : enrolment.attemptsMax - row.attempts;
-  return Math.min(atCode, failuresLeft(attempts, now, row));
+  const { attemptsMax } = enrolment;
+  const ofCode = row.attempts >= attemptsMax ? attemptsMax : attemptsMax - row.attempts;
+  return Math.min(ofCode, failuresLeft(attempts, now, row));
 }
 
+/** Returns the last mail that was settled. Undefined: none was. */
 export function settledMail(row: LastMailColumns): MailStatus | undefined {
   if (row.mail_state === null || row.mail_create_time === null) return undefined;
   return {

@@ -12,8 +12,8 @@ export interface RemoveOTPEmail extends Cause {
 }
 
 /**
- * Removes an authenticator, and with it its code and the mails that wait. Its wrong attempts are kept for the address. Of
- * any number of simultaneous calls one removes it.
+ * Removes an authenticator with its code and queued mails. Its failures are kept, see `rememberFailures`. Of any number of
+ * simultaneous calls, one succeeds.
  *
  * @throws NOT_FOUND
  */

@@ -5,9 +5,10 @@ import { type Cause, type Details, reserveEvent } from "../../events/event.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { requireActive } from "../../users/user.ts";
 import type { CodeDelivery } from "../code-delivery.ts";
+import { saltOf } from "../codes/live-code.ts";
 import type { OTPContext } from "../context.ts";
 import { otpEmailNotFound } from "../refusals.ts";
-import { enrolmentCode, repeatedCode, saltOf } from "./live-code.ts";
+import { enrolmentCode, repeatedCode } from "./live-code.ts";
 import { renewCode } from "./pending-code.ts";
 import { findOTPEmail } from "./read.ts";
 
@@ -18,11 +19,11 @@ export interface ResendCode extends Cause, Repeatable {
 }
 
 /**
- * Mails or returns the code of an address that waits to be verified: the same code while it lives, otherwise a fresh one.
+ * Mails or returns the code of a pending address: the live code, or a fresh one if there is none.
  *
- * @returns the code, only for `return_code`.
- * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, address verified, another request with its
- *   key), RESOURCE_EXHAUSTED (too many wrong codes, too many mails).
+ * @returns the code only for `return_code`, and undefined too if the call is repeated and its code is no longer alive.
+ * @throws NOT_FOUND, FAILED_PRECONDITION (user not active, address verified, idempotency key reused), RESOURCE_EXHAUSTED
+ *   (authenticator locked, too many mails).
  */
 export async function resendCode(
   context: OTPContext,
@@ -51,10 +52,7 @@ async function requirePending(db: Kysely<DB>, { userId, otpEmailId }: ResendCode
   const row = await findOTPEmail(db, userId, otpEmailId);
   if (!row) throw otpEmailNotFound();
   if (row.verify_time !== null) {
-    throw new Refusal(
-      "OTP_EMAIL_ALREADY_VERIFIED",
-      "the address is verified: there is no code to send again",
-    );
+    throw new Refusal("OTP_EMAIL_ALREADY_VERIFIED", "the address is verified: there is no code to resend");
   }
   return row;
 }

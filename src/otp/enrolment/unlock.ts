@@ -12,10 +12,10 @@ export interface UnlockOTPEmail extends Cause {
 }
 
 /**
- * Ends the lock of an authenticator and gives it all its attempts back. A code that was guessed at dies: the new attempts
- * are for a fresh one.
+ * Ends the lock of an authenticator and resets its attempts. A code with failed attempts is cleared, because the new attempts
+ * must not help to guess it.
  *
- * @throws NOT_FOUND, FAILED_PRECONDITION (nobody has failed since the last right code).
+ * @throws NOT_FOUND, FAILED_PRECONDITION (no failures since the last right code).
  */
 export async function unlockOTPEmail(context: OTPContext, input: UnlockOTPEmail): Promise<Details> {
   const { userId, otpEmailId } = input;
@@ -25,12 +25,12 @@ export async function unlockOTPEmail(context: OTPContext, input: UnlockOTPEmail)
     const unlocked = await trx
       .updateTable("otp_emails")
       .set((eb) => {
-        const unlessGuessedAt = <C extends "code_key_id" | "code_salt" | "code_expire_time">(column: C) =>
+        const unlessAttempted = <C extends "code_key_id" | "code_salt" | "code_expire_time">(column: C) =>
           eb.case().when("attempts", "=", 0).then(eb.ref(column)).else(null).end();
         return {
-          code_key_id: unlessGuessedAt("code_key_id"),
-          code_salt: unlessGuessedAt("code_salt"),
-          code_expire_time: unlessGuessedAt("code_expire_time"),
+          code_key_id: unlessAttempted("code_key_id"),
+          code_salt: unlessAttempted("code_salt"),
+          code_expire_time: unlessAttempted("code_expire_time"),
           ...clearedFailures,
           change_time: context.clock.now(),
         };

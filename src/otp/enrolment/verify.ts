@@ -1,19 +1,20 @@
-import { type Expression, expressionBuilder, type Transaction } from "kysely";
+import type { Transaction } from "kysely";
 import { isId } from "../../db/core/id.ts";
-import { lockUser } from "../../db/core/lock.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB, OTPEmailRow, UserRow } from "../../db/core/schema.ts";
 import { appendEvent, type Cause, type Details } from "../../events/event.ts";
 import { Refusal } from "../../lib/refusal.ts";
-import { findUser, requireActive } from "../../users/user.ts";
-import { codesEqual, normalizeCode } from "../codes/code.ts";
+import { findUser, isActive, requireActive } from "../../users/user.ts";
+import { codesEqual } from "../codes/code.ts";
+import { isExpired } from "../codes/live-code.ts";
 import type { OTPContext } from "../context.ts";
-import { type CodeCheck, checkCode } from "../limits/check-code.ts";
-import { clearedFailures, type Failures } from "../limits/failures.ts";
+import { type AttemptParams, type CodeCheck, checkCode } from "../limits/check-code.ts";
+import { clearedFailures } from "../limits/failures.ts";
+import { isUnlocked, refuseLocked } from "../limits/lock.ts";
 import { mailWaitMs } from "../limits/mail-limits.ts";
-import { type CodePolicy, lifeLeftMsMax } from "../policy.ts";
-import { attemptsExhausted, codeSpent, codeWrong, otpEmailNotFound } from "../refusals.ts";
-import { enrolmentCode, isOver } from "./live-code.ts";
+import { lifeLeftMsMax } from "../policy.ts";
+import { codeSpent, otpEmailNotFound } from "../refusals.ts";
+import { enrolmentCode } from "./live-code.ts";
 import { enqueueNotices } from "./notices.ts";
 import { clearedCode } from "./pending-code.ts";
 import { findOTPEmail } from "./read.ts";
@@ -25,24 +26,9 @@ export interface VerifyOTPEmail extends Cause {
 }
 
 /**
- * What the user typed, normalised. It needs no database.
+ * Verifies an address with its code (see `checkCode`).
  *
- * @throws INVALID_ARGUMENT if it cannot be a code.
- */
-export function parseCode({ format }: CodePolicy, typed: string): string {
-  const code = normalizeCode(typed, format);
-  if (code !== undefined) return code;
-  throw new Refusal(
-    "CODE_INVALID",
-    `code must be the ${format.length} ${format.alphabet === "digits" ? "digits" : "letters and digits"} of the mail`,
-    { field: "code" },
-  );
-}
-
-/**
- * Verifies an address with its code (see `tryCode`).
- *
- * @throws INVALID_ARGUMENT (wrong code), FAILED_PRECONDITION (used, expired, user not active), NOT_FOUND,
+ * @throws INVALID_ARGUMENT (wrong code), FAILED_PRECONDITION (code used or expired, user not active), NOT_FOUND,
  *   RESOURCE_EXHAUSTED (too many wrong codes).
  */
 export async function verifyOTPEmail(
@@ -52,18 +38,10 @@ export async function verifyOTPEmail(
 ): Promise<Details> {
   requireActive(user);
   if (!isId(input.otpEmailId)) throw otpEmailNotFound();
-  const verdict = await checkCode(context, input.caller, enrolmentCheck(context, user, input));
-  switch (verdict.kind) {
-    case "right":
-      if (verdict.used.isNoticed) context.mailQueued();
-      return verdict.used.details;
-    case "wrong":
-      throw codeWrong();
-    case "expired":
-      throw codeExpired();
-    case "refused":
-      throw await refusal(context, user.user_id, input);
-  }
+  const check = enrolmentCheck(context, user, input);
+  const { details, isNoticed } = await checkCode(context, input.caller, check);
+  if (isNoticed) context.mailQueued();
+  return details;
 }
 
 function enrolmentCheck(
@@ -72,25 +50,21 @@ function enrolmentCheck(
   input: VerifyOTPEmail,
 ) {
   const { otpEmailId, actor, clientAddress, reason } = input;
+  const { attemptsMax } = context.policy.enrolment;
   return {
+    userId,
+    attemptsMax,
+
     async count(trx: Transaction<DB>) {
-      // Before the row of the authenticator: whoever takes both locks takes them in this order.
-      await lockUser(trx, userId);
       const now = context.clock.now();
-      const [otpEmail] = await addAttempt(trx, {
-        otpEmailId,
-        userId,
-        now,
-        latest: now + lifeLeftMsMax,
-        attemptsMax: context.policy.enrolment.attemptsMax,
-      });
-      return otpEmail && { otpEmail };
+      const latest = now + lifeLeftMsMax;
+      const [otpEmail] = await addAttempt(trx, { otpEmailId, userId, now, latest, attemptsMax });
+      return otpEmail && { attempts: otpEmail.attempts, otpEmail };
     },
 
     isRight({ otpEmail }: EnrolmentAttempt) {
       const { code_key_id, code_salt: salt } = otpEmail;
       const key = code_key_id === null ? undefined : context.keys.get(code_key_id);
-      // The key was retired while the code lived: it cannot be checked any more, and counts as expired.
       if (!key || salt === null) return undefined;
       return codesEqual(enrolmentCode(context, orgId, otpEmail, { secret: key.secret, salt }), input.code);
     },
@@ -106,19 +80,20 @@ function enrolmentCheck(
       return { details, isNoticed };
     },
 
-    /** Each wrong code, and once that the last attempt at a code, or before a lock, was spent. */
-    async recordFailure(trx: Transaction<DB>, { otpEmail, failed }: EnrolmentAttempt & { failed: Failures }) {
-      const data = { otp_email_id: otpEmailId, attempts: otpEmail.attempts };
+    async recordFailure(trx: Transaction<DB>, { attempts }: EnrolmentAttempt, isLast: boolean) {
+      const data = { otp_email_id: otpEmailId, attempts };
       const event = { userId, actor, clientAddress, reason, data };
       await appendEvent(trx, context.clock, { ...event, type: "otp_email.verify_failed" });
-      const isLocked = failed.locked_until !== null && failed.locked_until > context.clock.now();
-      if (!isLocked && otpEmail.attempts < context.policy.enrolment.attemptsMax) return;
-      await appendEvent(trx, context.clock, { ...event, type: "otp_email.attempts_exhausted" });
+      if (isLast) await appendEvent(trx, context.clock, { ...event, type: "otp_email.attempts_exhausted" });
     },
+
+    codeExpired,
+    refuse: () => refuse(context, userId, input),
   } satisfies CodeCheck<EnrolmentAttempt, { details: Details; isNoticed: boolean }>;
 }
 
 interface EnrolmentAttempt {
+  readonly attempts: number;
   readonly otpEmail: Pick<OTPEmailRow, (typeof attemptColumns)[number]>;
 }
 
@@ -135,17 +110,7 @@ const attemptColumns = [
   "locked_until",
 ] as const satisfies readonly (keyof OTPEmailRow)[];
 
-/** What an attempt is counted for, if that takes one. */
-export interface Countable {
-  readonly otpEmailId: string;
-  readonly userId: string;
-  readonly now: number;
-  /** No code that lives dies later. */
-  readonly latest: number;
-  readonly attemptsMax: number;
-}
-
-const addAttempt = prepare((db, param: Param<Countable>) =>
+const addAttempt = prepare((db, param: Param<AttemptParams>) =>
   db
     .updateTable("otp_emails")
     .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
@@ -161,14 +126,8 @@ const addAttempt = prepare((db, param: Param<Countable>) =>
     .returning(attemptColumns),
 );
 
-interface Usable {
-  readonly otpEmailId: string;
-  readonly userId: string;
-  readonly now: number;
-}
-
-/** Tells how many other verified addresses the user has. */
-const markVerified = prepare((db, param: Param<Usable>) =>
+/** Also counts the other verified addresses of the user. */
+const markVerified = prepare((db, param: Param<{ otpEmailId: string; userId: string; now: number }>) =>
   db
     .updateTable("otp_emails")
     .set({
@@ -190,46 +149,29 @@ const markVerified = prepare((db, param: Param<Usable>) =>
     ),
 );
 
-/** Whether the user is there and active, within a statement about something of it. */
-export function isActive(userId: Expression<string>) {
-  const { exists, selectFrom } = expressionBuilder<DB>();
-  return exists(
-    selectFrom("users").select("user_id").where("user_id", "=", userId).where("state", "=", "active"),
-  );
-}
-
-/** Whether an authenticator takes attempts, within a statement about it. */
-export function isUnlocked(now: Expression<number>) {
-  const eb = expressionBuilder<DB, "otp_emails">();
-  return eb.or([eb("locked_until", "is", null), eb("locked_until", "<=", now)]);
-}
-
-/** Why no attempt was counted, or a right code was not accepted. */
-async function refusal(
+async function refuse(
   context: OTPContext,
   userId: string,
   { otpEmailId, clientAddress }: VerifyOTPEmail,
-): Promise<Error> {
-  const now = context.clock.now();
+): Promise<never> {
   const { db } = context.store;
   const { org_id: orgId } = requireActive(await findUser(db, userId));
   const row = await findOTPEmail(db, userId, otpEmailId);
-  if (!row) return otpEmailNotFound();
-  if (row.verify_time !== null) return codeUsed();
-  const { address_canonical: canonicalAddress } = row;
-  const mailRequest = { orgId, userId, canonicalAddress, clientAddress };
-  if (row.locked_until !== null && row.locked_until > now) {
-    return attemptsExhausted(Math.max(row.locked_until - now, await mailWaitMs(db, context, mailRequest)));
+  if (!row) throw otpEmailNotFound();
+  if (row.verify_time !== null) throw codeUsed();
+  const mail = { orgId, userId, canonicalAddress: row.address_canonical, clientAddress };
+  await refuseLocked(db, context, row, mail);
+  const { code_salt: salt, code_expire_time: expireTime } = row;
+  if (salt === null || expireTime === null) throw codeExpired();
+  if (isExpired(expireTime, context.clock.now())) {
+    await endCode(context, otpEmailId, salt);
+    throw codeExpired();
   }
-  if (row.code_salt !== null && row.code_expire_time !== null && isOver(row.code_expire_time, now)) {
-    await endCode(context, otpEmailId, row.code_salt);
-    return codeExpired();
-  }
-  if (row.code_salt === null || row.attempts < context.policy.enrolment.attemptsMax) return codeExpired();
-  return codeSpent(await mailWaitMs(db, context, mailRequest));
+  if (row.attempts < context.policy.enrolment.attemptsMax) throw codeExpired();
+  throw codeSpent(await mailWaitMs(db, context, mail));
 }
 
-/** Expiry is recorded: a clock that is set back does not bring the code back to life. */
+/** Makes the expiry permanent: setting the clock back must not revive the code. */
 async function endCode(context: OTPContext, otpEmailId: string, salt: Uint8Array): Promise<void> {
   await context.store.write((trx) =>
     trx
@@ -242,7 +184,7 @@ async function endCode(context: OTPContext, otpEmailId: string, salt: Uint8Array
 }
 
 function codeUsed() {
-  return new Refusal("CODE_USED", "the address is verified, and its code was used: nothing is left to do");
+  return new Refusal("CODE_USED", "the code was used already: the address is verified");
 }
 
 function codeExpired() {

@@ -1,45 +1,73 @@
 import type { Transaction } from "kysely";
+import { lockUser } from "../../db/core/lock.ts";
 import type { DB } from "../../db/core/schema.ts";
 import type { Caller } from "../../db/core/write.ts";
+import type { Refusal } from "../../lib/refusal.ts";
 import type { OTPContext } from "../context.ts";
+import { codeWrong } from "../refusals.ts";
 import { type Failures, setFailures, withFailure } from "./failures.ts";
+import { lockLeftMs } from "./lock.ts";
 
-/** An attempt that is counted. `otpEmail` is the authenticator as it was before. */
+/** The check of one typed code, for one purpose. */
+export interface CodeCheck<A extends Attempt, R> {
+  readonly userId: string;
+  /** How many attempts one code allows. */
+  readonly attemptsMax: number;
+  /** Counts the attempt with one guarded statement. Undefined: no attempt is possible. */
+  count(trx: Transaction<DB>): Promise<A | undefined>;
+  /** Compares the code. Undefined: it can't be verified any more, because its key was retired. */
+  isRight(attempt: A): boolean | undefined;
+  /** Uses the right code. Undefined: it can't be used any more. */
+  use(trx: Transaction<DB>, attempt: A): Promise<R | undefined>;
+  /** Writes a wrong code to the audit log. `isLast`: no attempt is left at this code, or the authenticator is locked now. */
+  recordFailure(trx: Transaction<DB>, attempt: A, isLast: boolean): Promise<void>;
+  /** The refusal of a code whose key was retired. */
+  codeExpired(): Refusal;
+  /** Finds out why no attempt was counted, or why the right code can't be used any more, and throws that. */
+  refuse(): Promise<never>;
+}
+
+/** An attempt that has been counted. */
 export interface Attempt {
+  /** The attempts at this code, including this one. */
+  readonly attempts: number;
+  /** The authenticator, with its failures before this attempt. */
   readonly otpEmail: Failures & { readonly otp_email_id: string };
 }
 
-/** What a typed code is tried on. */
-export interface CodeCheck<A extends Attempt, R> {
-  /** Counts the attempt with a guarded statement. Undefined if there is none to be had. */
-  count(trx: Transaction<DB>): Promise<A | undefined>;
-  /** Compares the code. Undefined if it cannot be checked any more: its key was retired. */
-  isRight(attempt: A): boolean | undefined;
-  /** Uses the right code. Undefined if it cannot be used any more. */
-  use(trx: Transaction<DB>, attempt: A): Promise<R | undefined>;
-  /** Tells of the wrong code in the trail. */
-  recordFailure(trx: Transaction<DB>, attempt: A & { readonly failed: Failures }): Promise<void>;
+/** What the statement that counts an attempt is run with. Times are milliseconds since the epoch. */
+export interface AttemptParams {
+  readonly otpEmailId: string;
+  readonly userId: string;
+  readonly now: number;
+  /** A code that expires later counts as expired (see `isExpired`). */
+  readonly latest: number;
+  readonly attemptsMax: number;
 }
 
-export type Verdict<R> =
-  | { readonly kind: "refused" | "expired" | "wrong" }
-  | { readonly kind: "right"; readonly used: R };
-
 /**
- * Tries a code in three steps, in one transaction: the attempt is counted, the code compared, and what came of it written.
- * Nobody hears of the outcome before all of it is committed, so that nothing can be learned from a code whose attempt does
- * not count, whatever fails: a commit that fails takes the answer with it, and a step that fails undoes the transaction, after
- * which the attempt is counted alone. Of any number of simultaneous calls only one wins.
+ * Checks a code in one transaction: counts the attempt, compares the code, and writes the outcome. Of any number of
+ * simultaneous calls with the right code, one wins.
+ *
+ * The caller learns the outcome only after the commit, so that no attempt goes uncounted: if the commit fails, it learns
+ * nothing. If comparing or writing fails, the transaction is rolled back and the attempt is counted on its own.
+ *
+ * @param caller see `writeFor`.
+ * @returns what `use` returned for the right code.
+ * @throws INVALID_ARGUMENT (wrong code), or what `codeExpired` and `refuse` give.
  */
 export async function checkCode<A extends Attempt, R>(
   context: OTPContext,
   caller: Caller | undefined,
   check: CodeCheck<A, R>,
-): Promise<Verdict<R>> {
+): Promise<R> {
   const { store } = context;
+  let verdict: Verdict<R>;
   let undone: unknown;
   try {
-    return await store.writeFor(caller, async (trx) => {
+    verdict = await store.writeFor(caller, async (trx) => {
+      // Lock the user before any of its rows, in the order of db/core/lock.ts.
+      await lockUser(trx, check.userId);
       const attempt = await check.count(trx);
       if (!attempt) return { kind: "refused" };
       try {
@@ -53,7 +81,21 @@ export async function checkCode<A extends Attempt, R>(
     if (error === undone) await store.write((trx) => countAlone(trx, context, check));
     throw error;
   }
+  switch (verdict.kind) {
+    case "right":
+      return verdict.used;
+    case "wrong":
+      throw codeWrong();
+    case "expired":
+      throw check.codeExpired();
+    case "refused":
+      return check.refuse();
+  }
 }
+
+type Verdict<R> =
+  | { readonly kind: "refused" | "expired" | "wrong" }
+  | { readonly kind: "right"; readonly used: R };
 
 async function decide<A extends Attempt, R>(
   trx: Transaction<DB>,
@@ -66,17 +108,22 @@ async function decide<A extends Attempt, R>(
     const used = await check.use(trx, attempt);
     return used === undefined ? { kind: "refused" } : { kind: "right", used };
   }
-  const failed = await fail(trx, context, attempt);
+  const failures = await addFailure(trx, context, attempt);
   if (isRight === undefined) return { kind: "expired" };
-  await check.recordFailure(trx, { ...attempt, failed });
+  const isLocked = lockLeftMs(failures, context.clock.now()) > 0;
+  await check.recordFailure(trx, attempt, isLocked || attempt.attempts >= check.attemptsMax);
   return { kind: "wrong" };
 }
 
-/** A wrong code counts for the authenticator too, which it locks if it reaches a limit: until a right one, or for a time. */
-async function fail(trx: Transaction<DB>, context: OTPContext, { otpEmail }: Attempt): Promise<Failures> {
-  const failed = withFailure(context.policy.attempts, context.clock.now(), otpEmail);
-  await setFailures(trx, { ...failed, otpEmailId: otpEmail.otp_email_id });
-  return failed;
+/** Adds the attempt to the failures of the authenticator, which locks it when they reach a limit. */
+async function addFailure(
+  trx: Transaction<DB>,
+  context: OTPContext,
+  { otpEmail }: Attempt,
+): Promise<Failures> {
+  const failures = withFailure(context.policy.attempts, context.clock.now(), otpEmail);
+  await setFailures(trx, { ...failures, otpEmailId: otpEmail.otp_email_id });
+  return failures;
 }
 
 async function countAlone<A extends Attempt, R>(
@@ -84,6 +131,7 @@ async function countAlone<A extends Attempt, R>(
   context: OTPContext,
   check: CodeCheck<A, R>,
 ): Promise<void> {
+  await lockUser(trx, check.userId);
   const attempt = await check.count(trx);
-  if (attempt) await fail(trx, context, attempt);
+  if (attempt) await addFailure(trx, context, attempt);
 }

@@ -6,17 +6,17 @@ import { digestsOf } from "../codes/keyed-digest.ts";
 import type { OTPContext } from "../context.ts";
 import type { Failures } from "./failures.ts";
 
-/** What makes an authenticator the same as one that was removed. */
+/** What identifies an authenticator after it was removed. */
 export interface OTPEmailIdentity {
   readonly orgId: string;
   readonly userId: string;
   readonly canonicalAddress: string;
 }
 
-/** For how long after its removal, or the end of its lock. */
+/** How long failures are kept after the removal, or after the end of the lock. */
 const rememberedMs = dayMs;
 
-/** Keeps what a removed authenticator has failed: to remove it and to add it again must not bring new attempts. */
+/** Keeps the failures of a removed authenticator: removing it and adding it again must not reset its attempts. */
 export async function rememberFailures(
   trx: Transaction<DB>,
   context: OTPContext,
@@ -40,13 +40,14 @@ export async function rememberFailures(
     .execute();
 }
 
+/** Returns the failures that `rememberFailures` kept, or undefined if there are none. */
 export async function recallFailures(
   trx: Transaction<DB>,
   context: OTPContext,
   identity: OTPEmailIdentity,
 ): Promise<Failures | undefined> {
   const now = context.clock.now();
-  // Nearly always there is one key, and nearly always nothing.
+  // One query per key. Usually there is one key.
   for (const digest of identityDigests(context, identity)) {
     const [failures] = await selectFailures(trx, { digest, now });
     if (failures) return failures;

@@ -3,101 +3,101 @@ import { lockNames } from "../../db/core/lock.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB } from "../../db/core/schema.ts";
 
-/** What counts towards the same limits, such as the mails to one address. */
+/** A limit on one kind of event, such as mails to one address. Each event is a hit. */
 export interface RateLimit {
-  /** Where hits are looked for. They are written under the first. */
+  /** Identify what is limited (see `digestsOf`). Hits are written under the first digest and read under all. */
   readonly digests: readonly [string, ...string[]];
-  readonly limits: readonly LimitWindow[];
+  /** All of them apply. */
+  readonly windows: readonly LimitWindow[];
   /**
-   * How exactly the time of a hit is kept, in milliseconds. 1: every hit has its row. More, where many hits are allowed:
-   * those of a slot share one, and all count until the last of them would be out of the window.
+   * Resolution in milliseconds. 1: each hit has its own row. Higher, for high limits: the hits of a slot share a row and leave
+   * the window together with the latest time in the slot.
    */
   readonly slotMs: number;
 }
 
-/** At most `most` hits in any `windowMs` milliseconds. */
+/** At most `limit` hits in any `windowMs` milliseconds. */
 export interface LimitWindow {
   readonly limit: number;
   readonly windowMs: number;
 }
 
+/** The window with the longest wait, and that wait in milliseconds. */
+export interface Wait {
+  readonly window: LimitWindow;
+  readonly ms: number;
+}
+
 /**
- * Counts one hit in each log, or none in any if a limit of one of them is reached. Windows slide: at no time are there
- * more hits behind it than the limit says.
+ * Consumes one hit of each rate limit, or none at all if any of them is reached. Exact under concurrency: the limits are read
+ * and written under a lock.
  *
- * Exact, whatever happens at once: the logs are read and written under a lock.
+ * rate-limiter-flexible 11.4 can't do this: it counts one key at a time, in its own transaction and by its own clock, so that
+ * a hit can't be rolled back with the outbox row, and its fixed windows let up to twice the limit through.
  *
- * (rate-limiter-flexible 11.4 counts in a transaction of its own, by its own clock, one key at a time and in windows that
- * do not slide: it could not be undone with the row of the outbox, and would let twice as many mails go in an hour.)
- *
- * @returns the limit with the longest wait and that wait in milliseconds, or undefined if the hit was counted.
+ * @param now milliseconds since the epoch.
+ * @returns undefined if the hits were consumed.
  */
 export async function consume(
   trx: Transaction<DB>,
   now: number,
-  logs: readonly RateLimit[],
+  rateLimits: readonly RateLimit[],
 ): Promise<Wait | undefined> {
   await lockNames(
     trx,
-    logs.flatMap(({ digests }) => digests),
+    rateLimits.flatMap(({ digests }) => digests),
   );
-  const wait = await longestWait(trx, now, logs);
+  const wait = await longestWait(trx, now, rateLimits);
   if (wait) return wait;
-  for (const log of logs) await insertHit(trx, now, log);
+  for (const rateLimit of rateLimits) await insertHit(trx, now, rateLimit);
   return undefined;
 }
 
-export interface Wait {
-  readonly limit: LimitWindow;
-  readonly ms: number;
-}
-
-/** The longest that one more hit would have to wait for. Counts nothing. */
+/** Returns how long `consume` would refuse, or undefined if it wouldn't. Consumes nothing. */
 export async function longestWait(
   db: Kysely<DB>,
   now: number,
-  logs: readonly RateLimit[],
+  rateLimits: readonly RateLimit[],
 ): Promise<Wait | undefined> {
   let longest: Wait | undefined;
-  for (const log of logs) {
-    const wait = await waitOf(db, now, log);
+  for (const rateLimit of rateLimits) {
+    const wait = await waitOf(db, now, rateLimit);
     if (wait && wait.ms > (longest?.ms ?? 0)) longest = wait;
   }
   return longest;
 }
 
-async function waitOf(db: Kysely<DB>, now: number, log: RateLimit): Promise<Wait | undefined> {
-  const after = now - lifeOf(log);
-  if (await isBelow(db, after, log)) return undefined;
-  const [first, ...others] = log.digests;
+async function waitOf(db: Kysely<DB>, now: number, rateLimit: RateLimit): Promise<Wait | undefined> {
+  const after = now - lifeOf(rateLimit);
+  if (await isBelow(db, after, rateLimit)) return undefined;
+  const [first, ...others] = rateLimit.digests;
   const hits = await selectHits(db, { digest: first, after });
-  // Those of the keys before the current one.
   for (const digest of others) hits.push(...(await selectHits(db, { digest, after })));
   if (others.length > 0) hits.sort((a, b) => b.time - a.time);
   let longest: Wait | undefined;
-  for (const limit of log.limits) {
-    const ms = waitFor(limit, log.slotMs, now, hits);
-    if (ms > (longest?.ms ?? 0)) longest = { limit, ms };
+  for (const window of rateLimit.windows) {
+    const ms = waitFor(window, rateLimit.slotMs, now, hits);
+    if (ms > (longest?.ms ?? 0)) longest = { window, ms };
   }
   return longest;
 }
 
-/** Whether there are so few hits that no limit is reached, whenever they were. Nearly always so, and one row is read and not 61. */
-async function isBelow(db: Kysely<DB>, after: number, { digests, limits }: RateLimit): Promise<boolean> {
+/** Whether all hits together are below every limit. The common case: it reads a sum instead of up to 61 rows. */
+async function isBelow(db: Kysely<DB>, after: number, { digests, windows }: RateLimit): Promise<boolean> {
   let hits = 0;
   for (const digest of digests) {
     const [total] = await sumHits(db, { digest, after });
     hits += Number(total?.hits ?? 0);
   }
-  return limits.every(({ limit }) => hits < limit);
+  return windows.every(({ limit }) => hits < limit);
 }
 
 /**
- * How long until there is room for one more hit, in milliseconds: as long as the newest `most` hits are in the window.
+ * Returns the milliseconds until the window has room for one more hit: until the `limit`-th newest hit leaves it.
  *
  * @param hits newest first.
  */
-export function waitFor(
+function waitFor(
   { limit, windowMs }: LimitWindow,
   slotMs: number,
   now: number,
@@ -111,9 +111,9 @@ export function waitFor(
   return 0;
 }
 
-async function insertHit(trx: Transaction<DB>, now: number, log: RateLimit): Promise<void> {
-  const time = now - (now % log.slotMs);
-  await countHit(trx, { digest: log.digests[0], time, expireTime: time + lifeOf(log) });
+async function insertHit(trx: Transaction<DB>, now: number, rateLimit: RateLimit): Promise<void> {
+  const time = now - (now % rateLimit.slotMs);
+  await countHit(trx, { digest: rateLimit.digests[0], time, expireTime: time + lifeOf(rateLimit) });
 }
 
 const sumHits = prepare((db, param: Param<{ digest: string; after: number }>) =>
@@ -142,7 +142,7 @@ const countHit = prepare((db, param: Param<{ digest: string; time: number; expir
     ),
 );
 
-/** How long a row counts for, from the start of its slot. */
-function lifeOf({ limits, slotMs }: RateLimit): number {
-  return Math.max(...limits.map(({ windowMs }) => windowMs)) + slotMs - 1;
+/** How long a row counts, in milliseconds from the start of its slot. */
+function lifeOf({ windows, slotMs }: RateLimit): number {
+  return Math.max(...windows.map(({ windowMs }) => windowMs)) + slotMs - 1;
 }

@@ -50,7 +50,7 @@ describe("deriveCode", () => {
       { alphabet: "digits", length: 12 } as const,
       "188834111107",
     ],
-  ])("gives the known answer: %s", (_name, secret, bound, format, code) => {
+  ])("matches the known answer for %s", (_name, secret, bound, format, code) => {
     expect(deriveCode(secret, bound, format)).toBe(code);
   });
 
@@ -61,14 +61,14 @@ describe("deriveCode", () => {
     ["challenge", { challengeId: "1" }],
     ["address", { address: "mini@mouse.org" }],
     ["salt", { salt: new Uint8Array(16) }],
-    ["part that moved to its neighbour", { orgId: "demodemo", userId: "-user" }],
+    ["split of the same text into parts", { orgId: "demodemo", userId: "-user" }],
   ])("T10 T11 T12 gives another code for another %s", (_name, change) => {
     expect(deriveCode(key, { ...binding, ...change }, crockford8)).not.toBe("YT7HJY9H");
   });
 
-  it("T39 writes every digit in every place equally often", () => {
-    // The chi-square statistic of 9 degrees of freedom is above 27.88 once in 1,000 runs; the inputs are fixed, so
-    // that this is one run, and it is not one of those.
+  it("T39 distributes digits evenly in every place", () => {
+    // The chi-square statistic with 9 degrees of freedom exceeds 27.88 once in 1,000 runs. The inputs are fixed, so the test is
+    // deterministic.
     const codes = Array.from({ length: 60_000 }, (_, i) =>
       deriveCode(key, { ...binding, otpEmailId: String(i) }, digits6),
     );
@@ -86,11 +86,11 @@ describe("deriveCode", () => {
 
 describe("normalizeCode", () => {
   it.each<[string, string, CodeFormat, string | undefined]>([
-    ["as written", "7QZ4M2KX", crockford8, "7QZ4M2KX"],
+    ["the canonical form", "7QZ4M2KX", crockford8, "7QZ4M2KX"],
     ["lower case", "7qz4m2kx", crockford8, "7QZ4M2KX"],
     ["spaces and dashes", " 7QZ4-M2 KX ", crockford8, "7QZ4M2KX"],
     ["O for 0, I and L for 1", "oOiIlL00", crockford8, "00111100"],
-    ["U is in no code", "7QZ4M2KU", crockford8, undefined],
+    ["U, which is in no code", "7QZ4M2KU", crockford8, undefined],
     ["too short", "7QZ4M2K", crockford8, undefined],
     ["too long", "7QZ4M2KXX", crockford8, undefined],
     ["empty", "", crockford8, undefined],
@@ -104,15 +104,15 @@ describe("normalizeCode", () => {
     ["T09 U+0000", "123456\u0000", digits6, undefined],
     ["T09 exponent", "1e5", digits6, undefined],
     ["T09 hexadecimal", "0x1E240", digits6, undefined],
-    ["look-alikes are Crockford's alone", "O12345", digits6, undefined],
-    ["a letter that upper-cases to two", "ßßßß", crockford8, undefined],
-    ["a Kelvin sign is no K", "7QZ4M2\u212AX", crockford8, undefined],
-    ["a tab is no space", "7QZ4\tM2KX", crockford8, undefined],
+    ["look-alikes of another alphabet", "O12345", digits6, undefined],
+    ["a letter whose upper case is two letters", "ßßßß", crockford8, undefined],
+    ["a Kelvin sign instead of K", "7QZ4M2\u212AX", crockford8, undefined],
+    ["a tab instead of a space", "7QZ4\tM2KX", crockford8, undefined],
   ])("%s", (_name, typed, format, expected) => {
     expect(normalizeCode(typed, format)).toBe(expected);
   });
 
-  it("keeps every code it is given", () => {
+  it("returns every derived code as it is", () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ minLength: 32, maxLength: 32 }),
@@ -132,14 +132,14 @@ describe("codesEqual", () => {
     ["equal", "7QZ4M2KX", "7QZ4M2KX", true],
     ["the last character differs", "7QZ4M2KX", "7QZ4M2KY", false],
     ["a prefix", "7QZ4M2K", "7QZ4M2KX", false],
-    ["nothing", "", "7QZ4M2KX", false],
+    ["an empty code", "", "7QZ4M2KX", false],
   ])("%s", (_name, a, b, expected) => {
     expect(codesEqual(a, b)).toBe(expected);
   });
 });
 
 describe("codeBits", () => {
-  it("counts the possible codes", () => {
+  it("returns the number of possible codes in bits", () => {
     expect(codeBits(crockford8)).toBe(40);
     expect(codeBits(digits6)).toBeCloseTo(19.93, 2);
   });

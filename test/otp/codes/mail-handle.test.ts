@@ -15,16 +15,16 @@ const codeSalt = Buffer.alloc(16, 9).toString("base64url");
 const enrolment: MailHandle = { purpose: "enrolment", otpEmailId: "1574939481964544000", codeSalt };
 const login: MailHandle = { purpose: "login", challengeId: "1574939481964544001" };
 
-describe("the handle of a mail", () => {
-  it.each([enrolment, login])("is read as it was made: %s", (handle) => {
+describe("a mail handle", () => {
+  it.each([enrolment, login])("round-trips: %s", (handle) => {
     const text = makeMailHandle(keys, handle);
     expect(readMailHandle(keys, text)).toEqual(handle);
     expect(claimedPurpose(text)).toBe(handle.purpose);
-    // Nothing in it has to be escaped in a URL or in HTML, and it is short.
+    // It is short, and needs no escaping in URLs and HTML.
     expect(text).toMatch(/^[\w.~-]{1,120}$/);
   });
 
-  it("has the known value", () => {
+  it("matches the known answer", () => {
     const part = (text: string) => {
       const length = Buffer.alloc(4);
       length.writeUInt32BE(text.length);
@@ -37,14 +37,14 @@ describe("the handle of a mail", () => {
     );
   });
 
-  it("is read under every key that is still there, and no other", () => {
+  it("is read under every key of the ring, and under no other", () => {
     const text = makeMailHandle(keys, enrolment);
     expect(readMailHandle(createKeyRing([other, key]), text)).toEqual(enrolment);
     expect(readMailHandle(createKeyRing([other]), text)).toBeUndefined();
     expect(readMailHandle(createKeyRing([{ ...key, secret: other.secret }]), text)).toBeUndefined();
   });
 
-  it("is not true after any change of one character, nor with one more or less", () => {
+  it("is rejected with a character changed, added or removed", () => {
     for (const handle of [enrolment, login]) {
       const text = makeMailHandle(keys, handle);
       for (let at = 0; at < text.length; at++) {
@@ -68,9 +68,9 @@ describe("the handle of a mail", () => {
     "login~k.1-a_b~1~",
     "enrolment~k.1-a_b~1~2~3~4~5",
     "\u0000~é~1",
-  ])("is not %j", (text) => expect(readMailHandle(keys, text)).toBeUndefined());
+  ])("is not read from %j", (text) => expect(readMailHandle(keys, text)).toBeUndefined());
 
-  it("of one purpose is none of the other", () => {
+  it("is rejected under the other purpose", () => {
     const [, ...rest] = makeMailHandle(keys, login).split("~");
     expect(readMailHandle(keys, ["enrolment", ...rest].join("~"))).toBeUndefined();
     const [, ...more] = makeMailHandle(keys, enrolment).split("~");

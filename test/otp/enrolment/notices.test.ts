@@ -12,8 +12,8 @@ async function startWithOwner(): Promise<TestApp> {
   return test;
 }
 
-describe.each(protocols)("T47 over %s", (protocol) => {
-  it("the other verified addresses are told of each change, with its time and client, and nothing that acts", async () => {
+describe.each(protocols)("T47 notices over %s", (protocol) => {
+  it("tell the other verified addresses of each change, its time and client, without links", async () => {
     const test = await startWithOwner();
     const client = await test.admin(protocol);
     const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address: "new@x.io" } });
@@ -50,13 +50,13 @@ describe.each(protocols)("T47 over %s", (protocol) => {
         expect(all).not.toContain(secret);
       }
     }
-    // The address that changes is told nothing, and one that is not verified neither.
+    // The changed address itself gets no notice.
     expect((await mailsNow(test, "new@x.io")).map((mail: Mail) => mail.id)).toEqual([codeMail!.id]);
   });
 });
 
-describe("T47", () => {
-  it("an address that is vouched for is told of, and one that is not verified is told nothing", async () => {
+describe("T47 notices", () => {
+  it("tell of an address that is vouched for, but don't go to unverified addresses", async () => {
     const test = await startWithOwner();
     const client = await test.admin();
     await addPending(client, "u", "pending@x.io");
@@ -67,7 +67,7 @@ describe("T47", () => {
     expect(await mailsNow(test, "pending@x.io")).toEqual([]);
   });
 
-  it("a loop of adding and removing fills no mailbox, and is not refused", async () => {
+  it("are limited in a loop of adding and removing, which is not refused", async () => {
     const test = await startWithOwner();
     const client = await test.admin();
     for (let i = 0; i < 15; i++) {
@@ -81,7 +81,7 @@ describe("T47", () => {
     await test.mails(owner, 21);
   });
 
-  it("a user that is alone with one address hears nothing", async () => {
+  it("are not sent to the only address of a user", async () => {
     const test = await startWithOwner();
     expect(await test.app.store.db.selectFrom("outbox").selectAll().execute()).toEqual([]);
   });

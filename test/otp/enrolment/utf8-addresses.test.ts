@@ -8,7 +8,7 @@ const address = "δοκιμή@παράδειγμα.δοκιμή";
 const minute = 60_000;
 const canonical = "δοκιμή@xn--hxajbheg2az3al.xn--jxalpdlp";
 
-/** The service with a relay, and a user to add addresses to. */
+/** Starts the service with a relay on this port and a user. */
 async function start({ port }: { port: number }) {
   const test = await startTestApp({ environment: { COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${port}` } });
   const client = await test.admin();
@@ -20,7 +20,7 @@ async function start({ port }: { port: number }) {
   };
 }
 
-/** Adds an address as soon as the service knows that the relay takes it. */
+/** Adds an address once the service has learned what the relay supports. */
 async function addWhenKnown(
   add: (address: string) => ReturnType<UserClient["addOTPEmail"]>,
   address: string,
@@ -29,7 +29,7 @@ async function addWhenKnown(
 }
 
 describe("an address beyond ASCII", () => {
-  it("T21 is refused at Add where no relay offers SMTPUTF8, and no mail goes out", async () => {
+  it("T21 is refused if no relay offers SMTPUTF8", async () => {
     const relay = await startScriptedRelay({});
     const test = await start(relay);
     await waitFor("the relay is asked", () => relay.bytes().includes("QUIT"));
@@ -44,14 +44,14 @@ describe("an address beyond ASCII", () => {
     expect(await test.app.store.db.selectFrom("otp_emails").selectAll().execute()).toEqual([]);
   });
 
-  it("is refused where the relay is not there, as long as nothing is known of it", async () => {
+  it("is refused while the relay can't be reached", async () => {
     const test = await start({ port: 1 });
     expect(await outcomeOf(test.add(address))).toBe("EMAIL_INVALID");
   });
 
-  it("T21 is added where the relay offers it, mailed to its canonical form alone, and verified", async () => {
+  it("T21 is mailed in its canonical form and verified if the relay offers SMTPUTF8", async () => {
     const relay = await startRelay();
-    // The relay itself shows domains as U-labels.
+    // The relay's own record shows domains as U-labels.
     const wire = await startTap(relay.port);
     const test = await start(wire);
     const { otpEmailId } = await addWhenKnown(test.add, address);
@@ -71,7 +71,7 @@ describe("an address beyond ASCII", () => {
     expect(users.map(({ userId }) => userId)).toEqual(["u"]);
   });
 
-  it("T22 is the same in another case and another normal form", async () => {
+  it("T22 is the same address in another case or normal form", async () => {
     const relay = await startRelay();
     const test = await start(relay);
     const { otpEmailId } = await addWhenKnown(test.add, "jürgen@x.io");
@@ -81,7 +81,7 @@ describe("an address beyond ASCII", () => {
     }
   });
 
-  it("T22 that looks like another one is another one, or refused, and mail goes to the stored one alone", async () => {
+  it("T22 is never taken for a look-alike, and mail goes to the stored address", async () => {
     const relay = await startRelay();
     const test = await start(relay);
     const dotless = await addWhenKnown(test.add, "mıke@example.org");

@@ -9,7 +9,7 @@ const hour = 60 * minute;
 const address = "mini@mouse.com";
 const returnCode = { case: "returnCode", value: {} } as const;
 
-/** High limits but for those that a test is about. */
+/** Limits that are never reached. Each test sets those that it is about. */
 const high = {
   COUNTERSIGN_MAIL_INTERVAL: "0s",
   COUNTERSIGN_MAILS_PER_HOUR_MAX: "1000",
@@ -22,12 +22,12 @@ async function startWithUser(environment: Record<string, string> = {}): Promise<
   return test;
 }
 
-/** The mails that the limits let through, over all. */
+/** The number of mails that the limits let through. */
 async function queuedMails({ app }: TestApp): Promise<number> {
   return (await app.store.db.selectFrom("outbox").selectAll().execute()).length;
 }
 
-/** Calls until a call is refused, and returns the refusal and how many were not. */
+/** Calls until a call is refused. Returns the refusal, and the number of calls before it as `done`. */
 async function callUntilRefused(call: () => Promise<unknown>): Promise<Refusal & { done: number }> {
   for (let done = 0; done < 1_000; done++) {
     const outcome = await call().then(
@@ -40,7 +40,7 @@ async function callUntilRefused(call: () => Promise<unknown>): Promise<Refusal &
 }
 
 describe.each(protocols)("mails over %s", (protocol) => {
-  it("T41 are a minute apart, whoever asks by Add or Resend; RetryInfo and Retry-After are true", async () => {
+  it("T41 are a minute apart over Add, Resend and all callers, with exact waits", async () => {
     const test = await startWithUser();
     const client = await test.admin(protocol);
     const add = () => client.addOTPEmail({ userId: "u", email: { address } });
@@ -68,9 +68,9 @@ describe.each(protocols)("mails over %s", (protocol) => {
 });
 
 describe("mails for one authenticator", () => {
-  it("are 5 in any hour and 20 in any day; to wait as long as is said, and no shorter, brings the next", async () => {
+  it("are limited to 5 in any hour and 20 in any day, with exact waits", async () => {
     const test = await startWithUser({ COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX: "1000" });
-    // A token is valid for an hour: each call has one of its own.
+    // Tokens are valid for an hour, so each call gets a new one.
     const { otpEmailId } = await (await test.admin()).addOTPEmail({ userId: "u", email: { address } });
     const resend = async () => (await test.admin()).resendOTPEmailCode({ userId: "u", otpEmailId });
     const times = [test.clock.now()];
@@ -92,7 +92,7 @@ describe("mails for one authenticator", () => {
     expect(times[20]! - times[0]!).toBe(24 * hour);
   });
 
-  it("are not taken by return_code and is_verified, nor refused to them", async () => {
+  it("don't count for return_code and is_verified, which are never refused", async () => {
     const test = await startWithUser();
     const client = await test.admin();
     const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } });
@@ -105,18 +105,18 @@ describe("mails for one authenticator", () => {
     await addVerified(client);
   });
 
-  it("T50 are not refilled by removing the authenticator and adding it again", async () => {
+  it("T50 stay counted when the authenticator is removed and added again", async () => {
     const test = await startWithUser();
     const client = await test.admin();
     const add = () => client.addOTPEmail({ userId: "u", email: { address } });
     const { otpEmailId } = await add();
     await client.removeOTPEmail({ userId: "u", otpEmailId });
     expect(await outcomeOf(add())).toBe("RESEND_TOO_SOON");
-    // What was refused left nothing behind.
+    // The refused call left nothing behind.
     expect((await client.listOTPEmails({ userId: "u" })).otpEmails).toEqual([]);
   });
 
-  it("survive a restart, and a new key of the codes", async () => {
+  it("stay counted after a restart with a new code key", async () => {
     const key = (id: string) => `${id}:${Buffer.alloc(32, id).toString("base64")}`;
     const first = await startWithUser({ COUNTERSIGN_KEYS: key("a") });
     await (await first.admin()).addOTPEmail({ userId: "u", email: { address } });
@@ -129,7 +129,7 @@ describe("mails for one authenticator", () => {
 });
 
 describe("mails to one address", () => {
-  it("T25 T06 are 5 an hour, over users, organizations, tokens and spellings", async () => {
+  it("T25 T06 are limited to 5 an hour over users, organizations, tokens and spellings", async () => {
     const test = await startTestApp();
     const admin = await test.admin("gRPC");
     const spellings = [address, "MINI@mouse.com", "mini@MOUSE.com", "Mini@Mouse.Com"];
@@ -151,7 +151,7 @@ describe("mails to one address", () => {
     await addUser(admin, "v");
     const call = () => admin.addOTPEmail({ userId: "v", email: { address } });
     expect(await refusalOf(call())).toMatchObject({ code: "ResourceExhausted", retryAfter: 3600 });
-    // Other mailboxes, which `+` and dots may make, are other addresses.
+    // A `+` tag makes another address.
     await admin.addOTPEmail({ userId: "v", email: { address: "mini+tag@mouse.com" } });
     test.clock.move(hour - 1);
     const late = await test.admin();
@@ -162,7 +162,7 @@ describe("mails to one address", () => {
     await (await test.admin()).addOTPEmail({ userId: "v", email: { address } });
   });
 
-  it("name nobody in the table that counts them", async () => {
+  it("are counted without storing the address", async () => {
     const test = await startWithUser();
     await (await test.admin()).addOTPEmail({ userId: "u", email: { address } });
     const rows = await test.app.store.db.selectFrom("hits").selectAll().execute();
@@ -172,7 +172,7 @@ describe("mails to one address", () => {
 });
 
 describe("ceilings", () => {
-  it("hold the mails of all together, by the minute", async () => {
+  it("limit all mails together, by the minute", async () => {
     const test = await startWithUser({ ...high, COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: "3" });
     const client = await test.admin();
     let i = 0;
@@ -184,7 +184,7 @@ describe("ceilings", () => {
     await again.addOTPEmail({ userId: "u", email: { address: "b@x.io" } });
   });
 
-  it("are not counted where they are off", async () => {
+  it("are not counted when off", async () => {
     const test = await startWithUser({
       ...high,
       COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: "off",
@@ -192,7 +192,7 @@ describe("ceilings", () => {
     });
     const client = await test.admin();
     await client.addOTPEmail({ userId: "u", email: { address } });
-    // Those of the authenticator and of the address.
+    // One for the authenticator and one for the address.
     expect(await test.app.store.db.selectFrom("hits").selectAll().execute()).toHaveLength(2);
   });
 
@@ -202,7 +202,7 @@ describe("ceilings", () => {
     COUNTERSIGN_OTP_EMAILS_MAX: "100",
   };
 
-  it("T46 hold the mails of one client address; the word of a stranger about it is not believed", async () => {
+  it("T46 limit a client address, and ignore forwarding headers of untrusted clients", async () => {
     const test = await startWithUser(clientLimit);
     const client = await test.admin();
     let i = 0;
@@ -214,47 +214,50 @@ describe("ceilings", () => {
     expect(await callUntilRefused(add)).toMatchObject({ done: 2, reason: "SEND_LIMIT_REACHED" });
   });
 
-  it.each(protocols)("T46 take a trusted proxy at its word, and nobody else, over %s", async (protocol) => {
-    const test = await startWithUser({
-      ...clientLimit,
-      COUNTERSIGN_TRUSTED_PROXIES: "127.0.0.0/8, 10.0.0.0/8",
-    });
-    const client = await test.admin(protocol);
-    let i = 0;
-    const addFrom = (forwardedFor: string) =>
-      client.addOTPEmail(
-        { userId: "u", email: { address: `a${i++}@x.io` } },
-        {
-          headers: {
-            "x-forwarded-for": forwardedFor,
-            forwarded: `for=192.0.2.${i}`,
-            "x-real-ip": `192.0.2.${i}`,
+  it.each(protocols)(
+    "T46 trust the forwarding headers of trusted proxies alone, over %s",
+    async (protocol) => {
+      const test = await startWithUser({
+        ...clientLimit,
+        COUNTERSIGN_TRUSTED_PROXIES: "127.0.0.0/8, 10.0.0.0/8",
+      });
+      const client = await test.admin(protocol);
+      let i = 0;
+      const addFrom = (forwardedFor: string) =>
+        client.addOTPEmail(
+          { userId: "u", email: { address: `a${i++}@x.io` } },
+          {
+            headers: {
+              "x-forwarded-for": forwardedFor,
+              forwarded: `for=192.0.2.${i}`,
+              "x-real-ip": `192.0.2.${i}`,
+            },
           },
-        },
+        );
+      const spoofed = await callUntilRefused(() =>
+        addFrom(`192.0.2.${i}, 10.1.1.${i}, 198.51.100.7, 10.0.0.1`),
       );
-    const spoofed = await callUntilRefused(() =>
-      addFrom(`192.0.2.${i}, 10.1.1.${i}, 198.51.100.7, 10.0.0.1`),
-    );
-    expect(spoofed).toMatchObject({ done: 2, reason: "SEND_LIMIT_REACHED" });
-    // One customer has the whole of a /64.
-    const ipv6 = await callUntilRefused(() => addFrom(`2001:db8:1:2::${i}`));
-    expect(ipv6).toMatchObject({ done: 2 });
-    await addFrom("2001:db8:1:3::1");
-    const events = await test.app.store.db
-      .selectFrom("events")
-      .select("client_address")
-      // Those of mails come when they come.
-      .where("type", "=", "otp_email.added")
-      .orderBy("position")
-      .execute();
-    const addresses = events.map((event) => event.client_address);
-    expect(addresses.filter((from) => from === "198.51.100.7")).toHaveLength(2);
-    expect(addresses.at(-1)).toBe("2001:db8:1:3::1");
-  });
+      expect(spoofed).toMatchObject({ done: 2, reason: "SEND_LIMIT_REACHED" });
+      // A customer has a whole /64.
+      const ipv6 = await callUntilRefused(() => addFrom(`2001:db8:1:2::${i}`));
+      expect(ipv6).toMatchObject({ done: 2 });
+      await addFrom("2001:db8:1:3::1");
+      const events = await test.app.store.db
+        .selectFrom("events")
+        .select("client_address")
+        // Events of mails come at any time.
+        .where("type", "=", "otp_email.added")
+        .orderBy("position")
+        .execute();
+      const addresses = events.map((event) => event.client_address);
+      expect(addresses.filter((from) => from === "198.51.100.7")).toHaveLength(2);
+      expect(addresses.at(-1)).toBe("2001:db8:1:3::1");
+    },
+  );
 });
 
 describe("50 calls at once", () => {
-  it("T25 queue one mail for one authenticator, and five to one address", async () => {
+  it("T25 queue one mail for an authenticator, and five to an address", async () => {
     const test = await startWithUser();
     const client = await test.admin("gRPC");
     const same = await Promise.all(

@@ -8,17 +8,17 @@ import {
 } from "../app.ts";
 import { addPending, addVerified } from "../users.ts";
 
-/** Who calls: with `user.write` and `otp.challenge`. */
+/** The clients of a caller with `user.write` and `otp.challenge`. */
 export interface Caller {
   readonly users: UserClient;
   readonly challenges: ChallengeClient;
 }
 
-/** A code, and where it has to be typed. */
+/** A code, and what it verifies. */
 export interface Issued {
   readonly userId: string;
   readonly otpEmailId: string;
-  /** Empty where there is none. */
+  /** Empty for an enrolment. */
   readonly challengeId: string;
   readonly code: string;
 }
@@ -28,21 +28,21 @@ interface Name {
   readonly otpEmailId: string;
 }
 
-/** What a code is for. What the advisories ask of codes holds for those of each purpose. */
+/** What a code is for, and how to use it. Tests of the advisories run for each purpose. */
 export interface Purpose {
   readonly name: "enrolment" | "login";
-  /** The event of each wrong code, of the last one, and of the right one. */
+  /** The event types of a wrong code, of the last wrong one, and of the right one. */
   readonly events: { readonly failed: string; readonly exhausted: string; readonly passed: string };
-  /** How long a code lives, in milliseconds. */
+  /** The lifetime of a code. */
   readonly codeTtlMs: number;
-  /** An authenticator of which codes can be asked for. */
+  /** Adds an authenticator that codes can be requested for. */
   prepare(caller: Caller, userId?: string, address?: string): Promise<Name>;
-  /** Asks for a code that is returned. */
+  /** Requests a code that is returned. */
   issue(caller: Caller, name: Name): Promise<Issued>;
-  /** Asks for a code that is mailed. */
+  /** Requests a code that is mailed. */
   mail(caller: Caller, name: Name): Promise<unknown>;
   verify(caller: Caller, issued: Issued, code?: string): Promise<unknown>;
-  /** A code of the right form that is not this one. */
+  /** Returns another code of the same format. */
   wrong(code: string, number?: number): string;
 }
 
@@ -94,16 +94,16 @@ export const login: Purpose = {
 
 export const purposes = [enrolment, login] as const;
 
-/** Every purpose over every protocol. */
+/** Each purpose over each protocol. */
 export const everywhere = purposes.flatMap((purpose) => protocols.map((protocol) => ({ purpose, protocol })));
 
-/** A caller with a token of its own, which is valid for an hour. */
+/** Makes a caller with a new token, which is valid for an hour. */
 export async function callerOf(test: TestApp, protocol?: Protocol): Promise<Caller> {
   const token = await test.token("admin", { permissions: ["user.write", "otp.challenge"] });
   return { users: test.client(token, protocol), challenges: test.challengeClient(token, protocol) };
 }
 
-/** Types so many wrong codes. */
+/** Enters this many wrong codes. */
 export async function fail(purpose: Purpose, caller: Caller, issued: Issued, count: number): Promise<void> {
   for (let i = 1; i <= count; i++) {
     await purpose.verify(caller, issued, purpose.wrong(issued.code, i)).catch(() => {});
