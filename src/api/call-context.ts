@@ -11,39 +11,41 @@ import type { Cause } from "../events/event.ts";
 import { userNotFound } from "../lib/user-refusals.ts";
 import type { User } from "../users/user.ts";
 
-/** A call as interceptors see it. */
+/** A call, as interceptors get it. */
 export type AnyRequest = UnaryRequest | StreamRequest;
 
-/** Who calls. Set by `admit`, as are all of the following. */
+// The context values, all set by `admit`.
+
+/** The authenticated caller. */
 export const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
 
-/** The IP address of the client, where it is known. */
+/** The IP address of the client, if it is known. */
 export const clientAddressKey = createContextKey<string | undefined>(undefined, {
   description: "client address",
 });
 
-/** Whether the caller still waits for the reply. */
+/** Tells whether the client is still waiting for the reply. */
 export const callerKey = createContextKey<NonNullable<Cause["caller"]>>(
   { isStopped: false },
   { description: "caller" },
 );
 
-/** What the message asks for: what the parser of the method returned. */
+/** The result of the method's parser. */
 export const inputKey = createContextKey<unknown>(undefined, { description: "input" });
 
-/** By what right the caller is let through. */
+/** Whether the caller was admitted by a permission, or as the user itself. */
 export const accessKey = createContextKey<Access>("denied", { description: "access" });
 
-/** The user that the message names: one read a call. */
+/** The user of the request, so that it is read once per call. */
 export const userKey = createContextKey<User | undefined>(undefined, { description: "user" });
 
-/** What every parser returns: at least what the call is about, so that it can be authorized. */
+/** What each parser returns, at least: the user or organization that the caller needs access to. */
 export interface Input {
   readonly userId?: string | undefined;
   readonly orgId?: string | undefined;
 }
 
-/** `Service.Method`: the same for every protocol and alias. */
+/** `Service.Method`, the same for all protocols and aliases. */
 export function methodName({ method }: AnyRequest): string {
   const known = methodNames.get(method);
   if (known !== undefined) return known;
@@ -60,7 +62,7 @@ export function principalOf(context: HandlerContext): Principal {
   return principal;
 }
 
-/** Who asks for a change and from where, for the audit log. */
+/** The actor of a change, for the audit log. */
 export function causeOf(context: HandlerContext): Cause {
   return {
     actor: principalOf(context).subject,
@@ -69,7 +71,7 @@ export function causeOf(context: HandlerContext): Cause {
   };
 }
 
-/** Whether the caller may read the addresses of the user: by permission, or as the user itself. */
+/** Whether the caller may read the user's email addresses: with a permission, or as the user itself. */
 export function mayReadAddresses(context: HandlerContext, user: User): boolean {
   const principal = principalOf(context);
   if (principal.subject === user.user_id) return true;
@@ -77,7 +79,7 @@ export function mayReadAddresses(context: HandlerContext, user: User): boolean {
 }
 
 /**
- * The user that the message names.
+ * Returns the user of the request.
  *
  * @throws Refusal USER_NOT_FOUND
  */

@@ -12,22 +12,23 @@ import { wishedIn } from "../texts/languages.ts";
 import { accessKey } from "./call-context.ts";
 import { requireText } from "./text-fields.ts";
 
-/** How the caller wants the code to come to the user. `field` is where that was asked for. */
+/** How the caller wants the code to be delivered. `field` is the field of the request that says so. */
 export type RequestedDelivery =
   | { readonly kind: "send_code"; readonly urlTemplate: UrlTemplate | undefined; readonly field: string }
   | { readonly kind: "return_code"; readonly field: string };
 
 /**
- * Reads a `send_code`, whose link may have these variables.
+ * Parses a `send_code`.
  *
- * @throws INVALID_ARGUMENT
+ * @param variables allowed in its URL template.
+ * @throws Refusal REQUEST_INVALID or URL_TEMPLATE_INVALID
  */
 export function parseSendCode(
-  asked: { readonly urlTemplate?: string } | undefined,
+  message: { readonly urlTemplate?: string } | undefined,
   field: string,
   variables: readonly UrlTemplateVariable[],
 ): RequestedDelivery {
-  const urlTemplate = parseTemplate(asked?.urlTemplate, `${field}.url_template`, variables);
+  const urlTemplate = parseTemplate(message?.urlTemplate, `${field}.url_template`, variables);
   return { kind: "send_code", urlTemplate, field };
 }
 
@@ -42,7 +43,7 @@ function parseTemplate(
   return parsed.template;
 }
 
-/** The names of an authenticator and its user. */
+/** Parses the ids of an authenticator and its user. */
 export function parseOTPEmailName({ userId, otpEmailId }: { userId: string; otpEmailId: string }) {
   return {
     userId: requireText(userId, "user_id"),
@@ -51,36 +52,36 @@ export function parseOTPEmailName({ userId, otpEmailId }: { userId: string; otpE
 }
 
 /**
- * The user itself must not come by the code, or past it, without reading the mail: no code in the reply, no word of
- * its own for it, no link that hands the code to a host of its choice.
+ * Refuses what would let users prove an address of their own without reading its mail: a code in the reply, vouching for
+ * the address, or a link to a host of their choice.
  *
- * @throws PERMISSION_DENIED
+ * @throws Refusal PERMISSION_MISSING
  */
 export function forbidBypassingMail(
-  asked: RequestedDelivery | { readonly kind: "is_verified"; readonly field: string },
+  requested: RequestedDelivery | { readonly kind: "is_verified"; readonly field: string },
   context: HandlerContext,
   { linkHosts, permission }: { linkHosts: readonly string[]; permission: Permission },
 ): void {
   if (context.values.get(accessKey) !== "self") return;
-  if (asked.kind !== "send_code") {
+  if (requested.kind !== "send_code") {
     throw new Refusal(
       "PERMISSION_MISSING",
-      `${asked.field} needs the permission ${permission}: leave it out and the code is mailed`,
+      `${requested.field} needs the permission ${permission}: leave it out, and the code is mailed`,
     );
   }
-  const { urlTemplate, field } = asked;
+  const { urlTemplate, field } = requested;
   if (urlTemplate && !hostAllowed(urlTemplate, linkHosts)) {
     throw new Refusal(
       "PERMISSION_MISSING",
-      `${field}.url_template names a host that only a caller with ${permission} may name: leave it out, or ask the ` +
-        "operator to allow the host",
+      `${field}.url_template has a host that needs the permission ${permission}: leave it out, or ask the operator to ` +
+        "allow the host",
     );
   }
 }
 
-/** The mail speaks the language that the call asks for (RFC 9110 §12.5.4). */
-export function toDelivery(asked: RequestedDelivery, { requestHeader }: HandlerContext): CodeDelivery {
-  if (asked.kind === "return_code") return asked;
+/** Adds the language of the mail, from the Accept-Language header (RFC 9110 §12.5.4). */
+export function toDelivery(requested: RequestedDelivery, { requestHeader }: HandlerContext): CodeDelivery {
+  if (requested.kind === "return_code") return requested;
   const language = wishedIn(requestHeader.get("Accept-Language"));
-  return { kind: "send_code", urlTemplate: asked.urlTemplate?.source ?? null, language };
+  return { kind: "send_code", urlTemplate: requested.urlTemplate?.source ?? null, language };
 }

@@ -2,10 +2,11 @@ import { type Reason, Refusal, type RefusalOptions } from "../lib/refusal.ts";
 import type { ErrorResponse } from "../wire/openapi/openapi.ts";
 import { internalError, toConnectError } from "./public-error.ts";
 
-/** What can go wrong with every call, by HTTP status and in the order of the checks, for the API reference. */
+/** The errors of the API reference by HTTP status, in the order of the checks. */
 export const errorResponses: Readonly<Record<string, ErrorResponse>> = {
   "400": {
-    description: "The message is not valid, the code is not the right one, or the user may not do this now.",
+    description:
+      "The request is invalid, the code is wrong, or the state of the user does not allow the call.",
     examples: [
       example("REQUEST_INVALID", "user_id is missing: give 1 to 200 characters", { field: "user_id" }),
       example(
@@ -21,7 +22,7 @@ export const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     ],
   },
   "401": {
-    description: "There is no access token, or it is not valid.",
+    description: "The access token is missing or invalid.",
     headers: {
       "WWW-Authenticate": {
         required: true,
@@ -36,7 +37,7 @@ export const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     ],
   },
   "403": {
-    description: "The caller may not do this, whether or not the user exists.",
+    description: "The caller has no permission for this call. Says nothing about whether the user exists.",
     examples: [
       example(
         "PERMISSION_MISSING",
@@ -45,14 +46,14 @@ export const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     ],
   },
   "404": {
-    description: "There is no such user or authenticator in an organization of the caller.",
+    description: "The organizations of the caller have no such user or authenticator.",
     examples: [
       example("USER_NOT_FOUND", "there is no such user: create it first, or check the user_id"),
       example("OTP_EMAIL_NOT_FOUND", "the user has no such authenticator: check the otp_email_id"),
     ],
   },
   "409": {
-    description: "What is to be added is there already.",
+    description: "The user or address exists already.",
     examples: [
       example("USER_ALREADY_EXISTS", "the user_id is taken: choose another, or leave it out and one is made"),
       example(
@@ -62,10 +63,10 @@ export const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     ],
   },
   "429": {
-    description: "Too many wrong codes, or too many requests. Wait, then try again.",
+    description: "Too many wrong codes, mails or requests. Wait, then try again.",
     headers: {
       "Retry-After": {
-        description: "When the same call is accepted again, in seconds.",
+        description: "When to send the same call again, in seconds.",
         schema: { type: "integer", minimum: 1 },
         example: 300,
       },
@@ -79,7 +80,7 @@ export const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     ],
   },
   default: {
-    description: "Anything else: the status is the one that google/rpc/code.proto has for the code.",
+    description: "Any other error, with the HTTP status of its code in google/rpc/code.proto.",
     examples: [
       internalError("7f0c3c1e-93a5-4f0e-8f6b-3f1f2f0f9d11", undefined),
       example("STORAGE_UNAVAILABLE", "the service cannot reach its storage: try again", {

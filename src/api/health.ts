@@ -2,26 +2,26 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { type Health, HealthCheckResponse_ServingStatus as Status } from "../../gen/health/v1/health_pb.ts";
 import { Refusal } from "../lib/refusal.ts";
 
-export interface HealthOptions {
-  /** The full names of the services that can be asked for. "" is the process as a whole. */
+interface HealthOptions {
+  /** The full names of the services. The name "" stands for the whole process. */
   readonly services: readonly string[];
-  /** Whether calls can be served. It must not reject, nor wait for long. */
+  /** Whether calls can be served. Must resolve soon, and not reject. */
   readonly isReady: () => Promise<boolean>;
-  /** How often that is asked for those who watch. A second unless given. */
+  /** The interval of the checks while there are watchers, in milliseconds. 1,000 by default. */
   readonly pollMs?: number;
-  /** How many may watch at the same time. 1,000 unless given. */
+  /** The maximum number of concurrent watchers. 1,000 by default. */
   readonly watchersMax?: number;
 }
 
-export interface HealthService {
+interface HealthService {
   readonly implementation: ServiceImpl<typeof Health>;
-  /** Tells all who watch that nothing is served any more, and ends their streams. */
+  /** Sends NOT_SERVING to all watchers and ends their streams. */
   stop(): void;
 }
 
 /**
- * grpc.health.v1 (https://github.com/grpc/grpc/blob/master/doc/health-checking.md). Every service is served as long as
- * the process can serve calls at all.
+ * grpc.health.v1 (https://github.com/grpc/grpc/blob/master/doc/health-checking.md). All services have the status of the
+ * process.
  */
 export function createHealth({
   services,
@@ -36,23 +36,23 @@ export function createHealth({
   let current: Status = Status.NOT_SERVING;
   let isStopped = false;
 
-  const ask = async () => (!isStopped && (await isReady()) ? Status.SERVING : Status.NOT_SERVING);
+  const check = async () => (!isStopped && (await isReady()) ? Status.SERVING : Status.NOT_SERVING);
 
   function set(status: Status): void {
-    // What was asked for before the end may be answered after it.
+    // A check that started before `stop` may finish after it.
     if (status === current || (isStopped && status === Status.SERVING)) return;
     current = status;
     for (const wake of [...waiting]) wake();
   }
 
-  /** One timer for all who watch, and only while somebody does. */
+  /** Runs one timer for all watchers, and only while there are any. */
   async function poll(): Promise<void> {
-    set(await ask());
+    set(await check());
     timer = watching > 0 && !isStopped ? setTimeout(poll, pollMs) : undefined;
   }
 
-  /** Resolves when `current` has changed, or the signal aborts. */
-  function change(signal: AbortSignal): Promise<void> {
+  /** Resolves when `current` changes or the signal aborts. */
+  function changed(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
         waiting.delete(wake);
@@ -69,29 +69,29 @@ export function createHealth({
     implementation: {
       async check({ service }) {
         if (!names.includes(service)) throw unknownService();
-        return { status: await ask() };
+        return { status: await check() };
       },
 
       async list() {
-        const status = await ask();
+        const status = await check();
         return { statuses: Object.fromEntries(names.map((name) => [name, { status }])) };
       },
 
       async *watch({ service }, { signal }) {
-        if (watching >= watchersMax) throw tooMany();
+        if (watching >= watchersMax) throw watchersExhausted();
         watching += 1;
         try {
-          set(await ask());
+          set(await check());
           timer ??= setTimeout(poll, pollMs);
-          let told: Status | undefined;
+          let sent: Status | undefined;
           for (;;) {
             signal.throwIfAborted();
             const status = names.includes(service) ? current : Status.SERVICE_UNKNOWN;
-            if (status !== told) {
+            if (status !== sent) {
               yield { status };
-              told = status;
+              sent = status;
             } else if (isStopped) return;
-            else await change(signal);
+            else await changed(signal);
           }
         } finally {
           watching -= 1;
@@ -109,11 +109,14 @@ export function createHealth({
 }
 
 function unknownService(): Refusal {
-  return new Refusal("SERVICE_NOT_FOUND", "there is no such service here: leave the name out for the whole");
+  return new Refusal(
+    "SERVICE_NOT_FOUND",
+    "there is no such service: leave the name out for the status of the process",
+  );
 }
 
-function tooMany(): Refusal {
-  return new Refusal("WATCHERS_EXHAUSTED", "too many clients watch already: call Check instead", {
+function watchersExhausted(): Refusal {
+  return new Refusal("WATCHERS_EXHAUSTED", "too many clients are watching: call Check instead", {
     retryAfterMs: 60_000,
   });
 }

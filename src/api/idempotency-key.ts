@@ -9,11 +9,11 @@ import { principalOf } from "./call-context.ts";
 const header = "Idempotency-Key";
 
 /**
- * The key of a call that may be sent again, of its header or metadata (draft-ietf-httpapi-idempotency-key-header-07). It
- * is the principal's own. What the call asks for is its method and message, whichever protocol spells them.
+ * Reads the `Idempotency-Key` header or metadata (draft-ietf-httpapi-idempotency-key-header-07). Keys are separate for
+ * each principal, and requests are compared by method and message, independent of the protocol.
  *
- * @returns undefined if the caller gave none.
- * @throws INVALID_ARGUMENT
+ * @returns undefined if there is none.
+ * @throws Refusal IDEMPOTENCY_KEY_INVALID
  */
 export function idempotencyKeyOf<D extends DescMessage>(
   keys: KeyRing,
@@ -26,7 +26,7 @@ export function idempotencyKeyOf<D extends DescMessage>(
   if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
     throw new Refusal(
       "IDEMPOTENCY_KEY_INVALID",
-      "Idempotency-Key must be 1 to 255 visible ASCII characters, such as a UUID, once",
+      "Idempotency-Key must be given once and have 1 to 255 visible ASCII characters: a UUID, for example",
       { field: header },
     );
   }

@@ -5,27 +5,27 @@ import { reasonOf, toPublicError } from "./public-error.ts";
 
 export interface LogCallsOptions {
   readonly log: Log;
-  /** Called for each call that has ended. It writes the line of the call to the log unless given. */
+  /** Called at the end of each call. By default, writes the call to the log. Must not throw. */
   readonly onCall?: (line: CallLine) => void;
-  /** Whether an error says that the storage could not be reached, or was busy for too long. */
+  /** Whether an error means that the database is unreachable or overloaded. */
   readonly isStorageUnavailable: (error: unknown) => boolean;
-  /** The protocol of a call, for the log. */
+  /** The name of the protocol, for the log. */
   readonly protocolOf: (request: AnyRequest) => string;
 }
 
-/** What is logged of a call. No address, code, token or key. */
+/** What is logged of a call. Never contains an email address, a code, a token or a key. */
 export interface CallLine {
-  /** `Service.Method`, or undefined where none was found. */
+  /** `Service.Method`, or undefined for an unknown path. */
   readonly method: string | undefined;
   readonly protocol: string;
   /** Undefined if the call succeeded. */
-  readonly error?: ConnectError;
+  readonly error?: ConnectError | undefined;
   readonly durationMs: number;
   /** The subject of the token. */
   readonly subject?: string | undefined;
 }
 
-/** Writes the one line of a call, also of one that was refused before it reached the interceptors. */
+/** Writes one line per call to the log, also for calls that are refused before the interceptors. */
 export function logCall(log: Log, { method, protocol, error, durationMs, subject }: CallLine): void {
   const code = codeName(error);
   const reason = error && reasonOf(error);
@@ -35,64 +35,68 @@ export function logCall(log: Log, { method, protocol, error, durationMs, subject
   );
 }
 
-/** The name of the status code, such as `NotFound`, or `OK`. */
+/** The name of the status code, such as `NotFound` or `OK`. */
 export function codeName(error: ConnectError | undefined): string {
   return error ? (Code[error.code] ?? "Unknown") : "OK";
 }
 
-/** Reports each call, and turns whatever is thrown into an error that callers may see. The outermost interceptor. */
+/** Reports each call, and turns anything thrown into an error that callers may see. Must be the outermost interceptor. */
 export function logCalls(options: LogCallsOptions): Interceptor {
   const { log, protocolOf, isStorageUnavailable, onCall = (line) => logCall(log, line) } = options;
+  const toError = (thrown: unknown) => toPublicError(thrown, log, isStorageUnavailable);
+  const report = (request: AnyRequest, start: number, error?: ConnectError) =>
+    onCall({
+      method: methodName(request),
+      protocol: protocolOf(request),
+      error,
+      durationMs: performance.now() - start,
+      subject: request.contextValues.get(principalKey)?.subject,
+    });
   return (next) => async (request) => {
     const start = performance.now();
-    let isOver = false;
-    const logEnd = (error?: ConnectError) => {
-      if (isOver) return;
-      isOver = true;
-      onCall({
-        method: methodName(request),
-        protocol: protocolOf(request),
-        error,
-        durationMs: performance.now() - start,
-        subject: request.contextValues.get(principalKey)?.subject,
-      });
-    };
-    const fail = (thrown: unknown) => {
-      const error = toPublicError(thrown, log, isStorageUnavailable);
-      logEnd(error);
-      return error;
-    };
     try {
       const response = await next(request);
-      if (response.stream)
-        return { ...response, message: untilEnd(response.message, request.signal, logEnd, fail) };
-      logEnd();
+      if (response.stream) {
+        const onEnd = (error?: ConnectError) => report(request, start, error);
+        return { ...response, message: observeEnd(response.message, request.signal, onEnd, toError) };
+      }
+      report(request, start);
       return response;
     } catch (thrown) {
-      throw fail(thrown);
+      const error = toError(thrown);
+      report(request, start, error);
+      throw error;
     }
   };
 }
 
-/** A stream is over when it has ended or failed, or the client is gone. */
-async function* untilEnd<T>(
+/** Passes the messages on, and calls `onEnd` once: when the stream ends or fails, or when the client disconnects. */
+async function* observeEnd<T>(
   messages: AsyncIterable<T>,
   signal: AbortSignal,
-  logEnd: (error?: ConnectError) => void,
-  fail: (thrown: unknown) => ConnectError,
+  onEnd: (error?: ConnectError) => void,
+  toError: (thrown: unknown) => ConnectError,
 ): AsyncGenerator<T> {
-  // A handler may not notice the signal, or may return as if nothing had happened.
-  const stop = () => logEnd(ConnectError.from(signal.reason, Code.Canceled));
-  signal.addEventListener("abort", stop);
+  let hasEnded = false;
+  const end = (error?: ConnectError) => {
+    if (hasEnded) return;
+    hasEnded = true;
+    onEnd(error);
+  };
+  // A handler may ignore the signal, or return normally after it.
+  const abort = () => end(ConnectError.from(signal.reason, Code.Canceled));
+  signal.addEventListener("abort", abort);
   try {
-    if (signal.aborted) stop();
+    if (signal.aborted) abort();
     yield* messages;
-    logEnd();
+    end();
   } catch (thrown) {
-    throw fail(thrown);
+    const error = toError(thrown);
+    end(error);
+    throw error;
   } finally {
-    signal.removeEventListener("abort", stop);
-    // Does nothing after a stream that has ended by itself.
-    logEnd(new ConnectError("the client went away", Code.Canceled));
+    signal.removeEventListener("abort", abort);
+    // If the consumer stopped reading early.
+    end(new ConnectError("the client went away", Code.Canceled));
   }
 }

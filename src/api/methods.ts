@@ -5,18 +5,24 @@ import { type BoundService, bind } from "../wire/wire.ts";
 import { type Input, inputKey } from "./call-context.ts";
 import type { ApiDependencies } from "./dependencies.ts";
 
-/** What a handler gets: the message, and what the parser of the method made of it. */
+// A method is one row in the table of its service (users/user-service.ts, challenges/challenge-service.ts): a rule, a
+// parser and a handler. `admit` runs the parser and checks the rule, then the handler gets the result of the parser.
+
+/** A call that was admitted, as its handler gets it. */
 export interface Call<I, Message = unknown> {
+  /** The result of the parser. */
   readonly input: I;
   readonly message: Message;
   readonly context: HandlerContext;
 }
 
-/** One method of the API, from its message to its reply. */
-export interface Method<M extends DescMethod, I extends Input> {
-  /** Who may call it. */
+interface Method<M extends DescMethod, I extends Input> {
   readonly rule: Rule;
-  /** Turns a message into what it asks for, or throws INVALID_ARGUMENT. Pure, so that it runs before the first read. */
+  /**
+   * Validates the message. Must not read the database.
+   *
+   * @throws Refusal REQUEST_INVALID or another reason with INVALID_ARGUMENT
+   */
   readonly parse: (message: MessageShape<M["input"]>, dependencies: ApiDependencies) => I;
   readonly handle: (call: Call<I, MessageShape<M["input"]>>, dependencies: ApiDependencies) => Reply<M>;
 }
@@ -25,24 +31,24 @@ type Reply<M extends DescMethod> = M["methodKind"] extends "server_streaming"
   ? AsyncIterable<MessageInitShape<M["output"]>>
   : Promise<MessageInitShape<M["output"]>>;
 
-/** Every method of a service. `Inputs` is what the parsers return. */
-export type MethodTable<S extends DescService, Inputs extends Record<keyof S["method"], Input>> = {
+/** All methods of a service. Mapped over `Inputs`, so that TypeScript infers them from the parsers. */
+type MethodTable<S extends DescService, Inputs extends Record<keyof S["method"], Input>> = {
   readonly [K in keyof Inputs]: K extends keyof S["method"] ? Method<S["method"][K], Inputs[K]> : never;
 };
 
-/** What the checks before a handler need to know of a method. Public methods take no token. */
-export type Admission = "public" | { readonly rule: Rule; readonly parse: (message: never) => Input };
+/** What `admit` needs to know of a method. Public methods take no token. */
+type Admission = "public" | { readonly rule: Rule; readonly parse: (message: never) => Input };
 
 /** By `Service.Method`. */
 export type Admissions = Readonly<Record<string, Admission>>;
 
-/** A service to be served, and what its methods ask of their callers. */
+/** A service with the admissions of its methods. */
 export interface ApiService {
   readonly bound: BoundService;
   readonly admissions: Admissions;
 }
 
-/** Binds a table of methods to what its parsers and handlers depend on. */
+/** Makes a service from its table of methods. */
 export function serveTable<S extends DescService, Inputs extends Record<keyof S["method"], Input>>(
   service: S,
   table: MethodTable<S, Inputs>,
@@ -60,7 +66,7 @@ export function serveTable<S extends DescService, Inputs extends Record<keyof S[
   return { bound: bind(service, implementation as Partial<ServiceImpl<S>>), admissions };
 }
 
-/** A service that everyone may call, such as the health check of a load balancer, which has no token. */
+/** Makes a service that needs no token, such as the health check of a load balancer. */
 export function servePublic<S extends DescService>(service: S, implementation: ServiceImpl<S>): ApiService {
   const names = service.methods.map(({ name }) => `${service.name}.${name}`);
   return {

@@ -3,49 +3,49 @@ import { Refusal } from "../lib/refusal.ts";
 import type { CodeKey, KeyRing } from "../otp/codes/keys.ts";
 import { macOf } from "../otp/codes/mac.ts";
 
-/** Makes and reads the page tokens of lists (AIP-158). */
+/** Creates and verifies the page tokens of lists (AIP-158). */
 export interface PageTokens {
-  /** @param cursor where the page ended: ids that the caller has seen. */
-  make(list: List, cursor: readonly string[]): string;
+  /** @param cursor the position after the page: ids that the page has shown to the caller. */
+  make(scope: ListScope, cursor: readonly string[]): string;
   /**
-   * The cursor of a token, or undefined for "": the first page.
+   * Returns the cursor of a token, or undefined for "", the first page.
    *
-   * @throws INVALID_ARGUMENT if the token was made for another list, or not by this service.
+   * @throws Refusal PAGE_TOKEN_INVALID if the token has another scope, or was not created by this service.
    */
-  read(list: List, token: string): readonly string[] | undefined;
+  read(scope: ListScope, token: string): readonly string[] | undefined;
 }
 
-/** What makes a list: its method, its filter, and what the caller may see of it. A token is worth nothing for another. */
-export type List = readonly unknown[];
+/** Identifies a list: its method, its filter, and the organizations that it covers. */
+type ListScope = readonly unknown[];
 
 /**
- * Splits what was found, one item more than the page has room for, where there is one.
+ * Splits the result of a query with limit `size + 1`.
  *
- * @returns the page, and its last item if another page follows.
+ * @returns the page, and its last item if there are more pages.
  */
 export function pageOf<T>(found: readonly T[], size: number): { page: readonly T[]; last: T | undefined } {
   const page = found.slice(0, size);
   return { page, last: found.length > size ? page.at(-1) : undefined };
 }
 
-/** Longer than any that is made: a cursor has at most two ids of 200 characters. */
+/** More than a cursor of two ids of 200 characters needs. */
 const lengthMax = 4_096;
 
 const macBytes = 16;
 
-/** Page tokens that are signed by the keys of the codes, so that all processes read each other's. */
+/** Page tokens are authenticated with the keys of the codes, so that all processes accept them. */
 export function createPageTokens(keys: KeyRing): PageTokens {
   return {
-    make(list, cursor) {
+    make(scope, cursor) {
       const key = keys.current;
-      const mac = pageMac(key, list, cursor);
+      const mac = pageMac(key, scope, cursor);
       return Buffer.concat([mac, Buffer.from(JSON.stringify([key.id, ...cursor]))]).toString("base64url");
     },
-    read(list, token) {
+    read(scope, token) {
       if (token === "") return undefined;
       const { mac, keyId, cursor } = parse(token) ?? {};
       const key = keyId === undefined ? undefined : keys.get(keyId);
-      if (!mac || !key || !cursor || !timingSafeEqual(mac, pageMac(key, list, cursor)))
+      if (!mac || !key || !cursor || !timingSafeEqual(mac, pageMac(key, scope, cursor)))
         throw pageTokenInvalid();
       return cursor;
     },
@@ -55,7 +55,7 @@ export function createPageTokens(keys: KeyRing): PageTokens {
 function parse(token: string) {
   if (token.length > lengthMax) return undefined;
   const bytes = Buffer.from(token, "base64url");
-  // Other characters are skipped by Buffer.from, and another text must not be the same token.
+  // Buffer.from skips invalid characters, but a token must have one spelling only.
   if (bytes.length <= macBytes || bytes.toString("base64url") !== token) return undefined;
   const parts = parseStrings(bytes.toString("utf8", macBytes));
   if (!parts) return undefined;
@@ -72,14 +72,14 @@ function parseStrings(text: string): string[] | undefined {
   }
 }
 
-function pageMac(key: CodeKey, list: List, cursor: readonly string[]): Buffer {
-  return macOf(key, "countersign/page/v1", [JSON.stringify([list, cursor])], macBytes);
+function pageMac(key: CodeKey, scope: ListScope, cursor: readonly string[]): Buffer {
+  return macOf(key, "countersign/page/v1", [JSON.stringify([scope, cursor])], macBytes);
 }
 
 function pageTokenInvalid() {
   return new Refusal(
     "PAGE_TOKEN_INVALID",
-    "page_token must be the next_page_token of a reply to the same request: leave it out to begin again",
+    "page_token must be the next_page_token of a reply to the same request: leave it out for the first page",
     { field: "page_token" },
   );
 }

@@ -6,7 +6,7 @@ import { bearerChallenge } from "../auth/bearer.ts";
 import type { Log } from "../lib/log.ts";
 import { errorDomain, type Reason, Refusal } from "../lib/refusal.ts";
 
-/** The status code of each reason (google.rpc.Code). Its HTTP status follows from the code. */
+/** The status code (google.rpc.Code) of each reason. It determines the HTTP status. */
 const codes: Readonly<Record<Reason, Code>> = {
   TOKEN_MISSING: Code.Unauthenticated,
   TOKEN_INVALID: Code.Unauthenticated,
@@ -29,7 +29,7 @@ const codes: Readonly<Record<Reason, Code>> = {
   USER_NOT_INACTIVE: Code.FailedPrecondition,
   USER_NOT_LOCKED: Code.FailedPrecondition,
   OTP_EMAIL_ALREADY_VERIFIED: Code.FailedPrecondition,
-  // RESOURCE_EXHAUSTED would tell clients to wait and try again, which can't help here.
+  // Not RESOURCE_EXHAUSTED, which tells clients to retry: that can't help here.
   OTP_EMAIL_LIMIT_REACHED: Code.FailedPrecondition,
   OTP_EMAIL_NOT_LOCKED: Code.FailedPrecondition,
   OTP_EMAIL_NOT_VERIFIED: Code.FailedPrecondition,
@@ -47,8 +47,8 @@ const codes: Readonly<Record<Reason, Code>> = {
 };
 
 /**
- * A refusal as callers get it: with `ErrorInfo` always, `BadRequest` where a field is to blame, `RetryInfo` where waiting
- * helps, and for UNAUTHENTICATED the challenge of RFC 6750 §3.
+ * Makes the error that callers get. It always has an `ErrorInfo`, a `BadRequest` if a field is invalid, a `RetryInfo` if
+ * waiting helps, and for UNAUTHENTICATED the challenge of RFC 6750 §3.
  */
 export function toConnectError(refusal: Refusal): ConnectError {
   const { reason, message, field, retryAfterMs } = refusal;
@@ -59,20 +59,20 @@ export function toConnectError(refusal: Refusal): ConnectError {
     error.details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
   }
   if (retryAfterMs !== undefined) {
-    // Rounded up to whole seconds: the value is also sent as Retry-After, and waiting that long must succeed.
+    // Rounded up to whole seconds, because it is also sent as Retry-After, and a retry after that time must succeed.
     const seconds = BigInt(Math.max(1, Math.ceil(retryAfterMs / 1000)));
     const value = create(RetryInfoSchema, { retryDelay: { seconds, nanos: 0 } });
     error.details.push({ desc: RetryInfoSchema, value });
   }
   if (error.code === Code.Unauthenticated) {
-    // RFC 6750 §3.1: no error code where the request had no credentials at all.
+    // RFC 6750 §3.1: no error code if the request had no credentials.
     const challenge = reason === "TOKEN_MISSING" ? undefined : "invalid_token";
     error.metadata.set("www-authenticate", bearerChallenge(errorDomain, challenge));
   }
   return error;
 }
 
-/** INTERNAL: says nothing but the id under which the log has the cause (ASVS 16.5.1). */
+/** An INTERNAL error, which reveals only the id to find its cause in the log (ASVS 16.5.1). */
 export function internalError(correlationId: string, cause: unknown): ConnectError {
   const message = `internal error, logged as ${correlationId}`;
   const error = withErrorInfo(Code.Internal, "INTERNAL", message, { correlation_id: correlationId });
@@ -81,10 +81,10 @@ export function internalError(correlationId: string, cause: unknown): ConnectErr
 }
 
 /**
- * What a caller gets of anything that was thrown. This is the last-resort handler (ASVS 16.5.4): what is unexpected is
- * logged, and the caller gets an id to find it by.
+ * Turns anything thrown into an error that callers may see. This is the last-resort handler (ASVS 16.5.4): unexpected
+ * errors are logged, and the caller gets a correlation id.
  *
- * @param isStorageUnavailable whether an error says that the storage could not be reached, or was busy for too long.
+ * @param isStorageUnavailable whether an error means that the database is unreachable or overloaded.
  */
 export function toPublicError(
   thrown: unknown,
@@ -93,7 +93,7 @@ export function toPublicError(
 ): ConnectError {
   if (thrown instanceof ConnectError) return thrown;
   if (thrown instanceof Refusal) return toConnectError(thrown);
-  // The caller had gone before its write was begun.
+  // The client disconnected before its write started.
   if (thrown instanceof Error && thrown.name === "AbortError") return ConnectError.from(thrown);
   if (isStorageUnavailable(thrown)) {
     log.error({ err: thrown }, "the database did not answer");
@@ -109,7 +109,7 @@ function storageUnavailable(): Refusal {
   return new Refusal("STORAGE_UNAVAILABLE", message, { retryAfterMs: 1_000 });
 }
 
-/** The reason of an error that carries one, for logs. */
+/** The reason of an error, if it has an `ErrorInfo`. */
 export function reasonOf(error: ConnectError): string | undefined {
   return error.findDetails(ErrorInfoSchema)[0]?.reason;
 }

@@ -11,17 +11,17 @@ import { createSharedController } from "../lib/shared-signal.ts";
 
 type Answer = MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"];
 
-export interface ReflectionService {
+interface ReflectionService {
   readonly implementation: ServiceImpl<typeof ServerReflection>;
-  /** Ends all streams: a client that keeps one open would hold up the end of the service. */
+  /** Ends all streams, which would delay the shutdown otherwise. */
   stop(): void;
 }
 
 /**
- * grpc.reflection.v1 (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md) over the descriptors of what is
- * served. v1alpha has messages of the same shape, and is served by the same methods.
+ * grpc.reflection.v1 (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md) for the given services. The
+ * messages of v1alpha have the same shape, so the implementation serves both.
  *
- * A file is sent with all that it imports, and once a stream.
+ * A file is sent with its imports, and only once per stream.
  */
 export function createReflection(services: readonly DescService[]): ReflectionService {
   const index = indexOf(services.map(({ file }) => file));
@@ -31,7 +31,7 @@ export function createReflection(services: readonly DescService[]): ReflectionSe
     implementation: {
       async *serverReflectionInfo(requests) {
         const sent = new Set<DescFile>();
-        for await (const request of until(stopping.signal, requests)) {
+        for await (const request of untilAborted(stopping.signal, requests)) {
           const { host, messageRequest } = request;
           const messageResponse = answer(messageRequest, index, names, sent);
           yield { validHost: host, originalRequest: { host, messageRequest }, messageResponse };
@@ -42,8 +42,8 @@ export function createReflection(services: readonly DescService[]): ReflectionSe
   };
 }
 
-/** What comes before the signal aborts. */
-async function* until<T>(signal: AbortSignal, messages: AsyncIterable<T>): AsyncGenerator<T> {
+/** Passes messages on until the signal aborts. */
+async function* untilAborted<T>(signal: AbortSignal, messages: AsyncIterable<T>): AsyncGenerator<T> {
   const iterator = messages[Symbol.asyncIterator]();
   let stop = () => {};
   const stopped = new Promise<IteratorReturnResult<undefined>>((resolve) => {
@@ -59,7 +59,7 @@ async function* until<T>(signal: AbortSignal, messages: AsyncIterable<T>): Async
     }
   } finally {
     signal.removeEventListener("abort", stop);
-    // Not waited for: the client may never send the next message.
+    // Without awaiting: the client may never send another message.
     iterator.return?.().catch(() => {});
   }
 }
@@ -89,20 +89,20 @@ function answer(
       return { case: "allExtensionNumbersResponse", value: { baseTypeName, extensionNumber } };
     }
     default:
-      return failure(Code.InvalidArgument, "the request asks for nothing: set one of its fields");
+      return failure(Code.InvalidArgument, "the request is empty: set one of its fields");
   }
 }
 
 function filesFrom(file: DescFile | undefined, sent: Set<DescFile>): Answer {
   if (!file) return notFound;
-  const files = withImports(file).filter((one) => one === file || !sent.has(one));
-  for (const one of files) sent.add(one);
+  const files = withImports(file).filter((other) => other === file || !sent.has(other));
+  for (const each of files) sent.add(each);
   return { case: "fileDescriptorResponse", value: { fileDescriptorProto: files.map(encode) } };
 }
 
 const encoded = new WeakMap<DescFile, Uint8Array>();
 
-/** Once for all streams: it takes 0.1 to 0.2 ms, and anybody may ask. */
+/** Cached, because encoding is slow and the service takes no token. */
 function encode(file: DescFile): Uint8Array {
   const bytes = encoded.get(file) ?? toBinary(FileDescriptorProtoSchema, file.proto);
   encoded.set(file, bytes);
@@ -113,13 +113,13 @@ function failure(errorCode: Code, errorMessage: string): Answer {
   return { case: "errorResponse", value: { errorCode, errorMessage } };
 }
 
-const notFound = failure(Code.NotFound, "there is nothing of that name here: ask for the list of services");
+const notFound = failure(Code.NotFound, "nothing with that name was found: list the services first");
 
-/** What can be asked for. Names are full, without a leading dot. */
+/** Names are fully qualified, without a leading dot. */
 interface Index {
   readonly files: ReadonlyMap<string, DescFile>;
   readonly symbols: ReadonlyMap<string, DescFile>;
-  /** By the extended message, then by number. */
+  /** By extended message and field number. */
   readonly extensions: ReadonlyMap<string, ReadonlyMap<number, DescFile>>;
 }
 
@@ -142,7 +142,7 @@ function indexOf(roots: readonly DescFile[]): Index {
 
 type Nested = ReturnType<typeof nestedTypes> extends Iterable<infer T> ? T : never;
 
-/** Names within the name of what has them; those of the values of an enum are beside it, as in descriptor.proto. */
+/** The full names of methods, fields and enum values. Enum values are siblings of their enum (descriptor.proto). */
 function membersOf(desc: Nested): string[] {
   switch (desc.kind) {
     case "service":
@@ -158,9 +158,9 @@ function membersOf(desc: Nested): string[] {
   }
 }
 
-/** The file, and behind it whatever it imports. */
+/** The file, followed by its direct and indirect imports. */
 function withImports(file: DescFile): DescFile[] {
   const all = new Set([file]);
-  for (const one of all) for (const dependency of one.dependencies) all.add(dependency);
+  for (const each of all) for (const dependency of each.dependencies) all.add(dependency);
   return [...all];
 }

@@ -4,14 +4,14 @@ import { Refusal } from "../lib/refusal.ts";
 const lengthMax = 200;
 
 /**
- * Checks a string of 1 to 200 characters (code points) that can be stored: well-formed Unicode without U+0000.
+ * Requires 1 to 200 characters (code points) of well-formed Unicode without U+0000, which PostgreSQL cannot store.
  *
- * @throws INVALID_ARGUMENT that names the field.
+ * @throws Refusal REQUEST_INVALID
  */
 export function requireText(value: string, field: string): string {
   if (value === "")
     throw new Refusal("REQUEST_INVALID", `${field} is missing: give 1 to ${lengthMax} characters`, { field });
-  // A code point is one or two units: most strings need no count.
+  // A code point takes one or two code units, so most strings need no counting.
   if (value.length > lengthMax && (value.length > 2 * lengthMax || [...value].length > lengthMax)) {
     throw new Refusal("REQUEST_INVALID", `${field} is too long: give 1 to ${lengthMax} characters`, {
       field,
@@ -23,7 +23,7 @@ export function requireText(value: string, field: string): string {
   return value;
 }
 
-/** Checks a name that is shown to people: text without control characters. */
+/** Requires text without control characters, for display. */
 export function requireName(value: string, field: string): string {
   requireText(value, field);
   if (/\p{Cc}/u.test(value)) {
@@ -32,7 +32,7 @@ export function requireName(value: string, field: string): string {
   return value;
 }
 
-/** Checks a BCP 47 language tag and returns it in its canonical form. */
+/** Returns the canonical form of a BCP 47 language tag. */
 export function requireLanguage(value: string, field: string): string {
   requireText(value, field);
   try {
@@ -45,7 +45,7 @@ export function requireLanguage(value: string, field: string): string {
 const pageSizeDefault = 50;
 const pageSizeMax = 100;
 
-/** Checks a `page_size` and returns how many items a page has (AIP-158). */
+/** Returns the effective `page_size` (AIP-158). */
 export function requirePageSize(value: number): number {
   if (value < 0) {
     throw new Refusal(
@@ -58,10 +58,8 @@ export function requirePageSize(value: number): number {
 }
 
 /**
- * Reads an email address.
- *
- * @param utf8 whether local parts beyond ASCII are accepted (RFC 6531).
- * @throws EMAIL_INVALID
+ * @param utf8 whether non-ASCII local parts are accepted (RFC 6531).
+ * @throws Refusal EMAIL_INVALID
  */
 export function parseAddress(address: string, field: string, utf8: boolean): EmailAddress {
   const parsed = parseEmailAddress(address, { utf8 });
@@ -69,7 +67,7 @@ export function parseAddress(address: string, field: string, utf8: boolean): Ema
   return parsed.address;
 }
 
-/** The reason that a caller gives for a change, for the audit log. */
+/** Parses the caller's reason for a change, for the audit log. */
 export function parseReason({ reason }: { readonly reason?: string }): string | undefined {
   return reason === undefined ? undefined : requireName(reason, "reason");
 }

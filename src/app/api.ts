@@ -24,50 +24,50 @@ import type { Metrics } from "../operation/telemetry/metrics.ts";
 import type { OTPContext } from "../otp/context.ts";
 import { findUserConstantTime } from "../users/user.ts";
 import { callEnd, createWire, peerAddress, protocolOf } from "../wire/wire.ts";
+import type { Mail } from "./mail.ts";
 import type { Secrets } from "./secrets.ts";
 
-/** The services of the product, as the API reference describes them. */
+/** The services in the API reference. */
 export const productServices = [UserService, ChallengeService];
 
-/** Of the same shape: clients ask for one and then for the other. */
+/** Two versions of one service: some clients know only one of them. */
 const reflectionServices = [ServerReflection, ServerReflectionV1Alpha];
 
-/** The paths of the published `zitadel.user.v3alpha` service whose messages have the same shape. */
+/** Paths of ZITADEL's `zitadel.user.v3alpha` service with compatible messages. */
 const publishedPaths = {
   "/zitadel.user.v3alpha.UserService/AddOTPEmailAuthenticator": UserService.method.addOTPEmail,
   "/zitadel.user.v3alpha.UserService/VerifyOTPEmailRegistration": UserService.method.verifyOTPEmail,
   "/zitadel.user.v3alpha.UserService/RemoveOTPEmailAuthenticator": UserService.method.removeOTPEmail,
 };
 
-/** What serves the calls of all protocols. */
-export interface Api {
+interface Api {
+  /** Serves gRPC, gRPC-Web, Connect and REST. */
   readonly handler: NodeHandler;
-  /** Ends all streams: they would hold up the drain otherwise. */
+  /** Ends all streams, which would delay the shutdown otherwise. */
   stop(): void;
 }
 
-export interface ApiParts {
+interface ApiParts {
   readonly config: Config;
   readonly log: Log;
   readonly metrics: Metrics | undefined;
   readonly otp: OTPContext;
   readonly secrets: Secrets;
+  readonly mail: Mail;
   readonly prover: Prover;
   readonly publicUrl: string;
-  /** Whether mail to local parts beyond ASCII would arrive. */
-  readonly takesUtf8: () => boolean;
-  /** Whether calls can be served. It must not reject, nor wait for long. */
+  /** Whether calls can be served. Must resolve soon, and not reject. */
   readonly isReady: () => Promise<boolean>;
 }
 
 export function createApi(parts: ApiParts): Api {
-  const { config, log, metrics, otp, prover, publicUrl, takesUtf8, isReady } = parts;
+  const { config, log, metrics, otp, mail, prover, publicUrl, isReady } = parts;
   const events = createEventFeed(otp.store, otp.clock);
   const dependencies = {
     otp,
     events,
     prover,
-    takesUtf8,
+    takesUtf8: mail.senders.takesUtf8,
     pageTokens: createPageTokens(otp.keys),
     linkHosts: config.linkHosts ?? [new URL(publicUrl).host],
     proofAudiences: config.proofAudiences,
@@ -86,7 +86,8 @@ export function createApi(parts: ApiParts): Api {
   }
   const onCall = (line: CallLine) => {
     logCall(log, line);
-    metrics?.observeCall({ ...line, code: codeName(line.error) });
+    const { method, protocol, error, durationMs } = line;
+    metrics?.observeCall({ method, protocol, code: codeName(error), durationMs });
   };
   const handler = createWire({
     services: services.map(({ bound }) => bound),

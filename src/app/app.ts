@@ -18,34 +18,34 @@ import { openStorage, type Storage } from "./storage.ts";
 
 /** The running service. */
 export interface App extends AsyncDisposable {
-  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  /** The base URL, such as `http://127.0.0.1:8080`. */
   readonly origin: string;
   readonly store: Store;
   readonly clock: Clock;
-  /** The issuer of `countersign token`, if its tokens are accepted. */
+  /** The issuer behind `countersign token`, if its tokens are accepted. */
   readonly localIssuer: LocalIssuer | undefined;
-  /** Resolves when the storage has failed: every call is answered UNAVAILABLE from then on, and the process should end. */
+  /** Resolves if the database has failed for good: all calls are UNAVAILABLE from then on, and the process should exit. */
   readonly storageFailed: Promise<void>;
 }
 
-/** What a test or the `dev` command replaces. */
-export interface AppOverrides {
+/** For tests and the `dev` command. */
+interface AppOverrides {
   readonly clock?: Clock;
   readonly log?: Log;
-  /** Called for each mail that the mailbox in the process catches. */
+  /** Called for each mail that arrives in the development mailbox. */
   readonly onMail?: (mail: CaughtMail) => void;
 }
 
-/** How long requests in flight have to finish after the service is told to stop. */
+/** How long requests in flight may take during shutdown. */
 const drainMs = 25_000;
 
 /**
- * Puts the service together and starts it: database (migrated), mail, listener.
+ * Creates the service and starts it: migrates the database, opens the mail providers, and listens.
  *
- * When it is disposed, it stops being ready and takes no new connections, requests in flight finish, the courier stops
- * between mails, and the database is closed.
+ * Disposing it reports not ready, stops accepting connections, finishes the requests in flight, stops the courier after
+ * its current mails, and closes the database, in this order.
  *
- * @throws if the database is damaged, the port is taken, or a file of secrets can be read by others.
+ * @throws if the database is damaged, the port is in use, or a file of secrets is readable by other users.
  */
 export async function createApp(config: Config, overrides: AppOverrides = {}): Promise<App> {
   const cleanup = new CleanupStack();
@@ -65,6 +65,7 @@ async function start(config: Config, overrides: AppOverrides, cleanup: CleanupSt
   const mail = await openMail(config, { clock, log, onMail: overrides.onMail }, cleanup);
   const metrics = config.metrics ? startMetrics(storage, mail, log) : undefined;
 
+  // The handler needs the port for its URLs. It is set before the first request: nothing is awaited from here on.
   let handler: NodeHandler = () => {};
   const server = await listen({
     ...config.listen,
@@ -72,23 +73,19 @@ async function start(config: Config, overrides: AppOverrides, cleanup: CleanupSt
     handler: (request, response) => handler(request, response),
     onError: (err, what) => log.debug({ err }, what),
   });
-  // From here on all is synchronous: no request arrives before its handler is there.
   cleanup.defer(() => server.close(0));
   const publicUrl = config.publicUrl ?? server.origin;
   const identity = mailIdentityOf(config, publicUrl);
   const otp = startDelivery({ config, storage, secrets, mail, identity, log, metrics }, cleanup);
   cleanup.add(startSweeper({ store, clock, log }));
   const prover = createProver(publicUrl, secrets.proofKeys);
-  let ready = true;
-  const canServe = async () => ready && (await store.isReady());
-  const parts = { config, log, metrics, otp, prover, publicUrl };
-  const { takesUtf8 } = mail.senders;
-  const api = createApi({ ...parts, secrets, takesUtf8, isReady: () => isReady(canServe) });
-  const { serviceName } = identity;
-  const { mailboxPages } = mail;
-  handler = createAppPages({ ...parts, serviceName, mailboxPages, isReady: canServe }, api.handler);
+  let isStopping = false;
+  const canServe = async () => !isStopping && (await store.isReady());
+  const parts = { config, log, metrics, otp, mail, prover, publicUrl };
+  const api = createApi({ ...parts, secrets, isReady: () => isReady(canServe) });
+  handler = createAppPages({ ...parts, identity, isReady: canServe }, api.handler);
   cleanup.defer(async () => {
-    ready = false;
+    isStopping = true;
     api.stop();
     await server.close(drainMs);
   });

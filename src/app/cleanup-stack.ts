@@ -1,4 +1,4 @@
-/** Disposes in the reverse order. (AsyncDisposableStack begins with Node 24.) */
+/** Disposes resources in reverse order, like AsyncDisposableStack, which needs Node 24. */
 export class CleanupStack implements AsyncDisposable {
   readonly #resources: AsyncDisposable[] = [];
 
@@ -7,7 +7,6 @@ export class CleanupStack implements AsyncDisposable {
     return resource;
   }
 
-  /** Adds what has no resource of its own. */
   defer(dispose: () => Promise<void>): void {
     this.#resources.push({ [Symbol.asyncDispose]: dispose });
   }

@@ -18,21 +18,20 @@ import type { CleanupStack } from "./cleanup-stack.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Storage } from "./storage.ts";
 
-/** How mails leave. */
 export interface Mail {
   readonly senders: Awaited<ReturnType<typeof openSenders>>;
-  /** The pages of the development mailbox, by path. None where mails leave by a relay. */
+  /** The pages of the development mailbox by path, if it is used. */
   readonly mailboxPages: ReadonlyMap<string, NodeHandler>;
 }
 
-export interface MailOptions {
+interface MailOptions {
   readonly clock: Clock;
   readonly log: Log;
-  /** Called for each mail that the development mailbox catches. */
+  /** Called for each mail that arrives in the development mailbox. */
   readonly onMail: ((mail: CaughtMail) => void) | undefined;
 }
 
-/** Opens the providers of mail, or the development mailbox where none is configured. */
+/** Opens the configured mail providers, or the development mailbox if there are none. */
 export async function openMail(config: Config, options: MailOptions, cleanup: CleanupStack): Promise<Mail> {
   const { clock, log, onMail } = options;
   const mailbox = config.smtpUrl === undefined ? await openMailbox(clock, onMail, cleanup) : undefined;
@@ -47,7 +46,7 @@ export async function openMail(config: Config, options: MailOptions, cleanup: Cl
   return { senders, mailboxPages: mailbox?.pages ?? new Map() };
 }
 
-/** Loaded only where it is used: under `serve` neither the mailbox nor its code takes memory. */
+/** Imports the mailbox only if it is used, to save memory in production. */
 async function openMailbox(clock: Clock, onMail: MailOptions["onMail"], cleanup: CleanupStack) {
   const { devMailboxPages, startDevMailbox } = await import("../mail/dev-mailbox/dev-mailbox.ts");
   const mailbox = cleanup.add(await startDevMailbox({ clock, onMail }));
@@ -65,7 +64,7 @@ export function mailIdentityOf(config: Config, publicUrl: string): MailIdentity 
   };
 }
 
-export interface DeliveryParts {
+interface DeliveryParts {
   readonly config: Config;
   readonly storage: Storage;
   readonly secrets: Secrets;
@@ -75,7 +74,10 @@ export interface DeliveryParts {
   readonly metrics: Metrics | undefined;
 }
 
-/** Starts the courier, and makes what the use cases of `otp/` work with: each wakes the other. */
+/**
+ * Creates the context of the use cases in `otp/`, and starts the courier. They refer to each other: a use case wakes the
+ * courier, and the courier composes mails with the context.
+ */
 export function startDelivery(parts: DeliveryParts, cleanup: CleanupStack): OTPContext {
   const { config, storage, secrets, mail, identity, log, metrics } = parts;
   const { store, clock } = storage;
@@ -101,7 +103,7 @@ export function startDelivery(parts: DeliveryParts, cleanup: CleanupStack): OTPC
   return otp;
 }
 
-/** How many mails wait, and for how long the oldest does, in milliseconds. */
+/** The number of queued mails, and the age of the oldest in milliseconds. */
 export async function backlogOf({ db }: Store, clock: Clock) {
   const { mails, oldestTime } = await readBacklog(db);
   return { mails, oldestMs: oldestTime === undefined ? 0 : Math.max(0, clock.now() - oldestTime) };

@@ -10,6 +10,7 @@ import { reportChallenge } from "../otp/challenges/end.ts";
 import { claimedPurpose, readMailHandle } from "../otp/codes/mail-handle.ts";
 import type { OTPContext } from "../otp/context.ts";
 import { recordProviderReport } from "../otp/delivery/bounces.ts";
+import type { MailIdentity } from "../otp/delivery/compose-mail.ts";
 import { codeOfLink, verifyByLink } from "../otp/delivery/mail-link.ts";
 import { createApiReference, type OAuthEndpoints } from "../pages/api-reference.ts";
 import { createBounceWebhook } from "../pages/bounce-webhook.ts";
@@ -17,27 +18,27 @@ import { jwksPage } from "../pages/jwks-page.ts";
 import { createPages, pageAt } from "../pages/pages.ts";
 import { createVerifyPage, type MailLinks, type Sender } from "../pages/verify-page.ts";
 import { productServices } from "./api.ts";
+import type { Mail } from "./mail.ts";
 
-export interface PagesParts {
+interface PagesParts {
   readonly config: Config;
   readonly log: Log;
   readonly metrics: Metrics | undefined;
   readonly otp: OTPContext;
   readonly prover: Prover;
   readonly publicUrl: string;
-  readonly serviceName: string;
-  /** The pages of the development mailbox, by path. */
-  readonly mailboxPages: ReadonlyMap<string, NodeHandler>;
+  readonly mail: Mail;
+  readonly identity: MailIdentity;
   readonly isReady: () => Promise<boolean>;
 }
 
-/** Serves the pages, and hands every other request on to `api`. */
+/** Serves the pages, and passes all other requests on to `api`. */
 export function createAppPages(parts: PagesParts, api: NodeHandler): NodeHandler {
-  const { config, log, metrics, otp, prover, publicUrl, serviceName, mailboxPages, isReady } = parts;
+  const { config, log, metrics, otp, prover, publicUrl, mail, identity, isReady } = parts;
   const verifyPage = createVerifyPage({
     links: mailLinksOf(config, otp),
     origin: new URL(publicUrl).origin,
-    serviceName,
+    serviceName: identity.serviceName,
     defaultLanguage: config.defaultLanguage,
     isNumeric: config.policy.enrolment.format.alphabet === "digits",
     onError: (err) => log.error({ err }, "the page of a mail's link failed"),
@@ -52,25 +53,24 @@ export function createAppPages(parts: PagesParts, api: NodeHandler): NodeHandler
     ready: isReady,
     extra: new Map([
       ["/verify", verifyPage],
-      // The links of older mails.
+      // The path in mails of older versions.
       ["/not-me", verifyPage],
       ...bounceWebhookOf(config, otp, log),
       ...(metrics ? [["/metrics", metrics.page] as const] : []),
       ...reference.pages,
-      ...mailboxPages,
+      ...mail.mailboxPages,
     ]),
   });
-  // Other origins may read these.
-  const open = new Map([...reference.public, ["/.well-known/jwks.json", jwksPage(prover.jwks)]]);
+  const crossOriginPages = new Map([...reference.public, ["/.well-known/jwks.json", jwksPage(prover.jwks)]]);
   const cors = createCors({ allowedOrigins: config.allowedOrigins });
   return (request, response) => {
-    // Pages before CORS: no other origin may read them, least of all the mailbox.
+    // Before CORS, because other origins must not read these pages, in particular the development mailbox.
     if (pages(request, response) || cors(request, response)) return;
-    (pageAt(open, request) ?? api)(request, response);
+    (pageAt(crossOriginPages, request) ?? api)(request, response);
   };
 }
 
-/** What the links of mails do. A handle that was not made here does nothing, and is not looked up. */
+/** What the links in mails do. A handle that was not created by this service is ignored without a look-up. */
 function mailLinksOf({ trustedProxies }: Config, otp: OTPContext): MailLinks {
   const proxies = parseTrustedProxies(trustedProxies);
   const addressOf = ({ peer, forwardedFor }: Sender) => clientAddressOf(peer, forwardedFor, proxies);
@@ -91,7 +91,7 @@ function mailLinksOf({ trustedProxies }: Config, otp: OTPContext): MailLinks {
   };
 }
 
-/** The webhook is not served without a secret. */
+/** Without a secret there is no webhook. */
 function bounceWebhookOf(
   { bounceWebhookSecret: secret }: Config,
   otp: OTPContext,
@@ -108,12 +108,12 @@ function bounceWebhookOf(
         messageId,
         type === "bounce" ? { kind: "failed", status } : { kind: type },
       ),
-    onError: (err) => log.error({ err }, "the report of a bounce cannot be recorded"),
+    onError: (err) => log.error({ err }, "a bounce report cannot be recorded"),
   });
   return [["/webhooks/bounces", webhook]];
 }
 
-/** Tokens come from the first configured issuer. */
+/** By default, the endpoints of the first issuer. */
 function oauthOf({ oauth, issuers }: Config, publicUrl: string): OAuthEndpoints {
   const base = new URL(issuers[0]?.issuer ?? publicUrl).origin;
   return {

@@ -4,17 +4,20 @@ import { type SigningKey, signingKeyOf } from "../auth/signing-key.ts";
 import type { Config } from "../config/config.ts";
 import { createKeyRing, type KeyRing, openDevelopmentKey } from "../otp/codes/keys.ts";
 
-/** The keys of the service: of the settings, or else of files in the data folder that are made on first start. */
 export interface Secrets {
-  /** What codes are derived from. */
+  /** For codes, and everything else that is derived from keys. */
   readonly codeKeys: KeyRing;
-  /** The first signs proofs. */
+  /** The first one signs proofs, all are published. */
   readonly proofKeys: readonly [SigningKey, ...SigningKey[]];
-  /** The issuer of `countersign token`, if its tokens are accepted. */
+  /** The issuer behind `countersign token`, if its tokens are accepted. */
   readonly localIssuer: LocalIssuer | undefined;
 }
 
-/** @throws if a file of secrets can be read by others than its owner. */
+/**
+ * Takes the keys from the settings, or else from files in the data folder, which are created on first start.
+ *
+ * @throws if a file of secrets is readable by anyone but its owner.
+ */
 export async function openSecrets({ dataDir, keys, proofKeys, trustLocalIssuer }: Config): Promise<Secrets> {
   const [first, ...others] = proofKeys ?? [openDevelopmentProofKey(dataDir)];
   return {

@@ -7,17 +7,16 @@ import { makePrivateFolder } from "../lib/private-file.ts";
 import type { CleanupStack } from "./cleanup-stack.ts";
 
 export interface Storage {
-  /** Migrated. */
   readonly store: Store;
   readonly clock: Clock;
-  /** Resolves when the storage has failed for good. */
+  /** Resolves if the database has failed for good. */
   readonly failed: Promise<void>;
 }
 
 /**
- * Opens the database and brings it up to date.
+ * Opens the database and migrates it.
  *
- * @param clock in place of the clock of the machine or the database.
+ * @param clock for tests. By default, the clock of this machine (SQLite) or of the database (PostgreSQL).
  * @throws if the database is damaged or cannot be opened.
  */
 export async function openStorage(
@@ -47,14 +46,14 @@ export async function openStorage(
   return { store, clock: clock ?? (await clockOf(store, log, cleanup)), failed };
 }
 
-/** Where machines share a database, its clock decides for all of them. */
+/** Machines that share a database use its clock, so that they agree on what has expired. */
 async function clockOf(store: Store, log: Log, cleanup: CleanupStack): Promise<Clock> {
   if (store.engine === "sqlite") return systemClock;
   const { now } = cleanup.add(
     await openDatabaseClock({
       store,
       onSkew: (skewMs) => log.error({ skewMs }, "the clock of this machine is far from that of the database"),
-      onError: (err) => log.warn({ err }, "the database does not tell the time now"),
+      onError: (err) => log.warn({ err }, "the time of the database cannot be read"),
     }),
   );
   return { ...systemClock, now };

@@ -1,61 +1,59 @@
 import { createLocalJWKSet, type JSONWebKeySet } from "jose";
 import type { Clock } from "../lib/clock.ts";
-import { isLoopback } from "../lib/loopback.ts";
 import { Refusal } from "../lib/refusal.ts";
-import { dayMs } from "../lib/time.ts";
+import { dayMs, minuteMs, secondMs } from "../lib/time.ts";
+import { checkUrl, fetchJwks } from "./fetch-jwks.ts";
 
-/** Looks up the key for the header of a token. Compared by identity: other keys are another object. */
+/** Returns the key for the header of a token. While the keys of an issuer don't change, it is the same object. */
 export type KeySet = ReturnType<typeof createLocalJWKSet>;
 
 /** The keys of one issuer. */
 export interface IssuerKeys {
   /**
-   * The keys to check a token with now.
+   * The keys to verify a token with. Fetches them if they are due.
    *
-   * @throws UNAVAILABLE ISSUER_UNAVAILABLE while there are none.
+   * @throws Refusal ISSUER_UNAVAILABLE if there are none.
    */
   current(): Promise<KeySet>;
-  /** The same without a wait: undefined if the keys are due, or there are none. */
-  atHand(): KeySet | undefined;
-  /** For a token whose key is not among `known`: other keys, or `known` again if there are no others yet. */
+  /** The same without fetching: undefined if the keys are due, or if there are none. */
+  ifFresh(): KeySet | undefined;
+  /** Looks for a key that is not in `known`. Returns newer keys, or `known` if there are none or it is too soon to ask. */
   newerThan(known: KeySet): Promise<KeySet>;
 }
 
-/** Keys that are known from the start and never change. */
+/** Keys from the configuration. */
 export function fixedKeys(jwks: JSONWebKeySet): IssuerKeys {
   const keys = createLocalJWKSet(jwks);
-  return { current: async () => keys, atHand: () => keys, newerThan: async () => keys };
+  return { current: async () => keys, ifFresh: () => keys, newerThan: async () => keys };
 }
 
-/** Where an issuer publishes its keys, and who hears of it when they cannot be had. */
-export interface RemoteKeysOptions {
+interface RemoteKeysOptions {
   readonly issuer: string;
-  /** Without it the address is taken from the issuer's metadata, at every fetch anew. */
+  /** If undefined, it is looked up in the metadata of the issuer each time the keys are fetched. */
   readonly jwksUri?: string | undefined;
   readonly clock: Clock;
-  /** Called after every failed fetch, for the log. It must not throw. No part of a token is in the error. */
+  /** Called after each failed fetch, for the log. Must not throw. The error does not quote the token. */
   readonly onFailure?: ((issuer: string, error: Error) => void) | undefined;
 }
 
-// jose's createRemoteJWKSet drops its keys when they are due and cannot be fetched, and tells the time itself, so
-// that the schedule is here.
-const freshMs = 10 * 60_000;
+const freshMs = 10 * minuteMs;
 const keptMs = dayMs;
-const pauseMs = 30_000;
-// Without any keys every call fails, and an issuer that starts along with this process is up in seconds.
-const pauseWithoutKeysMs = 5_000;
-const fetchTimeoutMs = 5_000;
-const bodyBytesMax = 64 * 1024;
+const pauseMs = 30 * secondMs;
+// Shorter: without keys every call fails, and an issuer that starts along with this process is up within seconds.
+const pauseWithoutKeysMs = 5 * secondMs;
+const fetchTimeoutMs = 5 * secondMs;
 
 /**
  * Keys that an issuer publishes over HTTP.
  *
- * - Keys older than 10 minutes are fetched again before they are used, so that a retired one is refused by then.
- * - A token with an unknown key makes them be fetched again, 30 seconds after the last fetch at the earliest.
- * - While that fails, the keys at hand are used on without a wait, for up to 24 hours.
- * - All callers share one fetch. It takes at most 5 seconds, discovery included.
+ * - Keys older than 10 minutes are fetched again before use, so that a removed key is refused after that time.
+ * - A token with an unknown key triggers a fetch, at most one every 30 seconds.
+ * - While the issuer is unreachable, the last keys remain in use for up to 24 hours, and calls don't wait for it.
+ * - Concurrent calls share one fetch, which takes at most 5 seconds including discovery.
  *
- * @throws at once if an address is not acceptable: https, or http on a loopback host.
+ * jose's createRemoteJWKSet drops keys that are due if it cannot fetch new ones, and takes no clock.
+ *
+ * @throws if the URL is neither https, nor http on a loopback host.
  */
 export function remoteKeys({ issuer, jwksUri, clock, onFailure }: RemoteKeysOptions): IssuerKeys {
   if (jwksUri === undefined) checkUrl("issuer", issuer);
@@ -63,9 +61,9 @@ export function remoteKeys({ issuer, jwksUri, clock, onFailure }: RemoteKeysOpti
   let fetched: { readonly keys: KeySet; readonly text: string; readonly atMs: number } | undefined;
   let failure: Error | undefined;
   let attemptAtMs: number | undefined;
-  let flight: Promise<void> | undefined;
+  let pending: Promise<void> | undefined;
 
-  // A clock that was set back makes keys due at once rather than fresh for longer.
+  // If the clock was set back, keys are due at once instead of being fresh for longer.
   const isFresh = () => fetched !== undefined && isWithin(clock.now() - fetched.atMs, freshMs);
   const isUsable = () => fetched !== undefined && Math.abs(clock.now() - fetched.atMs) < keptMs;
 
@@ -75,24 +73,21 @@ export function remoteKeys({ issuer, jwksUri, clock, onFailure }: RemoteKeysOpti
     return isWithin(sinceMs, wantedMs) ? wantedMs - sinceMs : 0;
   }
 
-  /** Resolves when a fetch has ended, well or not, or at once if it is too early for one. Never rejects. */
+  /** Fetches the keys, unless it is too soon. Resolves when that has succeeded or failed, and never rejects. */
   async function refresh(): Promise<void> {
-    if (flight === undefined && untilNextAttemptMs() > 0) return;
-    flight ??= attempt().finally(() => {
-      flight = undefined;
+    if (pending === undefined && untilNextAttemptMs() > 0) return;
+    pending ??= fetchKeys().finally(() => {
+      pending = undefined;
     });
-    await flight;
+    await pending;
   }
 
-  async function attempt(): Promise<void> {
+  async function fetchKeys(): Promise<void> {
     const atMs = clock.now();
     attemptAtMs = atMs;
     try {
-      const text = await withDeadline(clock, fetchTimeoutMs, async (signal) => {
-        const url = jwksUri ?? (await discoverJwksUri(issuer, signal));
-        return fetchJsonText(new URL(url), signal);
-      });
-      // The same keys stay the same object, and verdicts that were reached with them stay cached.
+      const text = await withDeadline(clock, fetchTimeoutMs, (signal) => fetchJwks(issuer, jwksUri, signal));
+      // Keep the object if the keys are the same, so that tokens verified with them stay cached.
       fetched = { keys: fetched?.text === text ? fetched.keys : parseKeys(text), text, atMs };
       failure = undefined;
     } catch (cause) {
@@ -105,7 +100,7 @@ export function remoteKeys({ issuer, jwksUri, clock, onFailure }: RemoteKeysOpti
     async current() {
       if (!isFresh()) {
         const refreshed = refresh();
-        // A dead issuer must not slow down the calls that the keys at hand can serve.
+        // Don't wait for an issuer that is down if the last keys will do.
         if (failure === undefined || !isUsable()) await refreshed;
       }
       if (fetched !== undefined && isUsable()) return fetched.keys;
@@ -115,7 +110,7 @@ export function remoteKeys({ issuer, jwksUri, clock, onFailure }: RemoteKeysOpti
         { retryAfterMs: untilNextAttemptMs(), cause: failure },
       );
     },
-    atHand: () => (isFresh() ? fetched?.keys : undefined),
+    ifFresh: () => (isFresh() ? fetched?.keys : undefined),
     async newerThan(known) {
       if (fetched?.keys === known) await refresh();
       return fetched?.keys ?? known;
@@ -123,71 +118,14 @@ export function remoteKeys({ issuer, jwksUri, clock, onFailure }: RemoteKeysOpti
   };
 }
 
-/**
- * Finds `jwks_uri` in the issuer's metadata: OpenID Connect Discovery 1.0 §4, or else RFC 8414 §3.
- *
- * @throws if neither document is there, or is of another issuer (RFC 8414 §3.3).
- */
-async function discoverJwksUri(issuer: string, signal: AbortSignal): Promise<string> {
-  const { origin, pathname } = new URL(issuer);
-  const path = pathname.replace(/\/$/, "");
-  const addresses = [
-    `${origin}${path}/.well-known/openid-configuration`,
-    `${origin}/.well-known/oauth-authorization-server${path}`,
-  ];
-  const failures: unknown[] = [];
-  for (const address of addresses) {
-    try {
-      const metadata: unknown = JSON.parse(await fetchJsonText(new URL(address), signal));
-      return jwksUriOf(metadata, issuer);
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  throw new AggregateError(failures, `no usable metadata at ${addresses.join(" or ")}`);
-}
-
-function jwksUriOf(metadata: unknown, issuer: string): string {
-  if (typeof metadata !== "object" || metadata === null) throw new Error("the metadata is not an object");
-  if (!("issuer" in metadata) || metadata.issuer !== issuer) {
-    throw new Error("the `issuer` of the metadata is not exactly the configured one (RFC 8414 §3.3)");
-  }
-  if (!("jwks_uri" in metadata) || typeof metadata.jwks_uri !== "string") {
-    throw new Error("the metadata has no `jwks_uri`");
-  }
-  checkUrl("jwks_uri", metadata.jwks_uri);
-  return metadata.jwks_uri;
-}
-
 function parseKeys(text: string): KeySet {
   const keys = createLocalJWKSet(JSON.parse(text));
-  // An empty set is a mistake of the issuer. To act on it would refuse everyone.
+  // An empty set is a mistake of the issuer: using it would refuse every token.
   if (keys.jwks().keys.length === 0) throw new Error("the key set is empty");
   return keys;
 }
 
-async function fetchJsonText(url: URL, signal: AbortSignal): Promise<string> {
-  const response = await fetch(url, {
-    // A redirect could lead to a host that only this process can reach (ASVS 15.3.2).
-    redirect: "error",
-    headers: { accept: "application/json, application/jwk-set+json" },
-    signal,
-  });
-  if (response.status !== 200) throw new Error(`${url.href} answered ${response.status}`);
-  const type = response.headers.get("content-type") ?? "";
-  if (!/^application\/(?:[\w.-]+\+)?json *(?:;|$)/i.test(type)) throw new Error(`${url.href} is not JSON`);
-  // Counted here, after decompression: Content-Length is what the other side says.
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > bodyBytesMax) throw new Error(`${url.href} is larger than ${bodyBytesMax} bytes`);
-    chunks.push(chunk);
-  }
-  return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
-}
-
-/** Runs `work` with a signal that aborts after `ms` of the clock, and when the work is over in any way. */
+/** Runs `work` with a signal that aborts after `ms` milliseconds of the clock, and when `work` has settled. */
 async function withDeadline<T>(
   clock: Clock,
   ms: number,
@@ -202,14 +140,6 @@ async function withDeadline<T>(
   } finally {
     deadline.abort();
   }
-}
-
-function checkUrl(name: string, text: string): void {
-  if (!URL.canParse(text)) throw new Error(`the ${name} ${text} is not a URL`);
-  const { protocol, hostname, username, password } = new URL(text);
-  if (username !== "" || password !== "") throw new Error(`the ${name} must not hold a user or a password`);
-  if (protocol === "https:" || (protocol === "http:" && isLoopback(hostname))) return;
-  throw new Error(`the ${name} ${text} must be https (http is for loopback hosts)`);
 }
 
 function isWithin(elapsedMs: number, limitMs: number): boolean {

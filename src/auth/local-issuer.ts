@@ -6,19 +6,18 @@ import { readOrMakePrivateFile } from "../lib/private-file.ts";
 import { defaultRolesClaim, isSubject, type Permission } from "./principal.ts";
 import { makeKeyPair, readKeyPair, signingKeyOf } from "./signing-key.ts";
 
-/** What a token of the local issuer says. */
-export interface LocalToken {
+interface LocalToken {
   /** 1 to 200 characters. */
   readonly subject: string;
   readonly audience: string;
-  /** The organization that the permissions are for. All organizations unless given. */
+  /** The organization of the permissions. All organizations by default. */
   readonly org?: string | undefined;
   readonly permissions: readonly Permission[];
-  /** Counted in whole seconds, at least one. */
+  /** At least 1,000; rounded down to whole seconds. */
   readonly ttlMs: number;
 }
 
-/** An issuer of access tokens for development and for first steps. It is also its own verifier configuration. */
+/** Issues access tokens in development. It is an IssuerConfig too, for a verifier that accepts them. */
 export interface LocalIssuer {
   readonly issuer: string;
   readonly jwks: JSONWebKeySet;
@@ -30,16 +29,16 @@ export interface LocalIssuer {
 const issuer = "urn:countersign:local";
 
 /**
- * Opens the issuer whose key pair is in `local-issuer.json` in the data folder. Both are made on first use, for their
- * owner alone. Of two processes that do so at once, both end up with the same key.
+ * Opens the issuer with the key pair in `local-issuer.json` in the data folder. Folder and file are created on first
+ * use, readable by their owner only. Processes that start at the same time get the same key.
  *
- * @throws if anyone but the owner can read the file, or if it is damaged.
+ * @throws if the file is damaged, or readable by anyone but its owner.
  */
 export async function openLocalIssuer(dataDir: string): Promise<LocalIssuer> {
   const path = join(dataDir, "local-issuer.json");
   const key = readKeyPair(readOrMakePrivateFile(path, makeKeyPair));
   if (!key)
-    throw new Error(`${path} is not the key pair of the local issuer: remove it to have a new one made`);
+    throw new Error(`${path} is not the key pair of the local issuer: remove it, and a new one is made`);
   const { kid, publicJwk, privateKey } = await signingKeyOf(key);
   return {
     issuer,
@@ -47,7 +46,7 @@ export async function openLocalIssuer(dataDir: string): Promise<LocalIssuer> {
     rolesClaim: defaultRolesClaim,
     async issue({ subject, audience, org, permissions, ttlMs }, clock) {
       if (!isSubject(subject)) throw new RangeError("the subject of a token must be 1 to 200 characters");
-      if (!(ttlMs >= 1000)) throw new RangeError("a token must live for a second or more");
+      if (!(ttlMs >= 1000)) throw new RangeError("a token must be valid for at least a second");
       const iat = Math.floor(clock.now() / 1000);
       const exp = iat + Math.floor(ttlMs / 1000);
       const claims = { client_id: "countersign-cli", ...permissionClaims(permissions, org) };

@@ -2,28 +2,30 @@ import { mayAnywhere, mayIn, type Permission, type Principal } from "./principal
 
 /** Who may call a method. */
 export interface Rule {
-  /** Any of these in the organization lets everything through. */
+  /** Any one of these grants access. */
   readonly anyOf: readonly Permission[];
   /**
-   * Whose organization: that of the user that the message names, or the one that it names itself. `organizations`: the
-   * one that it names, or else all in which the caller has a permission.
+   * The organization in which the caller needs the permission:
+   * - `user`: the one of the user in the request.
+   * - `organization`: the one in the request.
+   * - `organizations`: the one in the request, or any if the request has none.
    */
   readonly target: "user" | "organization" | "organizations";
-  /** Whether the user itself (token subject = `user_id`) may call it too. */
+  /** Whether users (token subject = `user_id`) may also call it for themselves. */
   readonly self: boolean;
 }
 
 /**
  * - `granted`: by permission.
- * - `self`: as the user itself, who may not do everything.
- * - `hidden`: no, and the caller has the permission elsewhere: it is told that there is no such user.
- * - `denied`: no, whether or not the user exists.
+ * - `self`: as the user itself. Some options of a method are not available then.
+ * - `hidden`: refused with USER_NOT_FOUND, because the caller holds the permission in other organizations.
+ * - `denied`: refused with PERMISSION_MISSING, whether or not the user exists.
  */
 export type Access = "granted" | "self" | "hidden" | "denied";
 
 /**
- * Decides by the principal alone, and by the organization of the user (undefined where there is no such user), so
- * that the answer tells a stranger nothing.
+ * Checks access to a user. Depends only on the principal and the user's organization (undefined if there is no such
+ * user), so the result does not reveal to other callers whether a user exists.
  */
 export function accessToUser(
   principal: Principal,
@@ -38,12 +40,12 @@ export function accessToUser(
   return rule.anyOf.some((permission) => mayAnywhere(principal, permission)) ? "hidden" : "denied";
 }
 
-/** To whatever the caller has, in any organization. */
+/** Checks access to a list over all organizations of the caller. */
 export function accessToOwnOrganizations(principal: Principal, rule: Rule): Access {
   return rule.anyOf.some((permission) => mayAnywhere(principal, permission)) ? "granted" : "denied";
 }
 
-/** Organizations are not hidden: a caller names its own. */
+/** Checks access to an organization. Never `hidden`: whether an organization exists is not a secret. */
 export function accessToOrganization(principal: Principal, rule: Rule, orgId: string): Access {
   return rule.anyOf.some((permission) => mayIn(principal, permission, orgId)) ? "granted" : "denied";
 }

@@ -1,19 +1,19 @@
-/** What a caller may do, in one organization or in all. */
+/** A permission, held in some organizations or in all of them. */
 export type Permission = "user.read" | "user.write" | "otp.challenge";
 
 const permissions: readonly Permission[] = ["user.read", "user.write", "otp.challenge"];
 
-/** Who calls: the subject of a verified access token, and what that token lets it do. */
+/** The authenticated caller: the subject of a verified access token and its permissions. */
 export interface Principal {
-  /** The `sub` claim, 1 to 200 characters. Unique within its issuer only. */
+  /** The `sub` claim, 1 to 200 characters, unique per issuer. */
   readonly subject: string;
   /** The `iss` claim: one of the configured issuers. */
   readonly issuer: string;
-  /** By permission: every organization, or the ids of some. A permission without any is not in the map. */
+  /** The organizations of each permission: all, or a set of ids that is never empty. */
   readonly grants: ReadonlyMap<Permission, "all" | ReadonlySet<string>>;
 }
 
-/** Whether the principal holds the permission in that organization. */
+/** Whether the principal holds the permission in the given organization. */
 export function mayIn(principal: Principal, permission: Permission, orgId: string): boolean {
   const orgs = principal.grants.get(permission);
   return orgs === "all" || (orgs?.has(orgId) ?? false);
@@ -42,8 +42,8 @@ export function organizationsOf(
 export const defaultRolesClaim = "urn:zitadel:iam:org:project:roles";
 
 /**
- * Reads the permissions out of verified claims: the `scope` claim (RFC 9068 §2.2.3) grants in all organizations,
- * the roles claim in those that it names. A malformed claim grants nothing, in whole or in the malformed part.
+ * Reads permissions from verified claims. The `scope` claim (RFC 9068 §2.2.3) grants them in all organizations, the
+ * roles claim in the ones it lists. Malformed parts of a claim grant nothing.
  */
 export function grantsOf(claims: Readonly<Record<string, unknown>>, rolesClaim: string): Principal["grants"] {
   const scope = ownValue(claims, "scope");
@@ -62,19 +62,19 @@ export function grantsOf(claims: Readonly<Record<string, unknown>>, rolesClaim: 
   return grants;
 }
 
-/** Whether a text can be a subject: 1 to 200 characters, all of which can be stored and shown. */
+/** Whether a string can be a subject: 1 to 200 characters without controls or lone surrogates. */
 export function isSubject(text: string): boolean {
-  // Half a surrogate pair is lost on the way to the database, and two subjects could become one there.
+  // The database replaces lone surrogates, which could make two subjects equal.
   return isOneTo200Characters(text) && !/[\p{Cc}\p{Cs}]/u.test(text);
 }
 
-// In characters, as everywhere in the contract, rather than in UTF-16 units.
+// Code points, as everywhere in the API, not UTF-16 code units.
 function isOneTo200Characters(text: string): boolean {
-  // A character is at most two units: what is longer than that need not be counted.
+  // A code point takes at most two code units, so longer strings need no counting.
   return text !== "" && text.length <= 400 && [...text].length <= 200;
 }
 
-// Own keys only: a role named like a method of Object.prototype must not be found there.
+// Own keys only: a role could have the name of an Object.prototype method.
 function ownValue(value: unknown, key: string): unknown {
   return isRecord(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 }

@@ -2,11 +2,10 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:cryp
 import { calculateJwkThumbprint, type JWK } from "jose";
 import * as v from "valibot";
 
-/** A key pair on P-256, which signs with ES256. */
+/** A P-256 key pair for ES256. */
 export interface SigningKey {
-  /** The thumbprint of its public half (RFC 7638): nobody has to think of one, and it never names another key. */
+  /** The thumbprint of the public key (RFC 7638). */
   readonly kid: string;
-  /** For a JWKS. */
   readonly publicJwk: JWK;
   readonly privateKey: KeyObject;
 }
@@ -19,19 +18,19 @@ const keyPairSchema = v.object({
   d: v.string(),
 });
 
-/** A new key pair as a JWK, to be kept in a file. */
+/** Generates a key pair, as a private JWK in JSON. */
 export function makeKeyPair(): string {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   return `${JSON.stringify(privateKey.export({ format: "jwk" }), null, 2)}\n`;
 }
 
-/** Reads what `makeKeyPair` made. Undefined if it is something else: an error could quote the key. */
+/** Parses the output of `makeKeyPair`. Returns undefined if it is invalid: an error could quote the key. */
 export function readKeyPair(text: string): KeyObject | undefined {
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), keyPairSchema), text);
   return parsed.success ? readKey({ key: parsed.output, format: "jwk" }) : undefined;
 }
 
-/** The private keys on P-256 in PEM text, in its order. Undefined if one is something else or there twice, or none is. */
+/** Parses PEM text with one or more P-256 private keys. Returns undefined if there is any other key, or a duplicate. */
 export function readPemKeys(pem: string): readonly [KeyObject, ...KeyObject[]] | undefined {
   const blocks = pem.match(/-----BEGIN ([A-Z ]*)PRIVATE KEY-----[^-]+-----END \1PRIVATE KEY-----/g) ?? [];
   const keys: KeyObject[] = [];
@@ -53,7 +52,7 @@ function readKey(key: Parameters<typeof createPrivateKey>[0]): KeyObject | undef
   }
 }
 
-/** @param privateKey on P-256. */
+/** @param privateKey a P-256 key. */
 export async function signingKeyOf(privateKey: KeyObject): Promise<SigningKey> {
   const { d: _, ...publicJwk } = v.parse(keyPairSchema, privateKey.export({ format: "jwk" }));
   const kid = await calculateJwkThumbprint(publicJwk);

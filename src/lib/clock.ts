@@ -1,7 +1,6 @@
-/**
- * Where the program gets the time from. Everything that expires or waits takes a
- * Clock, so that a test can move it.
- */
+import { minuteMs } from "./time.ts";
+
+/** Tells the time and waits. Everything that expires or waits takes a Clock, so that tests can move it. */
 export interface Clock {
   /** Milliseconds since the Unix epoch, UTC. */
   now(): number;
@@ -9,25 +8,25 @@ export interface Clock {
   wait(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** A clock that is set back by more than this is believed. */
-const bridgedMs = 600_000;
+/** The longest step back that is hidden: the lifetime of a code. */
+const hiddenStepMs = 10 * minuteMs;
 
 /**
- * Stands still where a clock is set back a little, until that has caught up: what has expired by then is not revived. Where it
- * is set back by more than a code lives, it is followed: codes of a time to come are refused (F10).
+ * Makes a clock that never runs backwards by a small step: it stands still until `read` has caught up, so that expired
+ * codes don't become valid again. A larger step is followed; codes that were created in the future are refused then.
  *
- * @param read milliseconds since the Unix epoch.
+ * @param read returns milliseconds since the Unix epoch.
  */
 export function forwards(read: () => number): () => number {
   let latest = 0;
   return () => {
     const now = read();
-    if (now > latest || now < latest - bridgedMs) latest = now;
+    if (now > latest || now < latest - hiddenStepMs) latest = now;
     return latest;
   };
 }
 
-/** The clock of the machine. */
+/** The clock of this machine. */
 export const systemClock: Clock = {
   now: forwards(Date.now),
   wait(ms, signal) {

@@ -6,12 +6,11 @@ export type Log = Logger;
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /**
- * Structured logs, one JSON object a line; readable lines on a terminal.
+ * Writes one JSON object per line, or readable lines to a terminal.
  *
- * No line holds an address, a code, a token or a key. Nothing is redacted to that end: nothing of the kind is given
- * to the log.
+ * Callers never pass an email address, a code, a token or a key: nothing is redacted here.
  *
- * @param destination standard error by default, so that what a command prints stays apart.
+ * @param destination standard error by default, because commands print their output to standard output.
  */
 export function createLog(level: (typeof logLevels)[number], destination?: DestinationStream): Log {
   const options = {
@@ -23,14 +22,14 @@ export function createLog(level: (typeof logLevels)[number], destination?: Desti
   return pino(options, destination ?? standardError());
 }
 
-/** Lines wait until there are so many bytes of them, or for so long: with 4 KB the writes took 4 % of the time of a busy process. */
+/** Lines are buffered up to this size or time, because each write is a system call. */
 const batchBytes = 12 * 1024;
 const flushMs = 100;
 
-/** Where nobody reads the log any more, lines beyond this are lost: they must not fill the memory (F37). */
-const waitingBytesMax = 16 * 1024 * 1024;
+/** If the log cannot be written, further lines are dropped, so that they don't fill the memory. */
+const bufferedBytesMax = 16 * 1024 * 1024;
 
-/** ISO 8601, as the member of a line. Many lines of a busy service are of the same millisecond. */
+/** Returns the time member of a line in ISO 8601, formatted once per millisecond. */
 function isoTime(): () => string {
   let lastMs = 0;
   let last = "";
@@ -46,18 +45,18 @@ function standardError(): DestinationStream {
   return process.stderr.isTTY ? pretty({ destination: 2, sync: true }) : inBatches(2);
 }
 
-/** A file, or a descriptor, that lines are written to together. What waits when the process exits is written then. */
+/** Writes lines to a file or descriptor in batches. The last batch is written when the process exits. */
 export function inBatches(dest: string | number): DestinationStream {
   const destination = pino.destination({
     dest,
     sync: false,
-    // Lines that wait as text are counted anew, all of them, with each that joins them: 5 us a line.
+    // In text mode, sonic-boom counts the bytes of the whole buffer again for each line.
     contentMode: "buffer",
     minLength: batchBytes,
     periodicFlush: flushMs,
-    maxLength: waitingBytesMax,
+    maxLength: bufferedBytesMax,
   });
-  // A full disk, say. The lines wait, and are written once there is room: nobody else can be told, and no call waits (F03).
+  // After an error, such as a full disk, sonic-boom keeps the lines and retries. Calls must not fail or wait for that.
   let isFailing = false;
   destination.on("error", () => {
     isFailing = true;
@@ -65,12 +64,12 @@ export function inBatches(dest: string | number): DestinationStream {
   destination.on("write", () => {
     isFailing = false;
   });
-  // What waits is written before the process exits: without this it would be tried for ever.
+  // Its flush at exit would retry forever.
   process.prependOnceListener("exit", () => {
     if (isFailing) destination.destroy();
   });
   return {
-    // Given bytes, it takes bytes: its type knows of text alone.
+    // In buffer mode it takes a Buffer, which its type does not allow.
     write: (line) => void destination.write(Buffer.from(line) as never),
     flushSync: () => destination.flushSync(),
   } as DestinationStream;

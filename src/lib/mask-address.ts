@@ -1,6 +1,6 @@
 /**
- * An address as it is shown to those who may not read it: `m***@mouse.com`. It is always one character and three stars,
- * so that a short local part looks like a long one.
+ * Masks an email address: `m***@mouse.com`. The number of stars is fixed, so that it does not reveal the length of the
+ * local part.
  */
 export function maskAddress(address: string): string {
   const at = address.lastIndexOf("@");

@@ -2,23 +2,22 @@ import { randomUUID } from "node:crypto";
 import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Makes a folder that its owner alone can enter, if it is not there. */
+/** Creates a folder that only its owner can enter, unless it exists. */
 export function makePrivateFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 
 /**
- * Reads a file of secrets, which is made first if it is not there. Of two processes that make it at once, one wins
- * and both read the same.
+ * Reads a file of secrets. Creates it, and its folder, if it does not exist. Processes that create it at the same time
+ * all read the same content.
  *
- * @param path of the file; its folder is made too.
- * @param make what to write into a new one.
- * @throws if anyone but the owner can read the file.
+ * @param make returns the content of a new file.
+ * @throws if the file is readable by anyone but its owner.
  */
 export function readOrMakePrivateFile(path: string, make: () => string): string {
   makePrivateFolder(dirname(path));
   if (!isThere(path)) {
-    // Written beside and linked into place: a reader never sees half of it, and an existing file is never replaced.
+    // Linked into place: other processes never read a partial file, and an existing one is never replaced.
     const draft = `${path}.${randomUUID()}.tmp`;
     writeFileSync(draft, make(), { mode: 0o600, flag: "wx", flush: true });
     try {
@@ -31,7 +30,7 @@ export function readOrMakePrivateFile(path: string, make: () => string): string 
     }
   }
   if (process.platform !== "win32" && (statSync(path).mode & 0o077) !== 0) {
-    throw new Error(`${path} holds secrets and can be read by others than its owner: run chmod 600 on it`);
+    throw new Error(`${path} holds secrets and must be accessible to its owner only: run chmod 600 on it`);
   }
   return readFileSync(path, "utf8");
 }

@@ -1,7 +1,7 @@
 /** The `domain` of every `google.rpc.ErrorInfo` (AIP-193). */
 export const errorDomain = "countersign";
 
-/** The reasons that callers branch on (AIP-193). They are part of the contract: reasons are added, never renamed. */
+/** Reasons that callers branch on (AIP-193). They are part of the API: new ones may be added, none is renamed. */
 export type Reason =
   | "TOKEN_MISSING"
   | "TOKEN_INVALID"
@@ -40,18 +40,18 @@ export type Reason =
   | "INTERNAL";
 
 export interface RefusalOptions {
-  /** The path of the offending field in proto spelling, such as `email.address`. */
+  /** The path of the invalid field in the request, in proto spelling: `email.address`. */
   readonly field?: string | undefined;
-  /** The same call is accepted again after this many milliseconds. */
+  /** When the same call may succeed, in milliseconds from now. */
   readonly retryAfterMs?: number | undefined;
-  /** For the log. It is never shown to a caller. */
+  /** For the log. Never shown to callers. */
   readonly cause?: unknown;
 }
 
 /**
- * Why a call is refused, independent of any protocol: `api/` makes a ConnectError of it, `pages/` a page.
+ * An error that callers may see, independent of the protocol: `api/` turns it into a ConnectError, `pages/` into a page.
  *
- * The message tells the caller what to do next. It never contains a code, a token or a key.
+ * The message says what to do next. It never contains a code, a token or a key.
  */
 export class Refusal extends Error {
   override readonly name = "Refusal";

@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 
-/** An AbortController that many may listen to for as long as they like. Node warns of a leak from 11 listeners on. */
+/** Returns an AbortController without Node's limit of 10 listeners, for signals that live as long as the process. */
 export function createSharedController(): AbortController {
   const controller = new AbortController();
   setMaxListeners(0, controller.signal);

@@ -1,6 +1,6 @@
 import { Refusal } from "./refusal.ts";
 
-/** NOT_FOUND: also for a user of an organization that the caller may not know of. */
-export function userNotFound() {
+/** Also used for a user in an organization where the caller has no permission, so that it reveals nothing. */
+export function userNotFound(): Refusal {
   return new Refusal("USER_NOT_FOUND", "there is no such user: create it first, or check the user_id");
 }

@@ -1,12 +1,12 @@
 /**
- * Waits for a promise, for `ms` milliseconds at most. What the promise stands for goes on after that.
+ * Rejects if a promise has not settled after `ms` milliseconds. Does not cancel the work behind the promise.
  *
- * @param late makes the error that it rejects with then.
+ * @param timeoutError returns the error to reject with.
  */
-export async function withTimeout<T>(promise: Promise<T>, ms: number, late: () => Error): Promise<T> {
+export async function withTimeout<T>(promise: Promise<T>, ms: number, timeoutError: () => Error): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(late()), ms);
+    timer = setTimeout(() => reject(timeoutError()), ms);
   });
   try {
     return await Promise.race([promise, timeout]);

@@ -6,15 +6,15 @@ import { openLocalIssuer } from "../../src/auth/local-issuer.ts";
 import { mayAnywhere, mayIn } from "../../src/auth/principal.ts";
 import { createVerifier } from "../../src/auth/verifier.ts";
 import { readOrMakePrivateFile } from "../../src/lib/private-file.ts";
-import { outcome } from "../support/auth/issuer-server.ts";
+import { audience } from "../support/auth/tokens.ts";
+import { outcome } from "../support/auth/verifier.ts";
 import { MovableClock } from "../support/clock.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
-const audience = "countersign.example";
 const token = { subject: "service", audience, permissions: ["user.write"], ttlMs: 3_600_000 } as const;
 
 describe("the key pair", () => {
-  test("is made on first use, for its owner alone", async () => {
+  test("is created on first use, readable by its owner only", async () => {
     const dataDir = join(temporaryFolder(), "new", "data");
     await openLocalIssuer(dataDir);
     expect(statSync(dataDir).mode & 0o777).toBe(0o700);
@@ -29,7 +29,7 @@ describe("the key pair", () => {
     expect(second.jwks).toEqual(first.jwks);
   });
 
-  test("differs from folder to folder", async () => {
+  test("differs between folders", async () => {
     const [a, b] = await Promise.all([
       openLocalIssuer(temporaryFolder()),
       openLocalIssuer(temporaryFolder()),
@@ -37,10 +37,10 @@ describe("the key pair", () => {
     expect(a.jwks).not.toEqual(b.jwks);
   });
 
-  test("is that of whoever made it first, if two do so at once", async () => {
+  test("is the same for two processes that create it at the same time", async () => {
     const path = join(temporaryFolder(), "local-issuer.json");
     let winner: ReturnType<typeof openLocalIssuer> | undefined;
-    // As the slower of two: the file comes into being while this one is about to make its own.
+    // The slower process: the file appears while it generates its own key.
     const text = readOrMakePrivateFile(path, () => {
       winner = openLocalIssuer(dirname(path));
       return "{}";
@@ -49,7 +49,7 @@ describe("the key pair", () => {
     expect(readFileSync(path, "utf8")).toBe(text);
   });
 
-  test("is published without its private part, under its thumbprint (RFC 7638)", async () => {
+  test("is published without its private part, with its thumbprint as kid (RFC 7638)", async () => {
     const { jwks } = await openLocalIssuer(temporaryFolder());
     const [key] = jwks.keys;
     expect(Object.keys(key ?? {}).sort()).toEqual(["alg", "crv", "kid", "kty", "use", "x", "y"]);
@@ -58,7 +58,7 @@ describe("the key pair", () => {
   });
 
   test.runIf(process.platform !== "win32").each([0o640, 0o604, 0o660, 0o644, 0o620, 0o602])(
-    "is refused when others can use the file: %o",
+    "is refused if the file has mode %o",
     async (mode) => {
       const dataDir = temporaryFolder();
       await openLocalIssuer(dataDir);
@@ -71,7 +71,7 @@ describe("the key pair", () => {
   test.each([
     ["an empty file", ""],
     ["text", "secret-d"],
-    ["half a file", '{"kty":"EC","crv":"P-256","d":"secret-d'],
+    ["truncated JSON", '{"kty":"EC","crv":"P-256","d":"secret-d'],
     ["JSON that is not an object", '["secret-d"]'],
     ["a public key", '{"kty":"EC","crv":"P-256","x":"secret-d","y":"secret-d"}'],
     ["a key of another type", '{"kty":"OKP","crv":"Ed25519","x":"secret-d","y":"","d":"secret-d"}'],
@@ -79,7 +79,7 @@ describe("the key pair", () => {
       "a point that is not on the curve",
       '{"kty":"EC","crv":"P-256","x":"secret-d","y":"secret-d","d":"secret-d"}',
     ],
-  ])("is refused when damaged, and nothing of it is said: %s", async (_, content) => {
+  ])("is refused without quoting it if the file is damaged: %s", async (_, content) => {
     const dataDir = temporaryFolder();
     const path = join(dataDir, "local-issuer.json");
     writeFileSync(path, content, { mode: 0o600 });
@@ -92,13 +92,13 @@ describe("the key pair", () => {
     expect(readFileSync(path, "utf8")).toBe(content);
   });
 
-  test("is not made over a folder of its name", async () => {
+  test("does not replace a folder with its name", async () => {
     const dataDir = temporaryFolder();
     mkdirSync(join(dataDir, "local-issuer.json"), { mode: 0o700 });
     await expect(openLocalIssuer(dataDir)).rejects.toThrow();
   });
 
-  test("is new after the file was removed", async () => {
+  test("is created again after the file was removed", async () => {
     const dataDir = temporaryFolder();
     const before = await openLocalIssuer(dataDir);
     rmSync(join(dataDir, "local-issuer.json"));
@@ -108,7 +108,7 @@ describe("the key pair", () => {
 });
 
 describe("a token", () => {
-  test("is an access token of RFC 9068", async () => {
+  test("is a JWT access token (RFC 9068)", async () => {
     const clock = new MovableClock();
     const issuer = await openLocalIssuer(temporaryFolder());
     const jwt = await issuer.issue({ ...token, org: "org-1" }, clock);
@@ -130,7 +130,7 @@ describe("a token", () => {
     });
   });
 
-  test("has the permissions in its organization alone", async () => {
+  test("has its permissions only in its organization", async () => {
     const { issuer, verifier, clock } = await setup();
     const principal = await verifier.authenticate(await issuer.issue({ ...token, org: "org-1" }, clock));
     expect(principal).toMatchObject({ subject: "service", issuer: "urn:countersign:local" });
@@ -139,14 +139,14 @@ describe("a token", () => {
     expect(mayAnywhere(principal, "user.read")).toBe(false);
   });
 
-  test("has them there under another configured roles claim too", async () => {
+  test("keeps its permissions if another roles claim is configured", async () => {
     const { issuer, clock } = await setup();
     const verifier = createVerifier({ issuers: [issuer], audience, rolesClaim: "my:roles", clock });
     const principal = await verifier.authenticate(await issuer.issue({ ...token, org: "org-1" }, clock));
     expect(mayIn(principal, "user.write", "org-1")).toBe(true);
   });
 
-  test("has the permissions everywhere without an organization", async () => {
+  test("without an organization has its permissions in all of them", async () => {
     const { issuer, verifier, clock } = await setup();
     const permissions = ["user.read", "otp.challenge"] as const;
     const principal = await verifier.authenticate(await issuer.issue({ ...token, permissions }, clock));
@@ -155,7 +155,7 @@ describe("a token", () => {
     expect(mayAnywhere(principal, "user.write")).toBe(false);
   });
 
-  test("of a user has no permissions", async () => {
+  test("can have no permissions, for a user", async () => {
     const { issuer, verifier, clock } = await setup();
     const jwt = await issuer.issue({ ...token, subject: "user-1", permissions: [] }, clock);
     const principal = await verifier.authenticate(jwt);
@@ -163,7 +163,7 @@ describe("a token", () => {
     expect(principal.grants.size).toBe(0);
   });
 
-  test("ends after its time to live, and the leeway", async () => {
+  test("expires after its TTL and the leeway", async () => {
     const { issuer, verifier, clock } = await setup();
     const jwt = await issuer.issue(token, clock);
     clock.move(token.ttlMs + 29_000);
@@ -172,13 +172,13 @@ describe("a token", () => {
     expect(await outcome(verifier.authenticate(jwt))).toBe("TOKEN_EXPIRED");
   });
 
-  test("never has the id of another", async () => {
+  test("has a unique id", async () => {
     const { issuer, clock } = await setup();
     const jwts = await Promise.all(Array.from({ length: 50 }, () => issuer.issue(token, clock)));
     expect(new Set(jwts.map((jwt) => decodeJwt(jwt).jti)).size).toBe(50);
   });
 
-  test("of another folder's issuer is refused", async () => {
+  test("of the issuer of another folder is refused", async () => {
     const { verifier, clock } = await setup();
     const other = await openLocalIssuer(temporaryFolder());
     expect(await outcome(verifier.authenticate(await other.issue(token, clock)))).toBe("TOKEN_INVALID");
@@ -188,11 +188,11 @@ describe("a token", () => {
     ["an empty subject", { ...token, subject: "" }],
     ["a subject of 201 characters", { ...token, subject: "s".repeat(201) }],
     ["a control character in the subject", { ...token, subject: "a\u0000b" }],
-    ["no time to live", { ...token, ttlMs: 0 }],
-    ["a negative time to live", { ...token, ttlMs: -3_600_000 }],
-    ["a time to live that is not a number", { ...token, ttlMs: Number.NaN }],
-    ["a time to live without end", { ...token, ttlMs: Number.POSITIVE_INFINITY }],
-  ])("is not issued for %s", async (_, wrong) => {
+    ["a TTL of zero", { ...token, ttlMs: 0 }],
+    ["a negative TTL", { ...token, ttlMs: -3_600_000 }],
+    ["a TTL that is not a number", { ...token, ttlMs: Number.NaN }],
+    ["an infinite TTL", { ...token, ttlMs: Number.POSITIVE_INFINITY }],
+  ])("is not issued with %s", async (_, wrong) => {
     const { issuer, clock } = await setup();
     await expect(issuer.issue(wrong, clock)).rejects.toThrow();
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { maskAddress } from "../../src/lib/mask-address.ts";
 
-describe("a masked address", () => {
+describe("maskAddress", () => {
   it.each([
     ["mini@mouse.com", "m***@mouse.com"],
     ["a-very-long-local-part.indeed@mouse.com", "a***@mouse.com"],
@@ -14,11 +14,11 @@ describe("a masked address", () => {
     ["@mouse.com", "***"],
     ["mouse.com", "***"],
     ["", "***"],
-  ])("of %j is %j", (address, masked) => {
+  ])("masks %j as %j", (address, masked) => {
     expect(maskAddress(address)).toBe(masked);
   });
 
-  it("is the same for local parts of any length", () => {
+  it("hides the length of the local part", () => {
     const masked = Array.from({ length: 64 }, (_, i) => maskAddress(`m${"x".repeat(i)}@mouse.com`));
     expect(new Set(masked)).toEqual(new Set(["m***@mouse.com"]));
   });

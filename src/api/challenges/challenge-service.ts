@@ -12,10 +12,10 @@ import {
   verifyOTPEmailChallenge,
 } from "./challenges.ts";
 
-/** Not `user.write`: managing users does not include signing them in. */
+/** Without `user.write`: managing users does not include signing them in. */
 const challengeUser: Rule = { anyOf: ["otp.challenge"], target: "user", self: true };
 
-/** ChallengeService: who may call each method, what reads its message and what answers it. */
+/** ChallengeService, a row per method: who may call it, its parser and its handler. */
 export function createChallengeService(dependencies: ApiDependencies): ApiService {
   return serveTable(
     ChallengeService,

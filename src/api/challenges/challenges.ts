@@ -25,7 +25,7 @@ import { toChallenge, toDetails } from "../messages.ts";
 import type { Call } from "../methods.ts";
 import { requireText } from "../text-fields.ts";
 
-// The methods of ChallengeService: for each its parser and its handler.
+// The methods of ChallengeService, each with a parser and a handler.
 
 export function parseCreateOTPEmailChallenge(
   message: CreateOTPEmailChallengeRequest,
@@ -128,7 +128,7 @@ function parseAudience(audience: string, audiences: ApiDependencies["proofAudien
   if (audiences === "any" || audiences.includes(audience)) return audience;
   throw new Refusal(
     "AUDIENCE_NOT_ALLOWED",
-    "audience is not one that proofs may be made for: check it, or ask the operator to allow it",
+    "audience is not allowed for proofs: check it, or ask the operator to allow it",
     { field: "audience" },
   );
 }

@@ -13,7 +13,7 @@ import { pageOf } from "../page-token.ts";
 import { requirePageSize, requireText } from "../text-fields.ts";
 import { userReaders } from "./users.ts";
 
-// The methods of UserService about events: for each its parser and its handler.
+// The methods of UserService for events, each with a parser and a handler.
 
 export function parseListEvents(message: ListEventsRequest) {
   const userId = requireText(message.userId, "user_id");
@@ -53,11 +53,11 @@ export async function* watchEvents(
 }
 
 function parsePosition(position: string): number {
-  // Every number of 15 digits is exact.
+  // A number of 15 digits is exact.
   if (/^\d{1,15}$/.test(position)) return Number(position);
   throw new Refusal(
     "REQUEST_INVALID",
-    "after_position must be a position that this service returned, or 0 for the beginning",
+    "after_position must be a position that this service returned, or 0 for all events",
     { field: "after_position" },
   );
 }

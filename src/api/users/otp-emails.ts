@@ -38,7 +38,7 @@ import type { Call } from "../methods.ts";
 import { pageOf } from "../page-token.ts";
 import { parseAddress, parseReason, requirePageSize, requireText } from "../text-fields.ts";
 
-// The methods of UserService about the authenticators of a user: for each its parser and its handler.
+// The methods of UserService for the authenticators of a user, each with a parser and a handler.
 
 export function parseAddOTPEmail(message: AddOTPEmailRequest, { takesUtf8 }: ApiDependencies) {
   const userId = requireText(message.userId, "user_id");
@@ -156,7 +156,7 @@ export async function removeOTPEmail(
 ) {
   const { otpEmailId, reason } = input;
   const user = requireUser(context);
-  // A locked user must not remove its own address: after an account takeover, it proves who the owner is.
+  // Not for a locked user: after an account takeover, the address proves who the owner is.
   if (context.values.get(accessKey) === "self") requireActive(user);
   const request = { ...causeOf(context), userId: user.user_id, otpEmailId, reason };
   return { details: toDetails(await remove(otp, request)) };
@@ -171,7 +171,6 @@ export async function unlockOTPEmail(
   return { details: toDetails(await unlock(otp, { ...causeOf(context), userId, otpEmailId, reason })) };
 }
 
-/** How the caller wants the address to be verified. */
 type RequestedVerification = RequestedDelivery | { readonly kind: "is_verified"; readonly field: string };
 
 function parseVerification({ verification }: SetEmail): RequestedVerification {
@@ -186,7 +185,7 @@ function parseVerification({ verification }: SetEmail): RequestedVerification {
       if (verification.value) return { kind: "is_verified", field: "email.is_verified" };
       throw new Refusal(
         "REQUEST_INVALID",
-        "email.is_verified must be true if it is given: leave it out and a code is mailed",
+        "email.is_verified must be true if it is given: leave it out, and a code is mailed",
         { field: "email.is_verified" },
       );
   }
@@ -197,6 +196,6 @@ function parseResendDelivery({ verification }: ResendOTPEmailCodeRequest): Reque
   return sendCode(verification.value, "send_code");
 }
 
-function sendCode(asked: SendEmailVerificationCode | undefined, field: string) {
-  return parseSendCode(asked, field, urlTemplateVariables);
+function sendCode(message: SendEmailVerificationCode | undefined, field: string) {
+  return parseSendCode(message, field, urlTemplateVariables);
 }

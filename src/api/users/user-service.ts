@@ -35,12 +35,12 @@ const writeUser: Rule = { anyOf: ["user.write"], target: "user", self: false };
 const writeUserOrSelf: Rule = { ...writeUser, self: true };
 const readUser: Rule = { anyOf: userReaders, target: "user", self: false };
 const readUserOrSelf: Rule = { ...readUser, self: true };
-/** With `otp.challenge` alone the addresses are masked. */
+/** Addresses are masked for callers with `otp.challenge` only. */
 const readOTPEmails: Rule = { anyOf: [...userReaders, "otp.challenge"], target: "user", self: true };
 const createInOrganization: Rule = { anyOf: ["user.write"], target: "organization", self: false };
 const readOrganizations: Rule = { anyOf: userReaders, target: "organizations", self: false };
 
-/** UserService: who may call each method, what reads its message and what answers it. */
+/** UserService, a row per method: who may call it, its parser and its handler. */
 export function createUserService(dependencies: ApiDependencies): ApiService {
   return serveTable(
     UserService,
@@ -66,7 +66,7 @@ export function createUserService(dependencies: ApiDependencies): ApiService {
       unlockUser: { rule: writeUser, parse: parseUserChange, handle: changeUserState("unlock") },
       deleteUser: { rule: writeUser, parse: parseUserChange, handle: deleteUser },
 
-      // Not the user itself: events say where administrators call from, and why.
+      // Not for the user itself: events contain the IP addresses and reasons of administrators.
       listEvents: { rule: readUser, parse: parseListEvents, handle: listEvents },
       watchEvents: { rule: readOrganizations, parse: parseWatchEvents, handle: watchEvents },
     },

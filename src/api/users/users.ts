@@ -27,9 +27,9 @@ import {
   requireText,
 } from "../text-fields.ts";
 
-// The methods of UserService about users: for each its parser and its handler.
+// The methods of UserService for users, each with a parser and a handler.
 
-/** Permissions each of which lets a caller list users and watch events, in its organizations. */
+/** Either permission allows reading users and events. */
 export const userReaders = ["user.read", "user.write"] as const;
 
 export function parseCreateUser(message: CreateUserRequest) {
@@ -77,7 +77,7 @@ export function parseListUsers(message: ListUsersRequest) {
       canonicalAddress:
         emailAddress === undefined
           ? undefined
-          : // Addresses beyond ASCII are found even if no relay takes them now.
+          : // Also non-ASCII local parts, even if they can't be delivered to at present.
             parseAddress(emailAddress, "email_address", true).canonical,
     },
     pageSize: requirePageSize(message.pageSize),
@@ -144,7 +144,7 @@ function parseState(state: UserState): "active" | "inactive" | "locked" | undefi
     default:
       throw new Refusal(
         "REQUEST_INVALID",
-        "state must be that of a user that can be listed: active, inactive or locked. Leave it out for all of them",
+        "state must be active, inactive or locked: leave it out for users in any state",
         { field: "state" },
       );
   }
@@ -164,7 +164,7 @@ function parseOrganization(organization: Organization | undefined): string {
     default:
       throw new Refusal(
         "REQUEST_INVALID",
-        "organization.org_id is missing: give the id of the organization that the user will belong to",
+        "organization.org_id is missing: give the id of the organization of the user",
         { field: "organization.org_id" },
       );
   }

@@ -21,7 +21,7 @@ export const file_countersign_user_v3alpha_challenge_service: GenFile = /*@__PUR
   fileDesc("CjBjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvY2hhbGxlbmdlX3NlcnZpY2UucHJvdG8SGGNvdW50ZXJzaWduLnVzZXIudjNhbHBoYSKqAgoeQ3JlYXRlT1RQRW1haWxDaGFsbGVuZ2VSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhIZCgxvdHBfZW1haWxfaWQYAiABKAlCA+BBAhJICglzZW5kX2NvZGUYAyABKAsyMy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuU2VuZE9UUEVtYWlsQ2hhbGxlbmdlQ29kZUgAEkwKC3JldHVybl9jb2RlGAQgASgLMjUuY291bnRlcnNpZ24udXNlci52M2FscGhhLlJldHVybkVtYWlsVmVyaWZpY2F0aW9uQ29kZUgAEhUKCGF1ZGllbmNlGAUgASgJQgPgQQISEgoFbm9uY2UYBiABKAlIAYgBAUIKCghkZWxpdmVyeUIICgZfbm9uY2UiRwoZU2VuZE9UUEVtYWlsQ2hhbGxlbmdlQ29kZRIZCgx1cmxfdGVtcGxhdGUYASABKAlIAIgBAUIPCg1fdXJsX3RlbXBsYXRlIrgBCh9DcmVhdGVPVFBFbWFpbENoYWxsZW5nZVJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxIUCgxjaGFsbGVuZ2VfaWQYAiABKAkSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKBGNvZGUYBCABKAlIAIgBAUIHCgVfY29kZSJ/Ch5WZXJpZnlPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEhkKDGNoYWxsZW5nZV9pZBgDIAEoCUID4EECEhEKBGNvZGUYBCABKAlCA+BBAiJkCh9WZXJpZnlPVFBFbWFpbENoYWxsZW5nZVJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxINCgVwcm9vZhgCIAEoCSJpChtHZXRPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEhkKDGNoYWxsZW5nZV9pZBgDIAEoCUID4EECIlYKHEdldE9UUEVtYWlsQ2hhbGxlbmdlUmVzcG9uc2USNgoJY2hhbGxlbmdlGAEgASgLMiMuY291bnRlcnNpZ24udXNlci52M2FscGhhLkNoYWxsZW5nZSKuAgoJQ2hhbGxlbmdlEhkKDGNoYWxsZW5nZV9pZBgBIAEoCUID4EEDEjwKBXN0YXRlGAIgASgOMiguY291bnRlcnNpZ24udXNlci52M2FscGhhLkNoYWxsZW5nZVN0YXRlQgPgQQMSNAoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSNAoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSIQoUZmFpbGVkX2F0dGVtcHRzX2xlZnQYBSABKAVCA+BBAxI5CgRtYWlsGAYgASgLMiYuY291bnRlcnNpZ24udXNlci52M2FscGhhLk1haWxEZWxpdmVyeUID4EEDImwKHkNhbmNlbE9UUEVtYWlsQ2hhbGxlbmdlUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISGQoMb3RwX2VtYWlsX2lkGAIgASgJQgPgQQISGQoMY2hhbGxlbmdlX2lkGAMgASgJQgPgQQIiVQofQ2FuY2VsT1RQRW1haWxDaGFsbGVuZ2VSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMq/gEKDkNoYWxsZW5nZVN0YXRlEh8KG0NIQUxMRU5HRV9TVEFURV9VTlNQRUNJRklFRBAAEhsKF0NIQUxMRU5HRV9TVEFURV9QRU5ESU5HEAESGgoWQ0hBTExFTkdFX1NUQVRFX1BBU1NFRBACEhoKFkNIQUxMRU5HRV9TVEFURV9GQUlMRUQQAxIcChhDSEFMTEVOR0VfU1RBVEVfUkVQTEFDRUQQBBIdChlDSEFMTEVOR0VfU1RBVEVfQ0FOQ0VMTEVEEAUSHAoYQ0hBTExFTkdFX1NUQVRFX1JFUE9SVEVEEAYSGwoXQ0hBTExFTkdFX1NUQVRFX0VYUElSRUQQBzKfBwoQQ2hhbGxlbmdlU2VydmljZRLXAQoXQ3JlYXRlT1RQRW1haWxDaGFsbGVuZ2USOC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQ3JlYXRlT1RQRW1haWxDaGFsbGVuZ2VSZXF1ZXN0GjkuY291bnRlcnNpZ24udXNlci52M2FscGhhLkNyZWF0ZU9UUEVtYWlsQ2hhbGxlbmdlUmVzcG9uc2UiR4LT5JMCQToBKiI8L3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbC97b3RwX2VtYWlsX2lkfS9jaGFsbGVuZ2VzEu0BChdWZXJpZnlPVFBFbWFpbENoYWxsZW5nZRI4LmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5WZXJpZnlPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QaOS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVmVyaWZ5T1RQRW1haWxDaGFsbGVuZ2VSZXNwb25zZSJdgtPkkwJXOgEqIlIvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9L2NoYWxsZW5nZXMve2NoYWxsZW5nZV9pZH0vdmVyaWZ5EtoBChRHZXRPVFBFbWFpbENoYWxsZW5nZRI1LmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5HZXRPVFBFbWFpbENoYWxsZW5nZVJlcXVlc3QaNi5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuR2V0T1RQRW1haWxDaGFsbGVuZ2VSZXNwb25zZSJTgtPkkwJNEksvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9L2NoYWxsZW5nZXMve2NoYWxsZW5nZV9pZH0S4wEKF0NhbmNlbE9UUEVtYWlsQ2hhbGxlbmdlEjguY291bnRlcnNpZ24udXNlci52M2FscGhhLkNhbmNlbE9UUEVtYWlsQ2hhbGxlbmdlUmVxdWVzdBo5LmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5DYW5jZWxPVFBFbWFpbENoYWxsZW5nZVJlc3BvbnNlIlOC0+STAk0qSy92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwve290cF9lbWFpbF9pZH0vY2hhbGxlbmdlcy97Y2hhbGxlbmdlX2lkfWIGcHJvdG8z", [file_countersign_user_v3alpha_details, file_countersign_user_v3alpha_otp_email, file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp]);
 
 /**
- * Whom to challenge, and for whom the proof will be.
+ * The authenticator to challenge, and the audience of the proof.
  *
  * @generated from message countersign.user.v3alpha.CreateOTPEmailChallengeRequest
  */
@@ -45,8 +45,8 @@ export type CreateOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.C
   otpEmailId: string;
 
   /**
-   * How the code comes to the user: at most one of the two. Without any, it is
-   * mailed with the default link, as by an empty `send_code`.
+   * How to deliver the code. By default, it is mailed with the default link, like
+   * with an empty `send_code`.
    *
    * @generated from oneof countersign.user.v3alpha.CreateOTPEmailChallengeRequest.delivery
    */
@@ -62,7 +62,7 @@ export type CreateOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.C
     case: "sendCode";
   } | {
     /**
-     * Return the code in the reply and send no mail. Only for callers with
+     * Return the code in the reply, without a mail. Only for callers with
      * `otp.challenge` in the user's organization.
      *
      * Example: {}
@@ -74,8 +74,8 @@ export type CreateOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.C
   } | { case: undefined; value?: undefined };
 
   /**
-   * The service that the proof is for: its `aud`, 1 to 200 characters. The operator
-   * says which may be asked for; another is AUDIENCE_NOT_ALLOWED.
+   * The relying service that the proof is for: its `aud`, 1 to 200 characters. The
+   * operator can restrict it to a list; another one is AUDIENCE_NOT_ALLOWED.
    *
    * Example: "https://app.example.com"
    *
@@ -84,8 +84,8 @@ export type CreateOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.C
   audience: string;
 
   /**
-   * A value that the proof repeats, 1 to 200 characters: a relying service that
-   * chooses a new one for each login knows that the proof is for this login.
+   * The `nonce` of the proof, 1 to 200 characters. A relying service that uses a new
+   * one for each login can tell that the proof belongs to that login.
    *
    * Example: "n-0S6_WzA2Mj"
    *
@@ -108,12 +108,12 @@ export const CreateOTPEmailChallengeRequestSchema: GenMessage<CreateOTPEmailChal
  */
 export type SendOTPEmailChallengeCode = Message<"countersign.user.v3alpha.SendOTPEmailChallengeCode"> & {
   /**
-   * The link in the mail, 1 to 200 characters. These variables are replaced, in
-   * percent-encoding: `{{.Code}}`, `{{.UserID}}`, `{{.OrgID}}`, `{{.OTPEmailID}}`,
-   * `{{.ChallengeID}}`, `{{.DisplayName}}` and `{{.PreferredLanguage}}`; the last two
-   * are empty if the user has none. Must be https, except for localhost. If it is
-   * omitted, the link leads to a page of this service. The user itself may only
-   * name hosts that the operator allows.
+   * The link in the mail, 1 to 200 characters. `{{.Code}}`, `{{.UserID}}`,
+   * `{{.OrgID}}`, `{{.OTPEmailID}}`, `{{.ChallengeID}}`, `{{.DisplayName}}` and
+   * `{{.PreferredLanguage}}` are replaced by their percent-encoded values; the last
+   * two are empty if the user has none. Must be `https` (`http` for loopback hosts
+   * only). The user itself may only use hosts that the operator allows. By default,
+   * the link leads to a page of the service.
    *
    * Example: "https://example.com/login?challenge={{.ChallengeID}}&code={{.Code}}"
    *
@@ -130,7 +130,7 @@ export const SendOTPEmailChallengeCodeSchema: GenMessage<SendOTPEmailChallengeCo
   messageDesc(file_countersign_user_v3alpha_challenge_service, 1);
 
 /**
- * The challenge, which waits for its code.
+ * The pending challenge.
  *
  * @generated from message countersign.user.v3alpha.CreateOTPEmailChallengeResponse
  */
@@ -145,7 +145,7 @@ export type CreateOTPEmailChallengeResponse = Message<"countersign.user.v3alpha.
   details?: Details | undefined;
 
   /**
-   * The id of the challenge, to be given to VerifyOTPEmailChallenge.
+   * The id of the challenge, for VerifyOTPEmailChallenge.
    *
    * Example: "163840776835432712"
    *
@@ -154,7 +154,7 @@ export type CreateOTPEmailChallengeResponse = Message<"countersign.user.v3alpha.
   challengeId: string;
 
   /**
-   * When the code dies, in UTC.
+   * When the code expires, in UTC.
    *
    * Example: "2026-11-23T09:36:00Z"
    *
@@ -163,7 +163,7 @@ export type CreateOTPEmailChallengeResponse = Message<"countersign.user.v3alpha.
   expireTime?: Timestamp | undefined;
 
   /**
-   * The code, only if `return_code` was asked for: by default 6 digits.
+   * The code, only if `return_code` was set. By default, 6 digits.
    *
    * Example: "204817"
    *
@@ -180,7 +180,7 @@ export const CreateOTPEmailChallengeResponseSchema: GenMessage<CreateOTPEmailCha
   messageDesc(file_countersign_user_v3alpha_challenge_service, 2);
 
 /**
- * The code that the user read in the mail.
+ * The code from the mail.
  *
  * @generated from message countersign.user.v3alpha.VerifyOTPEmailChallengeRequest
  */
@@ -195,7 +195,7 @@ export type VerifyOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.V
   userId: string;
 
   /**
-   * The id of the authenticator that is challenged, 1 to 200 characters.
+   * The id of the challenged authenticator, 1 to 200 characters.
    *
    * Example: "163840776835432705"
    *
@@ -231,7 +231,7 @@ export const VerifyOTPEmailChallengeRequestSchema: GenMessage<VerifyOTPEmailChal
   messageDesc(file_countersign_user_v3alpha_challenge_service, 3);
 
 /**
- * The challenge is passed.
+ * The challenge was passed.
  *
  * @generated from message countersign.user.v3alpha.VerifyOTPEmailChallengeResponse
  */
@@ -263,7 +263,7 @@ export const VerifyOTPEmailChallengeResponseSchema: GenMessage<VerifyOTPEmailCha
   messageDesc(file_countersign_user_v3alpha_challenge_service, 4);
 
 /**
- * Which challenge to get.
+ * The challenge to return.
  *
  * @generated from message countersign.user.v3alpha.GetOTPEmailChallengeRequest
  */
@@ -278,7 +278,7 @@ export type GetOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.GetO
   userId: string;
 
   /**
-   * The id of the authenticator that is challenged, 1 to 200 characters.
+   * The id of the challenged authenticator, 1 to 200 characters.
    *
    * Example: "163840776835432705"
    *
@@ -311,7 +311,7 @@ export const GetOTPEmailChallengeRequestSchema: GenMessage<GetOTPEmailChallengeR
  */
 export type GetOTPEmailChallengeResponse = Message<"countersign.user.v3alpha.GetOTPEmailChallengeResponse"> & {
   /**
-   * How far the challenge has come.
+   * The challenge.
    *
    * Example: {"challengeId": "163840776835432712", "state": "CHALLENGE_STATE_PENDING", "failedAttemptsLeft": 5}
    *
@@ -343,7 +343,7 @@ export type Challenge = Message<"countersign.user.v3alpha.Challenge"> & {
   challengeId: string;
 
   /**
-   * Whether it still waits for its code, or how it ended.
+   * Whether it is pending, or how it ended.
    *
    * Example: "CHALLENGE_STATE_PENDING"
    *
@@ -352,7 +352,7 @@ export type Challenge = Message<"countersign.user.v3alpha.Challenge"> & {
   state: ChallengeState;
 
   /**
-   * When it was begun, in UTC.
+   * When it was created, in UTC.
    *
    * Example: "2026-11-23T09:31:00Z"
    *
@@ -361,7 +361,7 @@ export type Challenge = Message<"countersign.user.v3alpha.Challenge"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When the code dies, in UTC.
+   * When the code expires, in UTC.
    *
    * Example: "2026-11-23T09:36:00Z"
    *
@@ -370,8 +370,8 @@ export type Challenge = Message<"countersign.user.v3alpha.Challenge"> & {
   expireTime?: Timestamp | undefined;
 
   /**
-   * How many wrong codes there may still be before the challenge is over or the
-   * authenticator is locked. 0 once it does not wait any more, and while the
+   * The number of wrong codes that are left before the challenge has failed or the
+   * authenticator is locked. 0 once the challenge has ended, and while the
    * authenticator is locked.
    *
    * Example: 5
@@ -381,7 +381,7 @@ export type Challenge = Message<"countersign.user.v3alpha.Challenge"> & {
   failedAttemptsLeft: number;
 
   /**
-   * What came of its mail. Not set if its code was returned instead.
+   * The delivery of its mail. Not set if its code was returned.
    *
    * Example: {"state": "DELIVERY_STATE_SENT", "createTime": "2026-11-23T09:31:00Z", "settleTime": "2026-11-23T09:31:00.250Z"}
    *
@@ -398,7 +398,7 @@ export const ChallengeSchema: GenMessage<Challenge> = /*@__PURE__*/
   messageDesc(file_countersign_user_v3alpha_challenge_service, 7);
 
 /**
- * Which challenge to end.
+ * The challenge to cancel.
  *
  * @generated from message countersign.user.v3alpha.CancelOTPEmailChallengeRequest
  */
@@ -413,7 +413,7 @@ export type CancelOTPEmailChallengeRequest = Message<"countersign.user.v3alpha.C
   userId: string;
 
   /**
-   * The id of the authenticator that is challenged, 1 to 200 characters.
+   * The id of the challenged authenticator, 1 to 200 characters.
    *
    * Example: "163840776835432705"
    *
@@ -440,7 +440,7 @@ export const CancelOTPEmailChallengeRequestSchema: GenMessage<CancelOTPEmailChal
   messageDesc(file_countersign_user_v3alpha_challenge_service, 8);
 
 /**
- * The challenge is over.
+ * The challenge was cancelled.
  *
  * @generated from message countersign.user.v3alpha.CancelOTPEmailChallengeResponse
  */
@@ -463,7 +463,7 @@ export const CancelOTPEmailChallengeResponseSchema: GenMessage<CancelOTPEmailCha
   messageDesc(file_countersign_user_v3alpha_challenge_service, 9);
 
 /**
- * Where a challenge stands.
+ * The state of a challenge.
  *
  * @generated from enum countersign.user.v3alpha.ChallengeState
  */
@@ -476,28 +476,28 @@ export const ChallengeState = {
   UNSPECIFIED: 0,
 
   /**
-   * It waits for its code.
+   * It can still be passed.
    *
    * @generated from enum value: CHALLENGE_STATE_PENDING = 1;
    */
   PENDING: 1,
 
   /**
-   * The right code came in time.
+   * The right code was entered in time.
    *
    * @generated from enum value: CHALLENGE_STATE_PASSED = 2;
    */
   PASSED: 2,
 
   /**
-   * Too many wrong codes came.
+   * Too many wrong codes were entered.
    *
    * @generated from enum value: CHALLENGE_STATE_FAILED = 3;
    */
   FAILED: 3,
 
   /**
-   * A newer challenge took its place.
+   * It was replaced by a newer challenge.
    *
    * @generated from enum value: CHALLENGE_STATE_REPLACED = 4;
    */
@@ -511,14 +511,14 @@ export const ChallengeState = {
   CANCELLED: 5,
 
   /**
-   * The reader of its mail said that it was somebody else.
+   * The reader of its mail reported a login attempt by another person.
    *
    * @generated from enum value: CHALLENGE_STATE_REPORTED = 6;
    */
   REPORTED: 6,
 
   /**
-   * No right code came in time.
+   * The right code was not entered in time.
    *
    * @generated from enum value: CHALLENGE_STATE_EXPIRED = 7;
    */
@@ -526,7 +526,7 @@ export const ChallengeState = {
 } as const;
 
 /**
- * Where a challenge stands.
+ * The state of a challenge.
  *
  * @generated from enum countersign.user.v3alpha.ChallengeState
  */
@@ -539,32 +539,33 @@ export const ChallengeStateSchema: GenEnum<ChallengeState> = /*@__PURE__*/
   enumDesc(file_countersign_user_v3alpha_challenge_service, 0);
 
 /**
- * ChallengeService checks at a login that the user reads a verified address.
+ * ChallengeService checks, at a login, that the user reads a verified address.
  *
  * Callers need `otp.challenge` in the user's organization. The user itself (the
- * token's subject is the `user_id`) may challenge itself too, to prove once more
- * that it is there (step-up): its code is always mailed.
+ * token's subject is the `user_id`) may also create challenges, for step-up
+ * authentication: its code is always mailed.
  *
- * Whoever passes gets a proof: a JWT (ES256) that a relying service checks with
- * the keys at `/.well-known/jwks.json`, without calling back. It says `iss` (the
- * public URL), `sub` (the user), `aud` and `nonce` as they were asked for,
- * `amr` ["otp"], `auth_time` and `jti` (the challenge), its `typ` is
- * `otp-proof+jwt`, and it is valid for 2 minutes. It says that the user reads an
- * address, and never anything of a higher level: there is no `acr`.
+ * A passed challenge yields a proof: a JWT (ES256) that relying services verify
+ * with the keys at `/.well-known/jwks.json`, without another call. Its claims are
+ * `iss` (the public URL), `sub` (the user), `aud` and `nonce` from the request,
+ * `amr` ["otp"], `auth_time` and `jti` (the challenge). Its `typ` is
+ * `otp-proof+jwt`, and it is valid for 2 minutes. It proves that the user reads an
+ * address, and claims no higher assurance level: there is no `acr`.
  *
  * @generated from service countersign.user.v3alpha.ChallengeService
  */
 export const ChallengeService: GenService<{
   /**
-   * Challenge a user to prove that it reads a verified address
+   * Create a challenge
    *
-   * Mails or returns a code, by default of 6 digits that live for 5 minutes. An authenticator
-   * has one challenge at a time: a new one ends the one before. Only verified
-   * authenticators are challenged (OTP_EMAIL_NOT_VERIFIED).
+   * Mails or returns a code, by default 6 digits that are valid for 5 minutes. An
+   * authenticator has one open challenge at a time: a new one replaces it. Only
+   * verified authenticators can be challenged (OTP_EMAIL_NOT_VERIFIED).
    *
-   * The mail speaks the language of the `Accept-Language` header or metadata, or
-   * else the user's preferred language. It has a link to a page where its reader can say that it was somebody
-   * else: that ends the challenge, and the user's events tell of it.
+   * The mail is in the language of the `Accept-Language` header or metadata, or else
+   * in the user's preferred language. It has a link to a page where the reader can
+   * report a login attempt by another person: that ends the challenge and is recorded
+   * as an event. The limits for mails and `Idempotency-Key` apply as in AddOTPEmail.
    *
    * @generated from rpc countersign.user.v3alpha.ChallengeService.CreateOTPEmailChallenge
    */
@@ -577,8 +578,8 @@ export const ChallengeService: GenService<{
    * Verify the code of a challenge
    *
    * The right code passes the challenge once, and the reply has the proof. After 5
-   * wrong codes the challenge is over. Wrong codes also count for the
-   * authenticator, which is locked after too many of them: both are
+   * wrong codes the challenge has failed. Wrong codes also count for the
+   * authenticator, which is locked after too many of them. Both are
    * ATTEMPTS_EXHAUSTED, with the time to wait.
    *
    * @generated from rpc countersign.user.v3alpha.ChallengeService.VerifyOTPEmailChallenge
@@ -591,8 +592,7 @@ export const ChallengeService: GenService<{
   /**
    * Get a challenge
    *
-   * Tells how far a challenge and its mail have come. A challenge is kept for a day
-   * from its begin.
+   * Returns the state of a challenge and its mail. Challenges are kept for a day.
    *
    * @generated from rpc countersign.user.v3alpha.ChallengeService.GetOTPEmailChallenge
    */
@@ -604,8 +604,8 @@ export const ChallengeService: GenService<{
   /**
    * Cancel a challenge
    *
-   * Ends a challenge that waits for its code, and the code with it. One that is
-   * over is FAILED_PRECONDITION (CHALLENGE_ENDED).
+   * Ends a pending challenge and invalidates its code. One that has already ended is
+   * FAILED_PRECONDITION (CHALLENGE_ENDED).
    *
    * @generated from rpc countersign.user.v3alpha.ChallengeService.CancelOTPEmailChallenge
    */

@@ -15,15 +15,15 @@ export const file_countersign_user_v3alpha_details: GenFile = /*@__PURE__*/
   fileDesc("CiZjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvZGV0YWlscy5wcm90bxIYY291bnRlcnNpZ24udXNlci52M2FscGhhImQKB0RldGFpbHMSEAoIc2VxdWVuY2UYASABKAQSLwoLY2hhbmdlX2RhdGUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnJlc291cmNlX293bmVyGAMgASgJYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
- * What every reply says about the user that the call was about.
+ * The state of the user after a call, part of most replies.
  *
  * @generated from message countersign.user.v3alpha.Details
  */
 export type Details = Message<"countersign.user.v3alpha.Details"> & {
   /**
-   * How many events this user has. It grows by one with each change, so that a
-   * reader can tell an older reply from a newer one. A user that takes the id of a
-   * deleted one of the same organization goes on counting. In JSON this is a string.
+   * The number of events of this user. It grows by one with each change, so that
+   * clients can tell older from newer replies. A user that reuses the id of a deleted
+   * user of the same organization continues its count. A string in JSON.
    *
    * Example: "2"
    *
@@ -41,7 +41,7 @@ export type Details = Message<"countersign.user.v3alpha.Details"> & {
   changeDate?: Timestamp | undefined;
 
   /**
-   * The id of the organization that the user belongs to.
+   * The id of the user's organization.
    *
    * Example: "demo"
    *

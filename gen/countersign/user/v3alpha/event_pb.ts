@@ -15,8 +15,8 @@ export const file_countersign_user_v3alpha_event: GenFile = /*@__PURE__*/
   fileDesc("CiRjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvZXZlbnQucHJvdG8SGGNvdW50ZXJzaWduLnVzZXIudjNhbHBoYSLiAQoFRXZlbnQSDwoHdXNlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIMCgR0eXBlGAMgASgJEigKBHRpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAUgASgJEhYKDmNsaWVudF9hZGRyZXNzGAYgASgJEg4KBnJlYXNvbhgHIAEoCRIlCgRkYXRhGAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIOCgZvcmdfaWQYCSABKAkSEAoIcG9zaXRpb24YCiABKAliBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
- * Something that happened to a user. Events are kept after the user is deleted;
- * they hold no code, no email address and no name.
+ * An entry of the audit log of a user. Events are kept after the user is deleted.
+ * They contain no code, no email address and no name.
  *
  * @generated from message countersign.user.v3alpha.Event
  */
@@ -31,8 +31,8 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
   userId: string;
 
   /**
-   * The number of the event among those of its user, from 1 on: what `details` of
-   * the reply had as its `sequence`. In JSON this is a string.
+   * The number of the event among those of its user, starting with 1: the
+   * `details.sequence` of the reply to the call. A string in JSON.
    *
    * Example: "2"
    *
@@ -41,7 +41,7 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
   sequence: bigint;
 
   /**
-   * What happened. There may be further types at any time.
+   * What happened. More types may be added at any time.
    *
    * - `user.created`, `user.deactivated`, `user.reactivated`, `user.locked`,
    *   `user.unlocked`, `user.deleted`
@@ -50,8 +50,8 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
    *   `otp_email.removed`
    * - `challenge.created`, `challenge.failed`, `challenge.attempts_exhausted`,
    *   `challenge.passed`, `challenge.cancelled`, `challenge.reported`
-   * - `mail.sent`, `mail.failed`, `mail.suppressed`: what came of a mail, once;
-   *   `mail.bounced`, `mail.complained`: what was heard of it later
+   * - `mail.sent`, `mail.failed`, `mail.suppressed`: the outcome of a mail, once per
+   *   mail; `mail.bounced`, `mail.complained`: reports about it later
    *
    * Example: "otp_email.added"
    *
@@ -69,8 +69,8 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
   time?: Timestamp | undefined;
 
   /**
-   * The subject of the token of whoever asked for it. What no caller asked for has
-   * a name that begins with `urn:countersign:`.
+   * The subject of the caller's token. For events without a caller, a name that
+   * starts with `urn:countersign:`.
    *
    * Example: "my-app"
    *
@@ -79,7 +79,7 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
   actor: string;
 
   /**
-   * The IP address that the call came from. Empty if it is not known.
+   * The IP address of the caller. Empty if unknown.
    *
    * Example: "192.0.2.7"
    *
@@ -88,7 +88,7 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
   clientAddress: string;
 
   /**
-   * Why, in the words of whoever asked for it. Empty if none were given.
+   * The reason that the caller gave. Empty if there was none.
    *
    * Example: "ticket 4711"
    *
@@ -97,7 +97,7 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
   reason: string;
 
   /**
-   * What there is to know beside: ids and settings, by type.
+   * Details, depending on the type: ids and settings.
    *
    * Example: {"otp_email_id": "163840776835432705", "verification": "send_code"}
    *
@@ -106,7 +106,7 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
   data?: JsonObject | undefined;
 
   /**
-   * The id of the organization that the user belongs to.
+   * The id of the user's organization.
    *
    * Example: "demo"
    *
@@ -115,7 +115,7 @@ export type Event = Message<"countersign.user.v3alpha.Event"> & {
   orgId: string;
 
   /**
-   * The place of the event in the trail of all users, as WatchEvents takes it.
+   * The position of the event among those of all users, for WatchEvents.
    *
    * Example: "1042"
    *

@@ -16,7 +16,7 @@ export const file_countersign_user_v3alpha_otp_email: GenFile = /*@__PURE__*/
   fileDesc("Cihjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvb3RwX2VtYWlsLnByb3RvEhhjb3VudGVyc2lnbi51c2VyLnYzYWxwaGEijgMKCE9UUEVtYWlsEhkKDG90cF9lbWFpbF9pZBgBIAEoCUID4EEDEg8KB2FkZHJlc3MYAiABKAkSGAoLaXNfdmVyaWZpZWQYAyABKAhCA+BBAxI0CgtjcmVhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0Cgt2ZXJpZnlfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI2Cg1sYXN0X3VzZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEiEKFGZhaWxlZF9hdHRlbXB0c19sZWZ0GA0gASgFQgPgQQMSNQoMbG9ja2VkX3VudGlsGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEID4EEDEj4KCWxhc3RfbWFpbBgPIAEoCzImLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5NYWlsRGVsaXZlcnlCA+BBAyLMAQoMTWFpbERlbGl2ZXJ5EjsKBXN0YXRlGAEgASgOMicuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRlbGl2ZXJ5U3RhdGVCA+BBAxI0CgtjcmVhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgtzZXR0bGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxITCgZyZWFzb24YBCABKAlCA+BBAyLfAQoIU2V0RW1haWwSFAoHYWRkcmVzcxgBIAEoCUID4EECEkgKCXNlbmRfY29kZRgCIAEoCzIzLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZW5kRW1haWxWZXJpZmljYXRpb25Db2RlSAASTAoLcmV0dXJuX2NvZGUYAyABKAsyNS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmV0dXJuRW1haWxWZXJpZmljYXRpb25Db2RlSAASFQoLaXNfdmVyaWZpZWQYBCABKAhIAEIOCgx2ZXJpZmljYXRpb24iRwoZU2VuZEVtYWlsVmVyaWZpY2F0aW9uQ29kZRIZCgx1cmxfdGVtcGxhdGUYASABKAlIAIgBAUIPCg1fdXJsX3RlbXBsYXRlIh0KG1JldHVybkVtYWlsVmVyaWZpY2F0aW9uQ29kZSq6AQoNRGVsaXZlcnlTdGF0ZRIeChpERUxJVkVSWV9TVEFURV9VTlNQRUNJRklFRBAAEhkKFURFTElWRVJZX1NUQVRFX1FVRVVFRBABEhcKE0RFTElWRVJZX1NUQVRFX1NFTlQQAhIbChdERUxJVkVSWV9TVEFURV9ERUZFUlJFRBADEhkKFURFTElWRVJZX1NUQVRFX0ZBSUxFRBAEEh0KGURFTElWRVJZX1NUQVRFX1NVUFBSRVNTRUQQBWIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_timestamp]);
 
 /**
- * One email address of one user, which can receive one-time codes (OTP).
+ * An email one-time-password authenticator: an address of a user.
  *
  * @generated from message countersign.user.v3alpha.OTPEmail
  */
@@ -32,8 +32,8 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
   otpEmailId: string;
 
   /**
-   * The address as it was given when it was added. Callers without `user.read` or
-   * `user.write` see `m***@mouse.com` of it, unless they are the user itself.
+   * The address, as it was added. Masked as `m***@mouse.com` for callers without
+   * `user.read` or `user.write`, except for the user itself.
    *
    * Example: "mini@mouse.com"
    *
@@ -42,8 +42,8 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
   address: string;
 
   /**
-   * Whether the user has proved to read this address. Only a verified
-   * authenticator counts.
+   * Whether the user has proved to read this address. Only verified authenticators
+   * can be challenged.
    *
    * Example: true
    *
@@ -61,7 +61,7 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When the address was verified, in UTC. Not set while it waits for that.
+   * When the address was verified, in UTC. Not set before.
    *
    * Example: "2026-11-23T09:30:40.500Z"
    *
@@ -70,8 +70,7 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
   verifyTime?: Timestamp | undefined;
 
   /**
-   * When a code that was sent to the address was last accepted, in UTC. Not set
-   * if none was.
+   * When a code for this address was last accepted, in UTC. Not set if none was.
    *
    * Example: "2026-11-23T09:30:40.500Z"
    *
@@ -80,9 +79,9 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
   lastUseTime?: Timestamp | undefined;
 
   /**
-   * How many wrong codes there may still be before the code is dead or the
-   * authenticator is locked. A new code has attempts of its own; those at the
-   * authenticator it does not bring back. 0 while it is locked.
+   * The number of wrong codes that are left before the code is invalid or the
+   * authenticator is locked. A new code has new attempts, but does not reset those
+   * of the authenticator. 0 while it is locked.
    *
    * Example: 5
    *
@@ -91,7 +90,7 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
   failedAttemptsLeft: number;
 
   /**
-   * Until when the authenticator is locked, in UTC. Not set if it is not.
+   * When the lock of the authenticator ends, in UTC. Not set if it is not locked.
    *
    * Example: "2026-11-23T09:35:40.500Z"
    *
@@ -100,7 +99,7 @@ export type OTPEmail = Message<"countersign.user.v3alpha.OTPEmail"> & {
   lockedUntil?: Timestamp | undefined;
 
   /**
-   * What came of the last mail to the address. Not set if there was none.
+   * The delivery of the last mail to the address. Not set if there was none.
    *
    * Example: {"state": "DELIVERY_STATE_SENT", "createTime": "2026-11-23T09:30:01.250Z", "settleTime": "2026-11-23T09:30:01.500Z"}
    *
@@ -117,13 +116,13 @@ export const OTPEmailSchema: GenMessage<OTPEmail> = /*@__PURE__*/
   messageDesc(file_countersign_user_v3alpha_otp_email, 0);
 
 /**
- * How far a mail has come.
+ * The delivery of a mail.
  *
  * @generated from message countersign.user.v3alpha.MailDelivery
  */
 export type MailDelivery = Message<"countersign.user.v3alpha.MailDelivery"> & {
   /**
-   * Whether the mail was handed over.
+   * Whether the mail was handed over to the mail server.
    *
    * Example: "DELIVERY_STATE_SENT"
    *
@@ -132,7 +131,7 @@ export type MailDelivery = Message<"countersign.user.v3alpha.MailDelivery"> & {
   state: DeliveryState;
 
   /**
-   * When the mail was asked for, in UTC.
+   * When the mail was queued, in UTC.
    *
    * Example: "2026-11-23T09:30:01.250Z"
    *
@@ -141,7 +140,7 @@ export type MailDelivery = Message<"countersign.user.v3alpha.MailDelivery"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When it was sent or given up, in UTC. Not set while it waits.
+   * When it was sent or abandoned, in UTC. Not set while it is queued or deferred.
    *
    * Example: "2026-11-23T09:30:01.500Z"
    *
@@ -150,11 +149,11 @@ export type MailDelivery = Message<"countersign.user.v3alpha.MailDelivery"> & {
   settleTime?: Timestamp | undefined;
 
   /**
-   * Why it is not sent (yet): in short, or by the reply code and enhanced status
-   * (RFC 3463) of the mail server. `bounce` with a status if the mail was sent and
-   * came back, `delayed` with one if it is on its way still, `address suppressed`
-   * if nothing is sent to the address for a while, because mail to it came back.
-   * Empty if nothing is wrong.
+   * Why it is not sent (yet): a short text, or the reply code and enhanced status
+   * code (RFC 3463) of the mail server. `bounce` with a status code if the mail was
+   * sent and bounced, `delayed` with one if it is still being delivered, `address
+   * suppressed` if mail to the address has bounced recently, so that none is sent
+   * for a while. Empty if there is no problem.
    *
    * Example: "550 5.1.1"
    *
@@ -171,17 +170,17 @@ export const MailDeliverySchema: GenMessage<MailDelivery> = /*@__PURE__*/
   messageDesc(file_countersign_user_v3alpha_otp_email, 1);
 
 /**
- * The address to add, and how it is to be verified.
+ * The address to add, and how to verify it.
  *
  * @generated from message countersign.user.v3alpha.SetEmail
  */
 export type SetEmail = Message<"countersign.user.v3alpha.SetEmail"> & {
   /**
    * The address: an RFC 5321 mailbox such as `mini@mouse.com`, 1 to 200
-   * characters, with at least one dot in its domain. No display name, no
-   * comment, no quoted local part, no address literal. A domain beyond ASCII is
-   * accepted and mailed to by its IDNA A-labels; a local part beyond ASCII is
-   * accepted where the mail system reaches it (SMTPUTF8, RFC 6531).
+   * characters, with at least one dot in its domain. Without display name,
+   * comments, quoted local part or address literal. An internationalized domain is
+   * accepted, and used as IDNA A-labels. A non-ASCII local part is accepted if the
+   * mail system can deliver to it (SMTPUTF8, RFC 6531).
    *
    * Example: "mini@mouse.com"
    *
@@ -190,8 +189,8 @@ export type SetEmail = Message<"countersign.user.v3alpha.SetEmail"> & {
   address: string;
 
   /**
-   * How the address is verified: at most one of the three. Without any, a code
-   * is mailed with the default link, as by an empty `send_code`.
+   * How to verify the address. By default, a code is mailed with the default link,
+   * like with an empty `send_code`.
    *
    * @generated from oneof countersign.user.v3alpha.SetEmail.verification
    */
@@ -207,9 +206,9 @@ export type SetEmail = Message<"countersign.user.v3alpha.SetEmail"> & {
     case: "sendCode";
   } | {
     /**
-     * Return the code in the reply and send no mail. Only for callers with
-     * `user.write` in the user's organization: whoever sees the code can verify
-     * the address without reading it.
+     * Return the code in the reply, without a mail. Only for callers with
+     * `user.write` in the user's organization, because the code allows verifying
+     * the address without reading its mail.
      *
      * Example: {}
      *
@@ -219,9 +218,9 @@ export type SetEmail = Message<"countersign.user.v3alpha.SetEmail"> & {
     case: "returnCode";
   } | {
     /**
-     * The caller vouches for the address: it is verified at once, without a
-     * code. Must be `true` if it is given. Only for callers with `user.write` in
-     * the user's organization.
+     * The caller vouches for the address: it is verified at once, without a code.
+     * Must be `true` if it is set. Only for callers with `user.write` in the user's
+     * organization.
      *
      * Example: true
      *
@@ -240,7 +239,7 @@ export const SetEmailSchema: GenMessage<SetEmail> = /*@__PURE__*/
   messageDesc(file_countersign_user_v3alpha_otp_email, 2);
 
 /**
- * The code is mailed to the address.
+ * How to mail the code of an authenticator.
  *
  * @generated from message countersign.user.v3alpha.SendEmailVerificationCode
  */
@@ -248,10 +247,9 @@ export type SendEmailVerificationCode = Message<"countersign.user.v3alpha.SendEm
   /**
    * The link in the mail, 1 to 200 characters. `{{.UserID}}`, `{{.Code}}`,
    * `{{.OrgID}}` and `{{.OTPEmailID}}` are replaced by their percent-encoded
-   * values. It must be `https` (`http` for loopback hosts only). A caller without
-   * `user.write` may only name hosts that the operator allows (by default the
-   * service's own). Without a template the link leads to this service's `/verify`
-   * page.
+   * values. Must be `https` (`http` for loopback hosts only). Callers without
+   * `user.write` may only use hosts that the operator allows (by default the host of
+   * the service). By default, the link leads to the `/verify` page of the service.
    *
    * Example: "https://example.com/email/verify?userID={{.UserID}}&code={{.Code}}"
    *
@@ -268,7 +266,7 @@ export const SendEmailVerificationCodeSchema: GenMessage<SendEmailVerificationCo
   messageDesc(file_countersign_user_v3alpha_otp_email, 3);
 
 /**
- * The code is returned in the reply.
+ * Return the code in the reply.
  *
  * @generated from message countersign.user.v3alpha.ReturnEmailVerificationCode
  */
@@ -283,8 +281,8 @@ export const ReturnEmailVerificationCodeSchema: GenMessage<ReturnEmailVerificati
   messageDesc(file_countersign_user_v3alpha_otp_email, 4);
 
 /**
- * Whether a mail was handed over to the mail server of the operator. What the
- * servers behind it do with the mail is known only if they say that it came back.
+ * Whether a mail was handed over to the mail server of the operator. What other
+ * servers do with it is only known if it bounces.
  *
  * @generated from enum countersign.user.v3alpha.DeliveryState
  */
@@ -297,37 +295,37 @@ export const DeliveryState = {
   UNSPECIFIED: 0,
 
   /**
-   * The mail waits to be handed over.
+   * The mail is waiting to be handed over.
    *
    * @generated from enum value: DELIVERY_STATE_QUEUED = 1;
    */
   QUEUED: 1,
 
   /**
-   * The mail server took it.
+   * The mail server accepted it.
    *
    * @generated from enum value: DELIVERY_STATE_SENT = 2;
    */
   SENT: 2,
 
   /**
-   * The mail server did not take it yet. It is tried again while the code lives.
+   * The mail server has not accepted it yet. It is retried while the code is valid.
    *
    * @generated from enum value: DELIVERY_STATE_DEFERRED = 3;
    */
   DEFERRED: 3,
 
   /**
-   * The mail server refused it, did not take it before the code died, or the mail
-   * came back.
+   * The mail server rejected it or did not accept it before the code expired, or the
+   * mail bounced.
    *
    * @generated from enum value: DELIVERY_STATE_FAILED = 4;
    */
   FAILED: 4,
 
   /**
-   * It was not handed over, because its code was used or replaced meanwhile, its
-   * user is no longer active, or mail to its address came back lately.
+   * It was not handed over, because its code was used or replaced, its user is no
+   * longer active, or mail to its address has bounced recently.
    *
    * @generated from enum value: DELIVERY_STATE_SUPPRESSED = 5;
    */
@@ -335,8 +333,8 @@ export const DeliveryState = {
 } as const;
 
 /**
- * Whether a mail was handed over to the mail server of the operator. What the
- * servers behind it do with the mail is known only if they say that it came back.
+ * Whether a mail was handed over to the mail server of the operator. What other
+ * servers do with it is only known if it bounces.
  *
  * @generated from enum countersign.user.v3alpha.DeliveryState
  */

@@ -18,13 +18,13 @@ export const file_countersign_user_v3alpha_user: GenFile = /*@__PURE__*/
   fileDesc("CiNjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvdXNlci5wcm90bxIYY291bnRlcnNpZ24udXNlci52M2FscGhhIrQCCgRVc2VyEg8KB3VzZXJfaWQYASABKAkSNwoHZGV0YWlscxgCIAEoCzIhLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZXRhaWxzQgPgQQMSRQoOYXV0aGVudGljYXRvcnMYAyABKAsyKC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQXV0aGVudGljYXRvcnNCA+BBAxI3CgVzdGF0ZRgFIAEoDjIjLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Vc2VyU3RhdGVCA+BBAxIfChJwcmVmZXJyZWRfbGFuZ3VhZ2UYCiABKAlIAIgBARIZCgxkaXNwbGF5X25hbWUYCyABKAlIAYgBAUIVChNfcHJlZmVycmVkX2xhbmd1YWdlQg8KDV9kaXNwbGF5X25hbWUiRwoOQXV0aGVudGljYXRvcnMSNQoJb3RwX2VtYWlsGAYgAygLMiIuY291bnRlcnNpZ24udXNlci52M2FscGhhLk9UUEVtYWlsIj0KDE9yZ2FuaXphdGlvbhIQCgZvcmdfaWQYASABKAlIABIUCgpvcmdfZG9tYWluGAIgASgJSABCBQoDb3JnKoYBCglVc2VyU3RhdGUSGgoWVVNFUl9TVEFURV9VTlNQRUNJRklFRBAAEhUKEVVTRVJfU1RBVEVfQUNUSVZFEAESFwoTVVNFUl9TVEFURV9JTkFDVElWRRACEhYKElVTRVJfU1RBVEVfREVMRVRFRBADEhUKEVVTRVJfU1RBVEVfTE9DS0VEEARiBnByb3RvMw", [file_countersign_user_v3alpha_details, file_countersign_user_v3alpha_otp_email, file_google_api_field_behavior]);
 
 /**
- * A user of an application: the owner of authenticators.
+ * A user of an application, who owns authenticators.
  *
  * @generated from message countersign.user.v3alpha.User
  */
 export type User = Message<"countersign.user.v3alpha.User"> & {
   /**
-   * The id of the user, unique in this service.
+   * The id of the user, unique within the service.
    *
    * Example: "demo-user"
    *
@@ -60,7 +60,7 @@ export type User = Message<"countersign.user.v3alpha.User"> & {
   state: UserState;
 
   /**
-   * The language in which the user is addressed, as a BCP 47 tag.
+   * The language of mails to the user, as a BCP 47 tag.
    *
    * Example: "en-GB"
    *
@@ -69,7 +69,7 @@ export type User = Message<"countersign.user.v3alpha.User"> & {
   preferredLanguage?: string | undefined;
 
   /**
-   * The name by which the user is addressed.
+   * The display name of the user.
    *
    * Example: "Mini Mouse"
    *
@@ -110,13 +110,13 @@ export const AuthenticatorsSchema: GenMessage<Authenticators> = /*@__PURE__*/
   messageDesc(file_countersign_user_v3alpha_user, 1);
 
 /**
- * The organization that a user belongs to.
+ * The organization of a user.
  *
  * @generated from message countersign.user.v3alpha.Organization
  */
 export type Organization = Message<"countersign.user.v3alpha.Organization"> & {
   /**
-   * How the organization is named.
+   * The organization, by id.
    *
    * @generated from oneof countersign.user.v3alpha.Organization.org
    */
@@ -132,8 +132,8 @@ export type Organization = Message<"countersign.user.v3alpha.Organization"> & {
     case: "orgId";
   } | {
     /**
-     * The domain of the organization. Not supported: a call that gives it is
-     * refused with INVALID_ARGUMENT.
+     * The domain of the organization. Not supported: setting it is
+     * INVALID_ARGUMENT.
      *
      * Example: "example.com"
      *

@@ -23,7 +23,7 @@ export const file_countersign_user_v3alpha_user_service: GenFile = /*@__PURE__*/
   fileDesc("Citjb3VudGVyc2lnbi91c2VyL3YzYWxwaGEvdXNlcl9zZXJ2aWNlLnByb3RvEhhjb3VudGVyc2lnbi51c2VyLnYzYWxwaGEiYgoSQWRkT1RQRW1haWxSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhI2CgVlbWFpbBgCIAEoCzIiLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZXRFbWFpbEID4EECIpUBChNBZGRPVFBFbWFpbFJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscxIUCgxvdHBfZW1haWxfaWQYAiABKAkSHgoRdmVyaWZpY2F0aW9uX2NvZGUYAyABKAlIAIgBAUIUChJfdmVyaWZpY2F0aW9uX2NvZGUiWwoVVmVyaWZ5T1RQRW1haWxSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhIZCgxvdHBfZW1haWxfaWQYAiABKAlCA+BBAhIRCgRjb2RlGAMgASgJQgPgQQIiTAoWVmVyaWZ5T1RQRW1haWxSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMi9AEKGVJlc2VuZE9UUEVtYWlsQ29kZVJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEkgKCXNlbmRfY29kZRgDIAEoCzIzLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5TZW5kRW1haWxWZXJpZmljYXRpb25Db2RlSAASTAoLcmV0dXJuX2NvZGUYBCABKAsyNS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmV0dXJuRW1haWxWZXJpZmljYXRpb25Db2RlSABCDgoMdmVyaWZpY2F0aW9uIoYBChpSZXNlbmRPVFBFbWFpbENvZGVSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMSHgoRdmVyaWZpY2F0aW9uX2NvZGUYAiABKAlIAIgBAUIUChJfdmVyaWZpY2F0aW9uX2NvZGUiUwoUTGlzdE9UUEVtYWlsc1JlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJImgKFUxpc3RPVFBFbWFpbHNSZXNwb25zZRI2CgpvdHBfZW1haWxzGAEgAygLMiIuY291bnRlcnNpZ24udXNlci52M2FscGhhLk9UUEVtYWlsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJFChJHZXRPVFBFbWFpbFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECIkwKE0dldE9UUEVtYWlsUmVzcG9uc2USNQoJb3RwX2VtYWlsGAEgASgLMiIuY291bnRlcnNpZ24udXNlci52M2FscGhhLk9UUEVtYWlsImgKFVJlbW92ZU9UUEVtYWlsUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISGQoMb3RwX2VtYWlsX2lkGAIgASgJQgPgQQISEwoGcmVhc29uGAogASgJSACIAQFCCQoHX3JlYXNvbiJMChZSZW1vdmVPVFBFbWFpbFJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyJoChVVbmxvY2tPVFBFbWFpbFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhkKDG90cF9lbWFpbF9pZBgCIAEoCUID4EECEhMKBnJlYXNvbhgKIAEoCUgAiAEBQgkKB19yZWFzb24iTAoWVW5sb2NrT1RQRW1haWxSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMi3AEKEUNyZWF0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlIAIgBARJBCgxvcmdhbml6YXRpb24YAiABKAsyJi5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuT3JnYW5pemF0aW9uQgPgQQISHwoScHJlZmVycmVkX2xhbmd1YWdlGAogASgJSAGIAQESGQoMZGlzcGxheV9uYW1lGAsgASgJSAKIAQFCCgoIX3VzZXJfaWRCFQoTX3ByZWZlcnJlZF9sYW5ndWFnZUIPCg1fZGlzcGxheV9uYW1lIlkKEkNyZWF0ZVVzZXJSZXNwb25zZRIPCgd1c2VyX2lkGAEgASgJEjIKB2RldGFpbHMYAiABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyIqChJHZXRVc2VyQnlJRFJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECIkMKE0dldFVzZXJCeUlEUmVzcG9uc2USLAoEdXNlchgBIAEoCzIeLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Vc2VyIrsBChBMaXN0VXNlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEhMKBm9yZ19pZBgDIAEoCUgAiAEBEjIKBXN0YXRlGAQgASgOMiMuY291bnRlcnNpZ24udXNlci52M2FscGhhLlVzZXJTdGF0ZRIaCg1lbWFpbF9hZGRyZXNzGAUgASgJSAGIAQFCCQoHX29yZ19pZEIQCg5fZW1haWxfYWRkcmVzcyJbChFMaXN0VXNlcnNSZXNwb25zZRItCgV1c2VycxgBIAMoCzIeLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Vc2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJNChVEZWFjdGl2YXRlVXNlclJlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhMKBnJlYXNvbhgKIAEoCUgAiAEBQgkKB19yZWFzb24iTAoWRGVhY3RpdmF0ZVVzZXJSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMiTQoVUmVhY3RpdmF0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhITCgZyZWFzb24YCiABKAlIAIgBAUIJCgdfcmVhc29uIkwKFlJlYWN0aXZhdGVVc2VyUmVzcG9uc2USMgoHZGV0YWlscxgBIAEoCzIhLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZXRhaWxzIkcKD0xvY2tVc2VyUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISEwoGcmVhc29uGAogASgJSACIAQFCCQoHX3JlYXNvbiJGChBMb2NrVXNlclJlc3BvbnNlEjIKB2RldGFpbHMYASABKAsyIS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGV0YWlscyJJChFVbmxvY2tVc2VyUmVxdWVzdBIUCgd1c2VyX2lkGAEgASgJQgPgQQISEwoGcmVhc29uGAogASgJSACIAQFCCQoHX3JlYXNvbiJIChJVbmxvY2tVc2VyUmVzcG9uc2USMgoHZGV0YWlscxgBIAEoCzIhLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZXRhaWxzIkkKEURlbGV0ZVVzZXJSZXF1ZXN0EhQKB3VzZXJfaWQYASABKAlCA+BBAhITCgZyZWFzb24YCiABKAlIAIgBAUIJCgdfcmVhc29uIkgKEkRlbGV0ZVVzZXJSZXNwb25zZRIyCgdkZXRhaWxzGAEgASgLMiEuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRldGFpbHMiUAoRTGlzdEV2ZW50c1JlcXVlc3QSFAoHdXNlcl9pZBgBIAEoCUID4EECEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIl4KEkxpc3RFdmVudHNSZXNwb25zZRIvCgZldmVudHMYASADKAsyHy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkQKEldhdGNoRXZlbnRzUmVxdWVzdBIbCg5hZnRlcl9wb3NpdGlvbhgBIAEoCUgAiAEBQhEKD19hZnRlcl9wb3NpdGlvbiJXChNXYXRjaEV2ZW50c1Jlc3BvbnNlEi4KBWV2ZW50GAEgASgLMh8uY291bnRlcnNpZ24udXNlci52M2FscGhhLkV2ZW50EhAKCHBvc2l0aW9uGAIgASgJMpgVCgtVc2VyU2VydmljZRKZAQoLQWRkT1RQRW1haWwSLC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuQWRkT1RQRW1haWxSZXF1ZXN0Gi0uY291bnRlcnNpZ24udXNlci52M2FscGhhLkFkZE9UUEVtYWlsUmVzcG9uc2UiLYLT5JMCJzoBKiIiL3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbBK4AQoOVmVyaWZ5T1RQRW1haWwSLy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVmVyaWZ5T1RQRW1haWxSZXF1ZXN0GjAuY291bnRlcnNpZ24udXNlci52M2FscGhhLlZlcmlmeU9UUEVtYWlsUmVzcG9uc2UiQ4LT5JMCPToBKiI4L3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L290cF9lbWFpbC97b3RwX2VtYWlsX2lkfS92ZXJpZnkSxAEKElJlc2VuZE9UUEVtYWlsQ29kZRIzLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5SZXNlbmRPVFBFbWFpbENvZGVSZXF1ZXN0GjQuY291bnRlcnNpZ24udXNlci52M2FscGhhLlJlc2VuZE9UUEVtYWlsQ29kZVJlc3BvbnNlIkOC0+STAj06ASoiOC92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9vdHBfZW1haWwve290cF9lbWFpbF9pZH0vcmVzZW5kEpwBCg1MaXN0T1RQRW1haWxzEi4uY291bnRlcnNpZ24udXNlci52M2FscGhhLkxpc3RPVFBFbWFpbHNSZXF1ZXN0Gi8uY291bnRlcnNpZ24udXNlci52M2FscGhhLkxpc3RPVFBFbWFpbHNSZXNwb25zZSIqgtPkkwIkEiIvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsEqUBCgtHZXRPVFBFbWFpbBIsLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5HZXRPVFBFbWFpbFJlcXVlc3QaLS5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuR2V0T1RQRW1haWxSZXNwb25zZSI5gtPkkwIzEjEvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9Eq4BCg5SZW1vdmVPVFBFbWFpbBIvLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5SZW1vdmVPVFBFbWFpbFJlcXVlc3QaMC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmVtb3ZlT1RQRW1haWxSZXNwb25zZSI5gtPkkwIzKjEvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9ErgBCg5VbmxvY2tPVFBFbWFpbBIvLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5VbmxvY2tPVFBFbWFpbFJlcXVlc3QaMC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuVW5sb2NrT1RQRW1haWxSZXNwb25zZSJDgtPkkwI9OgEqIjgvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vb3RwX2VtYWlsL3tvdHBfZW1haWxfaWR9L3VubG9jaxKCAQoKQ3JlYXRlVXNlchIrLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5DcmVhdGVVc2VyUmVxdWVzdBosLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5DcmVhdGVVc2VyUmVzcG9uc2UiGYLT5JMCEzoBKiIOL3YzYWxwaGEvdXNlcnMSjAEKC0dldFVzZXJCeUlEEiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLkdldFVzZXJCeUlEUmVxdWVzdBotLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5HZXRVc2VyQnlJRFJlc3BvbnNlIiCC0+STAhoSGC92M2FscGhhL3VzZXJzL3t1c2VyX2lkfRKGAQoJTGlzdFVzZXJzEiouY291bnRlcnNpZ24udXNlci52M2FscGhhLkxpc3RVc2Vyc1JlcXVlc3QaKy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuTGlzdFVzZXJzUmVzcG9uc2UiIILT5JMCGjoBKiIVL3YzYWxwaGEvdXNlcnMvc2VhcmNoEqMBCg5EZWFjdGl2YXRlVXNlchIvLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5EZWFjdGl2YXRlVXNlclJlcXVlc3QaMC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuRGVhY3RpdmF0ZVVzZXJSZXNwb25zZSIugtPkkwIoOgEqIiMvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vZGVhY3RpdmF0ZRKjAQoOUmVhY3RpdmF0ZVVzZXISLy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuUmVhY3RpdmF0ZVVzZXJSZXF1ZXN0GjAuY291bnRlcnNpZ24udXNlci52M2FscGhhLlJlYWN0aXZhdGVVc2VyUmVzcG9uc2UiLoLT5JMCKDoBKiIjL3YzYWxwaGEvdXNlcnMve3VzZXJfaWR9L3JlYWN0aXZhdGUSiwEKCExvY2tVc2VyEikuY291bnRlcnNpZ24udXNlci52M2FscGhhLkxvY2tVc2VyUmVxdWVzdBoqLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5Mb2NrVXNlclJlc3BvbnNlIiiC0+STAiI6ASoiHS92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9sb2NrEpMBCgpVbmxvY2tVc2VyEisuY291bnRlcnNpZ24udXNlci52M2FscGhhLlVubG9ja1VzZXJSZXF1ZXN0GiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLlVubG9ja1VzZXJSZXNwb25zZSIqgtPkkwIkOgEqIh8vdjNhbHBoYS91c2Vycy97dXNlcl9pZH0vdW5sb2NrEokBCgpEZWxldGVVc2VyEisuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRlbGV0ZVVzZXJSZXF1ZXN0GiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLkRlbGV0ZVVzZXJSZXNwb25zZSIggtPkkwIaKhgvdjNhbHBoYS91c2Vycy97dXNlcl9pZH0SkAEKCkxpc3RFdmVudHMSKy5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuTGlzdEV2ZW50c1JlcXVlc3QaLC5jb3VudGVyc2lnbi51c2VyLnYzYWxwaGEuTGlzdEV2ZW50c1Jlc3BvbnNlIieC0+STAiESHy92M2FscGhhL3VzZXJzL3t1c2VyX2lkfS9ldmVudHMSiwEKC1dhdGNoRXZlbnRzEiwuY291bnRlcnNpZ24udXNlci52M2FscGhhLldhdGNoRXZlbnRzUmVxdWVzdBotLmNvdW50ZXJzaWduLnVzZXIudjNhbHBoYS5XYXRjaEV2ZW50c1Jlc3BvbnNlIh2C0+STAhcSFS92M2FscGhhL2V2ZW50czp3YXRjaDABYgZwcm90bzM", [file_countersign_user_v3alpha_details, file_countersign_user_v3alpha_event, file_countersign_user_v3alpha_otp_email, file_countersign_user_v3alpha_user, file_google_api_annotations, file_google_api_field_behavior]);
 
 /**
- * What to add to which user.
+ * The address to add, and the user to add it to.
  *
  * @generated from message countersign.user.v3alpha.AddOTPEmailRequest
  */
@@ -38,7 +38,7 @@ export type AddOTPEmailRequest = Message<"countersign.user.v3alpha.AddOTPEmailRe
   userId: string;
 
   /**
-   * The address and how it is verified.
+   * The address, and how to verify it.
    *
    * Example: {"address": "mini@mouse.com", "sendCode": {}}
    *
@@ -70,7 +70,7 @@ export type AddOTPEmailResponse = Message<"countersign.user.v3alpha.AddOTPEmailR
   details?: Details | undefined;
 
   /**
-   * The id of the authenticator, to be given to VerifyOTPEmail.
+   * The id of the authenticator, for VerifyOTPEmail.
    *
    * Example: "163840776835432705"
    *
@@ -79,7 +79,7 @@ export type AddOTPEmailResponse = Message<"countersign.user.v3alpha.AddOTPEmailR
   otpEmailId: string;
 
   /**
-   * The code, only if `return_code` was asked for: 8 characters of Crockford's
+   * The code, only if `return_code` was set. By default, 8 characters of Crockford's
    * base32.
    *
    * Example: "7QZ4M2KX"
@@ -97,7 +97,7 @@ export const AddOTPEmailResponseSchema: GenMessage<AddOTPEmailResponse> = /*@__P
   messageDesc(file_countersign_user_v3alpha_user_service, 1);
 
 /**
- * The code that the user read in the mail.
+ * The code from the mail.
  *
  * @generated from message countersign.user.v3alpha.VerifyOTPEmailRequest
  */
@@ -138,7 +138,7 @@ export const VerifyOTPEmailRequestSchema: GenMessage<VerifyOTPEmailRequest> = /*
   messageDesc(file_countersign_user_v3alpha_user_service, 2);
 
 /**
- * The address is verified.
+ * The address was verified.
  *
  * @generated from message countersign.user.v3alpha.VerifyOTPEmailResponse
  */
@@ -161,7 +161,7 @@ export const VerifyOTPEmailResponseSchema: GenMessage<VerifyOTPEmailResponse> = 
   messageDesc(file_countersign_user_v3alpha_user_service, 3);
 
 /**
- * Whose code to send again, and how.
+ * The authenticator whose code to resend, and how.
  *
  * @generated from message countersign.user.v3alpha.ResendOTPEmailCodeRequest
  */
@@ -185,8 +185,8 @@ export type ResendOTPEmailCodeRequest = Message<"countersign.user.v3alpha.Resend
   otpEmailId: string;
 
   /**
-   * How the code comes to the user: at most one of the two. Without any, it is
-   * mailed with the default link, as by an empty `send_code`.
+   * How to deliver the code. By default, it is mailed with the default link, like
+   * with an empty `send_code`.
    *
    * @generated from oneof countersign.user.v3alpha.ResendOTPEmailCodeRequest.verification
    */
@@ -202,7 +202,7 @@ export type ResendOTPEmailCodeRequest = Message<"countersign.user.v3alpha.Resend
     case: "sendCode";
   } | {
     /**
-     * Return the code in the reply and send no mail. Only for callers with
+     * Return the code in the reply, without a mail. Only for callers with
      * `user.write` in the user's organization.
      *
      * Example: {}
@@ -222,7 +222,7 @@ export const ResendOTPEmailCodeRequestSchema: GenMessage<ResendOTPEmailCodeReque
   messageDesc(file_countersign_user_v3alpha_user_service, 4);
 
 /**
- * The code is on its way.
+ * The code was queued or returned.
  *
  * @generated from message countersign.user.v3alpha.ResendOTPEmailCodeResponse
  */
@@ -237,7 +237,7 @@ export type ResendOTPEmailCodeResponse = Message<"countersign.user.v3alpha.Resen
   details?: Details | undefined;
 
   /**
-   * The code, only if `return_code` was asked for.
+   * The code, only if `return_code` was set.
    *
    * Example: "7QZ4M2KX"
    *
@@ -254,7 +254,7 @@ export const ResendOTPEmailCodeResponseSchema: GenMessage<ResendOTPEmailCodeResp
   messageDesc(file_countersign_user_v3alpha_user_service, 5);
 
 /**
- * Whose authenticators to list.
+ * The user whose authenticators to list.
  *
  * @generated from message countersign.user.v3alpha.ListOTPEmailsRequest
  */
@@ -269,7 +269,7 @@ export type ListOTPEmailsRequest = Message<"countersign.user.v3alpha.ListOTPEmai
   userId: string;
 
   /**
-   * How many to return at most. 50 if it is left out, and never more than 100.
+   * The maximum number of items to return: 50 by default, at most 100.
    *
    * Example: 50
    *
@@ -278,7 +278,7 @@ export type ListOTPEmailsRequest = Message<"countersign.user.v3alpha.ListOTPEmai
   pageSize: number;
 
   /**
-   * The `next_page_token` of the reply before, for the page behind it.
+   * The `next_page_token` of the previous reply, for the next page.
    *
    * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
    *
@@ -310,7 +310,7 @@ export type ListOTPEmailsResponse = Message<"countersign.user.v3alpha.ListOTPEma
   otpEmails: OTPEmail[];
 
   /**
-   * The `page_token` of the next page. Empty: this is the last one.
+   * The `page_token` of the next page. Empty on the last page.
    *
    * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
    *
@@ -327,7 +327,7 @@ export const ListOTPEmailsResponseSchema: GenMessage<ListOTPEmailsResponse> = /*
   messageDesc(file_countersign_user_v3alpha_user_service, 7);
 
 /**
- * Which authenticator to return.
+ * The authenticator to return.
  *
  * @generated from message countersign.user.v3alpha.GetOTPEmailRequest
  */
@@ -382,7 +382,7 @@ export const GetOTPEmailResponseSchema: GenMessage<GetOTPEmailResponse> = /*@__P
   messageDesc(file_countersign_user_v3alpha_user_service, 9);
 
 /**
- * Which authenticator to remove.
+ * The authenticator to remove.
  *
  * @generated from message countersign.user.v3alpha.RemoveOTPEmailRequest
  */
@@ -406,8 +406,8 @@ export type RemoveOTPEmailRequest = Message<"countersign.user.v3alpha.RemoveOTPE
   otpEmailId: string;
 
   /**
-   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
-   * personal data into it.
+   * The reason, 1 to 200 characters, for the audit log. It is kept permanently: must
+   * not contain personal data.
    *
    * Example: "ticket 4711"
    *
@@ -424,7 +424,7 @@ export const RemoveOTPEmailRequestSchema: GenMessage<RemoveOTPEmailRequest> = /*
   messageDesc(file_countersign_user_v3alpha_user_service, 10);
 
 /**
- * The authenticator is removed.
+ * The authenticator was removed.
  *
  * @generated from message countersign.user.v3alpha.RemoveOTPEmailResponse
  */
@@ -447,7 +447,7 @@ export const RemoveOTPEmailResponseSchema: GenMessage<RemoveOTPEmailResponse> = 
   messageDesc(file_countersign_user_v3alpha_user_service, 11);
 
 /**
- * Which authenticator to unlock.
+ * The authenticator to unlock.
  *
  * @generated from message countersign.user.v3alpha.UnlockOTPEmailRequest
  */
@@ -471,8 +471,8 @@ export type UnlockOTPEmailRequest = Message<"countersign.user.v3alpha.UnlockOTPE
   otpEmailId: string;
 
   /**
-   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
-   * personal data into it.
+   * The reason, 1 to 200 characters, for the audit log. It is kept permanently: must
+   * not contain personal data.
    *
    * Example: "ticket 4711"
    *
@@ -489,7 +489,7 @@ export const UnlockOTPEmailRequestSchema: GenMessage<UnlockOTPEmailRequest> = /*
   messageDesc(file_countersign_user_v3alpha_user_service, 12);
 
 /**
- * The authenticator is unlocked.
+ * The authenticator was unlocked.
  *
  * @generated from message countersign.user.v3alpha.UnlockOTPEmailResponse
  */
@@ -518,7 +518,7 @@ export const UnlockOTPEmailResponseSchema: GenMessage<UnlockOTPEmailResponse> = 
  */
 export type CreateUserRequest = Message<"countersign.user.v3alpha.CreateUserRequest"> & {
   /**
-   * The id of the new user, 1 to 200 characters. Without it the service makes one.
+   * The id of the new user, 1 to 200 characters. By default, the service creates one.
    *
    * Example: "demo-user"
    *
@@ -527,7 +527,7 @@ export type CreateUserRequest = Message<"countersign.user.v3alpha.CreateUserRequ
   userId?: string | undefined;
 
   /**
-   * The organization that the user will belong to.
+   * The organization of the user.
    *
    * Example: {"orgId": "demo"}
    *
@@ -536,7 +536,7 @@ export type CreateUserRequest = Message<"countersign.user.v3alpha.CreateUserRequ
   organization?: Organization | undefined;
 
   /**
-   * The language in which the user is addressed: a BCP 47 tag, 1 to 200 characters.
+   * The language of mails to the user: a BCP 47 tag, 1 to 200 characters.
    *
    * Example: "en-GB"
    *
@@ -545,7 +545,7 @@ export type CreateUserRequest = Message<"countersign.user.v3alpha.CreateUserRequ
   preferredLanguage?: string | undefined;
 
   /**
-   * The name by which the user is addressed, 1 to 200 characters.
+   * The display name of the user, 1 to 200 characters.
    *
    * Example: "Mini Mouse"
    *
@@ -640,13 +640,13 @@ export const GetUserByIDResponseSchema: GenMessage<GetUserByIDResponse> = /*@__P
   messageDesc(file_countersign_user_v3alpha_user_service, 17);
 
 /**
- * Which users to list.
+ * The users to list.
  *
  * @generated from message countersign.user.v3alpha.ListUsersRequest
  */
 export type ListUsersRequest = Message<"countersign.user.v3alpha.ListUsersRequest"> & {
   /**
-   * How many to return at most. 50 if it is left out, and never more than 100.
+   * The maximum number of items to return: 50 by default, at most 100.
    *
    * Example: 50
    *
@@ -655,7 +655,7 @@ export type ListUsersRequest = Message<"countersign.user.v3alpha.ListUsersReques
   pageSize: number;
 
   /**
-   * The `next_page_token` of the reply before, for the page behind it.
+   * The `next_page_token` of the previous reply, for the next page.
    *
    * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
    *
@@ -683,8 +683,8 @@ export type ListUsersRequest = Message<"countersign.user.v3alpha.ListUsersReques
   state: UserState;
 
   /**
-   * Only users with an authenticator of this address, verified or not. The case of
-   * its letters does not matter.
+   * Only users with an authenticator for this address, verified or not. Case is
+   * ignored.
    *
    * Example: "mini@mouse.com"
    *
@@ -716,7 +716,7 @@ export type ListUsersResponse = Message<"countersign.user.v3alpha.ListUsersRespo
   users: User[];
 
   /**
-   * The `page_token` of the next page. Empty: this is the last one.
+   * The `page_token` of the next page. Empty on the last page.
    *
    * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
    *
@@ -748,8 +748,8 @@ export type DeactivateUserRequest = Message<"countersign.user.v3alpha.Deactivate
   userId: string;
 
   /**
-   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
-   * personal data into it.
+   * The reason, 1 to 200 characters, for the audit log. It is kept permanently: must
+   * not contain personal data.
    *
    * Example: "ticket 4711"
    *
@@ -766,7 +766,7 @@ export const DeactivateUserRequestSchema: GenMessage<DeactivateUserRequest> = /*
   messageDesc(file_countersign_user_v3alpha_user_service, 20);
 
 /**
- * The user is deactivated.
+ * The user was deactivated.
  *
  * @generated from message countersign.user.v3alpha.DeactivateUserResponse
  */
@@ -804,8 +804,8 @@ export type ReactivateUserRequest = Message<"countersign.user.v3alpha.Reactivate
   userId: string;
 
   /**
-   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
-   * personal data into it.
+   * The reason, 1 to 200 characters, for the audit log. It is kept permanently: must
+   * not contain personal data.
    *
    * Example: "ticket 4711"
    *
@@ -822,7 +822,7 @@ export const ReactivateUserRequestSchema: GenMessage<ReactivateUserRequest> = /*
   messageDesc(file_countersign_user_v3alpha_user_service, 22);
 
 /**
- * The user is reactivated.
+ * The user was reactivated.
  *
  * @generated from message countersign.user.v3alpha.ReactivateUserResponse
  */
@@ -860,8 +860,8 @@ export type LockUserRequest = Message<"countersign.user.v3alpha.LockUserRequest"
   userId: string;
 
   /**
-   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
-   * personal data into it.
+   * The reason, 1 to 200 characters, for the audit log. It is kept permanently: must
+   * not contain personal data.
    *
    * Example: "ticket 4711"
    *
@@ -878,7 +878,7 @@ export const LockUserRequestSchema: GenMessage<LockUserRequest> = /*@__PURE__*/
   messageDesc(file_countersign_user_v3alpha_user_service, 24);
 
 /**
- * The user is locked.
+ * The user was locked.
  *
  * @generated from message countersign.user.v3alpha.LockUserResponse
  */
@@ -916,8 +916,8 @@ export type UnlockUserRequest = Message<"countersign.user.v3alpha.UnlockUserRequ
   userId: string;
 
   /**
-   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
-   * personal data into it.
+   * The reason, 1 to 200 characters, for the audit log. It is kept permanently: must
+   * not contain personal data.
    *
    * Example: "ticket 4711"
    *
@@ -934,7 +934,7 @@ export const UnlockUserRequestSchema: GenMessage<UnlockUserRequest> = /*@__PURE_
   messageDesc(file_countersign_user_v3alpha_user_service, 26);
 
 /**
- * The user is unlocked.
+ * The user was unlocked.
  *
  * @generated from message countersign.user.v3alpha.UnlockUserResponse
  */
@@ -972,8 +972,8 @@ export type DeleteUserRequest = Message<"countersign.user.v3alpha.DeleteUserRequ
   userId: string;
 
   /**
-   * Why, 1 to 200 characters, for the trail of events. It is kept for good: put no
-   * personal data into it.
+   * The reason, 1 to 200 characters, for the audit log. It is kept permanently: must
+   * not contain personal data.
    *
    * Example: "ticket 4711"
    *
@@ -990,7 +990,7 @@ export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE_
   messageDesc(file_countersign_user_v3alpha_user_service, 28);
 
 /**
- * The user is deleted.
+ * The user was deleted.
  *
  * @generated from message countersign.user.v3alpha.DeleteUserResponse
  */
@@ -1013,7 +1013,7 @@ export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PUR
   messageDesc(file_countersign_user_v3alpha_user_service, 29);
 
 /**
- * Whose events to list.
+ * The user whose events to list.
  *
  * @generated from message countersign.user.v3alpha.ListEventsRequest
  */
@@ -1028,7 +1028,7 @@ export type ListEventsRequest = Message<"countersign.user.v3alpha.ListEventsRequ
   userId: string;
 
   /**
-   * How many to return at most. 50 if it is left out, and never more than 100.
+   * The maximum number of items to return: 50 by default, at most 100.
    *
    * Example: 50
    *
@@ -1037,7 +1037,7 @@ export type ListEventsRequest = Message<"countersign.user.v3alpha.ListEventsRequ
   pageSize: number;
 
   /**
-   * The `next_page_token` of the reply before, for the page behind it.
+   * The `next_page_token` of the previous reply, for the next page.
    *
    * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
    *
@@ -1069,7 +1069,7 @@ export type ListEventsResponse = Message<"countersign.user.v3alpha.ListEventsRes
   events: Event[];
 
   /**
-   * The `page_token` of the next page. Empty: this is the last one.
+   * The `page_token` of the next page. Empty on the last page.
    *
    * Example: "dGhlIHBsYWNlIG9mIHRoZSBsYXN0IGl0ZW0"
    *
@@ -1086,15 +1086,14 @@ export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PUR
   messageDesc(file_countersign_user_v3alpha_user_service, 31);
 
 /**
- * From where on to watch.
+ * The position to watch from.
  *
  * @generated from message countersign.user.v3alpha.WatchEventsRequest
  */
 export type WatchEventsRequest = Message<"countersign.user.v3alpha.WatchEventsRequest"> & {
   /**
-   * The `position` behind which to begin, as the last message or an event had it.
-   * "0" is the beginning of the trail. Without it only what happens from now on is
-   * told.
+   * The `position` of a message or an event, to start after it. "0" starts with the
+   * oldest event. By default, only new events are sent.
    *
    * Example: "1042"
    *
@@ -1111,13 +1110,13 @@ export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PUR
   messageDesc(file_countersign_user_v3alpha_user_service, 32);
 
 /**
- * What happened, and how far that is.
+ * An event, or only a position.
  *
  * @generated from message countersign.user.v3alpha.WatchEventsResponse
  */
 export type WatchEventsResponse = Message<"countersign.user.v3alpha.WatchEventsResponse"> & {
   /**
-   * The event. Not set in a message that only tells the position.
+   * The event. Not set in a message with a position only.
    *
    * Example: {"userId": "demo-user", "sequence": "1", "type": "user.created", "actor": "my-app", "orgId": "demo", "position": "1042"}
    *
@@ -1126,7 +1125,7 @@ export type WatchEventsResponse = Message<"countersign.user.v3alpha.WatchEventsR
   event?: Event | undefined;
 
   /**
-   * Everything up to this position was told.
+   * All events up to this position have been sent.
    *
    * Example: "1042"
    *
@@ -1143,21 +1142,21 @@ export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__P
   messageDesc(file_countersign_user_v3alpha_user_service, 33);
 
 /**
- * UserService keeps users and their email one-time-password authenticators.
+ * UserService manages users and their email one-time-password authenticators.
  *
- * Every call carries a bearer token in the `authorization` header or metadata.
- * A caller with `user.write` in the user's organization may do everything. The
+ * Every call needs a bearer token in the `authorization` header or metadata. A
+ * caller with `user.write` in the user's organization may call every method. The
  * user itself (the token's subject is the `user_id`) may add an authenticator
- * whose code is mailed, have the code mailed again, verify it, remove it, and
- * read its own data.
+ * with a mailed code, have the code sent again, verify it, remove it, and read
+ * its own data.
  *
- * Lists come in pages. `page_size` is how many items a reply has at most: 50 if it
- * is left out or 0, and never more than 100. If there are more, the reply has a
- * `next_page_token`: call again with it as `page_token` and the same other fields.
- * What is added meanwhile neither repeats nor hides an item.
+ * Lists are paged. `page_size` is the maximum number of items in a reply: 50 by
+ * default or if it is 0, and at most 100. If there are more items, the reply has a
+ * `next_page_token`: send it as `page_token` with otherwise the same request.
+ * Items that are added in the meantime neither repeat nor hide others.
  *
- * Every error carries a `google.rpc.ErrorInfo` with the domain `countersign` and
- * a reason to branch on.
+ * Every error has a `google.rpc.ErrorInfo` with the domain `countersign` and a
+ * reason to branch on.
  *
  * @generated from service countersign.user.v3alpha.UserService
  */
@@ -1166,29 +1165,29 @@ export const UserService: GenService<{
    * Add an email one-time-password authenticator
    *
    * Adds an address to a user. Unless the caller vouches for the address
-   * (`is_verified`), it must be verified with the code that is mailed to it or
-   * returned: see VerifyOTPEmail. The code is 8 characters long, lives for 10
-   * minutes and can be used once.
+   * (`is_verified`), it must be verified with a code, which is mailed or returned:
+   * see VerifyOTPEmail. By default, the code has 8 characters and is valid for 10
+   * minutes. It can be used once.
    *
-   * A user has at most 10 authenticators, unless the operator sets another number:
-   * one more is FAILED_PRECONDITION (OTP_EMAIL_LIMIT_REACHED).
+   * A user has at most 10 authenticators, unless the operator configures another
+   * limit. One more is FAILED_PRECONDITION (OTP_EMAIL_LIMIT_REACHED).
    *
-   * To add an address again that is not verified yet is harmless: the
-   * authenticator and its live code stay the same. An address that is already
-   * verified for this user is ALREADY_EXISTS.
+   * Adding an unverified address again is safe: the authenticator stays the same,
+   * and so does its code while it is valid. An address that the user has already
+   * verified is ALREADY_EXISTS.
    *
-   * The mail speaks the language of the `Accept-Language` header or metadata, or
-   * else the user's preferred language. An application that calls for its users
-   * sends on the header of theirs, or none.
+   * The mail is in the language of the `Accept-Language` header or metadata, or
+   * else in the user's preferred language. An application that calls on behalf of
+   * its users should forward their header, or send none.
    *
-   * Too many mails, for the authenticator or to the address, are RESOURCE_EXHAUSTED
+   * Too many mails for the authenticator or to the address are RESOURCE_EXHAUSTED
    * (RESEND_TOO_SOON, SEND_LIMIT_REACHED, with the time to wait). With an
-   * `Idempotency-Key` in the header or metadata the call can be sent again within
-   * 24 hours: it has one effect and gives the same reply. With another message the
+   * `Idempotency-Key` header or metadata, the call can be repeated for 24 hours: it
+   * takes effect once and returns the same reply. A different request with the same
    * key is FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED).
    *
    * OWASP ASVS 5.0 (6.3.6, V6.6) and NIST SP 800-63B-4 do not accept email as an
-   * out-of-band authenticator for high assurance. A passed check says that the
+   * out-of-band authenticator for high assurance. A passed check proves that the
    * user reads this address. It is never AAL2 or "mfa" by itself.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.AddOTPEmail
@@ -1201,11 +1200,11 @@ export const UserService: GenService<{
   /**
    * Verify an email one-time-password authenticator
    *
-   * Verifies the address with its code. Spaces and dashes in the code, the case
-   * of its letters and the look-alikes O for 0, I and L for 1 do not matter. After
-   * 5 wrong attempts a code is dead: ask for another. After 10 wrong codes within an
-   * hour the authenticator is locked for a while, whatever is sent next. Both are
-   * RESOURCE_EXHAUSTED (ATTEMPTS_EXHAUSTED, with the time to wait).
+   * Verifies the address with its code. Spaces, dashes and case are ignored, O is
+   * read as 0, and I and L as 1. After 5 wrong attempts the code is invalid: request
+   * another one. After 10 wrong codes within an hour the authenticator is locked for
+   * a while, and even the right code is refused. Both are RESOURCE_EXHAUSTED
+   * (ATTEMPTS_EXHAUSTED, with the time to wait).
    *
    * @generated from rpc countersign.user.v3alpha.UserService.VerifyOTPEmail
    */
@@ -1215,13 +1214,12 @@ export const UserService: GenService<{
     output: typeof VerifyOTPEmailResponseSchema;
   },
   /**
-   * Send the code of an email one-time-password authenticator again
+   * Resend the code of an email one-time-password authenticator
    *
-   * Mails or returns the code of an address that is not verified yet: the same
-   * code while it lives, otherwise a fresh one. The attempts that are left stay the
-   * same, and a locked authenticator is RESOURCE_EXHAUSTED (ATTEMPTS_EXHAUSTED). Mails
-   * are limited, and `Idempotency-Key` and `Accept-Language` count, as with
-   * AddOTPEmail.
+   * Mails or returns the code of an unverified address: the same code while it is
+   * valid, otherwise a new one. This does not reset the attempts, and a locked
+   * authenticator is RESOURCE_EXHAUSTED (ATTEMPTS_EXHAUSTED). The limits for mails,
+   * `Idempotency-Key` and `Accept-Language` apply as in AddOTPEmail.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.ResendOTPEmailCode
    */
@@ -1234,7 +1232,7 @@ export const UserService: GenService<{
    * List the email one-time-password authenticators of a user
    *
    * Returns them in the order in which they were added. Callers with
-   * `otp.challenge` may list them too, and see the addresses masked.
+   * `otp.challenge` may list them too, with masked addresses.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.ListOTPEmails
    */
@@ -1246,8 +1244,8 @@ export const UserService: GenService<{
   /**
    * Get an email one-time-password authenticator
    *
-   * Returns one authenticator, with what came of its last mail. Callers with
-   * `otp.challenge` may get it too, and see the address masked.
+   * Returns one authenticator, with the state of its last mail. Callers with
+   * `otp.challenge` may get it too, with a masked address.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.GetOTPEmail
    */
@@ -1259,9 +1257,9 @@ export const UserService: GenService<{
   /**
    * Remove an email one-time-password authenticator
    *
-   * Removes it, its code and the mails that wait to be sent. A code that was
-   * mailed before is of no use any more. Wrong attempts and a lock stand when the
-   * address is added again. A user that is not active cannot remove its own.
+   * Removes the authenticator and its queued mails, and invalidates its code. Wrong
+   * attempts and a lock still count if the address is added again. A user that is
+   * not active cannot remove its own authenticators.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.RemoveOTPEmail
    */
@@ -1273,9 +1271,9 @@ export const UserService: GenService<{
   /**
    * Unlock an email one-time-password authenticator
    *
-   * Ends the lock after too many wrong codes, and gives the authenticator all its
-   * attempts back. The code that was guessed at is dead: ask for a new one with
-   * ResendOTPEmailCode. Needs `user.write`.
+   * Ends the lock after too many wrong codes and resets the attempts. The code that
+   * was guessed at is invalid: request a new one with ResendOTPEmailCode. Needs
+   * `user.write`.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.UnlockOTPEmail
    */
@@ -1287,8 +1285,8 @@ export const UserService: GenService<{
   /**
    * Create a user
    *
-   * Creates an active user in an organization. Needs `user.write` there. An
-   * `Idempotency-Key` counts as with AddOTPEmail.
+   * Creates an active user in an organization. Needs `user.write` there.
+   * `Idempotency-Key` applies as in AddOTPEmail.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.CreateUser
    */
@@ -1298,7 +1296,7 @@ export const UserService: GenService<{
     output: typeof CreateUserResponseSchema;
   },
   /**
-   * Get a user by its id
+   * Get a user by ID
    *
    * Returns the user with its authenticators. Needs `user.read` or `user.write`
    * in the user's organization, or a token of the user itself.
@@ -1313,9 +1311,9 @@ export const UserService: GenService<{
   /**
    * List users
    *
-   * Returns the users of the organizations in which the caller has `user.read` or
-   * `user.write`, with their authenticators, ordered by organization and id. What
-   * the request names narrows them down.
+   * Returns the users of all organizations in which the caller has `user.read` or
+   * `user.write`, with their authenticators, ordered by organization and id. The
+   * request can filter them.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.ListUsers
    */
@@ -1327,9 +1325,9 @@ export const UserService: GenService<{
   /**
    * Deactivate a user
    *
-   * An active or locked user becomes inactive: it can neither add nor verify
-   * authenticators, and mails to it that wait are not sent. Needs `user.write`. From
-   * another state it is FAILED_PRECONDITION (USER_NOT_ACTIVE).
+   * Makes an active or locked user inactive: it can neither add nor verify
+   * authenticators, and its queued mails are not sent. Needs `user.write`. A user in
+   * another state is FAILED_PRECONDITION (USER_NOT_ACTIVE).
    *
    * @generated from rpc countersign.user.v3alpha.UserService.DeactivateUser
    */
@@ -1341,7 +1339,7 @@ export const UserService: GenService<{
   /**
    * Reactivate a user
    *
-   * An inactive user becomes active. Needs `user.write`. From another state it is
+   * Makes an inactive user active. Needs `user.write`. A user in another state is
    * FAILED_PRECONDITION (USER_NOT_INACTIVE).
    *
    * @generated from rpc countersign.user.v3alpha.UserService.ReactivateUser
@@ -1354,8 +1352,8 @@ export const UserService: GenService<{
   /**
    * Lock a user
    *
-   * An active user is locked: it can neither add nor verify authenticators, and
-   * mails to it that wait are not sent. Needs `user.write`. From another state it is
+   * Locks an active user: it can neither add nor verify authenticators, and its
+   * queued mails are not sent. Needs `user.write`. A user in another state is
    * FAILED_PRECONDITION (USER_NOT_ACTIVE).
    *
    * @generated from rpc countersign.user.v3alpha.UserService.LockUser
@@ -1368,9 +1366,9 @@ export const UserService: GenService<{
   /**
    * Unlock a user
    *
-   * A locked user becomes active. Locks of its authenticators stay: see
-   * UnlockOTPEmail. Needs `user.write`. From another state it is
-   * FAILED_PRECONDITION (USER_NOT_LOCKED).
+   * Makes a locked user active. Its authenticators stay locked: see UnlockOTPEmail.
+   * Needs `user.write`. A user in another state is FAILED_PRECONDITION
+   * (USER_NOT_LOCKED).
    *
    * @generated from rpc countersign.user.v3alpha.UserService.UnlockUser
    */
@@ -1382,10 +1380,9 @@ export const UserService: GenService<{
   /**
    * Delete a user
    *
-   * Deletes the user, its authenticators and the mails that wait to be sent, for
-   * good. Codes that were mailed before are of no use any more. Its events stay: they
-   * have no email address and no name, and the client addresses of the user itself
-   * are removed from them. Needs `user.write`.
+   * Permanently deletes the user with its authenticators and queued mails, and
+   * invalidates its codes. Its events are kept: they contain no email address and no
+   * name, and the IP addresses of the user itself are removed. Needs `user.write`.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.DeleteUser
    */
@@ -1397,8 +1394,8 @@ export const UserService: GenService<{
   /**
    * List the events of a user
    *
-   * Returns what happened to the user, the latest first, with who asked for it, from
-   * where and why. Needs `user.read` or `user.write`.
+   * Returns the events of the user, the latest first, each with its actor, IP
+   * address and reason. Needs `user.read` or `user.write`.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.ListEvents
    */
@@ -1410,12 +1407,12 @@ export const UserService: GenService<{
   /**
    * Watch the events of all users
    *
-   * Tells what happens to the users of the organizations in which the caller has
-   * `user.read` or `user.write`, as it happens, each event once and in order. Every
-   * message has a `position`; to go on after the stream has ended, call again with
-   * the last one. The first message, and one every 30 seconds in which nothing
-   * happens, has a position and no event. The service ends the stream after 15
-   * minutes, so that the token is checked again.
+   * Streams the events of all users in the organizations in which the caller has
+   * `user.read` or `user.write`, as they happen, each event once and in order. Every
+   * message has a `position`: to continue after the end of the stream, call again
+   * with the last one. The first message, and one after every 30 seconds without an
+   * event, has a position only. The service ends the stream after 15 minutes, so
+   * that the token is checked again.
    *
    * @generated from rpc countersign.user.v3alpha.UserService.WatchEvents
    */
