@@ -33,7 +33,9 @@ export interface IssuedCode {
 export async function enqueueIfMailed(
   trx: Transaction<DB>,
   context: OTPContext,
-  row: Pick<OTPEmailRow, "user_id" | "otp_email_id" | "address_canonical">,
+  row: Pick<OTPEmailRow, "user_id" | "otp_email_id" | "address_canonical"> & {
+    readonly verify_time?: number | null;
+  },
   { purpose, code, delivery, orgId, clientAddress, isFirst }: IssuedCode,
 ): Promise<void> {
   if (delivery.kind !== "send_code") return;
@@ -42,6 +44,7 @@ export async function enqueueIfMailed(
     userId: row.user_id,
     canonicalAddress: row.address_canonical,
     clientAddress,
+    verifyTime: row.verify_time,
   });
   await enqueue(trx, context.clock.now(), {
     purpose,

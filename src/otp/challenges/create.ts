@@ -98,7 +98,8 @@ async function startChallenge(
   slot: EventSlot,
 ): Promise<Omit<CreatedChallenge, "code"> & { code: LiveCode }> {
   const { orgId, userId, audience, nonce, delivery, clientAddress } = input;
-  const mail = { orgId, userId, canonicalAddress: row.address_canonical, clientAddress };
+  const verifyTime = row.verify_time;
+  const mail = { orgId, userId, canonicalAddress: row.address_canonical, clientAddress, verifyTime };
   await refuseLocked(trx, context, row, delivery.kind === "send_code" ? mail : undefined);
   const now = context.clock.now();
   const challengeId = makeId(now);

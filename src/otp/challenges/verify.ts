@@ -187,7 +187,8 @@ async function refuse(
   if (state === "passed") throw codeUsed();
   if (state === "expired") throw codeExpired();
   if (state !== "pending" && state !== "failed") throw challengeEnded();
-  const mail = { orgId, userId, canonicalAddress: row.address_canonical, clientAddress };
+  const verifyTime = row.verify_time;
+  const mail = { orgId, userId, canonicalAddress: row.address_canonical, clientAddress, verifyTime };
   await refuseLocked(db, context, row, mail);
   if (state === "pending") {
     if (isExpired(challenge.code_expire_time, context.clock.now())) await endExpired(context, challengeId);

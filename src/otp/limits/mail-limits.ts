@@ -11,6 +11,11 @@ import { consume, longestWait, type RateLimit } from "./sliding-window.ts";
 export interface MailRequest extends OTPEmailIdentity {
   /** Undefined: unknown, and not limited. */
   readonly clientAddress?: string | undefined;
+  /**
+   * When the address was verified, for a mail of a login. The mails of the enrolment don't delay it: their code is used up. Only
+   * the limit of a day counts both.
+   */
+  readonly verifyTime?: number | null | undefined;
 }
 
 /**
@@ -50,14 +55,15 @@ export async function mailWaitMs(db: Kysely<DB>, context: OTPContext, request: M
 /** The first limit is that of the authenticator, and its first window the interval between two mails. */
 function rateLimitsOf(
   { keys, policy: { mails } }: OTPContext,
-  { orgId, userId, canonicalAddress, clientAddress }: MailRequest,
+  { orgId, userId, canonicalAddress, clientAddress, verifyTime }: MailRequest,
 ): [RateLimit, ...RateLimit[]] {
+  const since = verifyTime ?? undefined;
   const rateLimits: [RateLimit, ...RateLimit[]] = [
     {
       digests: digestsOf(keys, "mails/otp_email", orgId, userId, canonicalAddress),
       windows: [
-        { limit: 1, windowMs: mails.intervalMs },
-        { limit: mails.perHourMax, windowMs: hourMs },
+        { limit: 1, windowMs: mails.intervalMs, since },
+        { limit: mails.perHourMax, windowMs: hourMs, since },
         { limit: mails.perDayMax, windowMs: dayMs },
       ],
       slotMs: 1,

@@ -20,6 +20,8 @@ export interface RateLimit {
 export interface LimitWindow {
   readonly limit: number;
   readonly windowMs: number;
+  /** Hits before this time do not count, in milliseconds since the epoch. */
+  readonly since?: number | undefined;
 }
 
 /** The window with the longest wait, and that wait in milliseconds. */
@@ -98,13 +100,14 @@ async function isBelow(db: Kysely<DB>, after: number, { digests, windows }: Rate
  * @param hits newest first.
  */
 function waitFor(
-  { limit, windowMs }: LimitWindow,
+  { limit, windowMs, since = Number.NEGATIVE_INFINITY }: LimitWindow,
   slotMs: number,
   now: number,
   hits: readonly { readonly time: number; readonly count: number }[],
 ): number {
   let count = 0;
   for (const hit of hits) {
+    if (hit.time < since) break;
     count += hit.count;
     if (count >= limit) return Math.max(0, hit.time + slotMs - 1 + windowMs - now);
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { protocols, startTestApp, type TestApp } from "../../support/app.ts";
+import { codeIn, protocols, startTestApp, type TestApp } from "../../support/app.ts";
 import { outcomeOf, type Refusal, refusalOf } from "../../support/errors.ts";
 import { addUser, addVerified } from "../../support/users.ts";
 
@@ -273,5 +273,25 @@ describe("50 calls at once", () => {
     );
     expect(outcomes.filter((outcome) => outcome === "OK")).toHaveLength(4);
     expect(await queuedMails(test)).toBe(5);
+  });
+});
+
+describe("a login right after sign-up", () => {
+  it.each(protocols)("I3 is mailed at once over %s, and the next one waits", async (protocol) => {
+    const test = await startWithUser();
+    const client = await test.admin(protocol);
+    const login = test.challengeClient(
+      await test.token("login", { permissions: ["otp.challenge"] }),
+      protocol,
+    );
+    const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } });
+    const [mail] = await test.mails(address);
+    test.clock.move(second);
+    await client.verifyOTPEmail({ userId: "u", otpEmailId, code: codeIn(mail!) });
+    const challenge = () =>
+      login.createOTPEmailChallenge({ userId: "u", otpEmailId, audience: "https://app.example.com" });
+    expect(await outcomeOf(challenge())).toBe("OK");
+    test.clock.move(second);
+    expect(await refusalOf(challenge())).toMatchObject({ reason: "RESEND_TOO_SOON", retryAfter: 59 });
   });
 });

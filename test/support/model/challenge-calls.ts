@@ -53,8 +53,8 @@ export function createOTPEmailChallenge(
     requireActive(user);
     const otpEmail = requireOTPEmail(user, otpEmailId);
     if (otpEmail.verifyTime === undefined) throw new Refused("FailedPrecondition", "OTP_EMAIL_NOT_VERIFIED");
-    requireUnlocked(world, user, otpEmail.address, otpEmail.failures, delivery);
-    if (delivery === "sendCode") requireMail(world, user, otpEmail.address);
+    requireUnlocked(world, user, otpEmail.address, otpEmail.failures, delivery, otpEmail.verifyTime);
+    if (delivery === "sendCode") requireMail(world, user, otpEmail.address, otpEmail.verifyTime);
     // "A new one ends the old."
     for (const challenge of otpEmail.challenges) if (isOpen(challenge)) challenge.state = "replaced";
     const challenge: Challenge = {
@@ -117,12 +117,12 @@ export function verifyOTPEmailChallenge(
   if (challenge.state === "passed") throw new Refused("FailedPrecondition", "CODE_USED");
   if (challenge.state === "replaced" || challenge.state === "cancelled") throw ended();
   if (challenge.state === "expired") throw expired();
-  requireUnlocked(world, user, otpEmail.address, failures);
+  requireUnlocked(world, user, otpEmail.address, failures, "sendCode", otpEmail.verifyTime);
   if (challenge.state === "failed")
     throw new Refused(
       "ResourceExhausted",
       "ATTEMPTS_EXHAUSTED",
-      mailWait(world, user, otpEmail.address)?.ms ?? 0,
+      mailWait(world, user, otpEmail.address, otpEmail.verifyTime)?.ms ?? 0,
     );
   if (isOver(challenge.code, world.now)) {
     challenge.state = "expired";

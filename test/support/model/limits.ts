@@ -20,8 +20,8 @@ export const identityOf = ({ orgId, userId }: User, address: string) =>
   `${orgId} ${userId} ${canonical(address)}`;
 
 /** How long until there are fewer than `most` hits in the window. */
-function waitFor({ now, hits }: World, key: string, most: number, windowMs: number): number {
-  const times = hits.filter((hit) => hit.key === key).map(({ time }) => time);
+function waitFor({ now, hits }: World, key: string, most: number, windowMs: number, since = 0): number {
+  const times = hits.filter((hit) => hit.key === key && hit.time >= since).map(({ time }) => time);
   const oldest = times.sort((a, b) => b - a)[most - 1];
   return oldest === undefined ? 0 : Math.max(0, oldest + windowMs - now);
 }
@@ -31,12 +31,14 @@ export function mailWait(
   world: World,
   user: User,
   address: string,
+  /** Of a login: mails up to then count for the day alone. */
+  verifyTime?: number,
 ): { reason: string; ms: number } | undefined {
   const otpEmail = `otp_email ${identityOf(user, address)}`;
   const sendLimit = "SEND_LIMIT_REACHED";
   const waits = [
-    { reason: "RESEND_TOO_SOON", ms: waitFor(world, otpEmail, 1, settings.mailInterval) },
-    { reason: sendLimit, ms: waitFor(world, otpEmail, settings.mailsPerHourMax, hour) },
+    { reason: "RESEND_TOO_SOON", ms: waitFor(world, otpEmail, 1, settings.mailInterval, verifyTime) },
+    { reason: sendLimit, ms: waitFor(world, otpEmail, settings.mailsPerHourMax, hour, verifyTime) },
     { reason: sendLimit, ms: waitFor(world, otpEmail, settings.mailsPerDayMax, day) },
     {
       reason: sendLimit,
@@ -48,8 +50,8 @@ export function mailWait(
   return longest.ms > 0 ? longest : undefined;
 }
 
-export function requireMail(world: World, user: User, address: string): void {
-  const wait = mailWait(world, user, address);
+export function requireMail(world: World, user: User, address: string, verifyTime?: number): void {
+  const wait = mailWait(world, user, address, verifyTime);
   if (wait) throw new Refused("ResourceExhausted", wait.reason, wait.ms);
 }
 
@@ -98,9 +100,10 @@ export function requireUnlocked(
   address: string,
   { lockedUntil }: Failures,
   delivery: "sendCode" | "returnCode" = "sendCode",
+  verifyTime?: number,
 ): void {
   if (lockedUntil <= world.now) return;
-  const mailMs = delivery === "sendCode" ? (mailWait(world, user, address)?.ms ?? 0) : 0;
+  const mailMs = delivery === "sendCode" ? (mailWait(world, user, address, verifyTime)?.ms ?? 0) : 0;
   throw new Refused("ResourceExhausted", "ATTEMPTS_EXHAUSTED", Math.max(lockedUntil - world.now, mailMs));
 }
 
