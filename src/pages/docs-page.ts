@@ -103,12 +103,17 @@ function showCurl() {
     },
   };
 }
+// Resolves the references of the document once: Swagger UI does it again for each operation it opens.
+function resolveOnce() {
+  const requestResolvedSubtree = (request) => () => request([]);
+  return { statePlugins: { spec: { wrapActions: { requestResolvedSubtree } } } };
+}
 const element = document.getElementById("reference");
 const config = JSON.parse(element.dataset.config);
 const ui = SwaggerUIBundle({
   domNode: element,
   url: config.document,
-  plugins: [showCurl],
+  plugins: [showCurl, resolveOnce],
   docExpansion: "full",
   defaultModelsExpandDepth: 0,
   deepLinking: true,
