@@ -2,7 +2,7 @@ import type { BrowserContextOptions, Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { pageTexts } from "../../src/texts/pages/index.ts";
 import { codeIn, startTestApp } from "../support/app.ts";
-import { startChromium } from "../support/chromium.ts";
+import { openPage } from "../support/chromium.ts";
 import { outcomeOf } from "../support/errors.ts";
 import { addUser, addVerified, eventTypes } from "../support/users.ts";
 
@@ -56,8 +56,7 @@ const settings: [string, BrowserContextOptions][] = [
 describe.each(settings)("in Chromium with %s", (_, options) => {
   it("a person verifies the address by the link of the mail and its button", async () => {
     const { test, admin, otpEmailId, link, code } = await enrolment();
-    const browser = await startChromium();
-    const page = await browser.newPage({ ...options, locale: "de-DE" });
+    const page = await openPage({ ...options, locale: "de-DE" });
     const complaints = complaintsOf(page);
     await page.goto(link);
     expect(await page.inputValue("#code")).toBe(code);
@@ -78,8 +77,7 @@ describe.each(settings)("in Chromium with %s", (_, options) => {
 
   it("a wrong code is said to be one, in the language of the person", async () => {
     const { link } = await enrolment();
-    const browser = await startChromium();
-    const page = await browser.newPage({ ...options, locale: "ja-JP" });
+    const page = await openPage({ ...options, locale: "ja-JP" });
     await page.goto(link);
     await page.fill("#code", "00000000");
     await page.click("button");
@@ -89,8 +87,7 @@ describe.each(settings)("in Chromium with %s", (_, options) => {
 
   it("a person says that a login was somebody else", async () => {
     const { test, client, answer, link, code } = await login();
-    const browser = await startChromium();
-    const page = await browser.newPage({ ...options, locale: "fr-FR" });
+    const page = await openPage({ ...options, locale: "fr-FR" });
     const complaints = complaintsOf(page);
     await page.goto(link);
     expect(await page.textContent(".code")).toBe(code);
@@ -105,9 +102,7 @@ describe.each(settings)("in Chromium with %s", (_, options) => {
 it("a mail scanner that opens all links, runs scripts and follows all links there uses nothing up", async () => {
   const enrolled = await enrolment();
   const asked = await login();
-  const browser = await startChromium();
-  const context = await browser.newContext({ javaScriptEnabled: true });
-  const page = await context.newPage();
+  const page = await openPage({ javaScriptEnabled: true });
   for (const { mail } of [enrolled, asked]) {
     const links = new Set((mail.text + mail.html).match(/https?:\/\/[^\s"<]+/g));
     expect(links.size).toBeGreaterThan(0);
@@ -140,8 +135,7 @@ it("a mail scanner that opens all links, runs scripts and follows all links ther
 it("another site can neither frame the page nor send its form, whatever it knows", async () => {
   const { test, link } = await enrolment();
   const handle = new URL(link).searchParams.get("h");
-  const browser = await startChromium();
-  const page = await browser.newPage();
+  const page = await openPage();
   await page.route("http://evil.example/**", (route) =>
     route.fulfill({
       contentType: "text/html",
@@ -164,8 +158,7 @@ describe.each(["light", "dark"] as const)("at 320 px in %s", (colorScheme) => {
     "%s fits, is readable and selects at a touch",
     async (locale) => {
       const { link, code, test } = await login();
-      const browser = await startChromium();
-      const page = await browser.newPage({ colorScheme, locale, viewport: { width: 320, height: 640 } });
+      const page = await openPage({ colorScheme, locale, viewport: { width: 320, height: 640 } });
       const complaints = complaintsOf(page);
       for (const url of [link, `${test.origin}/verify?h=login~gone`, `${test.origin}/verify`]) {
         await page.goto(url);
