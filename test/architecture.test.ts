@@ -17,9 +17,9 @@ const allowed: Record<string, readonly string[]> = {
   auth: ["lib"],
   mail: ["db", "lib", "otp/mail-status", "texts"],
   otp: ["users", "events", "mail", "db", "lib", "texts"],
-  pages: ["otp", "auth", "http", "wire", "db", "lib", "texts"],
+  pages: ["http", "wire/openapi", "lib", "texts"],
   api: ["otp", "users", "events", "auth", "lib", "texts"],
-  operation: ["pages", "http", "db", "lib"],
+  operation: ["db", "lib"],
   config: ["http/client-address", "otp", "mail", "auth", "db", "lib", "texts"],
 };
 

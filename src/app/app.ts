@@ -46,11 +46,13 @@ import { recordProviderReport } from "../otp/delivery/bounces.ts";
 import { composeMail, type MailIdentity } from "../otp/delivery/compose-mail.ts";
 import { codeOfLink, verifyByLink } from "../otp/delivery/mail-link.ts";
 import { recordSettled } from "../otp/delivery/record-settled.ts";
-import { createApiReference, type OAuthEndpoints } from "../pages/api-reference.ts";
-import { createBounceWebhook } from "../pages/bounce-webhook.ts";
+import { apiReferencePages, type OAuthEndpoints } from "../pages/api-reference.ts";
+import { bounceWebhook } from "../pages/bounce-webhook.ts";
+import { healthPages, isReady } from "../pages/health-pages.ts";
 import { jwksPage } from "../pages/jwks-page.ts";
-import { createPages, isReady, pageAt } from "../pages/pages.ts";
-import { createVerifyPage, type MailLinks, type Sender } from "../pages/verify-page.ts";
+import { metricsPage } from "../pages/metrics-page.ts";
+import { createPages, type Page } from "../pages/pages.ts";
+import { type FormClient, type MailLinks, verifyPages } from "../pages/verify-page.ts";
 import { findUserUntold } from "../users/user.ts";
 import { bind, callEnd, createWire, peerAddress, protocolOf } from "../wire/wire.ts";
 
@@ -180,39 +182,28 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const canServe = async () => ready && (await store.isReady());
     const health = createHealth({
       services: products.map(({ typeName }) => typeName),
-      isReady: () => isReady(canServe),
+      isReady: () => isReady(canServe, clock),
     });
     const reflection = config.reflection
       ? createReflection([...products, Health, ...reflections])
       : undefined;
-    const reference = createApiReference({
-      services: products,
-      publicUrl,
-      oauth: oauthOf(config, publicUrl),
-    });
-    const verifyPage = createVerifyPage({
-      links: mailLinksOf(config, otp),
-      origin: new URL(publicUrl).origin,
-      serviceName: identity.serviceName,
-      defaultLanguage: config.defaultLanguage,
-      isNumeric: config.policy.enrolment.format.alphabet === "digits",
-      onError: (err) => log.error({ err }, "the page of a mail's link failed"),
-    });
-    const pages = createPages({
-      ready: canServe,
-      extra: new Map([
-        ["/verify", verifyPage],
-        // The links of older mails.
-        ["/not-me", verifyPage],
-        ...bounceWebhookOf(config, otp, log),
-        ...(metrics ? [["/metrics", metrics.page] as const] : []),
-        ...reference.pages,
-        ...(mailbox?.pages ?? []),
-      ]),
-    });
-    // Other origins may read these.
-    const open = new Map([...reference.public, ["/.well-known/jwks.json", jwksPage(prover.jwks)]]);
-    const cors = createCors({ allowedOrigins: config.allowedOrigins });
+    const pages = [
+      ...healthPages({ ready: canServe, clock }),
+      ...verifyPages({
+        links: mailLinksOf(config, otp),
+        origin: new URL(publicUrl).origin,
+        serviceName: identity.serviceName,
+        defaultLanguage: config.defaultLanguage,
+        isNumeric: config.policy.enrolment.format.alphabet === "digits",
+        clock,
+        onError: (err) => log.error({ err }, "the page of a mail's link failed"),
+      }),
+      ...bounceWebhookOf(config, otp, log),
+      ...(metrics ? [metricsPage(metrics)] : []),
+      ...apiReferencePages({ services: products, publicUrl, oauth: oauthOf(config, publicUrl) }),
+      jwksPage(prover.jwks),
+      ...(mailbox?.pages ?? []),
+    ];
     const wire = createUserWire(config, {
       log,
       metrics,
@@ -225,11 +216,11 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       takesUtf8: mailer.takesUtf8,
       verifier: verifierOf(config, clock, localIssuer, log),
     });
-    handler = (request, response) => {
-      // Pages before CORS: no other origin may read them, least of all the mailbox.
-      if (pages(request, response) || cors(request, response)) return;
-      (pageAt(open, request) ?? wire)(request, response);
-    };
+    handler = createPages({
+      pages,
+      cors: createCors({ allowedOrigins: config.allowedOrigins }),
+      next: wire,
+    });
     log.info({ origin: server.origin, mode: config.mode }, "listening");
     return {
       origin: server.origin,
@@ -251,7 +242,7 @@ async function openMailbox(clock: Clock, onMail: AppOverrides["onMail"]) {
   const mailbox = await startDevMailbox({ clock, onMail });
   return {
     smtpUrl: mailbox.smtpUrl,
-    pages: devMailboxPages(mailbox),
+    pages: Array.from(devMailboxPages(mailbox), ([path, handler]): Page => ({ path, handler })),
     [Symbol.asyncDispose]: () => mailbox[Symbol.asyncDispose](),
   };
 }
@@ -270,7 +261,7 @@ function verifierOf(config: Config, clock: Clock, localIssuer: LocalIssuer | und
 /** What the links of mails do. A handle that was not made here does nothing, without a look at the database. */
 function mailLinksOf({ trustedProxies }: Config, otp: OTPContext): MailLinks {
   const proxies = parseTrustedProxies(trustedProxies);
-  const addressOf = ({ peer, forwardedFor }: Sender) => clientAddressOf(peer, forwardedFor, proxies);
+  const addressOf = ({ peer, forwardedFor }: FormClient) => clientAddressOf(peer, forwardedFor, proxies);
   return {
     purposeOf: claimedPurpose,
     async codeOf(text) {
@@ -281,7 +272,7 @@ function mailLinksOf({ trustedProxies }: Config, otp: OTPContext): MailLinks {
       const handle = readMailHandle(otp.keys, text);
       return handle ? verifyByLink(otp, handle, { typed, clientAddress: addressOf(from) }) : false;
     },
-    async report(text, from) {
+    async reportLogin(text, from) {
       const handle = readMailHandle(otp.keys, text);
       if (handle?.purpose === "login") await reportChallenge(otp, handle.challengeId, addressOf(from));
     },
@@ -302,25 +293,22 @@ async function clockOf(store: Store, log: Log, cleanup: CleanupStack): Promise<C
 }
 
 /** Not there without a secret. */
-function bounceWebhookOf(
-  { bounceWebhookSecret: secret }: Config,
-  otp: OTPContext,
-  log: Log,
-): [string, NodeHandler][] {
+function bounceWebhookOf({ bounceWebhookSecret: secret }: Config, otp: OTPContext, log: Log): Page[] {
   if (!secret) return [];
-  const webhook = createBounceWebhook({
-    secret,
-    now: () => otp.clock.now(),
-    record: (webhookId, { type, messageId, status }) =>
-      recordProviderReport(
-        otp,
-        webhookId,
-        messageId,
-        type === "bounce" ? { kind: "failed", status } : { kind: type },
-      ),
-    onError: (err) => log.error({ err }, "the report of a bounce cannot be recorded"),
-  });
-  return [["/webhooks/bounces", webhook]];
+  return [
+    bounceWebhook({
+      secret,
+      now: () => otp.clock.now(),
+      record: (webhookId, { type, messageId, status }) =>
+        recordProviderReport(
+          otp,
+          webhookId,
+          messageId,
+          type === "bounce" ? { kind: "failed", status } : { kind: type },
+        ),
+      onError: (err) => log.error({ err }, "the report of a bounce cannot be recorded"),
+    }),
+  ];
 }
 
 async function backlogOf({ db }: Store, clock: Clock) {

@@ -1,7 +1,6 @@
 import type { DescService, JsonObject } from "@bufbuild/protobuf";
 import { comments } from "../../gen/comments.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import type { NodeHandler } from "../http/reply.ts";
 import {
   alreadyExists,
   failedPrecondition,
@@ -15,15 +14,8 @@ import {
 } from "../lib/errors.ts";
 import { createOpenApi, type ErrorResponse, type SecurityScheme } from "../wire/openapi/openapi.ts";
 import { serveContent } from "./content.ts";
-import { createDocs } from "./docs-page.ts";
-import { readable } from "./pages.ts";
-
-export interface ApiReference {
-  /** What other origins may read, by path: the OpenAPI document. */
-  readonly public: ReadonlyMap<string, NodeHandler>;
-  /** What they may not, by path: the page. */
-  readonly pages: ReadonlyMap<string, NodeHandler>;
-}
+import { docsPages } from "./docs-page.ts";
+import type { Page } from "./pages.ts";
 
 export interface ApiReferenceOptions {
   readonly services: readonly DescService[];
@@ -31,26 +23,30 @@ export interface ApiReferenceOptions {
   readonly oauth: OAuthEndpoints;
 }
 
-/** Where people get a token: for the reference alone. */
+/** Where the reference page gets tokens (RFC 6749 §3). */
 export interface OAuthEndpoints {
   readonly authorizeUrl: string;
   readonly tokenUrl: string;
   readonly scopes: readonly string[];
 }
 
-/** `/openapi.json`, and `/docs` to read it. Both are the same for everybody and hold no secret. */
-export function createApiReference(options: ApiReferenceOptions): ApiReference {
+/** `/openapi.json`, and `/docs` to read it. Both are public: they hold nothing of a user or an organization. */
+export function apiReferencePages(options: ApiReferenceOptions): Page[] {
   const json = Buffer.from(JSON.stringify(describeApi(options)));
   const headers = { "content-type": "application/json", "cache-control": "no-cache" };
   const { publicUrl, oauth } = options;
-  return {
-    public: new Map([["/openapi.json", readable(serveContent({ read: async () => json, headers }))]]),
-    pages: createDocs({
+  return [
+    {
+      path: "/openapi.json",
+      handler: serveContent({ read: async () => json, headers }),
+      isCrossOrigin: true,
+    },
+    ...docsPages({
       document: "/openapi.json",
       connectTo: [...new Set([publicUrl, oauth.tokenUrl].map((url) => new URL(url).origin))],
       scopes: oauth.scopes,
     }),
-  };
+  ];
 }
 
 function describeApi({ services, publicUrl, oauth }: ApiReferenceOptions): JsonObject {
