@@ -3,6 +3,9 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../src/lib/clock.ts";
+import { claimedPurpose } from "../../src/otp/codes/mail-handle.ts";
+import { verifyPages } from "../../src/pages/verify-page.ts";
 import { languages } from "../../src/texts/languages.ts";
 import { pageTexts } from "../../src/texts/pages/index.ts";
 import { codeIn, startTestApp, type TestApp, wrongCode } from "../support/app.ts";
@@ -13,18 +16,20 @@ import {
   openHttp2,
   type Question,
   sendHttp2,
+  start,
   untilClosed,
+  untilReceived,
 } from "../support/http/requests.ts";
+import { address, handleIn, loginCodeIn, startEnrolment, startLogin } from "../support/mail-links.ts";
 import { addUser, addVerified, eventTypes, mailsNow } from "../support/users.ts";
 
-const address = "mini@mouse.com";
 const form = { "content-type": "application/x-www-form-urlencoded" };
 
-/** One request to the service, over either version of HTTP. */
-type Send = (test: TestApp, question: Question) => Promise<Answer>;
+/** Sends one request to the service, over either version of HTTP. */
+type Send = (server: Pick<TestApp, "origin">, question: Question) => Promise<Answer>;
 
-const overHttp1: Send = async (test, { method = "GET", path = "/", headers = {}, body }) => {
-  const reply = await fetch(test.origin + path, {
+const overHttp1: Send = async (server, { method = "GET", path = "/", headers = {}, body }) => {
+  const reply = await fetch(server.origin + path, {
     method,
     headers,
     redirect: "manual",
@@ -33,8 +38,8 @@ const overHttp1: Send = async (test, { method = "GET", path = "/", headers = {},
   return { status: reply.status, headers: Object.fromEntries(reply.headers), body: await reply.text() };
 };
 
-const overHttp2: Send = async (test, { method = "GET", path = "/", headers = {}, body }) => {
-  const session = openHttp2(test);
+const overHttp2: Send = async (server, { method = "GET", path = "/", headers = {}, body }) => {
+  const session = openHttp2(server);
   try {
     return await sendHttp2(session, { ":method": method, ":path": path, ...headers }, body);
   } finally {
@@ -47,12 +52,29 @@ const versions: readonly [string, Send][] = [
   ["HTTP/2", overHttp2],
 ];
 
-function serverOf({ origin }: TestApp) {
-  return { origin, port: Number(new URL(origin).port) };
+/** Serves the page without the rest of the service: no handle has a code. */
+function startPage() {
+  const [page] = verifyPages({
+    links: {
+      purposeOf: claimedPurpose,
+      codeOf: async () => undefined,
+      verify: async () => false,
+      reportLogin: async () => {},
+    },
+    origin: "http://localhost",
+    serviceName: "Countersign",
+    defaultLanguage: "en",
+    isNumeric: false,
+    clock: systemClock,
+    onError: (error) => {
+      throw error;
+    },
+  });
+  return start({ handler: page!.handler });
 }
 
-function handleIn(text: string): string {
-  return /\/verify\?h=([\w.~-]+)$/m.exec(text)?.[1] ?? "";
+function serverOf({ origin }: TestApp) {
+  return { origin, port: Number(new URL(origin).port) };
 }
 
 function pathOf(handle: string): string {
@@ -64,12 +86,12 @@ function post(handle: string, code?: string, headers: Question["headers"] = {}):
   return { method: "POST", path: "/verify", headers: { ...form, ...headers }, body: String(fields) };
 }
 
-/** The code that the page shows, or "" if it shows none. */
+/** The code on the page, or "". */
 function shownIn({ body }: Answer): string {
   return /name="code" value="([^"]*)"|<p class="code"[^>]*>([^<]*)</.exec(body)?.slice(1).find(Boolean) ?? "";
 }
 
-/** The page without the code, and without the handle that the request itself named. */
+/** The page without the code and without the handle of the request. */
 function withoutValues({ status, headers, body }: Answer): unknown {
   const { date: _, "content-length": __, ...rest } = headers;
   const same = body
@@ -78,32 +100,7 @@ function withoutValues({ status, headers, body }: Answer): unknown {
   return { status, headers: { ...rest }, body: same };
 }
 
-async function enrolment(environment: Record<string, string> = {}) {
-  const test = await startTestApp({ environment });
-  const admin = await test.admin();
-  await addUser(admin);
-  const { otpEmailId } = await admin.addOTPEmail({ userId: "u", email: { address } });
-  const [mail] = await test.mails(address);
-  const code = codeIn(mail!);
-  return { test, admin, otpEmailId, mail: mail!, code, handle: handleIn(mail!.text) };
-}
-
-async function login() {
-  const test = await startTestApp();
-  const admin = await test.admin();
-  await addUser(admin);
-  const otpEmailId = await addVerified(admin);
-  const token = await test.token("login", { org: "o", permissions: ["otp.challenge"] });
-  const client = test.challengeClient(token);
-  const audience = "https://app.example.com";
-  const { challengeId } = await client.createOTPEmailChallenge({ userId: "u", otpEmailId, audience });
-  const [mail] = await test.mails(address);
-  const code = /^\d{6}$/m.exec(mail!.text)?.[0] ?? "";
-  const request = { userId: "u", otpEmailId, challengeId, code };
-  return { test, admin, otpEmailId, challengeId, client, code, request, handle: handleIn(mail!.text) };
-}
-
-/** Handles that nobody made here: a true one with another mac, of another id, and no handle at all. */
+/** Forged handles: another MAC, another id, another key, one bit changed, and a malformed one. */
 function forgeries(handle: string): string[] {
   const parts = handle.split("~");
   const mac = randomBytes(16).toString("base64url");
@@ -117,7 +114,7 @@ function forgeries(handle: string): string[] {
   ];
 }
 
-async function columnsOf(test: TestApp) {
+async function rowsOf(test: TestApp) {
   const { db } = test.app.store;
   return {
     otpEmails: await db.selectFrom("otp_emails").selectAll().execute(),
@@ -130,8 +127,8 @@ async function columnsOf(test: TestApp) {
 }
 
 describe.each(versions)("over %s", (_, send) => {
-  it("the link of a mail shows the code in the form, and its button verifies the address", async () => {
-    const { test, admin, otpEmailId, code, handle } = await enrolment();
+  it("shows the code in the form, and verifies the address by its button", async () => {
+    const { test, admin, otpEmailId, code, handle } = await startEnrolment();
     const page = await send(test, { path: pathOf(handle) });
     expect([page.status, shownIn(page)]).toEqual([200, code]);
     expect(/name="h" value="([^"]*)"/.exec(page.body)?.[1]).toBe(handle);
@@ -145,9 +142,9 @@ describe.each(versions)("over %s", (_, send) => {
     expect((await admin.getOTPEmail({ userId: "u", otpEmailId })).otpEmail?.isVerified).toBe(true);
   });
 
-  it("to look at a link changes nothing, as often as that may be", async () => {
-    for (const { test, handle, code } of [await enrolment(), await login()]) {
-      const before = await columnsOf(test);
+  it("changes nothing when a link is opened, however often", async () => {
+    for (const { test, handle, code } of [await startEnrolment(), await startLogin()]) {
+      const before = await rowsOf(test);
       for (let i = 0; i < 20; i++) {
         expect(shownIn(await send(test, { path: pathOf(handle) }))).toBe(code);
         const head = await send(test, { method: "HEAD", path: pathOf(handle) });
@@ -155,12 +152,12 @@ describe.each(versions)("over %s", (_, send) => {
         const headers = { "sec-purpose": "prefetch;prerender", purpose: "prefetch" };
         await send(test, { path: pathOf(handle), headers });
       }
-      expect(await columnsOf(test)).toEqual(before);
+      expect(await rowsOf(test)).toEqual(before);
     }
   });
 
-  it("HEAD has the headers of GET", async () => {
-    const { test, handle } = await enrolment();
+  it("answers HEAD with the headers of GET", async () => {
+    const { test, handle } = await startEnrolment();
     const get = await send(test, { path: pathOf(handle) });
     const head = await send(test, { method: "HEAD", path: pathOf(handle) });
     const { date: _, connection: __, "keep-alive": ___, ...expected } = get.headers;
@@ -168,54 +165,44 @@ describe.each(versions)("over %s", (_, send) => {
     expect(head.headers["content-length"]).toBe(String(Buffer.byteLength(get.body)));
   });
 
-  it("T17 shows the same page for a dead, an unknown and a forged handle", async () => {
-    const { test, admin, handle, otpEmailId, code } = await enrolment();
+  /** Expects the page that `live` has, but without a code. */
+  const expectNoCode = async (test: TestApp, live: unknown, ...handles: string[]) => {
+    for (const handle of handles) {
+      const page = await send(test, { path: pathOf(handle) });
+      expect(shownIn(page), handle).toBe("");
+      expect(withoutValues(page), handle).toEqual(live);
+    }
+  };
+
+  it("T17 shows the same page for dead, unknown and forged handles", async () => {
+    const { test, admin, handle, otpEmailId, code } = await startEnrolment();
     const live = withoutValues(await send(test, { path: pathOf(handle) }));
-    const seen = async (...handles: string[]) => {
-      for (const text of handles) {
-        const page = await send(test, { path: pathOf(text) });
-        expect(shownIn(page), text).toBe("");
-        expect(withoutValues(page), text).toEqual(live);
-      }
-    };
-    await seen(...forgeries(handle));
-    await seen(
-      "",
-      '"><script>alert(1)</script>',
-      "é".repeat(300),
-      "x".repeat(201).replace(/^/, "enrolment~"),
-    );
+    const malformed = ["", '"><script>alert(1)</script>', "é".repeat(300), `enrolment~${"x".repeat(201)}`];
+    await expectNoCode(test, live, ...forgeries(handle), ...malformed);
     await admin.lockUser({ userId: "u" });
-    await seen(handle);
+    await expectNoCode(test, live, handle);
     await admin.unlockUser({ userId: "u" });
     expect(shownIn(await send(test, { path: pathOf(handle) }))).toBe(code);
     test.clock.move(600_000);
-    await seen(handle);
+    await expectNoCode(test, live, handle);
     await admin.removeOTPEmail({ userId: "u", otpEmailId });
-    await seen(handle);
+    await expectNoCode(test, live, handle);
     await admin.deleteUser({ userId: "u" });
-    await seen(handle);
+    await expectNoCode(test, live, handle);
   });
 
-  it("T17 shows the same page of a login for a dead, an unknown and a forged handle", async () => {
-    const { test, admin, handle, client, request } = await login();
+  it("T17 shows the same login page for dead, unknown and forged handles", async () => {
+    const { test, admin, handle, client, answer } = await startLogin();
     const live = withoutValues(await send(test, { path: pathOf(handle) }));
-    const seen = async (...handles: string[]) => {
-      for (const text of handles) {
-        const page = await send(test, { path: pathOf(text) });
-        expect(shownIn(page), text).toBe("");
-        expect(withoutValues(page), text).toEqual(live);
-      }
-    };
-    await seen(...forgeries(handle));
-    await client.verifyOTPEmailChallenge(request);
-    await seen(handle);
+    await expectNoCode(test, live, ...forgeries(handle));
+    await client.verifyOTPEmailChallenge(answer);
+    await expectNoCode(test, live, handle);
     await admin.deleteUser({ userId: "u" });
-    await seen(handle);
+    await expectNoCode(test, live, handle);
   });
 
-  it("T17 answers the same to every code that is not accepted, whatever the reason", async () => {
-    const { test, admin, handle, code, otpEmailId } = await enrolment();
+  it("T17 answers every refused code alike, whatever the reason", async () => {
+    const { test, admin, handle, code, otpEmailId } = await startEnrolment();
     const first = await send(test, post(handle, wrongCode(code)));
     expect(first.status).toBe(400);
     expect(first.body).toContain(pageTexts.en.verify.failed);
@@ -240,9 +227,9 @@ describe.each(versions)("over %s", (_, send) => {
     await refused(handle, code);
   });
 
-  it("a form with a cross-site sender is refused, and changes nothing", async () => {
-    const { test, handle, code } = await enrolment();
-    const before = await columnsOf(test);
+  it("refuses a form from another site, which changes nothing", async () => {
+    const { test, handle, code } = await startEnrolment();
+    const before = await rowsOf(test);
     const crossSite: Record<string, string>[] = [
       { "sec-fetch-site": "cross-site" },
       { "sec-fetch-site": "same-site" },
@@ -258,7 +245,7 @@ describe.each(versions)("over %s", (_, send) => {
         true,
       ]);
     }
-    expect(await columnsOf(test)).toEqual(before);
+    expect(await rowsOf(test)).toEqual(before);
   });
 
   it.each<Record<string, string>>([
@@ -266,19 +253,19 @@ describe.each(versions)("over %s", (_, send) => {
     { "sec-fetch-site": "same-origin", origin: "null" },
     { "sec-fetch-site": "none" },
     { origin: "null" },
-  ])("a form with %j is taken", async (headers) => {
-    const { test, handle, code } = await enrolment();
+  ])("accepts a form with the headers %j", async (headers) => {
+    const { test, handle, code } = await startEnrolment();
     expect((await send(test, post(handle, code, headers))).status).toBe(303);
   });
 
-  it("a form from its own origin is taken by browsers that say no more", async () => {
-    const { test, handle, code } = await enrolment();
+  it("accepts a form from its own origin without Fetch Metadata", async () => {
+    const { test, handle, code } = await startEnrolment();
     expect((await send(test, post(handle, code, { origin: test.origin }))).status).toBe(303);
   });
 
-  it("only what a form sends is read, and 4 KiB of it", async () => {
-    const { test, handle, code } = await enrolment();
-    const before = await columnsOf(test);
+  it("accepts only URL-encoded forms of at most 4 KiB", async () => {
+    const { test, handle, code } = await startEnrolment();
+    const before = await rowsOf(test);
     const right = post(handle, code);
     const statusWith = async (more: Partial<Question>) => (await send(test, { ...right, ...more })).status;
     for (const type of ["application/json", "multipart/form-data; boundary=x", "text/plain", "a"]) {
@@ -286,14 +273,14 @@ describe.each(versions)("over %s", (_, send) => {
     }
     expect(await statusWith({ headers: { ...form, "content-encoding": "gzip" } })).toBe(415);
     expect(await statusWith({ body: `${right.body}&x=${"x".repeat(4_096)}` })).toBe(413);
-    expect(await columnsOf(test)).toEqual(before);
+    expect(await rowsOf(test)).toEqual(before);
     expect(await statusWith({ headers: { "content-type": `${form["content-type"]}; charset=UTF-8` } })).toBe(
       303,
     );
   });
 
-  it("other methods are refused", async () => {
-    const { test, handle } = await enrolment();
+  it("refuses other methods", async () => {
+    const { test, handle } = await startEnrolment();
     for (const method of ["PUT", "DELETE", "OPTIONS", "PATCH"]) {
       const answer = await send(test, { method, path: pathOf(handle) });
       expect([answer.status, answer.headers.allow]).toEqual([405, "GET, HEAD, POST"]);
@@ -301,8 +288,8 @@ describe.each(versions)("over %s", (_, send) => {
     }
   });
 
-  it("every answer of the page is kept by nobody, framed nowhere, and runs nothing", async () => {
-    const { test, handle, code } = await enrolment();
+  it("forbids caching, framing and scripts in every reply", async () => {
+    const { test, handle, code } = await startEnrolment();
     const questions: Question[] = [
       { path: pathOf(handle) },
       { path: pathOf("login~x") },
@@ -336,26 +323,26 @@ describe.each(versions)("over %s", (_, send) => {
     }
   });
 
-  it("the link of a login shows its code, and never completes it", async () => {
-    const { test, handle, code, client, request } = await login();
+  it("shows the code of a login, and never completes it", async () => {
+    const { test, handle, code, client, answer } = await startLogin();
     const page = await send(test, { path: pathOf(handle) });
     expect(shownIn(page)).toBe(code);
     expect(page.body).not.toMatch(/<input(?! type="hidden" name="h")/);
-    // Even with the code the form only says that it was somebody else.
+    // Even with the code the form only reports the login.
     expect((await send(test, post(handle, code))).headers.location).toBe("/verify?done=reported");
     expect(await eventTypes(test)).not.toContain("challenge.passed");
-    expect(await outcomeOf(client.verifyOTPEmailChallenge(request))).toBe("CHALLENGE_ENDED");
+    expect(await outcomeOf(client.verifyOTPEmailChallenge(answer))).toBe("CHALLENGE_ENDED");
   });
 
-  it("this was not me burns a login, once", async () => {
-    const { test, handle, client, request } = await login();
+  it("ends a login that the reader did not start, once", async () => {
+    const { test, handle, client, answer } = await startLogin();
     for (let i = 0; i < 2; i++) {
-      const answer = await send(test, post(handle));
-      expect([answer.status, answer.headers.location]).toEqual([303, "/verify?done=reported"]);
+      const reply = await send(test, post(handle));
+      expect([reply.status, reply.headers.location]).toEqual([303, "/verify?done=reported"]);
     }
     const end = await send(test, { path: "/verify?done=reported" });
     expect(end.body).toContain(pageTexts.en.reported.text);
-    expect(await outcomeOf(client.verifyOTPEmailChallenge(request))).toBe("CHALLENGE_ENDED");
+    expect(await outcomeOf(client.verifyOTPEmailChallenge(answer))).toBe("CHALLENGE_ENDED");
     const events = await test.app.store.db.selectFrom("events").selectAll().execute();
     const reports = events.filter(({ type }) => type === "challenge.reported");
     expect(reports).toHaveLength(1);
@@ -365,8 +352,8 @@ describe.each(versions)("over %s", (_, send) => {
     });
   });
 
-  it("T24 no Host or forwarded header gets into the page or where it leads to", async () => {
-    const { test, handle, code } = await enrolment();
+  it("T24 ignores forwarded headers in pages and redirects", async () => {
+    const { test, handle, code } = await startEnrolment();
     const plain = await send(test, { path: pathOf(handle) });
     const headers = {
       "x-forwarded-host": "evil.example",
@@ -379,9 +366,9 @@ describe.each(versions)("over %s", (_, send) => {
   });
 });
 
-describe("a mail", () => {
-  it("has no code, no user and no address in its link", async () => {
-    const { mail, code, handle } = await enrolment();
+describe("the mail", () => {
+  it("has no code, user or address in its link", async () => {
+    const { mail, code, handle } = await startEnrolment();
     const links = (mail.text + mail.html).match(/https?:\/\/[^\s"<]+/g) ?? [];
     expect(links.length).toBeGreaterThan(0);
     for (const link of links) {
@@ -392,21 +379,21 @@ describe("a mail", () => {
     expect(handle).not.toBe("");
   });
 
-  it("of a login has one link of its own, also where the application has another", async () => {
-    const { test, admin } = await login();
+  it("of a login links to the page even if the application has a link", async () => {
+    const { test, admin } = await startLogin();
     const otpEmailId = await addVerified(admin, "u", "b@mouse.com");
     const token = await test.token("login", { org: "o", permissions: ["otp.challenge"] });
     const delivery = { case: "sendCode", value: { urlTemplate: "https://x.io/{{.Code}}" } } as const;
     const request = { userId: "u", otpEmailId, audience: "https://app.example.com", delivery };
     await test.challengeClient(token).createOTPEmailChallenge(request);
     const [mail] = await test.mails("b@mouse.com");
-    const code = /^\d{6}$/m.exec(mail!.text)?.[0];
+    const code = loginCodeIn(mail!.text);
     expect(mail!.text).toContain(`https://x.io/${code}`);
     const page = await overHttp1(test, { path: pathOf(handleIn(mail!.text)) });
     expect(shownIn(page)).toBe(code);
   });
 
-  it("T24 links to the public URL, whatever Host the request names", async () => {
+  it("T24 links to the public URL, whatever the Host header says", async () => {
     const test = await startTestApp({ environment: { COUNTERSIGN_PUBLIC_URL: "https://otp.example.com" } });
     await addUser(await test.admin());
     const { port } = new URL(test.origin);
@@ -437,7 +424,7 @@ describe("a mail", () => {
     const spoofed = { path: pathOf(handleIn(mail!.text)), headers: { ":authority": "evil.example" } };
     const page = await overHttp2(test, spoofed);
     expect([page.status, page.body.includes("evil")]).toEqual([200, false]);
-    // Its form comes from the public URL, not from the Host that a proxy names.
+    // Forms must come from the public URL, not from the Host that a proxy passes on.
     const handle = handleIn(mail!.text);
     const from = (origin: string) => overHttp1(test, post(handle, codeIn(mail!), { origin }));
     expect((await from(test.origin)).status).toBe(403);
@@ -446,8 +433,8 @@ describe("a mail", () => {
 });
 
 describe("the form", () => {
-  it("is under the limits of every attempt, and its attempts are in the trail", async () => {
-    const { test, admin, handle, code, otpEmailId } = await enrolment({
+  it("counts towards the limit of attempts, and is in the audit log", async () => {
+    const { test, admin, handle, code, otpEmailId } = await startEnrolment({
       COUNTERSIGN_TRUSTED_PROXIES: "127.0.0.1",
     });
     const headers = { "x-forwarded-for": "203.0.113.7, 198.51.100.9" };
@@ -462,8 +449,8 @@ describe("the form", () => {
     }
   });
 
-  it("was sent from an address that is forgotten with the user", async () => {
-    const { test, admin, handle, code } = await enrolment();
+  it("loses its client address in the audit log with the user", async () => {
+    const { test, admin, handle, code } = await startEnrolment();
     await overHttp1(test, post(handle, wrongCode(code)));
     const addresses = async () => {
       const events = await test.app.store.db.selectFrom("events").selectAll().execute();
@@ -476,8 +463,8 @@ describe("the form", () => {
     expect(await addresses()).toEqual([null]);
   });
 
-  it("verifies once, and says nothing else to whoever presses the button twice", async () => {
-    const { test, handle, code } = await enrolment();
+  it("verifies once, and answers repeated submissions alike", async () => {
+    const { test, handle, code } = await startEnrolment();
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => overHttp1(test, post(handle, ` ${code.toLowerCase()} `))),
     );
@@ -486,13 +473,13 @@ describe("the form", () => {
     );
     expect((await eventTypes(test)).filter((type) => type === "otp_email.verified")).toHaveLength(1);
     expect(await eventTypes(test)).not.toContain("otp_email.verify_failed");
-    // Of a code that was used, nothing but itself is taken, and it is shown no more.
+    // Repeating the used code is fine; another code is refused, and the page shows none.
     expect((await overHttp1(test, post(handle, wrongCode(code)))).status).toBe(400);
     expect(shownIn(await overHttp1(test, { path: pathOf(handle) }))).toBe("");
   });
 
-  it("of an older mail takes the newest code, and shows none", async () => {
-    const { test, admin, handle, code, otpEmailId } = await enrolment();
+  it("of an older mail accepts the newest code, and shows none", async () => {
+    const { test, admin, handle, code, otpEmailId } = await startEnrolment();
     test.clock.move(600_000);
     await admin.resendOTPEmailCode({ userId: "u", otpEmailId });
     const [mail] = await test.mails(address, 2);
@@ -505,7 +492,7 @@ describe("the form", () => {
   });
 
   it("of one authenticator verifies no other", async () => {
-    const { test, admin, handle } = await enrolment();
+    const { test, admin, handle } = await startEnrolment();
     await admin.addOTPEmail({ userId: "u", email: { address: "b@mouse.com" } });
     const [mail] = await test.mails("b@mouse.com");
     expect((await overHttp1(test, post(handle, codeIn(mail!)))).status).toBe(400);
@@ -513,24 +500,35 @@ describe("the form", () => {
   });
 
   it("asks for digits where codes are digits", async () => {
-    const { test, handle, code } = await enrolment({ COUNTERSIGN_CODE_ALPHABET: "digits" });
+    const { test, handle, code } = await startEnrolment({ COUNTERSIGN_CODE_ALPHABET: "digits" });
     const page = await overHttp1(test, { path: pathOf(handle) });
     expect(shownIn(page)).toBe(code);
     expect(page.body).toContain('inputmode="numeric"');
   });
 
-  it("that does not arrive is waited for 10 seconds at most", async () => {
-    const { test } = await enrolment();
+  it("must arrive within 10 seconds", async () => {
+    const { test } = await startEnrolment();
     const socket = await open(serverOf(test));
-    const ended = untilClosed(socket);
+    const started = untilReceived(socket, "100 Continue");
+    const received = untilClosed(socket);
+    let isClosed = false;
+    socket.on("close", () => {
+      isClosed = true;
+    });
     socket.write(
-      `POST /verify HTTP/1.1\r\nHost: x\r\nContent-Type: ${form["content-type"]}\r\nContent-Length: 10\r\n\r\nh=`,
+      `POST /verify HTTP/1.1\r\nHost: x\r\nContent-Type: ${form["content-type"]}\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n`,
     );
-    expect(await ended).toMatch(/^HTTP\/1\.1 408 /);
-  }, 15_000);
+    await started;
+    test.clock.move(9_999);
+    socket.write("h=");
+    await overHttp1(test, { path: "/healthz" });
+    expect(isClosed).toBe(false);
+    test.clock.move(1);
+    expect(await received).toMatch(/^HTTP\/1\.1 408 /m);
+  });
 
-  it("whose sender goes away ends nothing", async () => {
-    const { test, handle } = await enrolment();
+  it("survives clients that leave before the end", async () => {
+    const { test, handle } = await startEnrolment();
     const socket = await open(serverOf(test));
     socket.write(
       `POST /verify HTTP/1.1\r\nHost: x\r\nContent-Type: ${form["content-type"]}\r\nContent-Length: 10\r\n\r\nh=`,
@@ -545,14 +543,14 @@ describe("the form", () => {
     expect((await overHttp1(test, { path: pathOf(handle) })).status).toBe(200);
   });
 
-  it("says that it is to be tried again where the database fails, and the log has why without the code", async () => {
-    const { test, handle, code } = await enrolment();
+  it("answers 503 if the database fails, and logs why without the code", async () => {
+    const { test, handle, code } = await startEnrolment();
     await test.app.store[Symbol.asyncDispose]();
     for (const question of [{ path: pathOf(handle) }, post(handle, code)]) {
       const answer = await overHttp1(test, question);
       expect([answer.status, answer.body.includes(pageTexts.en.retry.title)]).toEqual([503, true]);
     }
-    // Whoever forges a handle does not even ask the database.
+    // A forged handle doesn't reach the database.
     expect((await overHttp1(test, { path: pathOf(forgeries(handle)[0]!) })).status).toBe(200);
     expect(test.logLines.join("")).toContain("the page of a mail's link failed");
     expect(test.logLines.join("")).not.toContain(code);
@@ -560,8 +558,8 @@ describe("the form", () => {
   });
 });
 
-describe("the page speaks", () => {
-  it("the language of the request, and the default otherwise, whatever the user prefers", async () => {
+describe("the page", () => {
+  it("uses a language of the request or the default, never the preferred language of the user", async () => {
     const test = await startTestApp();
     const admin = await test.admin();
     const organization = { org: { case: "orgId", value: "o" } } as const;
@@ -579,22 +577,25 @@ describe("the page speaks", () => {
     expect(await spoken("de-AT,de;q=0.9,en;q=0.8")).toEqual(["de", "ltr"]);
   });
 
-  it.each(languages)("%s", async (language) => {
-    const test = await startTestApp();
+  it.each(languages)("has all texts in %s", async (language) => {
+    const server = await startPage();
     const t = pageTexts[language];
     const headers = { "accept-language": language };
-    const get = async (path: string) => (await overHttp1(test, { path, headers })).body;
-    const failed = await overHttp1(test, post("", "x", headers));
-    expect(failed.headers["content-language"]).toBe(language);
+    const expectTexts = async (path: string, texts: object) => {
+      const { body } = await overHttp1(server, { path, headers });
+      for (const text of Object.values(texts)) expect(body).toContain(text);
+    };
     const { failed: failure, ...first } = t.verify;
-    for (const text of Object.values(first)) expect(await get("/verify")).toContain(text);
+    await expectTexts("/verify", first);
+    await expectTexts("/verify?h=login~x", t.login);
+    await expectTexts("/verify?done=verified", t.verified);
+    await expectTexts("/verify?done=reported", t.reported);
+    const failed = await overHttp1(server, post("", "x", headers));
+    expect(failed.headers["content-language"]).toBe(language);
     expect(failed.body).toContain(failure);
-    for (const text of Object.values(t.login)) expect(await get("/verify?h=login~x")).toContain(text);
-    for (const text of Object.values(t.verified)) expect(await get("/verify?done=verified")).toContain(text);
-    for (const text of Object.values(t.reported)) expect(await get("/verify?done=reported")).toContain(text);
   });
 
-  it("in the name of the service, which is text", async () => {
+  it("shows the escaped name of the service", async () => {
     const test = await startTestApp({
       environment: { COUNTERSIGN_MAIL_FROM: "Tom & Jerry's <codes@mouse.com>" },
     });
@@ -603,8 +604,9 @@ describe("the page speaks", () => {
   });
 });
 
-it("the links of older mails still say that it was somebody else, and nothing more", async () => {
-  const { test, client, request, challengeId } = await login();
+it("accepts the links of older mails, only to report a login", async () => {
+  const { test, client, answer } = await startLogin();
+  const { challengeId } = answer;
   const secret = Buffer.from(readFileSync(join(test.dataDir, "code-key"), "utf8"), "base64");
   const parts = ["countersign/report/v1", challengeId].map((part) => {
     const length = Buffer.alloc(4);
@@ -617,6 +619,6 @@ it("the links of older mails still say that it was somebody else, and nothing mo
   expect(page.body).toContain(pageTexts.en.login.button);
   const field = /name="h" value="([^"]*)"/.exec(page.body)?.[1] ?? "";
   expect((await overHttp1(test, post(field))).headers.location).toBe("/verify?done=reported");
-  expect(await outcomeOf(client.verifyOTPEmailChallenge(request))).toBe("CHALLENGE_ENDED");
+  expect(await outcomeOf(client.verifyOTPEmailChallenge(answer))).toBe("CHALLENGE_ENDED");
   expect(await mailsNow(test, address)).toHaveLength(1);
 });
