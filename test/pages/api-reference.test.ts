@@ -16,13 +16,13 @@ interface Json {
   [name: string]: unknown;
 }
 
-/** An operation of the document of a running service, and the reply to it, held to the document. */
+/** A running service with its document, whose replies are checked against the document. */
 interface Service {
   readonly test: TestApp;
   readonly document: OpenApi;
   readonly operations: ReturnType<typeof operationsOf>;
   readonly check: ReturnType<typeof createChecker>;
-  /** A token that may do everything. */
+  /** A token with all permissions. */
   readonly token: string;
 }
 
@@ -33,10 +33,10 @@ async function startService(): Promise<Service> {
   return { test, document, operations: operationsOf(document), check: createChecker(document), token };
 }
 
-/** What stands for the examples of the document: by the name of a parameter or of a member of a body. */
+/** Values that replace the examples of the document, by the name of a parameter or of a body member. */
 type Values = Readonly<Record<string, string>>;
 
-/** A user of its own, with an address that waits to be verified. */
+/** Creates a user with a pending address. */
 async function makeWorld({ test }: Service): Promise<Values> {
   const client = await test.admin();
   const organization = { org: { case: "orgId", value: "demo" } } as const;
@@ -46,10 +46,10 @@ async function makeWorld({ test }: Service): Promise<Values> {
   return { userId, otpEmailId, code: verificationCode };
 }
 
-/** Operations that need another world than most: what differs in it. */
+/** Adapts the world for operations that need another one. */
 const worlds: Readonly<Record<string, (service: Service, world: Values) => Values | Promise<Values>>> = {
   UserService_CreateUser: (_service, world) => ({ ...world, userId: `new-${world.userId}` }),
-  // There is no next page to ask for yet.
+  // There is no next page yet.
   UserService_ListUsers: (_service, world) => ({ ...world, pageToken: "" }),
   UserService_UnlockOTPEmail: async ({ test }, world) => {
     const { userId = "", otpEmailId = "", code = "" } = world;
@@ -71,7 +71,7 @@ const worlds: Readonly<Record<string, (service: Service, world: Values) => Value
   },
 };
 
-/** With an address of its own that is verified: mails to one address are limited over all users. */
+/** Adds a verified address. It is unique: the limit of mails to an address counts all users. */
 async function verifiedWorld({ test }: Service, { userId = "" }: Values): Promise<Values> {
   const email = {
     address: `u${userId}@mouse.com`,
@@ -103,7 +103,7 @@ interface Call {
   readonly body?: string;
 }
 
-/** The call that the document describes by its examples, where the values take their places. */
+/** The call that the document describes by its examples, with these values instead. */
 function callOf(
   service: Service,
   { path, method, operation }: Service["operations"][number],
@@ -129,7 +129,7 @@ function callOf(
   return { url: target, method, headers: typed, body: JSON.stringify(body) };
 }
 
-/** Sends the call, and holds the reply to the document: status, content type, headers and body. */
+/** Sends the call and checks the reply against the document: status, content type, headers and body. */
 async function send(service: Service, operation: Operation, { url, ...init }: Call): Promise<number> {
   const stop = new AbortController();
   const reply = await fetch(url, { ...init, signal: stop.signal });
@@ -139,8 +139,8 @@ async function send(service: Service, operation: Operation, { url, ...init }: Ca
   if (isStream) stop.abort();
   const what = `${operation.operationId}: ${reply.status} ${text}`;
 
-  const told = operation.responses[reply.status] ?? operation.responses.default!;
-  const { content, headers = {} } = resolve(service.document, told);
+  const documented = operation.responses[reply.status] ?? operation.responses.default!;
+  const { content, headers = {} } = resolve(service.document, documented);
   expect(Object.keys(content), what).toContain(type);
   const { schema } = content[type] ?? {};
   if (schema) expect(service.check(schema, JSON.parse(text)), what).toEqual([]);
@@ -196,7 +196,7 @@ describe("/openapi.json", () => {
     expect(text).toContain('never AAL2 or \\"mfa\\" by itself');
   });
 
-  it("tells of the endpoints of the issuer that is configured, or of those that are", async () => {
+  it("names the endpoints of the configured issuer, or the configured endpoints", async () => {
     const environment = {
       COUNTERSIGN_ISSUERS: "https://login.example.com/realm",
       COUNTERSIGN_OAUTH_TOKEN_URL: "https://tokens.example.com/t",
@@ -216,7 +216,7 @@ describe("/openapi.json", () => {
     expect(policy).toContain(`connect-src 'self' ${origin} https://tokens.example.com`);
   });
 
-  it("gives all statuses, a summary, a description and a tag for every operation, and text for every parameter", async () => {
+  it("describes every operation with all statuses, and every parameter", async () => {
     const { operations } = await startService();
     for (const { operation } of operations) {
       const statuses = ["200", "400", "401", "403", "404", "409", "429", "default"];
@@ -231,7 +231,7 @@ describe("/openapi.json", () => {
     }
   });
 
-  it("has examples that are valid by their own schemas", async () => {
+  it("has examples that are valid against their schemas", async () => {
     const { document, check } = await startService();
     let count = 0;
     const hold = (schema: Schema, values: readonly unknown[], path: string) => {
@@ -259,8 +259,27 @@ describe("/openapi.json", () => {
   });
 });
 
+/** Runs the curl of the document with the values of a fresh world, and expects 200. */
+async function callByCurl(service: Service, { operation }: Service["operations"][number]): Promise<void> {
+  const { operationId, "x-codeSamples": samples, parameters, requestBody } = operation;
+  const world = await worldOf(service, operation);
+  const body = (requestBody?.content["application/json"]?.example ?? {}) as Json;
+  const examples = [...parameters.map(({ name, example }) => [name, example]), ...Object.entries(body)];
+  let command = samples.find(({ lang }) => lang === "curl")?.source ?? "";
+  for (const [name, example] of examples as [string, string][]) {
+    const value = world[name];
+    if (value !== undefined) command = command.replaceAll(example, value);
+  }
+  // Exit code 28 is the time-out that ends an endless stream: no failure.
+  const end = command.startsWith("curl -N") ? " || [ $? = 28 ]" : "";
+  const script = command.replace(/^curl/, `curl -sS -m ${end ? 1 : 5} -o /dev/null -w '%{http_code}'`) + end;
+  const env = { PATH: process.env.PATH, TOKEN: service.token };
+  const { stdout } = await promisify(execFile)("sh", ["-c", script], { env });
+  expect(stdout, `${operationId}: ${command}`).toBe("200");
+}
+
 describe("every operation of /openapi.json", () => {
-  it("succeeds with its examples, and replies as it says", async () => {
+  it("succeeds with its examples, and replies as documented", async () => {
     const service = await startService();
     expect(service.operations.length).toBeGreaterThan(3);
     for (const route of service.operations) {
@@ -272,27 +291,11 @@ describe("every operation of /openapi.json", () => {
 
   it("can be called by its curl", async () => {
     const service = await startService();
-    for (const route of service.operations) {
-      const { operationId, "x-codeSamples": samples, parameters, requestBody } = route.operation;
-      const world = await worldOf(service, route.operation);
-      const body = (requestBody?.content["application/json"]?.example ?? {}) as Json;
-      const examples = [...parameters.map(({ name, example }) => [name, example]), ...Object.entries(body)];
-      let command = samples.find(({ lang }) => lang === "curl")?.source ?? "";
-      for (const [name, example] of examples as [string, string][]) {
-        const value = world[name];
-        if (value !== undefined) command = command.replaceAll(example, value);
-      }
-      // A stream that goes on is cut off (28), which is not a failure.
-      const end = command.startsWith("curl -N") ? " || [ $? = 28 ]" : "";
-      const script =
-        command.replace(/^curl/, `curl -sS -m ${end ? 1 : 5} -o /dev/null -w '%{http_code}'`) + end;
-      const env = { PATH: process.env.PATH, TOKEN: service.token };
-      const { stdout } = await promisify(execFile)("sh", ["-c", script], { env });
-      expect(stdout, `${operationId}: ${command}`).toBe("200");
-    }
+    // At the same time: a stream takes a second.
+    await Promise.all(service.operations.map((route) => callByCurl(service, route)));
   });
 
-  it("refuses a caller without a token, with a bad one, and one without permission, as it says", async () => {
+  it("refuses missing tokens, bad tokens and missing permissions as documented", async () => {
     const service = await startService();
     const stranger = await service.test.token("stranger");
     for (const route of service.operations) {
@@ -305,7 +308,7 @@ describe("every operation of /openapi.json", () => {
     }
   });
 
-  it("refuses what the document does not allow, as it says", async () => {
+  it("refuses what the document does not allow, as documented", async () => {
     const service = await startService();
     for (const route of service.operations) {
       const { operation } = route;
@@ -334,7 +337,7 @@ describe("every operation of /openapi.json", () => {
     }
   });
 
-  it("does not find what is not there, as it says", async () => {
+  it("answers 404 to unknown ids, as documented", async () => {
     const service = await startService();
     for (const route of service.operations) {
       for (const { name, in: place } of route.operation.parameters) {
@@ -345,7 +348,7 @@ describe("every operation of /openapi.json", () => {
     }
   });
 
-  it("answers requests that are not for it as it says by default", async () => {
+  it("answers wrong methods, types and sizes as documented", async () => {
     const service = await startService();
     for (const route of service.operations) {
       const { operation } = route;
@@ -360,7 +363,7 @@ describe("every operation of /openapi.json", () => {
   });
 });
 
-/** Bodies that the schema refuses, made of one that it takes. */
+/** Invalid bodies, each made from the valid one by one change. */
 function* brokenBodies(document: OpenApi, schema: Schema, body: Json): Generator<[string, Json]> {
   const known = dereference(document, schema);
   for (const name of (known.required ?? []) as string[]) {
@@ -370,7 +373,7 @@ function* brokenBodies(document: OpenApi, schema: Schema, body: Json): Generator
   for (const [name, property] of Object.entries((known.properties ?? {}) as Record<string, Schema>)) {
     const { type, maxLength, enum: names } = dereference(document, property);
     const value = body[name];
-    // The number of an enum value is taken too, as ProtoJSON has it; the document tells of the names alone.
+    // ProtoJSON also accepts enum numbers; the document only has the names.
     if (type === "string" && !names) yield [`a number for ${name}`, { ...body, [name]: 1 }];
     if (maxLength !== undefined)
       yield [`too long ${name}`, { ...body, [name]: "x".repeat(Number(maxLength) + 1) }];
@@ -405,7 +408,7 @@ describe("errors that only some operations have", () => {
     return found;
   };
 
-  it("409: what is there already", async () => {
+  it("409 for what exists already", async () => {
     const service = await startService();
     const create = operationOf(service, "UserService_CreateUser");
     const world = await makeWorld(service);
@@ -418,7 +421,7 @@ describe("errors that only some operations have", () => {
     expect(await send(service, add.operation, call)).toBe(409);
   });
 
-  it("400 and 429: wrong codes, until there were too many", async () => {
+  it("400 for wrong codes, and 429 after too many", async () => {
     const service = await startService();
     const verify = operationOf(service, "UserService_VerifyOTPEmail");
     const world = await makeWorld(service);
@@ -433,7 +436,7 @@ describe("errors that only some operations have", () => {
 
 describe("/openapi.json and /docs over HTTP", () => {
   it.each(["/openapi.json", "/docs", "/docs/page.js"])(
-    "%s is told from an older one by its tag, compressed if asked for, and only read",
+    "%s has an entity tag, is compressed on request, and answers only GET and HEAD",
     async (path) => {
       const { origin } = await startTestApp();
       const plain = await fetch(origin + path, { headers: { "accept-encoding": "identity" } });
@@ -459,7 +462,7 @@ describe("/openapi.json and /docs over HTTP", () => {
     },
   );
 
-  it("lets the origins of the API read the document, and no other the page", async () => {
+  it("lets allowed origins read the document, and no other origin the page", async () => {
     const environment = { COUNTERSIGN_ALLOWED_ORIGINS: "https://app.example.com" };
     const { origin } = await startTestApp({ environment });
     const ask = (path: string, from: string) => fetch(origin + path, { headers: { origin: from } });
@@ -472,7 +475,7 @@ describe("/openapi.json and /docs over HTTP", () => {
     expect(page.headers.get("access-control-allow-origin")).toBeNull();
   });
 
-  it("serves the files of the library for good, whole", async () => {
+  it("serves the files of Swagger UI whole, as immutable", async () => {
     const { origin } = await startTestApp();
     const page = await (await fetch(`${origin}/docs`)).text();
     const files = [...page.matchAll(/(?:src|href)="(\/docs\/swagger-ui-[^"]+)"/g)].map(([, path]) => path);
