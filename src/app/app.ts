@@ -55,6 +55,7 @@ import { createPages, type Page } from "../pages/pages.ts";
 import { type FormClient, type MailLinks, verifyPages } from "../pages/verify-page.ts";
 import { findUserUntold } from "../users/user.ts";
 import { bind, callEnd, createWire, peerAddress, protocolOf } from "../wire/wire.ts";
+import { expiringRows } from "./retention.ts";
 
 /** The running service. */
 export interface App extends AsyncDisposable {
@@ -165,7 +166,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
         onSettled: metrics?.countMail,
       }),
     );
-    cleanup.add(startSweeper({ store, clock, log }));
+    cleanup.add(startSweeper({ store, clock, log, expiring: expiringRows }));
     const prover = createProver(publicUrl, signingKeys);
     const events = createEventFeed(store, clock);
     cleanup.add({

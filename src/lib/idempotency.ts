@@ -1,4 +1,5 @@
 import type { Transaction } from "kysely";
+import { expiredRows } from "../db/core/expiring.ts";
 import { lockNames } from "../db/core/lock.ts";
 import { type Param, prepare } from "../db/core/prepared.ts";
 import type { DB } from "../db/core/schema.ts";
@@ -18,6 +19,8 @@ export interface Repeatable {
 
 /** For how long a key is remembered. */
 const rememberedMs = 86_400_000;
+
+export const expiredIdempotencyKeys = expiredRows("idempotency_keys", "digest");
 
 /**
  * Does the work of a call once for its key, however often the call is sent, and to how many processes at once. The reply is
