@@ -59,7 +59,7 @@ function describeApi({ services, publicUrl, oauth }: ApiReferenceOptions): JsonO
       description:
         "Email one-time-password (OTP) authenticators for other people's users, over gRPC, gRPC-Web, Connect and " +
         "REST/JSON from one proto file.\n\nEvery error is a `google.rpc.Status` with an `ErrorInfo`: branch on its " +
-        "`reason`. The service adds members to its replies, so leave alone those that you do not know.",
+        "`reason`. Ignore unknown members of replies: later versions may add some.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     serverUrl: publicUrl,
@@ -77,7 +77,8 @@ function securitySchemes({ authorizeUrl, tokenUrl, scopes }: OAuthEndpoints): Se
       scopes,
       scheme: {
         type: "oauth2",
-        description: "A token of the authorization server, by the authorization code flow (RFC 6749 §4.1).",
+        description:
+          "An access token from the authorization server (authorization code flow, RFC 6749 §4.1).",
         flows: {
           authorizationCode: {
             authorizationUrl: authorizeUrl,
@@ -101,14 +102,15 @@ function securitySchemes({ authorizeUrl, tokenUrl, scopes }: OAuthEndpoints): Se
 }
 
 const scopeTexts: Readonly<Record<string, string>> = {
-  openid: "Says who the user is (OpenID Connect).",
-  "urn:zitadel:iam:org:project:id:zitadel:aud": "Makes the token one for this API.",
+  openid: "Identifies the user (OpenID Connect).",
+  "urn:zitadel:iam:org:project:id:zitadel:aud": "Adds this API to the audience of the token.",
 };
 
-/** What can go wrong with every call, in the order in which it is checked. */
+/** The errors of every call, by HTTP status. */
 const errorResponses: Readonly<Record<string, ErrorResponse>> = {
   "400": {
-    description: "The message is not valid, the code is not the right one, or the user may not do this now.",
+    description:
+      "The request is invalid, the code is wrong, or the state of the user does not allow the call.",
     examples: [
       invalidArgument("REQUEST_INVALID", "user_id", "user_id is missing: give 1 to 200 characters"),
       invalidArgument(
@@ -122,7 +124,7 @@ const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     ],
   },
   "401": {
-    description: "There is no access token, or it is not valid.",
+    description: "The access token is missing or invalid.",
     headers: {
       "WWW-Authenticate": {
         required: true,
@@ -137,7 +139,7 @@ const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     ],
   },
   "403": {
-    description: "The caller may not do this, whether or not the user exists.",
+    description: "The caller has no permission. The reply does not depend on whether the user exists.",
     examples: [
       permissionDenied(
         "the token does not allow this: it needs the permission user.write in the organization, or the user_id as its subject",
@@ -145,14 +147,14 @@ const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     ],
   },
   "404": {
-    description: "There is no such user or authenticator in an organization of the caller.",
+    description: "No organization of the caller has this user or authenticator.",
     examples: [
       notFound("USER_NOT_FOUND", "there is no such user: create it first, or check the user_id"),
       notFound("OTP_EMAIL_NOT_FOUND", "the user has no such authenticator: check the otp_email_id"),
     ],
   },
   "409": {
-    description: "What is to be added is there already.",
+    description: "The resource exists already.",
     examples: [
       alreadyExists(
         "USER_ALREADY_EXISTS",
@@ -165,10 +167,10 @@ const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     ],
   },
   "429": {
-    description: "Too many wrong codes, or too many requests. Wait, then try again.",
+    description: "Too many wrong codes or requests: retry later.",
     headers: {
       "Retry-After": {
-        description: "When the same call is accepted again, in seconds.",
+        description: "Seconds until the call is accepted again.",
         schema: { type: "integer", minimum: 1 },
         example: 300,
       },
@@ -182,7 +184,7 @@ const errorResponses: Readonly<Record<string, ErrorResponse>> = {
     ],
   },
   default: {
-    description: "Anything else: the status is the one that google/rpc/code.proto has for the code.",
+    description: "Any other error, with the HTTP status of its code (google/rpc/code.proto).",
     examples: [
       internal("7f0c3c1e-93a5-4f0e-8f6b-3f1f2f0f9d11", undefined),
       unavailable("STORAGE_UNAVAILABLE", "the service cannot reach its storage: try again", 1_000),

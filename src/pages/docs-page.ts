@@ -31,15 +31,15 @@ export function docsPages({ document, connectTo, scopes }: DocsOptions): Page[] 
       headers: { "content-type": type, "cache-control": "public, max-age=31536000, immutable" },
     }),
   });
-  const own = (path: string, type: string, text: string, headers = {}): Page => ({
+  const text = (path: string, type: string, body: string, headers = {}): Page => ({
     path,
     handler: serveContent({
-      read: async () => Buffer.from(text),
+      read: async () => Buffer.from(body),
       headers: { ...headers, "content-type": type, "cache-control": "no-cache" },
     }),
   });
-  const html = (path: string, text: string, csp: string) =>
-    own(path, "text/html; charset=utf-8", text, {
+  const html = (path: string, body: string, csp: string) =>
+    text(path, "text/html; charset=utf-8", body, {
       "content-security-policy": csp,
       "referrer-policy": "no-referrer",
     });
@@ -48,8 +48,8 @@ export function docsPages({ document, connectTo, scopes }: DocsOptions): Page[] 
   const policy = `${redirectPolicy}; style-src 'self'; img-src 'self' data:; connect-src ${["'self'", ...connectTo].join(" ")}`;
   return [
     html("/docs", page(base, { document, scopes }), policy),
-    own("/docs/page.js", "text/javascript; charset=utf-8", script),
-    own("/docs/page.css", "text/css; charset=utf-8", style),
+    text("/docs/page.js", "text/javascript; charset=utf-8", script),
+    text("/docs/page.css", "text/css; charset=utf-8", style),
     html("/docs/oauth2-redirect.html", redirectPage(base), redirectPolicy),
     asset("oauth2-redirect.js", "text/javascript; charset=utf-8"),
     asset("swagger-ui.css", "text/css; charset=utf-8"),

@@ -125,14 +125,14 @@ export const pageHeaders = {
   vary: "Accept-Language",
 };
 
-interface Page {
+interface HtmlPage {
   readonly status: number;
   readonly title: string;
   /** HTML. */
   readonly content: string;
 }
 
-function page({ serviceName, language }: PageSettings, { status, title, content }: Page): Reply {
+function page({ serviceName, language }: PageSettings, { status, title, content }: HtmlPage): Reply {
   const body = `<!doctype html>
 <html lang="${language}" dir="${directionOf(language)}">
 <head>

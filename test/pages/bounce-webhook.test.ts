@@ -95,7 +95,7 @@ describe("F21 the webhook of a provider", () => {
     ],
     ["a complaint", { type: "complaint" }, DeliveryState.SENT, "", "mail.complained", true],
     ["a delivery", { type: "delivery", status: "2.0.0" }, DeliveryState.SENT, "", "mail.sent", false],
-  ])("takes %s", async (_, report, state, reason, event, isSuppressed) => {
+  ])("handles %s", async (_, report, state, reason, event, isSuppressed) => {
     const { test, messageId, lastMail, suppressed } = await start();
     expect(await send(test, { ...report, message_id: messageId })).toBe(204);
     expect(await lastMail()).toMatchObject({ state, reason });

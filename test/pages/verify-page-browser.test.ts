@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { pageTexts } from "../../src/texts/pages/index.ts";
 import { openPage } from "../support/chromium.ts";
 import { outcomeOf } from "../support/errors.ts";
-import { startEnrolment, startLogin } from "../support/mail-links.ts";
+import { startEnrolment, startLogin } from "../support/pages/mail-links.ts";
 import { eventTypes } from "../support/users.ts";
 
 /** Warnings and errors of the console, such as blocked styles and failed scripts. */

@@ -1,5 +1,5 @@
-import { codeIn, startTestApp } from "./app.ts";
-import { addUser, addVerified } from "./users.ts";
+import { codeIn, startTestApp } from "../app.ts";
+import { addUser, addVerified } from "../users.ts";
 
 /** The address of the user `u`. */
 export const address = "mini@mouse.com";
