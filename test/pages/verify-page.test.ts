@@ -1,13 +1,10 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../src/lib/clock.ts";
-import { claimedPurpose } from "../../src/otp/codes/mail-handle.ts";
-import { verifyPages } from "../../src/pages/verify-page.ts";
 import { languages } from "../../src/texts/languages.ts";
 import { pageTexts } from "../../src/texts/pages/index.ts";
 import { startTestApp, type TestApp, wrongCode } from "../support/app.ts";
 import { outcomeOf } from "../support/errors.ts";
-import { type Answer, type Question, start } from "../support/http/requests.ts";
+import type { Answer, Question } from "../support/http/requests.ts";
 import { address, handleIn, startEnrolment, startLogin } from "../support/pages/mail-links.ts";
 import {
   forgeries,
@@ -18,6 +15,7 @@ import {
   post,
   type Send,
   shownIn,
+  startPage,
 } from "../support/pages/verify-page.ts";
 import { eventTypes } from "../support/users.ts";
 
@@ -25,27 +23,6 @@ const versions: readonly [string, Send][] = [
   ["HTTP/1.1", overHttp1],
   ["HTTP/2", overHttp2],
 ];
-
-/** Serves the page without the rest of the service: no handle has a code. */
-function startPage() {
-  const [page] = verifyPages({
-    links: {
-      purposeOf: claimedPurpose,
-      codeOf: async () => undefined,
-      verify: async () => false,
-      reportLogin: async () => {},
-    },
-    origin: "http://localhost",
-    serviceName: "Countersign",
-    defaultLanguage: "en",
-    isNumeric: false,
-    clock: systemClock,
-    onError: (error) => {
-      throw error;
-    },
-  });
-  return start({ handler: page!.handler });
-}
 
 /** The page without the code and without the handle of the request. */
 function withoutValues({ status, headers, body }: Answer): unknown {
@@ -87,13 +64,14 @@ describe.each(versions)("over %s", (_, send) => {
   it("changes nothing when a link is opened, however often", async () => {
     for (const { test, handle, code } of [await startEnrolment(), await startLogin()]) {
       const before = await rowsOf(test);
-      for (let i = 0; i < 20; i++) {
+      const look = async () => {
         expect(shownIn(await send(test, { path: pathOf(handle) }))).toBe(code);
         const head = await send(test, { method: "HEAD", path: pathOf(handle) });
         expect([head.status, head.body]).toEqual([200, ""]);
         const headers = { "sec-purpose": "prefetch;prerender", purpose: "prefetch" };
         await send(test, { path: pathOf(handle), headers });
-      }
+      };
+      await Promise.all(Array.from({ length: 20 }, look));
       expect(await rowsOf(test)).toEqual(before);
     }
   });

@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
+import { systemClock } from "../../../src/lib/clock.ts";
+import { claimedPurpose } from "../../../src/otp/codes/mail-handle.ts";
+import { verifyPages } from "../../../src/pages/verify-page.ts";
 import type { TestApp } from "../app.ts";
-import { type Answer, openHttp2, type Question, sendHttp2 } from "../http/requests.ts";
+import { type Answer, openHttp2, type Question, sendHttp2, start } from "../http/requests.ts";
 
 /** The content type of HTML forms. */
 export const form = { "content-type": "application/x-www-form-urlencoded" };
@@ -26,6 +29,27 @@ export const overHttp2: Send = async (server, { method = "GET", path = "/", head
     session.close();
   }
 };
+
+/** Serves the page without the rest of the service. It shows the codes of the handles, and accepts none. */
+export function startPage(codes: Readonly<Record<string, string>> = {}) {
+  const [page] = verifyPages({
+    links: {
+      purposeOf: claimedPurpose,
+      codeOf: async (handle) => codes[handle],
+      verify: async () => false,
+      reportLogin: async () => {},
+    },
+    origin: "http://localhost",
+    serviceName: "Countersign",
+    defaultLanguage: "en",
+    isNumeric: false,
+    clock: systemClock,
+    onError: (error) => {
+      throw error;
+    },
+  });
+  return start({ handler: page!.handler });
+}
 
 /** The path of the page for a handle. */
 export function pathOf(handle: string): string {
