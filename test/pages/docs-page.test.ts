@@ -96,9 +96,10 @@ describe("/docs in Chromium", { timeout: 120_000 }, () => {
     const docs = await openDocs();
     const operations = operationsOf(docs.document);
     expect(operations.length).toBeGreaterThan(3);
-    await docs.tab.waitForFunction(
-      `document.querySelectorAll(".opblock pre.curl").length === ${operations.length}`,
-    );
+    await docs.tab
+      .locator(".opblock pre.curl")
+      .nth(operations.length - 1)
+      .waitFor();
     const blocks = (await docs.tab.evaluate(readBlocks)) as Record<string, Block>;
     for (const { path, method, operation } of operations) {
       const block = blocks[operation.operationId];
