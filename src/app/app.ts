@@ -8,11 +8,12 @@ import { createLog, type Log } from "../lib/log.ts";
 import type { CaughtMail } from "../mail/dev-mailbox/dev-mailbox.ts";
 import { startSweeper } from "../operation/retention/sweeper.ts";
 import { createMetrics, type Metrics } from "../operation/telemetry/metrics.ts";
-import { isReady } from "../pages/pages.ts";
+import { isReady } from "../pages/health-pages.ts";
 import { createApi } from "./api.ts";
 import { CleanupStack } from "./cleanup-stack.ts";
 import { backlogOf, type Mail, mailIdentityOf, openMail, startDelivery } from "./mail.ts";
 import { createAppPages } from "./pages.ts";
+import { expiringRows } from "./retention.ts";
 import { openSecrets } from "./secrets.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
@@ -77,12 +78,12 @@ async function start(config: Config, overrides: AppOverrides, cleanup: CleanupSt
   const publicUrl = config.publicUrl ?? server.origin;
   const identity = mailIdentityOf(config, publicUrl);
   const otp = startDelivery({ config, storage, secrets, mail, identity, log, metrics }, cleanup);
-  cleanup.add(startSweeper({ store, clock, log }));
+  cleanup.add(startSweeper({ store, clock, log, expiring: expiringRows }));
   const prover = createProver(publicUrl, secrets.proofKeys);
   let isStopping = false;
   const canServe = async () => !isStopping && (await store.isReady());
   const parts = { config, log, metrics, otp, mail, prover, publicUrl };
-  const api = createApi({ ...parts, secrets, isReady: () => isReady(canServe) });
+  const api = createApi({ ...parts, secrets, isReady: () => isReady(canServe, clock) });
   handler = createAppPages({ ...parts, identity, isReady: canServe }, api.handler);
   cleanup.defer(async () => {
     isStopping = true;

@@ -1,7 +1,6 @@
 import type { Config } from "../config/config.ts";
 import { senderOf } from "../config/mail.ts";
 import type { Store } from "../db/store.ts";
-import type { NodeHandler } from "../http/server.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { startCourier } from "../mail/courier/courier.ts";
@@ -14,6 +13,7 @@ import type { Metrics } from "../operation/telemetry/metrics.ts";
 import type { OTPContext } from "../otp/context.ts";
 import { composeMail, type MailIdentity } from "../otp/delivery/compose-mail.ts";
 import { recordSettled } from "../otp/delivery/record-settled.ts";
+import type { Page } from "../pages/pages.ts";
 import type { CleanupStack } from "./cleanup-stack.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Storage } from "./storage.ts";
@@ -21,7 +21,7 @@ import type { Storage } from "./storage.ts";
 export interface Mail {
   readonly senders: Awaited<ReturnType<typeof openSenders>>;
   /** The pages of the development mailbox by path, if it is used. */
-  readonly mailboxPages: ReadonlyMap<string, NodeHandler>;
+  readonly mailboxPages: readonly Page[];
 }
 
 interface MailOptions {
@@ -43,14 +43,17 @@ export async function openMail(config: Config, options: MailOptions, cleanup: Cl
       organizations: config.senders,
     }),
   );
-  return { senders, mailboxPages: mailbox?.pages ?? new Map() };
+  return { senders, mailboxPages: mailbox?.pages ?? [] };
 }
 
 /** Imports the mailbox only if it is used, to save memory in production. */
 async function openMailbox(clock: Clock, onMail: MailOptions["onMail"], cleanup: CleanupStack) {
   const { devMailboxPages, startDevMailbox } = await import("../mail/dev-mailbox/dev-mailbox.ts");
   const mailbox = cleanup.add(await startDevMailbox({ clock, onMail }));
-  return { smtpUrl: mailbox.smtpUrl, pages: devMailboxPages(mailbox) };
+  return {
+    smtpUrl: mailbox.smtpUrl,
+    pages: Array.from(devMailboxPages(mailbox), ([path, handler]): Page => ({ path, handler })),
+  };
 }
 
 export function mailIdentityOf(config: Config, publicUrl: string): MailIdentity {

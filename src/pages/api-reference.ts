@@ -1,18 +1,10 @@
 import type { DescService, JsonObject } from "@bufbuild/protobuf";
 import { comments } from "../../gen/comments.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import type { NodeHandler } from "../http/reply.ts";
 import { createOpenApi, type ErrorResponse, type SecurityScheme } from "../wire/openapi/openapi.ts";
 import { serveContent } from "./content.ts";
-import { createDocs } from "./docs-page.ts";
-import { readable } from "./pages.ts";
-
-export interface ApiReference {
-  /** What other origins may read, by path: the OpenAPI document. */
-  readonly public: ReadonlyMap<string, NodeHandler>;
-  /** What they may not, by path: the page. */
-  readonly pages: ReadonlyMap<string, NodeHandler>;
-}
+import { docsPages } from "./docs-page.ts";
+import type { Page } from "./pages.ts";
 
 export interface ApiReferenceOptions {
   readonly services: readonly DescService[];
@@ -22,26 +14,30 @@ export interface ApiReferenceOptions {
   readonly errors: Readonly<Record<string, ErrorResponse>>;
 }
 
-/** Where people get a token: for the reference alone. */
+/** Where the reference page gets tokens (RFC 6749 §3). */
 export interface OAuthEndpoints {
   readonly authorizeUrl: string;
   readonly tokenUrl: string;
   readonly scopes: readonly string[];
 }
 
-/** `/openapi.json`, and `/docs` to read it. Both are the same for everybody and hold no secret. */
-export function createApiReference(options: ApiReferenceOptions): ApiReference {
+/** `/openapi.json`, and `/docs` to read it. Both are public: they hold nothing of a user or an organization. */
+export function apiReferencePages(options: ApiReferenceOptions): Page[] {
   const json = Buffer.from(JSON.stringify(describeApi(options)));
   const headers = { "content-type": "application/json", "cache-control": "no-cache" };
   const { publicUrl, oauth } = options;
-  return {
-    public: new Map([["/openapi.json", readable(serveContent({ read: async () => json, headers }))]]),
-    pages: createDocs({
+  return [
+    {
+      path: "/openapi.json",
+      handler: serveContent({ read: async () => json, headers }),
+      isCrossOrigin: true,
+    },
+    ...docsPages({
       document: "/openapi.json",
       connectTo: [...new Set([publicUrl, oauth.tokenUrl].map((url) => new URL(url).origin))],
       scopes: oauth.scopes,
     }),
-  };
+  ];
 }
 
 function describeApi({ services, publicUrl, oauth, errors }: ApiReferenceOptions): JsonObject {
@@ -54,7 +50,7 @@ function describeApi({ services, publicUrl, oauth, errors }: ApiReferenceOptions
       description:
         "Email one-time-password (OTP) authenticators for other people's users, over gRPC, gRPC-Web, Connect and " +
         "REST/JSON from one proto file.\n\nEvery error is a `google.rpc.Status` with an `ErrorInfo`: branch on its " +
-        "`reason`. The service adds members to its replies, so leave alone those that you do not know.",
+        "`reason`. Ignore unknown members of replies: later versions may add some.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     serverUrl: publicUrl,
@@ -72,7 +68,8 @@ function securitySchemes({ authorizeUrl, tokenUrl, scopes }: OAuthEndpoints): Se
       scopes,
       scheme: {
         type: "oauth2",
-        description: "A token of the authorization server, by the authorization code flow (RFC 6749 §4.1).",
+        description:
+          "An access token from the authorization server (authorization code flow, RFC 6749 §4.1).",
         flows: {
           authorizationCode: {
             authorizationUrl: authorizeUrl,
@@ -96,6 +93,6 @@ function securitySchemes({ authorizeUrl, tokenUrl, scopes }: OAuthEndpoints): Se
 }
 
 const scopeTexts: Readonly<Record<string, string>> = {
-  openid: "Says who the user is (OpenID Connect).",
-  "urn:zitadel:iam:org:project:id:zitadel:aud": "Makes the token one for this API.",
+  openid: "Identifies the user (OpenID Connect).",
+  "urn:zitadel:iam:org:project:id:zitadel:aud": "Adds this API to the audience of the token.",
 };

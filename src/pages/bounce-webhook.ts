@@ -1,12 +1,14 @@
-import { type NodeHandler, type NodeRequest, type Reply, reply } from "../http/reply.ts";
+import { type NodeRequest, type Reply, reply } from "../http/reply.ts";
+import { readBody } from "./body.ts";
+import type { Page } from "./pages.ts";
 import { isSigned } from "./webhook-signature.ts";
 
-/** What a mail provider says of a mail. */
+/** What a mail provider reports about a mail. */
 export interface ProviderReport {
   readonly type: "bounce" | "complaint";
   /** The Message-ID of the mail, with its angle brackets. */
   readonly messageId: string;
-  /** Of a bounce: an enhanced status code (RFC 3463). */
+  /** The enhanced status code (RFC 3463) of a bounce. Empty if a complaint has none. */
   readonly status: string;
 }
 
@@ -14,7 +16,7 @@ export interface BounceWebhookOptions {
   readonly secret: Uint8Array;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Records a report once for each id of a webhook, however often and in whichever order it comes. */
+  /** Records a report once per webhook id: providers repeat deliveries, in any order. */
   readonly record: (webhookId: string, report: ProviderReport) => Promise<void>;
   readonly onError: (error: unknown) => void;
 }
@@ -22,60 +24,51 @@ export interface BounceWebhookOptions {
 const bodyBytesMax = 16 * 1024;
 
 /**
- * Where a provider of mail, or a small program beside it, tells what came of mails. Every report that is signed and can be
- * read is answered alike: which Message-IDs there are is nobody's business.
+ * `POST /webhooks/bounces` receives bounces and complaints from a mail provider, signed as Standard Webhooks 1.0 specifies.
+ * The reply to a signed, well-formed report doesn't reveal whether the Message-ID exists.
  */
-export function createBounceWebhook({ secret, now, record, onError }: BounceWebhookOptions): NodeHandler {
-  return async (request, response) => {
-    const answer = (answered: Reply) => reply(request, response, answered);
-    if (request.method !== "POST")
-      return answer({ ...refusals.method, headers: { ...headers, allow: "POST" } });
-    const body = await readBody(request);
-    if (body === "too large") return answer(refusals.size);
-    if (body === "broken off") return;
+export function bounceWebhook({ secret, now, record, onError }: BounceWebhookOptions): Page {
+  async function answer(request: NodeRequest): Promise<Reply | undefined> {
+    if (request.method !== "POST") return refusals.method;
+    const body = await readBody(request, bodyBytesMax);
+    if (body === "too large") return refusals.size;
+    if (body === "gone") return undefined;
     const id = headerOf(request, "webhook-id");
     const timestamp = headerOf(request, "webhook-timestamp");
     const signature = headerOf(request, "webhook-signature");
     if (!isSigned(secret, now(), { id, timestamp, signature, body }) || id === undefined) {
-      return answer(refusals.signature);
+      return refusals.signature;
     }
-    const report = readReport(body);
-    if (report === "unknown") return answer(accepted);
-    if (report === "malformed") return answer(refusals.content);
+    const report = parseReport(body);
+    if (report === "unknown type") return accepted;
+    if (report === "malformed") return refusals.content;
     try {
       await record(id, report);
+      return accepted;
     } catch (error) {
       onError(error);
-      // The provider sends it again.
-      return answer(refusals.later);
+      // Providers retry after 5xx.
+      return refusals.unavailable;
     }
-    answer(accepted);
+  }
+
+  return {
+    path: "/webhooks/bounces",
+    async handler(request, response) {
+      const answered = await answer(request);
+      if (answered) reply(request, response, answered);
+    },
   };
 }
 
-/** What is too large is let go by unread, so that the client gets to see the answer. */
-function readBody(request: NodeRequest): Promise<Buffer | "too large" | "broken off"> {
-  return new Promise((resolve) => {
-    // One buffer: a body of many tiny chunks would take many times its length.
-    const body = Buffer.allocUnsafe(bodyBytesMax);
-    let bytes = 0;
-    request.on("data", (chunk: Buffer) => {
-      if (bytes + chunk.length <= bodyBytesMax) bytes += chunk.copy(body, bytes);
-      else resolve("too large");
-    });
-    request.on("end", () => resolve(body.subarray(0, bytes)));
-    request.on("close", () => resolve("broken off"));
-  });
-}
-
-/** A header that stands there once. */
+/** The value of a header that is sent exactly once. */
 function headerOf({ headers }: NodeRequest, name: string): string | undefined {
   const value = headers[name];
   return typeof value === "string" ? value : undefined;
 }
 
-/** `unknown`: of a type that is none of ours, such as a delivery. There may be such at any time. */
-function readReport(body: Buffer): ProviderReport | "unknown" | "malformed" {
+/** @returns `unknown type` for events this service has no use for, such as deliveries: providers add types. */
+function parseReport(body: Buffer): ProviderReport | "unknown type" | "malformed" {
   let json: unknown;
   try {
     json = JSON.parse(body.toString("utf8"));
@@ -85,7 +78,7 @@ function readReport(body: Buffer): ProviderReport | "unknown" | "malformed" {
   if (typeof json !== "object" || json === null) return "malformed";
   const { type, message_id: messageId, status } = json as Record<string, unknown>;
   if (typeof type !== "string" || typeof messageId !== "string" || messageId.length > 998) return "malformed";
-  if (type !== "bounce" && type !== "complaint") return "unknown";
+  if (type !== "bounce" && type !== "complaint") return "unknown type";
   if (type === "bounce" && !isStatus(status)) return "malformed";
   return {
     type,
@@ -109,13 +102,17 @@ const refusals = {
   ),
   signature: refusal(
     401,
-    "the signature is missing, wrong or older than 5 minutes: sign as Standard Webhooks says",
+    "the signature is missing, wrong or older than 5 minutes: sign as Standard Webhooks specifies",
   ),
-  method: refusal(405, "send it by POST"),
-  size: refusal(413, "the body is too large: send one report, of up to 16 KiB"),
-  later: refusal(503, "the report cannot be recorded now: send it again"),
+  method: refusal(405, "use POST", { allow: "POST" }),
+  size: refusal(413, "the body is too large: send one report of at most 16 KiB"),
+  unavailable: refusal(503, "the report cannot be recorded now: send it again"),
 };
 
-function refusal(status: number, text: string): Reply {
-  return { status, headers: { ...headers, "content-type": "text/plain; charset=utf-8" }, body: `${text}\n` };
+function refusal(status: number, text: string, more: Readonly<Record<string, string>> = {}): Reply {
+  return {
+    status,
+    headers: { ...headers, "content-type": "text/plain; charset=utf-8", ...more },
+    body: `${text}\n`,
+  };
 }

@@ -3,11 +3,19 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { createGunzip, gzip } from "node:zlib";
-import { canReply, type NodeRequest, type NodeResponse, type Reply, reply } from "../http/reply.ts";
+import {
+  canReply,
+  type NodeHandler,
+  type NodeRequest,
+  type NodeResponse,
+  type Reply,
+  reply,
+} from "../http/reply.ts";
+import { readable } from "./pages.ts";
 
-/** What is the same for everybody who asks for it. */
+/** A resource that is the same for every client, such as a file. */
 export interface Content {
-  /** Called on the first request. What it returns is not held: only its gzip is. */
+  /** Called on the first request, and again if it fails. Only the gzip of the result stays in memory. */
   readonly read: () => Promise<Uint8Array>;
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -18,32 +26,32 @@ interface Loaded {
   readonly etag: string;
 }
 
-/** Answers GET and HEAD with the content: compressed for those who take it, 304 for those who have it (RFC 9110 §13.1.2). */
-export function serveContent({
-  read,
-  headers,
-}: Content): (request: NodeRequest, response: NodeResponse) => void {
+/**
+ * Answers GET and HEAD with the content: compressed for clients that accept gzip (RFC 9110 §12.5.3), 304 for those that have
+ * it (RFC 9110 §13.1.2). If the content can't be read or sent whole, the response is destroyed.
+ */
+export function serveContent({ read, headers }: Content): NodeHandler {
   let loading: Promise<Loaded> | undefined;
   const loaded = () => {
     loading ??= load(read).catch((error: unknown) => {
-      // The next request tries again.
+      // Let the next request try again.
       loading = undefined;
       throw error;
     });
     return loading;
   };
-  return (request, response) => {
+  return readable((request, response) => {
     loaded()
       .then((content) => answer(request, response, headers, content))
-      // The content cannot be read, or nobody takes it any more: half of it must not look like all of it.
+      // A truncated response must not look complete.
       .catch(() => void response.destroy());
-  };
+  });
 }
 
 async function load(read: Content["read"]): Promise<Loaded> {
   const bytes = await read();
   const gzipped = await promisify(gzip)(bytes, { level: 9 });
-  // Weak: it is the same for both codings.
+  // Weak: both codings share it (RFC 9110 §8.8.3.3).
   const etag = `W/"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`;
   return { gzipped, length: bytes.length, etag };
 }
@@ -55,30 +63,31 @@ async function answer(
   { gzipped, length, etag }: Loaded,
 ): Promise<void> {
   if (!canReply(response)) return;
+  // CORS may have set Vary: Origin.
   const vary = [response.getHeader("vary"), "Accept-Encoding"].filter(Boolean).join(", ");
-  const validators = { ...headers, vary, etag, "x-content-type-options": "nosniff" };
-  if (has(request.headers["if-none-match"], etag)) {
-    reply(request, response, { status: 304, headers: validators });
-  } else if (takesGzip(request.headers["accept-encoding"])) {
-    const coded = { ...validators, "content-encoding": "gzip" };
+  const common = { ...headers, vary, etag, "x-content-type-options": "nosniff" };
+  if (matches(request.headers["if-none-match"], etag)) {
+    reply(request, response, { status: 304, headers: common });
+  } else if (acceptsGzip(request.headers["accept-encoding"])) {
+    const coded = { ...common, "content-encoding": "gzip" };
     reply(request, response, { status: 200, headers: coded, body: gzipped });
   } else if (request.method === "HEAD") {
-    reply(request, response, { status: 200, headers: { ...validators, "content-length": String(length) } });
+    reply(request, response, { status: 200, headers: { ...common, "content-length": String(length) } });
   } else {
-    const plain = { ...validators, "content-length": String(length) };
+    const plain = { ...common, "content-length": String(length) };
     for (const [name, value] of Object.entries(plain)) response.setHeader(name, value);
     await pipeline(Readable.from([gzipped]), createGunzip(), response);
   }
 }
 
-/** Compared weakly: `*` or a list (RFC 9110 §13.1.2). */
-function has(ifNoneMatch: string | undefined, etag: string): boolean {
+/** Whether If-None-Match lists the tag: weak comparison, `*` matches any (RFC 9110 §13.1.2). */
+function matches(ifNoneMatch: string | undefined, etag: string): boolean {
   const opaque = etag.replace("W/", "");
   return ifNoneMatch?.split(",").some((tag) => ["*", opaque].includes(tag.trim().replace("W/", ""))) ?? false;
 }
 
-/** RFC 9110 §12.5.3: `q=0` says no. */
-function takesGzip(accepted: string | string[] | undefined): boolean {
+/** Whether Accept-Encoding lists gzip. `q=0` means no (RFC 9110 §12.4.2). */
+function acceptsGzip(accepted: string | string[] | undefined): boolean {
   const codings = String(accepted ?? "").split(",");
   return codings.some((coding) => /^ *gzip *(;(?! *q=0(\.0*)? *$)|$)/i.test(coding));
 }

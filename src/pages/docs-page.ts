@@ -2,62 +2,59 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import type { NodeHandler } from "../http/reply.ts";
 import { serveContent } from "./content.ts";
-import { readable } from "./pages.ts";
+import type { Page } from "./pages.ts";
 
 export interface DocsOptions {
   /** The path of the OpenAPI document. */
   readonly document: string;
-  /** Where the page may send calls and ask for tokens, beside this service. */
+  /** Origins besides this one that the page may send requests to: calls, and the token endpoint. */
   readonly connectTo: readonly string[];
-  /** The OAuth scopes that are chosen to begin with. */
+  /** The OAuth scopes that are preselected. */
   readonly scopes: readonly string[];
 }
 
 /**
- * The API reference at `/docs`, by path: Swagger UI, all of it from here.
+ * The API reference at `/docs`: Swagger UI and what it loads, all served from here.
  *
  * @throws if the package swagger-ui-dist is not installed.
  */
-export function createDocs({ document, connectTo, scopes }: DocsOptions): ReadonlyMap<string, NodeHandler> {
+export function docsPages({ document, connectTo, scopes }: DocsOptions): Page[] {
   const manifest = createRequire(import.meta.url).resolve("swagger-ui-dist/package.json");
   const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
   const base = `/docs/swagger-ui-${version}`;
-  // What a version of the package holds never changes.
-  const asset = (name: string, type: string) =>
-    content(type, "public, max-age=31536000, immutable", () => readFile(join(dirname(manifest), name)));
-  const own = (type: string, text: string, headers = {}) =>
-    content(type, "no-cache", async () => Buffer.from(text), headers);
-
-  const scripts = `default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
-  const policy = `${scripts}; style-src 'self'; img-src 'self' data:; connect-src ${["'self'", ...connectTo].join(" ")}`;
-  const html = (text: string, csp: string) =>
-    own("text/html; charset=utf-8", text, {
+  const asset = (name: string, type: string): Page => ({
+    path: `${base}/${name}`,
+    handler: serveContent({
+      read: () => readFile(join(dirname(manifest), name)),
+      // The path names the version, whose files never change.
+      headers: { "content-type": type, "cache-control": "public, max-age=31536000, immutable" },
+    }),
+  });
+  const text = (path: string, type: string, body: string, headers = {}): Page => ({
+    path,
+    handler: serveContent({
+      read: async () => Buffer.from(body),
+      headers: { ...headers, "content-type": type, "cache-control": "no-cache" },
+    }),
+  });
+  const html = (path: string, body: string, csp: string) =>
+    text(path, "text/html; charset=utf-8", body, {
       "content-security-policy": csp,
       "referrer-policy": "no-referrer",
     });
-  const config = { document, scopes };
-  return new Map([
-    ["/docs", html(page(base, config), policy)],
-    ["/docs/page.js", own("text/javascript; charset=utf-8", script)],
-    ["/docs/page.css", own("text/css; charset=utf-8", style)],
-    ["/docs/oauth2-redirect.html", html(redirectPage(base), scripts)],
-    [`${base}/oauth2-redirect.js`, asset("oauth2-redirect.js", "text/javascript; charset=utf-8")],
-    [`${base}/swagger-ui.css`, asset("swagger-ui.css", "text/css; charset=utf-8")],
-    [`${base}/swagger-ui-bundle.js`, asset("swagger-ui-bundle.js", "text/javascript; charset=utf-8")],
-  ]);
-}
 
-function content(
-  type: string,
-  cacheControl: string,
-  read: () => Promise<Uint8Array>,
-  headers: Readonly<Record<string, string>> = {},
-): NodeHandler {
-  return readable(
-    serveContent({ read, headers: { ...headers, "content-type": type, "cache-control": cacheControl } }),
-  );
+  const redirectPolicy = `default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+  const policy = `${redirectPolicy}; style-src 'self'; img-src 'self' data:; connect-src ${["'self'", ...connectTo].join(" ")}`;
+  return [
+    html("/docs", page(base, { document, scopes }), policy),
+    text("/docs/page.js", "text/javascript; charset=utf-8", script),
+    text("/docs/page.css", "text/css; charset=utf-8", style),
+    html("/docs/oauth2-redirect.html", redirectPage(base), redirectPolicy),
+    asset("oauth2-redirect.js", "text/javascript; charset=utf-8"),
+    asset("swagger-ui.css", "text/css; charset=utf-8"),
+    asset("swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
+  ];
 }
 
 function page(base: string, config: Pick<DocsOptions, "document" | "scopes">): string {
@@ -79,13 +76,13 @@ function page(base: string, config: Pick<DocsOptions, "document" | "scopes">): s
 `;
 }
 
-/** Where the authorization server sends the browser back to (RFC 6749 §4.1.2). */
+/** The redirection endpoint of the authorization code flow (RFC 6749 §3.1.2). */
 function redirectPage(base: string): string {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Signing in</title><script src="${base}/oauth2-redirect.js"></script></html>\n`;
 }
 
-/** Swagger UI shows curl only after a call was made. This shows that of the document before the responses. */
 const script = `"use strict";
+// Shows the document's curl sample above the responses: Swagger UI shows one only after a call.
 function showCurl() {
   return {
     wrapComponents: {
@@ -103,12 +100,17 @@ function showCurl() {
     },
   };
 }
+// Resolves the references of the document once: Swagger UI does it again for each operation it opens.
+function resolveOnce() {
+  const requestResolvedSubtree = (request) => () => request([]);
+  return { statePlugins: { spec: { wrapActions: { requestResolvedSubtree } } } };
+}
 const element = document.getElementById("reference");
 const config = JSON.parse(element.dataset.config);
 const ui = SwaggerUIBundle({
   domNode: element,
   url: config.document,
-  plugins: [showCurl],
+  plugins: [showCurl, resolveOnce],
   docExpansion: "full",
   defaultModelsExpandDepth: 0,
   deepLinking: true,

@@ -1,60 +1,60 @@
 import { Code } from "@connectrpc/connect";
 import { type Refusal, tooSlow } from "../http/refusal.ts";
 import type { NodeRequest } from "../http/reply.ts";
+import type { Clock } from "../lib/clock.ts";
+import { readBody } from "./body.ts";
 
-export interface FormLimits {
+export interface FormOptions {
   readonly bytesMax: number;
   /** How long the body may take to arrive, in milliseconds. */
   readonly timeoutMs: number;
+  readonly clock: Clock;
 }
 
 export type FormResult =
   | { readonly kind: "form"; readonly fields: URLSearchParams }
   | { readonly kind: "refused"; readonly refusal: Refusal }
-  /** Nobody waits for an answer any more. */
+  /** The client has left: no reply is needed. */
   | { readonly kind: "gone" };
 
-/** Reads what a form of HTML sends (`application/x-www-form-urlencoded`). It never rejects. */
-export async function readForm(request: NodeRequest, limits: FormLimits): Promise<FormResult> {
+/** Reads an HTML form (`application/x-www-form-urlencoded`). Never rejects. */
+export async function readForm(
+  request: NodeRequest,
+  { bytesMax, timeoutMs, clock }: FormOptions,
+): Promise<FormResult> {
   const { "content-type": type = "", "content-encoding": coding = "identity" } = request.headers;
   const mediaType = type.split(";", 1)[0]?.trim().toLowerCase();
   if (mediaType !== "application/x-www-form-urlencoded" || coding !== "identity") return refused(notAForm);
-  if (Number(request.headers["content-length"] ?? 0) > limits.bytesMax) return refused(formTooLarge);
+  if (Number(request.headers["content-length"] ?? 0) > bytesMax) return refused(formTooLarge);
 
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const finish = (result: FormResult) => {
-      clearTimeout(timer);
-      request.off("data", read);
-      resolve(result);
-    };
-    const timer = setTimeout(() => finish(refused(tooSlow)), limits.timeoutMs);
-    const read = (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > limits.bytesMax) return finish(refused(formTooLarge));
-      chunks.push(chunk);
-    };
-    request.on("data", read);
-    request.on("end", () => {
-      finish({ kind: "form", fields: new URLSearchParams(Buffer.concat(chunks).toString()) });
-    });
-    request.on("close", () => finish({ kind: "gone" }));
-  });
+  const done = new AbortController();
+  const late = clock.wait(timeoutMs, done.signal).then(() => "late" as const);
+  const body = await Promise.race([readBody(request, bytesMax), late]);
+  done.abort();
+  switch (body) {
+    case "late":
+      return refused(tooSlow);
+    case "too large":
+      return refused(formTooLarge);
+    case "gone":
+      return { kind: "gone" };
+    default:
+      return { kind: "form", fields: new URLSearchParams(body.toString()) };
+  }
 }
 
 const notAForm: Refusal = {
   status: 415,
   code: Code.InvalidArgument,
   reason: "REQUEST_MALFORMED",
-  message: "this page takes what its form sends: application/x-www-form-urlencoded",
+  message: "send the form of this page as application/x-www-form-urlencoded",
 };
 
 const formTooLarge: Refusal = {
   status: 413,
   code: Code.ResourceExhausted,
   reason: "REQUEST_TOO_LARGE",
-  message: "the form is too large: send what the page asks for alone",
+  message: "the form is too large: send only the fields of this page",
 };
 
 function refused(refusal: Refusal): FormResult {

@@ -4,24 +4,23 @@ import { directionOf, type Language } from "../texts/languages.ts";
 import type { PageTexts } from "../texts/pages/en.ts";
 import { pageTexts } from "../texts/pages/index.ts";
 
-/** In whose name a page speaks, and how. */
 export interface PageSettings {
   readonly serviceName: string;
   readonly language: Language;
 }
 
 export interface VerifyForm {
-  /** Of letters, digits and `.-_~`. It comes back with the form. */
+  /** A hidden field of the form. Only letters, digits and `.-_~`: it is not escaped. */
   readonly handle: string;
-  /** What the field is filled with. */
+  /** Fills the field. Not escaped. */
   readonly code: string | undefined;
-  /** Whether codes are digits alone. */
+  /** Whether codes are digits only: shows the number pad. */
   readonly isNumeric: boolean;
-  /** Whether it is shown again because it did not work. */
+  /** Whether the form is shown again after a failed attempt. */
   readonly hasFailed: boolean;
 }
 
-/** Where the reader of a mail verifies the address. */
+/** The form that verifies the address of a mail. */
 export function verifyFormPage(settings: PageSettings, form: VerifyForm): Reply {
   const { verify: t } = pageTexts[settings.language];
   const failure = form.hasFailed ? `<p class="failed" role="alert">${t.failed}</p>` : `<p>${t.intro}</p>`;
@@ -39,8 +38,8 @@ export function verifyFormPage(settings: PageSettings, form: VerifyForm): Reply 
 }
 
 /**
- * Shows the code of a login, to be entered where the login was begun. Nothing on this page completes it: whoever began it
- * may be somebody else, who only waits for the reader to press a button.
+ * Shows the code of a login, to be entered where the login was started. Nothing on this page completes the login: an attacker
+ * may have started it, hoping that the reader presses a button.
  */
 export function loginCodePage(
   settings: PageSettings,
@@ -58,7 +57,7 @@ export function loginCodePage(
   return page(settings, { status: 200, title: t.title, content });
 }
 
-/** What can be said at the end. */
+/** What the last page says. */
 export type Ending = Extract<keyof PageTexts, "verified" | "reported">;
 
 export function endPage(settings: PageSettings, ending: Ending): Reply {
@@ -67,7 +66,7 @@ export function endPage(settings: PageSettings, ending: Ending): Reply {
   return page(settings, { status: 200, title: t.title, content: `<p>${t.text}</p>${warning}` });
 }
 
-/** Something failed that the reader has no part in. */
+/** The page for failures of the service itself: try again later. */
 export function retryPage(settings: PageSettings): Reply {
   const { retry: t } = pageTexts[settings.language];
   return page(settings, { status: 503, title: t.title, content: `<p>${t.text}</p>` });
@@ -113,7 +112,7 @@ button.plain { color: #1c2430; background: transparent; border-color: #7b8694; }
 
 const styleHash = createHash("sha256").update(style).digest("base64");
 
-/** With every answer: nothing runs, nothing is loaded, kept, framed or told to others. */
+/** Sent with every reply: no scripts, no external resources, no caching, no framing, no referrer. */
 export const pageHeaders = {
   "content-security-policy": `default-src 'none'; style-src 'sha256-${styleHash}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
   "cache-control": "no-store",
@@ -126,14 +125,14 @@ export const pageHeaders = {
   vary: "Accept-Language",
 };
 
-interface Page {
+interface HtmlPage {
   readonly status: number;
   readonly title: string;
   /** HTML. */
   readonly content: string;
 }
 
-function page({ serviceName, language }: PageSettings, { status, title, content }: Page): Reply {
+function page({ serviceName, language }: PageSettings, { status, title, content }: HtmlPage): Reply {
   const body = `<!doctype html>
 <html lang="${language}" dir="${directionOf(language)}">
 <head>

@@ -2,6 +2,7 @@ import { Code } from "@connectrpc/connect";
 import { refuse } from "../http/guard.ts";
 import { type Refusal, refusalReply } from "../http/refusal.ts";
 import { type NodeHandler, type NodeRequest, type NodeResponse, type Reply, reply } from "../http/reply.ts";
+import type { Clock } from "../lib/clock.ts";
 import { chooseLanguage, type Language } from "../texts/languages.ts";
 import { readForm } from "./form.ts";
 import {
@@ -13,81 +14,69 @@ import {
   retryPage,
   verifyFormPage,
 } from "./page-html.ts";
+import type { Page } from "./pages.ts";
 
-/** What the links of mails do. Whether there is anything behind a handle is told by none of it but the code. */
+/** What the links in mails can do. Only the code reveals whether a handle is valid. */
 export interface MailLinks {
-  /** What the handle says it is for, be it true or not. */
+  /** What the handle claims to be for. It may be forged. */
   readonly purposeOf: (handle: string) => "enrolment" | "login";
-  /** The code of the mail that the link stands in, while it can be entered. Changes nothing. */
+  /** The code of the mail with this link, while it can be entered. Changes nothing. */
   readonly codeOf: (handle: string) => Promise<string | undefined>;
   /** @returns whether the address of the mail is verified with the code. */
-  readonly verify: (handle: string, typed: string, from: Sender) => Promise<boolean>;
-  /** Says that the login of the mail was somebody else. */
-  readonly report: (handle: string, from: Sender) => Promise<void>;
+  readonly verify: (handle: string, typed: string, client: FormClient) => Promise<boolean>;
+  /** Reports that the reader of the mail didn't start this login. */
+  readonly reportLogin: (handle: string, client: FormClient) => Promise<void>;
 }
 
-export interface Sender {
+/** Where a form comes from. */
+export interface FormClient {
+  /** The IP address of the connection. */
   readonly peer: string | undefined;
-  /** All lines of `X-Forwarded-For`. */
+  /** All lines of `X-Forwarded-For`, joined with commas. */
   readonly forwardedFor: string | null;
 }
 
 export interface VerifyPageOptions {
   readonly links: MailLinks;
-  /** Where the links of mails lead to: forms come from there alone. */
+  /** The origin of the links in mails. Forms from other origins are refused. */
   readonly origin: string;
   readonly serviceName: string;
-  /**
-   * For whoever asks for none that there is. The language of the user is not asked for: it would tell a user from none.
-   */
+  /** Used when none of the requested languages is available. Using the user's language would reveal that the user exists. */
   readonly defaultLanguage: Language;
-  /** Whether the codes of enrolment are digits alone. */
+  /** Whether enrolment codes are digits only. */
   readonly isNumeric: boolean;
+  readonly clock: Clock;
   readonly onError: (error: unknown) => void;
 }
 
-/** How long a form may be and take. It holds a handle and a code. */
+/** A form has a handle and a code. */
 const formLimits = { bytesMax: 4_096, timeoutMs: 10_000 };
 
 /**
- * Where the links of mails lead unless the application has a page of its own.
+ * `/verify`: the target of the links in mails, unless the application has a page of its own.
  *
- * To look at it changes nothing, as often as that may be: mail scanners follow links and run scripts. A button does, which
- * none of them presses. It takes no script, and what it shows is the same for every handle but for the code.
+ * GET changes nothing, however often: mail scanners follow links and run scripts. The button of the form does; scanners don't
+ * press it. The page works without scripts, and looks the same for every handle except for the code.
  */
-export function createVerifyPage(options: VerifyPageOptions): NodeHandler {
-  return (request, response) => {
-    switch (request.method) {
-      case "GET":
-      case "HEAD":
-        return answerWith(show(options, request), options, request, response);
-      case "POST":
-        return answerWith(submit(options, request), options, request, response);
-      default:
-        return reply(request, response, notAllowed);
-    }
-  };
-}
-
-type Answer = Reply | { readonly refusal: Refusal } | undefined;
-
-function answerWith(
-  answer: Promise<Answer>,
-  options: VerifyPageOptions,
-  request: NodeRequest,
-  response: NodeResponse,
-): void {
-  answer.then(
-    (made) => {
-      if (!made) return;
-      if ("refusal" in made) return refuse(request, response, made.refusal);
-      reply(request, response, made);
-    },
-    (error: unknown) => {
+export function verifyPages(options: VerifyPageOptions): Page[] {
+  const handler: NodeHandler = async (request, response) => {
+    try {
+      switch (request.method) {
+        case "GET":
+        case "HEAD":
+          return reply(request, response, await show(options, request));
+        case "POST":
+          return await submit(options, request, response);
+        default:
+          return reply(request, response, methodNotAllowed);
+      }
+    } catch (error) {
       options.onError(error);
       reply(request, response, retryPage(settingsOf(options, request)));
-    },
-  );
+    }
+  };
+  // Mails of older versions link to /not-me.
+  return ["/verify", "/not-me"].map((path) => ({ path, handler }));
 }
 
 async function show(options: VerifyPageOptions, request: NodeRequest): Promise<Reply> {
@@ -101,41 +90,44 @@ async function show(options: VerifyPageOptions, request: NodeRequest): Promise<R
   return verifyFormPage(settings, { handle, code, isNumeric: options.isNumeric, hasFailed: false });
 }
 
-async function submit(options: VerifyPageOptions, request: NodeRequest): Promise<Answer> {
-  if (isFromElsewhere(request, options.origin)) return { refusal: fromElsewhere };
-  const result = await readForm(request, formLimits);
-  if (result.kind === "gone") return undefined;
-  if (result.kind === "refused") return result;
-  const { fields } = result;
-  const handle = handleIn(fields);
-  const from = senderOf(request);
-  if (options.links.purposeOf(handle) === "login") {
-    await options.links.report(handle, from);
-    return redirectTo("reported");
+async function submit(
+  options: VerifyPageOptions,
+  request: NodeRequest,
+  response: NodeResponse,
+): Promise<void> {
+  const { links, origin, isNumeric, clock } = options;
+  if (isCrossSite(request, origin)) return refuse(request, response, crossSite);
+  const form = await readForm(request, { ...formLimits, clock });
+  if (form.kind === "gone") return;
+  if (form.kind === "refused") return refuse(request, response, form.refusal);
+  const handle = handleIn(form.fields);
+  const client = clientOf(request);
+  if (links.purposeOf(handle) === "login") {
+    await links.reportLogin(handle, client);
+    return reply(request, response, redirectTo("reported"));
   }
-  if (await options.links.verify(handle, fields.get("code") ?? "", from)) return redirectTo("verified");
-  const { isNumeric } = options;
-  return verifyFormPage(settingsOf(options, request), {
-    handle,
-    code: undefined,
-    isNumeric,
-    hasFailed: true,
-  });
+  if (await links.verify(handle, form.fields.get("code") ?? "", client)) {
+    return reply(request, response, redirectTo("verified"));
+  }
+  const again = { handle, code: undefined, isNumeric, hasFailed: true };
+  reply(request, response, verifyFormPage(settingsOf(options, request), again));
 }
 
 /**
- * RFC 6454, Fetch Metadata. The browser says `Origin: null` for our own form too, since the page has no referrer: then, and
- * where it says nothing, the handle in the form stands alone.
+ * Whether another site sent the form (Fetch Metadata; RFC 6454 §7).
+ *
+ * Browsers send `Origin: null` for the page's own form, since the page has no referrer. Then, and without both headers, the
+ * handle alone authorizes the form.
  */
-function isFromElsewhere({ headers }: NodeRequest, ownOrigin: string): boolean {
+function isCrossSite({ headers }: NodeRequest, ownOrigin: string): boolean {
   const site = headers["sec-fetch-site"];
-  // `none`: the person, by a reload.
+  // `none`: the user reloaded the page.
   if (site !== undefined) return site !== "same-origin" && site !== "none";
   const { origin = "null" } = headers;
   return origin !== "null" && origin !== ownOrigin;
 }
 
-/** Links of older mails have the name `challenge`. What cannot be a handle is as none. */
+/** The handle of a link or form, "" if it is missing or malformed. Links of older versions name it `challenge`. */
 function handleIn(fields: URLSearchParams): string {
   const handle = fields.get("h") ?? fields.get("challenge") ?? "";
   return /^[\w.~-]{1,200}$/.test(handle) ? handle : "";
@@ -152,7 +144,7 @@ function settingsOf(
   return { serviceName, language: chooseLanguage([headers["accept-language"]], defaultLanguage) };
 }
 
-function senderOf({ socket, headers }: NodeRequest): Sender {
+function clientOf({ socket, headers }: NodeRequest): FormClient {
   const forwarded = headers["x-forwarded-for"];
   const lines = Array.isArray(forwarded) ? forwarded.join(",") : forwarded;
   return { peer: socket.remoteAddress, forwardedFor: lines ?? null };
@@ -160,27 +152,25 @@ function senderOf({ socket, headers }: NodeRequest): Sender {
 
 const endings: readonly Ending[] = ["verified", "reported"];
 
-/** To a page that can be loaded again: what was done is not done twice, and not said to have failed. */
+/** Redirects to a page that is safe to reload: a reload repeats nothing and shows no failure. */
 function redirectTo(ending: Ending): Reply {
   return { status: 303, headers: { ...pageHeaders, location: `/verify?done=${ending}` }, body: "" };
 }
 
-const fromElsewhere: Refusal = {
+const crossSite: Refusal = {
   status: 403,
   code: Code.PermissionDenied,
   reason: "CROSS_SITE",
-  message: "another site sent this form: open the link of the mail, and use the button there",
+  message: "another site sent this form: open the link in the mail and use the button there",
 };
 
-const methodNotAllowed: Refusal = {
+const refusedMethod = refusalReply({
   status: 405,
   code: Code.Unimplemented,
   reason: "METHOD_NOT_ALLOWED",
-  message: "this page is read with GET or HEAD, and its form is sent with POST",
-};
-
-const refusedMethod = refusalReply(methodNotAllowed);
-const notAllowed: Reply = {
+  message: "read this page with GET or HEAD, send its form with POST",
+});
+const methodNotAllowed: Reply = {
   ...refusedMethod,
   headers: { ...pageHeaders, ...refusedMethod.headers, allow: "GET, HEAD, POST" },
 };

@@ -1,23 +1,23 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 
-/** How far the clock of the sender may be off, either way. */
+/** How far the sender's clock may be off, either way: the tolerance of the reference libraries. */
 const toleranceMs = 300_000;
 
 export interface SignedMessage {
-  /** `webhook-id`: the same for each time it is sent. */
+  /** `webhook-id`: the same for every delivery attempt. */
   readonly id: string | undefined;
   /** `webhook-timestamp`: seconds since the epoch. */
   readonly timestamp: string | undefined;
-  /** `webhook-signature`: one or more, such as `v1,BASE64`, with spaces between them. */
+  /** `webhook-signature`: one or more, such as `v1,BASE64`, separated by spaces. */
   readonly signature: string | undefined;
   readonly body: Buffer;
 }
 
 /**
- * Whether a webhook was signed with the secret, and lately (Standard Webhooks 1.0, symmetric signatures). That it was not
- * sent before is for whoever keeps its id.
+ * Whether a webhook was signed with the secret within the tolerance (Standard Webhooks 1.0, symmetric signatures). Does not
+ * detect replays: the caller must remember the id.
  *
- * (The standardwebhooks package reads the clock of the machine, and no other.)
+ * (The standardwebhooks package can't be given a clock.)
  *
  * @param now milliseconds since the epoch.
  */
@@ -26,7 +26,7 @@ export function isSigned(secret: Uint8Array, now: number, message: SignedMessage
   if (!id || id.length > 255 || !timestamp || !/^\d{1,12}$/.test(timestamp) || !signature) return false;
   if (Math.abs(Number(timestamp) * 1_000 - now) > toleranceMs) return false;
   const right = createHmac("sha256", secret).update(`${id}.${timestamp}.`).update(body).digest();
-  // During a change of secrets a sender signs with both. The header as a whole is bounded by the server.
+  // Senders sign with both secrets during a rotation. The HTTP server bounds the length of the header.
   return signature
     .split(" ")
     .filter((item) => item.startsWith("v1,"))

@@ -5,7 +5,7 @@ import { join, normalize, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { codeIn, startTestApp } from "../support/app.ts";
-import { startChromium } from "../support/chromium.ts";
+import { openPage } from "../support/chromium.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -76,8 +76,7 @@ describe("Connect-web in Chromium, from another origin", () => {
       organization: { org: { case: "orgId", value: "o" } },
     });
     const token = await test.token("u");
-    const browser = await startChromium();
-    const tab = await browser.newPage();
+    const tab = await openPage();
     await tab.goto(pageOrigin);
     await tab.waitForFunction("document.title === 'ready'");
     const call = (protocol: string, method: string, request: unknown, bearer = token) =>
@@ -106,8 +105,7 @@ describe("Connect-web in Chromium, from another origin", () => {
   it("cannot read the pages of the service, whatever origins are allowed", async () => {
     const pageOrigin = await servePage();
     const test = await startTestApp();
-    const browser = await startChromium();
-    const tab = await browser.newPage();
+    const tab = await openPage();
     await tab.goto(pageOrigin);
     const read = (path: string) =>
       tab.evaluate(
@@ -127,8 +125,7 @@ describe("Connect-web in Chromium, from another origin", () => {
     const test = await startTestApp({
       environment: { COUNTERSIGN_ALLOWED_ORIGINS: "https://app.example.com" },
     });
-    const browser = await startChromium();
-    const tab = await browser.newPage();
+    const tab = await openPage();
     await tab.goto(pageOrigin);
     const outcome = await tab.evaluate(
       (url) =>

@@ -1,170 +1,15 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { startTestApp, type TestApp, wrongCode } from "../support/app.ts";
-import {
-  createChecker,
-  expectValid,
-  type OpenApi,
-  type Operation,
-  operationsOf,
-  resolve,
-  type Schema,
-} from "../support/openapi.ts";
+import { startTestApp } from "../support/app.ts";
+import { startDocumented } from "../support/documented-service.ts";
+import { expectValid, type Schema } from "../support/openapi.ts";
 
 interface Json {
   [name: string]: unknown;
 }
 
-/** An operation of the document of a running service, and the reply to it, held to the document. */
-interface Service {
-  readonly test: TestApp;
-  readonly document: OpenApi;
-  readonly operations: ReturnType<typeof operationsOf>;
-  readonly check: ReturnType<typeof createChecker>;
-  /** A token that may do everything. */
-  readonly token: string;
-}
-
-async function startService(): Promise<Service> {
-  const test = await startTestApp();
-  const document = (await (await fetch(`${test.origin}/openapi.json`)).json()) as OpenApi;
-  const token = await test.token("admin", { permissions: ["user.write", "otp.challenge"] });
-  return { test, document, operations: operationsOf(document), check: createChecker(document), token };
-}
-
-/** What stands for the examples of the document: by the name of a parameter or of a member of a body. */
-type Values = Readonly<Record<string, string>>;
-
-/** A user of its own, with an address that waits to be verified. */
-async function makeWorld({ test }: Service): Promise<Values> {
-  const client = await test.admin();
-  const organization = { org: { case: "orgId", value: "demo" } } as const;
-  const { userId } = await client.createUser({ organization });
-  const email = { address: "waits@mouse.com", verification: { case: "returnCode", value: {} } } as const;
-  const { otpEmailId, verificationCode = "" } = await client.addOTPEmail({ userId, email });
-  return { userId, otpEmailId, code: verificationCode };
-}
-
-/** Operations that need another world than most: what differs in it. */
-const worlds: Readonly<Record<string, (service: Service, world: Values) => Values | Promise<Values>>> = {
-  UserService_CreateUser: (_service, world) => ({ ...world, userId: `new-${world.userId}` }),
-  // There is no next page to ask for yet.
-  UserService_ListUsers: (_service, world) => ({ ...world, pageToken: "" }),
-  UserService_UnlockOTPEmail: async ({ test }, world) => {
-    const { userId = "", otpEmailId = "", code = "" } = world;
-    const attempt = (await test.admin()).verifyOTPEmail({ userId, otpEmailId, code: wrongCode(code) });
-    await attempt.catch(() => {});
-    return world;
-  },
-  ChallengeService_CreateOTPEmailChallenge: verifiedWorld,
-  ChallengeService_VerifyOTPEmailChallenge: challengedWorld,
-  ChallengeService_GetOTPEmailChallenge: challengedWorld,
-  ChallengeService_CancelOTPEmailChallenge: challengedWorld,
-  UserService_ReactivateUser: async ({ test }, world) => {
-    await (await test.admin()).deactivateUser({ userId: world.userId ?? "" });
-    return world;
-  },
-  UserService_UnlockUser: async ({ test }, world) => {
-    await (await test.admin()).lockUser({ userId: world.userId ?? "" });
-    return world;
-  },
-};
-
-/** With an address of its own that is verified: mails to one address are limited over all users. */
-async function verifiedWorld({ test }: Service, { userId = "" }: Values): Promise<Values> {
-  const email = {
-    address: `u${userId}@mouse.com`,
-    verification: { case: "isVerified", value: true },
-  } as const;
-  const { otpEmailId } = await (await test.admin()).addOTPEmail({ userId, email });
-  return { userId, otpEmailId };
-}
-
-async function challengedWorld(service: Service, before: Values): Promise<Values> {
-  const { userId = "", otpEmailId = "" } = await verifiedWorld(service, before);
-  const delivery = { case: "returnCode", value: {} } as const;
-  const request = { userId, otpEmailId, audience: "https://app.example.com", delivery };
-  const { challengeId, code = "" } = await service.test
-    .challengeClient(service.token)
-    .createOTPEmailChallenge(request);
-  return { userId, otpEmailId, challengeId, code };
-}
-
-async function worldOf(service: Service, { operationId }: Operation): Promise<Values> {
-  const world = await makeWorld(service);
-  return (await worlds[operationId]?.(service, world)) ?? world;
-}
-
-interface Call {
-  readonly url: string;
-  readonly method: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
-}
-
-/** The call that the document describes by its examples, where the values take their places. */
-function callOf(
-  service: Service,
-  { path, method, operation }: Service["operations"][number],
-  values: Values,
-): Call {
-  let url = service.document.servers[0]?.url + path;
-  const query = new URLSearchParams();
-  for (const { name, in: place, required, example } of operation.parameters) {
-    const value = values[name] ?? example;
-    if (place === "query" && !required) continue;
-    if (value === undefined) throw new Error(`${operation.operationId}: ${name} has no example`);
-    if (place === "query") query.append(name, String(value));
-    else url = url.replace(`{${name}}`, encodeURIComponent(String(value)));
-  }
-  const headers = { authorization: `Bearer ${service.token}` };
-  const json = operation.requestBody?.content["application/json"];
-  const target = query.size > 0 ? `${url}?${query}` : url;
-  if (!json) return { url: target, method, headers };
-  const body: Json = { ...(json.example as Json) };
-  for (const name of Object.keys(body)) body[name] = values[name] ?? body[name];
-  expect(service.check(json.schema!, body), `the example of ${operation.operationId}`).toEqual([]);
-  const typed = { ...headers, "content-type": "application/json" };
-  return { url: target, method, headers: typed, body: JSON.stringify(body) };
-}
-
-/** Sends the call, and holds the reply to the document: status, content type, headers and body. */
-async function send(service: Service, operation: Operation, { url, ...init }: Call): Promise<number> {
-  const stop = new AbortController();
-  const reply = await fetch(url, { ...init, signal: stop.signal });
-  const type = reply.headers.get("content-type") ?? "";
-  const isStream = type === "application/x-ndjson";
-  const text = isStream ? await firstLine(reply) : await reply.text();
-  if (isStream) stop.abort();
-  const what = `${operation.operationId}: ${reply.status} ${text}`;
-
-  const told = operation.responses[reply.status] ?? operation.responses.default!;
-  const { content, headers = {} } = resolve(service.document, told);
-  expect(Object.keys(content), what).toContain(type);
-  const { schema } = content[type] ?? {};
-  if (schema) expect(service.check(schema, JSON.parse(text)), what).toEqual([]);
-  for (const [name, header] of Object.entries(headers)) {
-    const value = reply.headers.get(name);
-    if (header.required) expect(value, `${what} ${name}`).not.toBeNull();
-    const typed = header.schema.type === "integer" ? Number(value) : value;
-    if (value !== null) expect(service.check(header.schema, typed), `${what} ${name}`).toEqual([]);
-  }
-  return reply.status;
-}
-
-async function firstLine(reply: globalThis.Response): Promise<string> {
-  let text = "";
-  for await (const chunk of reply.body!.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
-    if (text.includes("\n")) break;
-  }
-  return text.split("\n", 1)[0] ?? "";
-}
-
 describe("/openapi.json", () => {
   it("is valid OpenAPI 3.1, and names the service, its scopes and no secret", async () => {
-    const service = await startService();
+    const service = await startDocumented();
     await expectValid(service.document);
     expect(service.document).toMatchObject({
       openapi: "3.1.0",
@@ -191,12 +36,12 @@ describe("/openapi.json", () => {
   });
 
   it("R0.1 R0.2 says that email is no out-of-band authenticator", async () => {
-    const text = JSON.stringify((await startService()).document);
+    const text = JSON.stringify((await startDocumented()).document);
     expect(text).toMatch(/OWASP ASVS 5\.0 \(6\.3\.6, V6\.6\) and NIST SP 800-63B-4/);
     expect(text).toContain('never AAL2 or \\"mfa\\" by itself');
   });
 
-  it("tells of the endpoints of the issuer that is configured, or of those that are", async () => {
+  it("names the endpoints of the configured issuer, or the configured endpoints", async () => {
     const environment = {
       COUNTERSIGN_ISSUERS: "https://login.example.com/realm",
       COUNTERSIGN_OAUTH_TOKEN_URL: "https://tokens.example.com/t",
@@ -216,8 +61,8 @@ describe("/openapi.json", () => {
     expect(policy).toContain(`connect-src 'self' ${origin} https://tokens.example.com`);
   });
 
-  it("gives all statuses, a summary, a description and a tag for every operation, and text for every parameter", async () => {
-    const { operations } = await startService();
+  it("describes every operation with all statuses, and every parameter", async () => {
+    const { operations } = await startDocumented();
     for (const { operation } of operations) {
       const statuses = ["200", "400", "401", "403", "404", "409", "429", "default"];
       expect(Object.keys(operation.responses).sort()).toEqual(statuses);
@@ -231,8 +76,8 @@ describe("/openapi.json", () => {
     }
   });
 
-  it("has examples that are valid by their own schemas", async () => {
-    const { document, check } = await startService();
+  it("has examples that are valid against their schemas", async () => {
+    const { document, check } = await startDocumented();
     let count = 0;
     const hold = (schema: Schema, values: readonly unknown[], path: string) => {
       for (const value of values) expect(check(schema, value), path).toEqual([]);
@@ -259,181 +104,9 @@ describe("/openapi.json", () => {
   });
 });
 
-describe("every operation of /openapi.json", () => {
-  it("succeeds with its examples, and replies as it says", async () => {
-    const service = await startService();
-    expect(service.operations.length).toBeGreaterThan(3);
-    for (const route of service.operations) {
-      const world = await worldOf(service, route.operation);
-      const status = await send(service, route.operation, callOf(service, route, world));
-      expect(status, route.operation.operationId).toBe(200);
-    }
-  });
-
-  it("can be called by its curl", async () => {
-    const service = await startService();
-    for (const route of service.operations) {
-      const { operationId, "x-codeSamples": samples, parameters, requestBody } = route.operation;
-      const world = await worldOf(service, route.operation);
-      const body = (requestBody?.content["application/json"]?.example ?? {}) as Json;
-      const examples = [...parameters.map(({ name, example }) => [name, example]), ...Object.entries(body)];
-      let command = samples.find(({ lang }) => lang === "curl")?.source ?? "";
-      for (const [name, example] of examples as [string, string][]) {
-        const value = world[name];
-        if (value !== undefined) command = command.replaceAll(example, value);
-      }
-      // A stream that goes on is cut off (28), which is not a failure.
-      const end = command.startsWith("curl -N") ? " || [ $? = 28 ]" : "";
-      const script =
-        command.replace(/^curl/, `curl -sS -m ${end ? 1 : 5} -o /dev/null -w '%{http_code}'`) + end;
-      const env = { PATH: process.env.PATH, TOKEN: service.token };
-      const { stdout } = await promisify(execFile)("sh", ["-c", script], { env });
-      expect(stdout, `${operationId}: ${command}`).toBe("200");
-    }
-  });
-
-  it("refuses a caller without a token, with a bad one, and one without permission, as it says", async () => {
-    const service = await startService();
-    const stranger = await service.test.token("stranger");
-    for (const route of service.operations) {
-      const call = callOf(service, route, await worldOf(service, route.operation));
-      const { authorization: _, ...headers } = call.headers;
-      const by = (authorization: string) => ({ ...call, headers: { ...headers, authorization } });
-      expect(await send(service, route.operation, { ...call, headers })).toBe(401);
-      expect(await send(service, route.operation, by("Bearer not.a.token"))).toBe(401);
-      expect(await send(service, route.operation, by(`Bearer ${stranger}`))).toBe(403);
-    }
-  });
-
-  it("refuses what the document does not allow, as it says", async () => {
-    const service = await startService();
-    for (const route of service.operations) {
-      const { operation } = route;
-      const world = await worldOf(service, operation);
-      const call = callOf(service, route, world);
-      const refused = async (what: string, broken: Partial<Call>) =>
-        expect(
-          await send(service, operation, { ...call, ...broken }),
-          `${operation.operationId}: ${what}`,
-        ).toBe(400);
-      await refused("an unknown parameter", { url: `${call.url}?nope=1` });
-      for (const { name, in: place, schema } of operation.parameters) {
-        if (place !== "path") continue;
-        expect(schema, `${operation.operationId} ${name}`).toMatchObject({ type: "string", maxLength: 200 });
-        const long = { ...world, [name]: "x".repeat(Number(schema.maxLength) + 1) };
-        await refused(`too long ${name}`, { url: callOf(service, route, long).url });
-      }
-      if (call.body === undefined) continue;
-      const { schema } = operation.requestBody!.content["application/json"]!;
-      await refused("no JSON", { body: "{" });
-      await refused("no object", { body: "[]" });
-      for (const [what, body] of brokenBodies(service.document, schema!, JSON.parse(call.body))) {
-        expect(service.check(schema!, body), `${operation.operationId}: ${what}`).not.toEqual([]);
-        await refused(what, { body: JSON.stringify(body) });
-      }
-    }
-  });
-
-  it("does not find what is not there, as it says", async () => {
-    const service = await startService();
-    for (const route of service.operations) {
-      for (const { name, in: place } of route.operation.parameters) {
-        if (place !== "path") continue;
-        const world = { ...(await worldOf(service, route.operation)), [name]: "163840776835432705" };
-        expect(await send(service, route.operation, callOf(service, route, world)), name).toBe(404);
-      }
-    }
-  });
-
-  it("answers requests that are not for it as it says by default", async () => {
-    const service = await startService();
-    for (const route of service.operations) {
-      const { operation } = route;
-      const call = callOf(service, route, await worldOf(service, operation));
-      const { body: _, ...bodiless } = call;
-      expect(await send(service, operation, { ...bodiless, method: "PATCH" })).toBe(405);
-      if (call.body === undefined) continue;
-      const text = { ...call, headers: { ...call.headers, "content-type": "text/plain" } };
-      expect(await send(service, operation, text)).toBe(415);
-      expect(await send(service, operation, { ...call, body: JSON.stringify("x".repeat(70_000)) })).toBe(413);
-    }
-  });
-});
-
-/** Bodies that the schema refuses, made of one that it takes. */
-function* brokenBodies(document: OpenApi, schema: Schema, body: Json): Generator<[string, Json]> {
-  const known = dereference(document, schema);
-  for (const name of (known.required ?? []) as string[]) {
-    const { [name]: _, ...rest } = body;
-    yield [`no ${name}`, rest];
-  }
-  for (const [name, property] of Object.entries((known.properties ?? {}) as Record<string, Schema>)) {
-    const { type, maxLength, enum: names } = dereference(document, property);
-    const value = body[name];
-    // The number of an enum value is taken too, as ProtoJSON has it; the document tells of the names alone.
-    if (type === "string" && !names) yield [`a number for ${name}`, { ...body, [name]: 1 }];
-    if (maxLength !== undefined)
-      yield [`too long ${name}`, { ...body, [name]: "x".repeat(Number(maxLength) + 1) }];
-    if (typeof value !== "object" || value === null || Array.isArray(value)) continue;
-    for (const [what, inner] of brokenBodies(document, property, value as Json)) {
-      yield [`${what} in ${name}`, { ...body, [name]: inner }];
-    }
-  }
-  const pairs = ((known.not as { anyOf?: { required: string[] }[] } | undefined)?.anyOf ?? []).map(
-    (pair) => pair.required,
-  );
-  for (const pair of pairs) {
-    const both = pair.map((name) => [name, exampleOf(known, name)]);
-    yield [`both ${pair.join(" and ")}`, { ...body, ...Object.fromEntries(both) }];
-  }
-}
-
-function exampleOf(schema: Schema, name: string): unknown {
-  const property = (schema.properties as Record<string, { examples?: unknown[] }>)[name];
-  return property?.examples?.[0];
-}
-
-function dereference(document: OpenApi, schema: Schema): Schema {
-  if (typeof schema.$ref !== "string") return schema;
-  return document.components.schemas[schema.$ref.replace("#/components/schemas/", "")] ?? {};
-}
-
-describe("errors that only some operations have", () => {
-  const operationOf = ({ operations }: Service, id: string) => {
-    const found = operations.find(({ operation }) => operation.operationId === id);
-    if (!found) throw new Error(`there is no operation ${id}`);
-    return found;
-  };
-
-  it("409: what is there already", async () => {
-    const service = await startService();
-    const create = operationOf(service, "UserService_CreateUser");
-    const world = await makeWorld(service);
-    expect(await send(service, create.operation, callOf(service, create, world))).toBe(409);
-
-    const add = operationOf(service, "UserService_AddOTPEmail");
-    const call = callOf(service, add, world);
-    const email = { address: "mini@mouse.com", isVerified: true };
-    expect(await send(service, add.operation, { ...call, body: JSON.stringify({ email }) })).toBe(200);
-    expect(await send(service, add.operation, call)).toBe(409);
-  });
-
-  it("400 and 429: wrong codes, until there were too many", async () => {
-    const service = await startService();
-    const verify = operationOf(service, "UserService_VerifyOTPEmail");
-    const world = await makeWorld(service);
-    const statuses: number[] = [];
-    for (let i = 1; i <= 6; i++) {
-      const call = callOf(service, verify, { ...world, code: wrongCode(world.code!, i) });
-      statuses.push(await send(service, verify.operation, call));
-    }
-    expect(statuses).toEqual([400, 400, 400, 400, 400, 429]);
-  });
-});
-
 describe("/openapi.json and /docs over HTTP", () => {
   it.each(["/openapi.json", "/docs", "/docs/page.js"])(
-    "%s is told from an older one by its tag, compressed if asked for, and only read",
+    "%s has an entity tag, is compressed on request, and answers only GET and HEAD",
     async (path) => {
       const { origin } = await startTestApp();
       const plain = await fetch(origin + path, { headers: { "accept-encoding": "identity" } });
@@ -459,7 +132,7 @@ describe("/openapi.json and /docs over HTTP", () => {
     },
   );
 
-  it("lets the origins of the API read the document, and no other the page", async () => {
+  it("lets allowed origins read the document, and no other origin the page", async () => {
     const environment = { COUNTERSIGN_ALLOWED_ORIGINS: "https://app.example.com" };
     const { origin } = await startTestApp({ environment });
     const ask = (path: string, from: string) => fetch(origin + path, { headers: { origin: from } });
@@ -472,7 +145,7 @@ describe("/openapi.json and /docs over HTTP", () => {
     expect(page.headers.get("access-control-allow-origin")).toBeNull();
   });
 
-  it("serves the files of the library for good, whole", async () => {
+  it("serves the files of Swagger UI whole, as immutable", async () => {
     const { origin } = await startTestApp();
     const page = await (await fetch(`${origin}/docs`)).text();
     const files = [...page.matchAll(/(?:src|href)="(\/docs\/swagger-ui-[^"]+)"/g)].map(([, path]) => path);

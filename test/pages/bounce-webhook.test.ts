@@ -2,8 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
 import { DeliveryState } from "../../gen/countersign/user/v3alpha/otp_email_pb.ts";
+import { bounceWebhook, type ProviderReport } from "../../src/pages/bounce-webhook.ts";
 import { isSigned } from "../../src/pages/webhook-signature.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
+import { MovableClock } from "../support/clock.ts";
+import { start as startServer } from "../support/http/requests.ts";
 import { addUser } from "../support/users.ts";
 
 const secret = `whsec_${Buffer.alloc(32, 9).toString("base64")}`;
@@ -11,7 +14,7 @@ const address = "mini@mouse.com";
 const bounce = { type: "bounce", status: "5.1.1" };
 let webhookNumber = 0;
 
-/** A server with a mail that was sent, and its webhook. */
+/** A service with the webhook and a sent mail. */
 async function start(environment: Record<string, string> = { COUNTERSIGN_BOUNCE_WEBHOOK_SECRET: secret }) {
   const test = await startTestApp({ environment });
   const client = await test.admin();
@@ -28,17 +31,37 @@ async function start(environment: Record<string, string> = { COUNTERSIGN_BOUNCE_
   return { test, client, messageId, lastMail, suppressed };
 }
 
+/** The webhook without the rest of the service: what it would record. */
+async function startWebhook() {
+  const clock = new MovableClock();
+  const recorded: ProviderReport[] = [];
+  const { handler } = bounceWebhook({
+    secret: Buffer.alloc(32, 9),
+    now: () => clock.now(),
+    record: async (_id, report) => void recorded.push(report),
+    onError: (error) => {
+      throw error;
+    },
+  });
+  const { origin } = await startServer({ handler });
+  return { webhook: { origin, clock }, recorded };
+}
+
 interface Sent {
   readonly id?: string;
-  /** When it says to be signed. */
+  /** The time of the signature, in milliseconds since the epoch. */
   readonly at?: number;
   readonly secret?: string;
   readonly headers?: Record<string, string>;
-  /** Sent in the place of what was signed. */
+  /** Sent instead of the signed body. */
   readonly body?: string;
 }
 
-async function send(test: TestApp, report: unknown, sent: Sent = {}): Promise<number> {
+async function send(
+  test: Pick<TestApp, "origin" | "clock">,
+  report: unknown,
+  sent: Sent = {},
+): Promise<number> {
   const id = sent.id ?? `msg_${++webhookNumber}`;
   const at = new Date(sent.at ?? test.clock.now());
   const signed = typeof report === "string" ? report : JSON.stringify(report);
@@ -63,7 +86,7 @@ describe("F21 the webhook of a provider", () => {
   it.each([
     ["a bounce", bounce, DeliveryState.FAILED, "bounce 5.1.1", "mail.bounced", true],
     [
-      "a bounce for a while",
+      "a temporary bounce",
       { ...bounce, status: "4.2.2" },
       DeliveryState.FAILED,
       "bounce 4.2.2",
@@ -72,7 +95,7 @@ describe("F21 the webhook of a provider", () => {
     ],
     ["a complaint", { type: "complaint" }, DeliveryState.SENT, "", "mail.complained", true],
     ["a delivery", { type: "delivery", status: "2.0.0" }, DeliveryState.SENT, "", "mail.sent", false],
-  ])("takes %s", async (_, report, state, reason, event, isSuppressed) => {
+  ])("handles %s", async (_, report, state, reason, event, isSuppressed) => {
     const { test, messageId, lastMail, suppressed } = await start();
     expect(await send(test, { ...report, message_id: messageId })).toBe(204);
     expect(await lastMail()).toMatchObject({ state, reason });
@@ -80,13 +103,13 @@ describe("F21 the webhook of a provider", () => {
     expect(await suppressed()).toBe(isSuppressed);
   });
 
-  it("takes a Message-ID without its angle brackets", async () => {
+  it("accepts a Message-ID without its angle brackets", async () => {
     const { test, messageId, suppressed } = await start();
     expect(await send(test, { ...bounce, message_id: messageId.slice(1, -1) })).toBe(204);
     expect(await suppressed()).toBe(true);
   });
 
-  it("replay: changes nothing when it is sent again, at once or 50 times at once, or with another content", async () => {
+  it("replay: a repeated report changes nothing, even with another body", async () => {
     const { test, messageId } = await start();
     const id = "msg_once";
     const report = { ...bounce, message_id: messageId };
@@ -101,30 +124,33 @@ describe("F21 the webhook of a provider", () => {
 
   it.each<[string, (now: number) => Sent]>([
     ["another secret", () => ({ secret: `whsec_${Buffer.alloc(32, 8).toString("base64")}` })],
-    ["another content", () => ({ body: '{"type":"complaint","message_id":"<x@y>"}' })],
+    ["another body", () => ({ body: '{"type":"complaint","message_id":"<x@y>"}' })],
     ["another id", () => ({ headers: { "webhook-id": "msg_other" } })],
     ["another time", (now) => ({ headers: { "webhook-timestamp": String(now / 1_000 - 1) } })],
-    ["a time that is no number", () => ({ headers: { "webhook-timestamp": "now" } })],
+    ["a time that is not a number", () => ({ headers: { "webhook-timestamp": "now" } })],
     ["an old signature", (now) => ({ at: now - 300_001_000 })],
-    ["a signature of the future", (now) => ({ at: now + 301_000 })],
+    ["a signature from the future", (now) => ({ at: now + 301_000 })],
     ["no signature", () => ({ headers: { "webhook-signature": "" } })],
-    ["half a signature", () => ({ headers: { "webhook-signature": "v1,AAAA" } })],
-    ["a signature of another kind", () => ({ headers: { "webhook-signature": "v1a,AAAA" } })],
+    ["a truncated signature", () => ({ headers: { "webhook-signature": "v1,AAAA" } })],
+    ["a signature of another version", () => ({ headers: { "webhook-signature": "v1a,AAAA" } })],
     ["no id", () => ({ headers: { "webhook-id": "" } })],
   ])("forge: refuses one with %s", async (_, sent) => {
-    const { test, messageId, suppressed } = await start();
-    expect(await send(test, { ...bounce, message_id: messageId }, sent(test.clock.now()))).toBe(401);
-    expect(await suppressed()).toBe(false);
+    const { webhook, recorded } = await startWebhook();
+    const report = { ...bounce, message_id: "<x@y>" };
+    expect(await send(webhook, report, sent(webhook.clock.now()))).toBe(401);
+    expect(recorded).toEqual([]);
+    expect(await send(webhook, report)).toBe(204);
+    expect(recorded).toHaveLength(1);
   });
 
-  it("forge: answers an unknown Message-ID like a known one", async () => {
+  it("forge: answers unknown and known Message-IDs alike", async () => {
     const { test, suppressed } = await start();
     expect(await send(test, { ...bounce, message_id: "<unknown@otp.example.com>" })).toBe(204);
     expect(await suppressed()).toBe(false);
     expect(await mailEvents(test)).toEqual(["mail.sent"]);
   });
 
-  it("reorder: an old report of one mail changes nothing of a newer one that was sent", async () => {
+  it("reorder: a late report of an older mail does not change a newer one", async () => {
     const { test, client, messageId, lastMail } = await start();
     test.clock.move(60_000);
     const [otpEmail] = (await client.listOTPEmails({ userId: "u" })).otpEmails;
@@ -134,7 +160,7 @@ describe("F21 the webhook of a provider", () => {
     expect(await lastMail()).toMatchObject({ state: DeliveryState.SENT });
   });
 
-  it("reorder: a complaint before the bounce of the same mail is what counts", async () => {
+  it("reorder: a complaint counts even if the bounce of the mail follows", async () => {
     const { test, messageId, lastMail } = await start();
     await send(test, { type: "complaint", message_id: messageId });
     await send(test, { ...bounce, message_id: messageId });
@@ -149,12 +175,14 @@ describe("F21 the webhook of a provider", () => {
     ["no Message-ID", { type: "bounce", status: "5.1.1" }],
     ["a Message-ID that is a number", { ...bounce, message_id: 1 }],
     ["a bounce without a status", { type: "bounce", message_id: "<x@y>" }],
-    ["a status of its own making", { type: "bounce", message_id: "<x@y>", status: "5.1.1 <script>" }],
+    ["an invalid status", { type: "bounce", message_id: "<x@y>", status: "5.1.1 <script>" }],
   ])("refuses %s", async (_, report) => {
-    expect(await send((await start()).test, report)).toBe(400);
+    const { webhook, recorded } = await startWebhook();
+    expect(await send(webhook, report)).toBe(400);
+    expect(recorded).toEqual([]);
   });
 
-  it("refuses what is too large, another method, and all of it without a secret", async () => {
+  it("refuses large bodies and other methods, and answers 404 without a secret", async () => {
     const { test } = await start();
     for (const size of [16_384, 4_000_000]) {
       expect(await send(test, { ...bounce, message_id: "<x@y>", more: "x".repeat(size) })).toBe(413);
@@ -165,8 +193,8 @@ describe("F21 the webhook of a provider", () => {
   });
 });
 
-describe("a signature of Standard Webhooks", () => {
-  it("of the specification's own library is right, also as one of several", () => {
+describe("isSigned", () => {
+  it("accepts a signature of the reference library, also as one of several", () => {
     const body = Buffer.from('{"type":"bounce"}');
     const now = 1_700_000_000_000;
     const signature = new Webhook(secret).sign("msg_1", new Date(now), body.toString());

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Content, serveContent } from "../../src/pages/content.ts";
 import { open, openHttp2, send, start, type Transport, tls, transports } from "../support/http/requests.ts";
 
-const text = "the same for everybody\n".repeat(100_000);
+const text = "the same for every client\n".repeat(100_000);
 
 function startWith({ isTls }: Transport, read: Content["read"] = async () => Buffer.from(text)) {
   const headers = { "content-type": "text/plain; charset=utf-8" };
@@ -10,7 +10,7 @@ function startWith({ isTls }: Transport, read: Content["read"] = async () => Buf
 }
 
 describe.each(transports)("content over $name", (transport) => {
-  test("is sent as it is to who takes no compression", async () => {
+  test("is sent as is to clients that do not accept compression", async () => {
     const server = await startWith(transport);
     const answer = await send(server, transport);
     expect(answer.body).toBe(text);
@@ -31,7 +31,7 @@ describe.each(transports)("content over $name", (transport) => {
     ["br", false],
     ["xgzip", false],
     ["", false],
-  ])("for accept-encoding %j: gzip %s", async (accepted, isGzip) => {
+  ])("for Accept-Encoding %j: gzip %s", async (accepted, isGzip) => {
     const server = await startWith(transport);
     const headers = { "accept-encoding": accepted };
     const answer = await send(server, transport, { method: "HEAD", headers });
@@ -42,12 +42,12 @@ describe.each(transports)("content over $name", (transport) => {
 
   test.each<[string, (etag: string) => string, number]>([
     ["the tag", (etag) => etag, 304],
-    ["the tag, strong", (etag) => etag.replace("W/", ""), 304],
+    ["the tag as a strong one", (etag) => etag.replace("W/", ""), 304],
     ["the tag among others", (etag) => `"x", ${etag}`, 304],
-    ["any", () => "*", 304],
-    ["another", () => '"x"', 200],
-    ["a part of it", (etag) => etag.slice(0, -2), 200],
-  ])("for if-none-match of %s: %d", async (_name, tagFrom, status) => {
+    ["*", () => "*", 304],
+    ["another tag", () => '"x"', 200],
+    ["a prefix of the tag", (etag) => etag.slice(0, -2), 200],
+  ])("for If-None-Match with %s: %d", async (_name, tagFrom, status) => {
     const server = await startWith(transport);
     const { etag = "" } = (await send(server, transport)).headers;
     const answer = await send(server, transport, { headers: { "if-none-match": tagFrom(etag) } });
@@ -55,7 +55,7 @@ describe.each(transports)("content over $name", (transport) => {
     expect(answer.headers.etag).toBe(etag);
   });
 
-  test("is read once, and again only if that failed", async () => {
+  test("is read once, and again only after a failure", async () => {
     let reads = 0;
     const server = await startWith(transport, async () => {
       if (++reads === 1) throw new Error("no such file");
@@ -66,7 +66,7 @@ describe.each(transports)("content over $name", (transport) => {
     expect(reads).toBe(2);
   });
 
-  test("survives a client that leaves in the middle", async () => {
+  test("survives a client that leaves halfway", async () => {
     const server = await startWith(transport);
     if (transport.isHttp2) {
       const session = openHttp2(server);

@@ -1,10 +1,27 @@
 import chromium from "@sparticuz/chromium";
-import { type Browser, chromium as playwright } from "playwright-core";
-import { onTestFinished } from "vitest";
+import { type Browser, type BrowserContextOptions, type Page, chromium as playwright } from "playwright-core";
+import { afterAll, onTestFinished } from "vitest";
 
-/** A headless Chromium that talks to nobody but the page's hosts. It is closed when the test is over. */
-export async function startChromium(): Promise<Browser> {
-  const browser = await playwright.launch({
+let browser: Promise<Browser> | undefined;
+
+afterAll(async () => {
+  await (await browser)?.close();
+});
+
+/**
+ * Opens a page in headless Chromium, with cookies and cache of its own. It is closed when the test ends. The tests of a file
+ * share one browser process.
+ */
+export async function openPage(options: BrowserContextOptions = {}): Promise<Page> {
+  browser ??= launch();
+  const page = await (await browser).newPage(options);
+  onTestFinished(() => page.close());
+  return page;
+}
+
+/** The browser makes no requests of its own. */
+async function launch(): Promise<Browser> {
+  return playwright.launch({
     executablePath: await chromium.executablePath(),
     args: [
       "--no-sandbox",
@@ -16,6 +33,4 @@ export async function startChromium(): Promise<Browser> {
       "--disable-sync",
     ],
   });
-  onTestFinished(() => browser.close());
-  return browser;
 }

@@ -2,6 +2,7 @@ import type { Transaction } from "kysely";
 import type { Clock } from "../../lib/clock.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { dayMs } from "../../lib/time.ts";
+import { expiredRows } from "./expiring.ts";
 import { lockNames } from "./lock.ts";
 import { type Param, prepare } from "./prepared.ts";
 import type { DB } from "./schema.ts";
@@ -19,6 +20,8 @@ export interface Repeatable {
 
 /** For how long a key is remembered. */
 const rememberedMs = dayMs;
+
+export const expiredIdempotencyKeys = expiredRows("idempotency_keys", "digest");
 
 /**
  * Does the work of a call once for its key, however often the call is sent, and to how many processes at once. The reply is

@@ -1,35 +1,34 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import { type NodeHandler, type Reply, reply } from "../../http/reply.ts";
-import { readable } from "../../pages/pages.ts";
 
 export interface MetricsOptions {
-  /** How many mails wait, and for how long the oldest does, in milliseconds. Asked once a second at most. */
+  /** The number of queued mails, and the age of the oldest in milliseconds. Called at most once a second. */
   readonly backlog: () => Promise<{ readonly mails: number; readonly oldestMs: number }>;
-  /** Whether one of the mail providers is not passed over as failing. */
+  /** Whether at least one mail provider is in use: not skipped for its failures. */
   readonly canMail: () => boolean;
   readonly onError: (error: unknown) => void;
 }
 
-/** What is measured, for Prometheus. No label has anything that comes from outside, or an id. */
+/** Metrics for Prometheus. Labels never hold ids or text from clients: each value would be a series of its own. */
 export interface Metrics {
-  readonly page: NodeHandler;
-  /** Counts a call that has ended. `method` undefined: there was none. `code` by its name. */
+  readonly contentType: string;
+  /** The metrics in the text exposition format. At most a second old. */
+  text(): Promise<string>;
+  /** Counts a finished call. `method`: undefined if the path has none. `code`: the name of the gRPC code. */
   observeCall(call: { method: string | undefined; protocol: string; code: string; durationMs: number }): void;
-  /** Counts what came of an attempt to hand a mail over. */
+  /** Counts the result of an attempt to hand over a mail. */
   countMail(mail: { purpose: string; state: string }): void;
 }
 
-/** In seconds. Most calls take a millisecond. */
+/** In seconds. Most calls take about a millisecond. */
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** The page is made anew this often, however often it is asked for. */
-const freshMs = 1_000;
+/** Frequent scrapes share one text: each one counts the rows of the outbox. */
+const maxAgeMs = 1_000;
 
 /**
- * Measures calls and mails, and what Node measures of itself: lag of the event loop, memory, garbage collection.
+ * Measures calls and mails, and Node itself: event loop lag, memory, garbage collection.
  *
- * A call is counted by method, protocol and code, and its time by method and protocol, so that there is no series of every
- * bucket for every code: 0.7 us a call, of which the histogram is 0.4.
+ * Durations have no label for the code: every bucket would become one series per code.
  */
 export function createMetrics({ backlog, canMail, onError }: MetricsOptions): Metrics {
   const register = new Registry();
@@ -37,67 +36,66 @@ export function createMetrics({ backlog, canMail, onError }: MetricsOptions): Me
   collectDefaultMetrics({ register });
   const calls = new Counter({
     name: "countersign_calls_total",
-    help: "Calls that have ended, by their gRPC code.",
+    help: "Finished calls, by their gRPC code.",
     labelNames: ["method", "protocol", "code"],
     registers,
   });
   const durations = new Histogram({
     name: "countersign_call_duration_seconds",
-    help: "How long calls took.",
+    help: "Duration of calls.",
     labelNames: ["method", "protocol"],
     buckets,
     registers,
   });
   const mails = new Counter({
     name: "countersign_mails_total",
-    help: "What came of attempts to hand a mail over; queued: it is tried again.",
+    help: "Attempts to hand over a mail, by their result; queued: it will be retried.",
     labelNames: ["purpose", "state"],
     registers,
   });
   const waiting = new Gauge({
     name: "countersign_outbox_mails",
-    help: "Mails that wait to be handed over, counted up to 10000.",
+    help: "Mails waiting to be handed over, counted up to 10000.",
     registers,
   });
   const oldest = new Gauge({
     name: "countersign_outbox_oldest_seconds",
-    help: "For how long the oldest of them waits; 0 if none does.",
+    help: "Age of the oldest waiting mail; 0 if none is waiting.",
     registers,
   });
-
   const mailUp = new Gauge({
     name: "countersign_mail_up",
-    help: "1 if a mail provider is not passed over as failing, 0 if all are.",
+    help: "1 if at least one mail provider is in use, 0 if all are skipped as failing.",
     registers,
   });
 
-  async function render(): Promise<Reply> {
+  async function render(): Promise<string> {
     try {
       const { mails, oldestMs } = await backlog();
       waiting.set(mails);
       oldest.set(oldestMs / 1_000);
     } catch (error) {
-      // The rest is worth having, above all now.
+      // The other metrics matter most while the database fails.
       onError(error);
       waiting.set(Number.NaN);
       oldest.set(Number.NaN);
     }
     mailUp.set(canMail() ? 1 : 0);
-    const headers = { "content-type": register.contentType, "cache-control": "no-store" };
-    return { status: 200, headers, body: await register.metrics() };
+    return register.metrics();
   }
 
-  let rendered: Promise<Reply> | undefined;
+  let rendered: Promise<string> | undefined;
   let renderedAt = 0;
   return {
-    page: readable((request, response) => {
+    contentType: register.contentType,
+    text() {
       const now = performance.now();
-      if (!rendered || now - renderedAt >= freshMs) {
+      if (!rendered || now - renderedAt >= maxAgeMs) {
         rendered = render();
         renderedAt = now;
       }
-      return rendered.then((page) => reply(request, response, page));
-    }),
+      return rendered;
+    },
     observeCall({ method = "unknown", protocol, code, durationMs }) {
       calls.inc({ method, protocol, code });
       durations.observe({ method, protocol }, durationMs / 1_000);

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { builtInLetter } from "../../../src/mail/templates/letters.ts";
 import { renderSample, type Sample, samples } from "../../../src/mail/templates/sample.ts";
 import { directionOf, type Language, languages } from "../../../src/texts/languages.ts";
-import { startChromium } from "../../support/chromium.ts";
+import { openPage } from "../../support/chromium.ts";
 
 const folder = fileURLToPath(new URL("../../../docs/mails/", import.meta.url));
 
@@ -85,9 +85,8 @@ describe("the mails in Chromium", () => {
       timeout: 120_000,
     },
     async (width) => {
-      const context = await (await startChromium()).newContext({ viewport: { width, height: 100 } });
-      await context.route("**", (route) => route.abort());
-      const page = await context.newPage();
+      const page = await openPage({ viewport: { width, height: 100 } });
+      await page.route("**", (route) => route.abort());
       const asked: string[] = [];
       page.on("request", (request) => asked.push(request.url()));
       for (const colorScheme of ["light", "dark"] as const) {
@@ -128,7 +127,7 @@ describe("the mails in Chromium", () => {
   );
 
   it("selects the whole code with one click, and nothing else", async () => {
-    const page = await (await startChromium()).newPage();
+    const page = await openPage();
     for (const language of ["en", "ar"] as const) {
       await page.setContent(htmlOf("verification", language));
       await page.locator(".code").click();

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import { describe, expect, it } from "vitest";
+import { expiringRows } from "../../../src/app/retention.ts";
 import { firstIdAt } from "../../../src/db/core/id.ts";
 import { sweep } from "../../../src/operation/retention/sweeper.ts";
 import { startTestApp, wrongCode } from "../../support/app.ts";
@@ -36,22 +37,30 @@ async function openFilled(rows: number) {
 }
 
 describe("sweep", () => {
-  it("removes what has expired, and nothing else, in as many batches as it takes", async () => {
+  it("deletes all expired rows in batches, and no others", async () => {
     const { store, left } = await openFilled(1_000);
-    await sweep(store, 996, never);
+    await sweep(store, expiringRows, 996, never);
     expect(await left()).toEqual([
       [997, 998, 999],
       [997, 998, 999],
     ]);
   });
 
-  it("stops when it is told to", async () => {
+  it("stops when the signal aborts", async () => {
     const { store, left } = await openFilled(10);
-    await sweep(store, 100, AbortSignal.abort());
+    await sweep(store, expiringRows, 100, AbortSignal.abort());
     expect((await left())[0]).toHaveLength(10);
   });
 
-  it("finds what has expired by an index", async () => {
+  it("covers every table with an expire_time", async () => {
+    const { db } = await openTestStore();
+    const tables = (await db.introspection.getTables())
+      .filter(({ columns }) => columns.some(({ name }) => name === "expire_time"))
+      .map(({ name }) => name);
+    expect(expiringRows.map(({ table }) => table).sort()).toEqual(tables.sort());
+  });
+
+  it("finds expired rows by an index", async () => {
     const { store } = await openFilled(10);
     for (const table of tables) {
       const { sql: query } = store.db
@@ -64,7 +73,7 @@ describe("sweep", () => {
   });
 });
 
-describe("the mails of a week ago", () => {
+describe("mails of a week ago", () => {
   const dayMs = 24 * 3_600_000;
   const now = Date.UTC(2026, 5, 30);
 
@@ -84,16 +93,16 @@ describe("the mails of a week ago", () => {
     return store;
   }
 
-  it("are removed when nothing can come of them any more, and the others stay", async () => {
+  it("are deleted once settled, and the others stay", async () => {
     const store = await openWithMails(450);
-    await sweep(store, now, never);
+    await sweep(store, expiringRows, now, never);
     const left = await store.db.selectFrom("outbox").select("mail_id").orderBy("mail_id").execute();
     expect(left.map((row) => row.mail_id)).toEqual([firstIdAt(now - 10 * dayMs), firstIdAt(now - 7 * dayMs)]);
   });
 });
 
 describe("the service", () => {
-  it("sweeps limits and keys while it runs", async () => {
+  it("sweeps rate limits and idempotency keys while it runs", async () => {
     const test = await startTestApp();
     const client = await test.admin();
     await addUser(client);
@@ -110,7 +119,7 @@ describe("the service", () => {
     expect(await rows()).toEqual([4, 1, 1]);
     test.clock.move(24 * 3_600_000 - 60_001);
     await expect.poll(rows).toEqual([1, 1, 1]);
-    // A round that has just begun may have looked at the time before.
+    // A round may have read the time just before.
     const laterRows = () => {
       test.clock.move(60_001);
       return rows();
