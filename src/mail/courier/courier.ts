@@ -4,8 +4,8 @@ import type { MailState, OutboxRow } from "../../db/core/schema.ts";
 import { isStorageUnavailable } from "../../db/storage-errors.ts";
 import type { Store } from "../../db/store.ts";
 import type { Clock } from "../../lib/clock.ts";
+import type { Mailer, OutgoingMail } from "../mailer.ts";
 import { claim, nextDueTime, type OnSettle, type Outcome, release, settle } from "../outbox/claim.ts";
-import type { Mailer, OutgoingMail } from "../smtp/smtp-mailer.ts";
 import { createGatherer } from "./gather.ts";
 import { createSendWindow, isOverload, isThrottled, isUnreached } from "./send-window.ts";
 

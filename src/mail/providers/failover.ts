@@ -1,7 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
+import type { Mailer, OutgoingMail, SendResult } from "../mailer.ts";
 import { needsUtf8 } from "../smtp/mailbox.ts";
 import { sendWithin } from "../smtp/send-within.ts";
-import type { Mailer, OutgoingMail, SendResult } from "../smtp/smtp-mailer.ts";
 import type { CircuitBreaker, Pass } from "./circuit-breaker.ts";
 
 /** A way for mails to leave. */

@@ -1,12 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
+import type { DkimSettings, MailAddress, Mailer, OAuthSettings } from "../mailer.ts";
 import { sendWithin } from "../smtp/send-within.ts";
-import {
-  createSmtpMailer,
-  type DkimSettings,
-  type MailAddress,
-  type Mailer,
-  type OAuthSettings,
-} from "../smtp/smtp-mailer.ts";
+import { createSmtpMailer } from "../smtp/smtp-mailer.ts";
 import { createCircuitBreaker } from "./circuit-breaker.ts";
 import { type FailoverOptions, type GuardedProvider, type Provider, sendThrough } from "./failover.ts";
 import { type ProviderUrl, parseProviderUrls } from "./provider-url.ts";

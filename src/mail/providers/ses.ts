@@ -1,15 +1,10 @@
 import { createRequire } from "node:module";
 import { createTransport } from "nodemailer";
+import type { DkimSettings, MailAddress, SendResult } from "../mailer.ts";
 import { isMailbox, needsUtf8 } from "../smtp/mailbox.ts";
 import { headerValue, writeMessage } from "../smtp/message.ts";
 import { sendWithin } from "../smtp/send-within.ts";
-import {
-  type DkimSettings,
-  type MailAddress,
-  requireSender,
-  type SendResult,
-  toDkim,
-} from "../smtp/smtp-mailer.ts";
+import { requireSender, toDkim } from "../smtp/smtp-mailer.ts";
 import type { Provider } from "./failover.ts";
 
 export interface SesOptions {

@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { Webhook } from "standardwebhooks";
+import type { MailAddress, OutgoingMail, SendResult } from "../mailer.ts";
 import { isMailbox, needsUtf8 } from "../smtp/mailbox.ts";
 import { sendWithin } from "../smtp/send-within.ts";
-import type { MailAddress, OutgoingMail, SendResult } from "../smtp/smtp-mailer.ts";
 import { requireSender } from "../smtp/smtp-mailer.ts";
 import type { Provider } from "./failover.ts";
 

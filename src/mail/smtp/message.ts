@@ -1,7 +1,7 @@
 import { foldLines } from "nodemailer/lib/mime-funcs";
 import MimeNode from "nodemailer/lib/mime-node";
 import { encode, wrap } from "nodemailer/lib/qp";
-import type { MailAddress, OutgoingMail } from "./smtp-mailer.ts";
+import type { MailAddress, OutgoingMail } from "../mailer.ts";
 
 /** Never in a quoted-printable text, where "=" is followed by a digit or the end of the line (RFC 2045 §6.7). */
 const boundary = "=_countersign";

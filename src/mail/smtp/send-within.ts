@@ -1,4 +1,4 @@
-import type { SendResult } from "./smtp-mailer.ts";
+import type { SendResult } from "../mailer.ts";
 
 /**
  * Sends with a signal of its own, which aborts with the given one or when the time is up. What failed for lack of time has

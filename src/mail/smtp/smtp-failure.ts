@@ -1,5 +1,5 @@
 import type { NodemailerError } from "nodemailer";
-import type { SendResult } from "./smtp-mailer.ts";
+import type { SendResult } from "../mailer.ts";
 
 /**
  * Judges an error of nodemailer: whether the mail is worth another attempt, and why it failed.

@@ -3,6 +3,14 @@ import { Readable } from "node:stream";
 import { createTransport } from "nodemailer";
 import DKIM from "nodemailer/lib/dkim";
 import type SMTPPool from "nodemailer/lib/smtp-pool";
+import type {
+  DkimSettings,
+  MailAddress,
+  Mailer,
+  OAuthSettings,
+  OutgoingMail,
+  SendResult,
+} from "../mailer.ts";
 import { isMailbox, needsUtf8 } from "./mailbox.ts";
 import { writeMessage } from "./message.ts";
 import { isLoopback, parseRelay, type Relay } from "./relay.ts";
@@ -10,51 +18,6 @@ import { createSocketProvider, type SocketProvider } from "./relay-socket.ts";
 import { sendWithin } from "./send-within.ts";
 import { toFailure } from "./smtp-failure.ts";
 import { watchSmtpUtf8 } from "./smtp-utf8.ts";
-
-/**
- * What became of a mail. `retry`: it may go through later. `reject`: this mail never will. `reason` is fit for logs and
- * tables: a reply code with its phase, or a word, and never the relay's own text or an address.
- */
-export type SendResult =
-  | { readonly kind: "sent" }
-  | {
-      readonly kind: "retry";
-      readonly reason: string;
-      /** The provider is well, and another one may not know better. Otherwise it is about the provider. */
-      readonly about?: "mail";
-      /** All of the mail was handed over, and nobody has said what became of it (RFC 1047). */
-      readonly mayHaveArrived?: true;
-    }
-  /** About the sender: this provider takes no mail from it, and another one may. Otherwise it is about the mail. */
-  | { readonly kind: "reject"; readonly reason: string; readonly about?: "sender" };
-
-export interface OutgoingMail {
-  /** The organization for whose user it is. Undefined: it leaves as the mails of organizations without a sender. */
-  readonly orgId?: string;
-  /** A validated mailbox. */
-  readonly to: string;
-  /** Where a notification goes if the mail comes back (RFC 5321 §4.4). Without it: to the sender. */
-  readonly envelopeFrom?: string | undefined;
-  readonly subject: string;
-  readonly text: string;
-  readonly html: string;
-  /** Of both parts (BCP 47). */
-  readonly language?: string;
-  /** With its angle brackets. Message-ID and date stay the same over all attempts. */
-  readonly messageId: string;
-  readonly date: Date;
-}
-
-/** Hands mails over. */
-export interface Mailer extends AsyncDisposable {
-  /** Never rejects, and resolves soon after `signal` aborts. */
-  send(mail: OutgoingMail, signal: AbortSignal): Promise<SendResult>;
-}
-
-export interface MailAddress {
-  readonly name: string;
-  readonly address: string;
-}
 
 /** How long the parts of a dialogue may take, in milliseconds. */
 export interface SmtpTimeouts {
@@ -91,22 +54,6 @@ export interface SmtpMailerOptions {
   /** Where access tokens come from, for a URL with `?auth=xoauth2`. */
   readonly oauth?: OAuthSettings | undefined;
   readonly dkim?: DkimSettings | undefined;
-}
-
-/** OAuth 2.0 with a refresh token (RFC 6749 §6). */
-export interface OAuthSettings {
-  readonly tokenUrl: string;
-  readonly clientId: string;
-  readonly clientSecret: string;
-  readonly refreshToken: string;
-}
-
-/** How mails are signed (RFC 6376). */
-export interface DkimSettings {
-  readonly domain: string;
-  readonly selector: string;
-  /** RSA, in PEM. */
-  readonly privateKey: string;
 }
 
 export interface SmtpMailer extends Mailer {

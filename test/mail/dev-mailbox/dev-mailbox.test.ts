@@ -9,7 +9,8 @@ import {
   devMailboxPages,
   startDevMailbox,
 } from "../../../src/mail/dev-mailbox/dev-mailbox.ts";
-import { createSmtpMailer, type OutgoingMail } from "../../../src/mail/smtp/smtp-mailer.ts";
+import type { OutgoingMail } from "../../../src/mail/mailer.ts";
+import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { MovableClock } from "../../support/clock.ts";
 import { waitFor } from "../../support/wait-for.ts";
 

@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import { dkimVerify } from "mailauth/lib/dkim/verify.js";
 import { simpleParser } from "mailparser";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
+import type { DkimSettings } from "../../../src/mail/mailer.ts";
 import { createSesProvider } from "../../../src/mail/providers/ses.ts";
-import type { DkimSettings } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { code, from, mail, never } from "../../support/mail/outgoing-mail.ts";
 import { startDeafListener } from "../../support/mail/relay.ts";
 

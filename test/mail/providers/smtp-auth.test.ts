@@ -2,7 +2,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { SMTPServerAuthentication } from "smtp-server";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createSmtpMailer, type OAuthSettings } from "../../../src/mail/smtp/smtp-mailer.ts";
+import type { OAuthSettings } from "../../../src/mail/mailer.ts";
+import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { from, mail, never } from "../../support/mail/outgoing-mail.ts";
 import { certificate, startRelay, startTap } from "../../support/mail/relay.ts";
 

@@ -1,7 +1,7 @@
 import { simpleParser } from "mailparser";
 import { describe, expect, it } from "vitest";
+import type { OutgoingMail } from "../../../src/mail/mailer.ts";
 import { writeMessage } from "../../../src/mail/smtp/message.ts";
-import type { OutgoingMail } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { builtInLetter } from "../../../src/mail/templates/letters.ts";
 import { renderVerificationMail } from "../../../src/mail/templates/verification.ts";
 import { languages } from "../../../src/texts/languages.ts";

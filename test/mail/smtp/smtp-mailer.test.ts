@@ -3,12 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import { simpleParser } from "mailparser";
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { OutgoingMail } from "../../../src/mail/mailer.ts";
 import { isLoopback, parseRelay } from "../../../src/mail/smtp/relay.ts";
-import {
-  createSmtpMailer,
-  type OutgoingMail,
-  type SmtpMailerOptions,
-} from "../../../src/mail/smtp/smtp-mailer.ts";
+import { createSmtpMailer, type SmtpMailerOptions } from "../../../src/mail/smtp/smtp-mailer.ts";
 import {
   certificate,
   listen,
