@@ -247,7 +247,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
 
 /** Loaded only where it is used: under `serve` there is neither the mailbox nor its code. */
 async function openMailbox(clock: Clock, onMail: AppOverrides["onMail"]) {
-  const { devMailboxPages, startDevMailbox } = await import("../mail/dev-mailbox/dev-mailbox.ts");
+  const { startDevMailbox } = await import("../mail/dev-mailbox/dev-mailbox.ts");
+  const { devMailboxPages } = await import("../mail/dev-mailbox/pages.ts");
   const mailbox = await startDevMailbox({ clock, onMail });
   return {
     smtpUrl: mailbox.smtpUrl,

@@ -4,8 +4,6 @@ import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from "s
 import { makeRandomId } from "../../db/core/id.ts";
 import type { Clock } from "../../lib/clock.ts";
 
-export { devMailboxPages } from "./pages.ts";
-
 export interface CaughtMail {
   readonly id: string;
   /** Who it was handed over for: the recipient of the envelope. */

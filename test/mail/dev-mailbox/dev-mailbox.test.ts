@@ -6,9 +6,9 @@ import {
   type CaughtMail,
   type DevMailbox,
   type DevMailboxOptions,
-  devMailboxPages,
   startDevMailbox,
 } from "../../../src/mail/dev-mailbox/dev-mailbox.ts";
+import { devMailboxPages } from "../../../src/mail/dev-mailbox/pages.ts";
 import type { OutgoingMail } from "../../../src/mail/mailer.ts";
 import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { MovableClock } from "../../support/clock.ts";
