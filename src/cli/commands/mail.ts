@@ -3,7 +3,7 @@ import { ConfigError, type MailConfig } from "../../config/config.ts";
 import { senderOf } from "../../config/mail.ts";
 import { systemClock } from "../../lib/clock.ts";
 import type { SendResult } from "../../mail/mailer.ts";
-import { makeMessageId } from "../../mail/outbox/claim.ts";
+import { makeMessageId } from "../../mail/outbox/enqueue.ts";
 import { openSenders } from "../../mail/providers/senders.ts";
 import { builtInLetter } from "../../mail/templates/letters.ts";
 import { readLetters } from "../../mail/templates/own-templates.ts";

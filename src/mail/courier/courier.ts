@@ -5,7 +5,8 @@ import { isStorageUnavailable } from "../../db/storage-errors.ts";
 import type { Store } from "../../db/store.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Mailer, OutgoingMail } from "../mailer.ts";
-import { claim, nextDueTime, type OnSettle, type Outcome, release, settle } from "../outbox/claim.ts";
+import { claim, nextDueTime } from "../outbox/claim.ts";
+import { type OnSettle, type Outcome, release, settle } from "../outbox/settle.ts";
 import { createGatherer } from "./gather.ts";
 import { createSendWindow, isOverload, isThrottled, isUnreached } from "./send-window.ts";
 
@@ -123,9 +124,9 @@ export function startCourier(options: CourierOptions): Courier {
     };
     const rows = await claim(store, now, {
       leaseMs,
-      most: room,
+      limit: room,
       // Each step of a mail that is being sent waits for the end of the drop.
-      ...(beingSent > 0 && { mostExpired: 100 }),
+      ...(beingSent > 0 && { expiredLimit: 100 }),
       leaseId: makeRandomId(),
       onSettle,
       onExpired,

@@ -1,4 +1,4 @@
-import type { NoticeKind } from "../outbox/claim.ts";
+import type { NoticeKind } from "../outbox/enqueue.ts";
 import { subjectLengthMax } from "./code-mail.ts";
 import { timeInWords } from "./in-words.ts";
 import type { Letter } from "./letters.ts";

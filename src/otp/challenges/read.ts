@@ -1,10 +1,10 @@
 import { isId } from "../../db/core/id.ts";
 import type { ChallengeState } from "../../db/core/schema.ts";
-import { type MailStatus, waitingMail } from "../../mail/outbox/claim.ts";
 import type { OTPContext } from "../context.ts";
 import { isOver } from "../enrolment/live-code.ts";
 import { findOTPEmail, settledMail } from "../enrolment/read.ts";
 import { failuresLeft } from "../limits/failures.ts";
+import { type MailStatus, waitingMail } from "../mail-status.ts";
 import { challengeNotFound, otpEmailNotFound } from "../refusals.ts";
 import { findChallenge, liveLoginCode } from "./live-challenge.ts";
 

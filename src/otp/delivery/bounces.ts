@@ -2,11 +2,11 @@ import type { Kysely, Transaction } from "kysely";
 import type { DB, OutboxRow, SuppressionSource } from "../../db/core/schema.ts";
 import { appendEvent } from "../../events/event.ts";
 import { once } from "../../lib/idempotency.ts";
-import { keepStatus } from "../../mail/outbox/claim.ts";
 import { digestsOf } from "../codes/keyed-digest.ts";
 import type { KeyRing } from "../codes/keys.ts";
 import { readReturnPath } from "../codes/return-path.ts";
 import type { OTPContext } from "../context.ts";
+import { saveMailStatus } from "../mail-status.ts";
 import { mailEventData } from "./record-settled.ts";
 import { isAboutAddress, suppress } from "./suppressions.ts";
 
@@ -94,7 +94,7 @@ export async function recordReport(
     .returningAll()
     .executeTakeFirst();
   if (!reported) return "repeated";
-  if (report.kind === "failed") await keepStatus(trx, reported);
+  if (report.kind === "failed") await saveMailStatus(trx, reported);
 
   const status = report.kind === "failed" ? report.status : report.kind;
   await appendEvent(trx, context.clock, {
@@ -147,6 +147,6 @@ async function note(trx: Transaction<DB>, mail: OutboxRow, reason: string): Prom
     .where("bounce_time", "is", null)
     .returningAll()
     .executeTakeFirst();
-  if (noted) await keepStatus(trx, noted);
+  if (noted) await saveMailStatus(trx, noted);
   return noted !== undefined;
 }

@@ -2,7 +2,7 @@ import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { OTPEmailRow, OutboxRow, UserRow } from "../../db/core/schema.ts";
 import { parseEmailAddress } from "../../lib/email-address.ts";
 import type { Composed } from "../../mail/courier/courier.ts";
-import { type NoticeKind, noticeKindOf } from "../../mail/outbox/claim.ts";
+import { type NoticeKind, noticeKindOf } from "../../mail/outbox/enqueue.ts";
 import type { Letter, Letters, Purpose } from "../../mail/templates/letters.ts";
 import { renderLoginMail } from "../../mail/templates/login.ts";
 import { renderNoticeMail } from "../../mail/templates/notice.ts";

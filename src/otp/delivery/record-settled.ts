@@ -2,14 +2,14 @@ import type { Transaction } from "kysely";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB, OutboxRow } from "../../db/core/schema.ts";
 import { appendEvent, type EventType } from "../../events/event.ts";
-import { keptState, type SettledState } from "../../mail/outbox/claim.ts";
 import type { OTPContext } from "../context.ts";
+import { type FinalStatus, finalStatus } from "../mail-status.ts";
 import { refusedAddressStatus, suppress } from "./suppressions.ts";
 
 /** Who stands in the trail for the part of the service that hands mails over. */
 const courier = "urn:countersign:courier";
 
-const eventTypes: Readonly<Record<SettledState, EventType>> = {
+const eventTypes: Readonly<Record<FinalStatus, EventType>> = {
   sent: "mail.sent",
   failed: "mail.failed",
   suppressed: "mail.suppressed",
@@ -24,7 +24,7 @@ export async function recordSettled(
   context: Pick<OTPContext, "clock" | "keys">,
   mail: OutboxRow,
 ): Promise<void> {
-  const state = keptState(mail);
+  const state = finalStatus(mail);
   if (state === undefined) return;
   await appendEvent(trx, context.clock, {
     actor: courier,

@@ -2,7 +2,7 @@ import type { Kysely } from "kysely";
 import { isId } from "../../db/core/id.ts";
 import type { DB, OutboxRow } from "../../db/core/schema.ts";
 import type { Store } from "../../db/store.ts";
-import { noticeKindOf } from "../../mail/outbox/claim.ts";
+import { noticeKindOf } from "../../mail/outbox/enqueue.ts";
 import { findUser } from "../../users/user.ts";
 import { liveLoginCode, pendingChallenge } from "../challenges/live-challenge.ts";
 import { type LiveCodeContext, liveCode } from "../enrolment/live-code.ts";

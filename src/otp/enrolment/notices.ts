@@ -2,7 +2,7 @@ import type { Transaction } from "kysely";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB } from "../../db/core/schema.ts";
 import type { Cause } from "../../events/event.ts";
-import { enqueueNotice, type NoticeKind } from "../../mail/outbox/claim.ts";
+import { enqueueNotice, type NoticeKind } from "../../mail/outbox/enqueue.ts";
 import { digestsOf } from "../codes/keyed-digest.ts";
 import type { OTPContext } from "../context.ts";
 import { takeHit } from "../limits/sliding-window.ts";

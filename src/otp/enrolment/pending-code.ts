@@ -2,7 +2,7 @@ import type { Transaction } from "kysely";
 import { random128 } from "../../db/core/id.ts";
 import type { DB, OTPEmailRow } from "../../db/core/schema.ts";
 import { type Cause, type Details, type Place, writeEvent } from "../../events/event.ts";
-import { enqueue, type NewMail } from "../../mail/outbox/claim.ts";
+import { enqueue, type NewMail } from "../../mail/outbox/enqueue.ts";
 import type { CodePurpose } from "../codes/code.ts";
 import type { OTPContext } from "../context.ts";
 import { refuseLocked } from "../limits/lock.ts";

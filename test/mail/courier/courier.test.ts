@@ -665,7 +665,7 @@ describe("leases", () => {
     const relay = await startRelay();
     await queue();
     // A courier that dies between the relay's 250 and its own note of it.
-    const [row] = await claim(store, clock.now(), { leaseMs: 100_000, most: 1, leaseId: "dead" });
+    const [row] = await claim(store, clock.now(), { leaseMs: 100_000, limit: 1, leaseId: "dead" });
     const from = { name: "Countersign", address: "codes@example.com" };
     const mailer = createSmtpMailer({ url: `smtp://127.0.0.1:${relay.port}`, from });
     const composed = await compose(store, row!);

@@ -4,17 +4,10 @@ import { describe, expect, it } from "vitest";
 import { lockUser } from "../../../src/db/core/lock.ts";
 import type { NewOutboxRow, OutboxRow } from "../../../src/db/core/schema.ts";
 import type { Store } from "../../../src/db/store.ts";
-import {
-  claim,
-  enqueue,
-  makeMessageId,
-  type NewMail,
-  nextDueTime,
-  type Outcome,
-  release,
-  settle,
-  waitingMails,
-} from "../../../src/mail/outbox/claim.ts";
+import { claim, nextDueTime } from "../../../src/mail/outbox/claim.ts";
+import { enqueue, makeMessageId, type NewMail } from "../../../src/mail/outbox/enqueue.ts";
+import { type Outcome, release, settle } from "../../../src/mail/outbox/settle.ts";
+import { waitingMails } from "../../../src/otp/mail-status.ts";
 import { engine } from "../../support/db/database.ts";
 import {
   addAuthenticators,
@@ -103,7 +96,7 @@ describe("enqueue", () => {
   it("queues a second mail of the same code beside one that is under way", async () => {
     const store = await open();
     await put(store);
-    const [leased] = await claim(store, now, { leaseMs: 1000, most: 1, leaseId: "l" });
+    const [leased] = await claim(store, now, { leaseMs: 1000, limit: 1, leaseId: "l" });
     await put(store, { urlTemplate: "https://a.example/" });
     const rows = await allRows(store);
     expect(rows.map((row) => row.lease_id).sort()).toEqual(["l", null]);
@@ -166,8 +159,8 @@ describe("enqueue", () => {
 });
 
 describe("claim", () => {
-  const take = (store: Store, at = now, most = 10, leaseId = "mine") =>
-    claim(store, at, { leaseMs: 100_000, most, leaseId });
+  const take = (store: Store, at = now, limit = 10, leaseId = "mine") =>
+    claim(store, at, { leaseMs: 100_000, limit, leaseId });
 
   it("leases a row and counts the attempt", async () => {
     const store = await open([newRow(now)]);
@@ -202,7 +195,7 @@ describe("claim", () => {
     const store = await open([newRow(now - 600_000), newRow(now)]);
     const told: OutboxRow[] = [];
     const onExpired = (rows: OutboxRow[]) => void told.push(...rows);
-    const rows = await claim(store, now, { leaseMs: 1, most: 5, leaseId: "l", onExpired });
+    const rows = await claim(store, now, { leaseMs: 1, limit: 5, leaseId: "l", onExpired });
     expect(rows).toHaveLength(1);
     expect(told).toHaveLength(1);
     expect(told[0]).toMatchObject({ state: "dropped", reason: "expired", settle_time: now });
@@ -222,7 +215,7 @@ describe("claim", () => {
     const onExpired = (rows: OutboxRow[]) => void dropped.push(rows.length);
     const claimed: number[] = [];
     for (let i = 0; i < 3; i++) {
-      claimed.push((await claim(store, now, { leaseMs: 1000, most: 5, leaseId: "l", onExpired })).length);
+      claimed.push((await claim(store, now, { leaseMs: 1000, limit: 5, leaseId: "l", onExpired })).length);
     }
     expect(dropped).toEqual([500, 500, 200]);
     // The live one does not wait until they are out of its way.
@@ -255,7 +248,7 @@ describe("claim", () => {
       });
     await claim(store, now, {
       leaseMs: 1000,
-      most: 5,
+      limit: 5,
       leaseId: "l",
       onSettle: async (trx) => {
         asking = ask();
@@ -283,7 +276,7 @@ describe("claim", () => {
 describe("settle", () => {
   async function claimed(change: Partial<NewOutboxRow> = {}) {
     const store = await open([newRow(now, change)]);
-    const [row] = await claim(store, now, { leaseMs: 100_000, most: 1, leaseId: "mine" });
+    const [row] = await claim(store, now, { leaseMs: 100_000, limit: 1, leaseId: "mine" });
     if (!row) throw new Error("the row was not claimed");
     return { store, row };
   }
@@ -351,7 +344,7 @@ describe("settle", () => {
   it("keeps what came of it with the authenticator, unless a newer mail was settled before", async () => {
     const old = newRow(now, { next_attempt_time: now - 1 });
     const store = await open([old, newRow(now, { code_salt: new Uint8Array(16).fill(2) })]);
-    const rows = await claim(store, now, { leaseMs: 100_000, most: 2, leaseId: "mine" });
+    const rows = await claim(store, now, { leaseMs: 100_000, limit: 2, leaseId: "mine" });
     const kept = async () =>
       store.db
         .selectFrom("otp_emails")
@@ -364,7 +357,7 @@ describe("settle", () => {
     expect([...(await waitingMails(store.db, ["1", "2"])).values()]).toEqual([
       { state: "deferred", createTime: now, settleTime: null, reason: "451" },
     ]);
-    const [again] = await claim(store, now + 3_000, { leaseMs: 100_000, most: 1, leaseId: "mine" });
+    const [again] = await claim(store, now + 3_000, { leaseMs: 100_000, limit: 1, leaseId: "mine" });
     await settle(store, now + 4_000, again!, { kind: "drop", reason: "code not alive" });
     const newest = {
       mail_id: again!.mail_id,
@@ -380,7 +373,7 @@ describe("settle", () => {
 
   it("keeps that a mail was not sent before its code died", async () => {
     const store = await open([newRow(now, { expire_time: now })]);
-    await claim(store, now, { leaseMs: 100_000, most: 1, leaseId: "mine" });
+    await claim(store, now, { leaseMs: 100_000, limit: 1, leaseId: "mine" });
     const row = await store.db
       .selectFrom("otp_emails")
       .select(["mail_state", "mail_reason"])
@@ -391,7 +384,7 @@ describe("settle", () => {
 
   it("F17 changes nothing once the lease belongs to another courier", async () => {
     const { store, row } = await claimed();
-    const [taken] = await claim(store, now + 100_000, { leaseMs: 100_000, most: 1, leaseId: "theirs" });
+    const [taken] = await claim(store, now + 100_000, { leaseMs: 100_000, limit: 1, leaseId: "theirs" });
     expect(await settle(store, now + 100_001, row, { kind: "sent" })).toBeUndefined();
     await release(store, row);
     expect(await onlyRow(store)).toEqual(taken);
@@ -413,14 +406,14 @@ describe("settle", () => {
 describe("release", () => {
   it("gives a row back, due at once", async () => {
     const store = await open([newRow(now)]);
-    const [row] = await claim(store, now, { leaseMs: 100_000, most: 1, leaseId: "mine" });
+    const [row] = await claim(store, now, { leaseMs: 100_000, limit: 1, leaseId: "mine" });
     await release(store, row!);
     expect(await onlyRow(store)).toMatchObject({
       state: "queued",
       lease_id: null,
       lease_until: null,
     });
-    expect(await claim(store, now, { leaseMs: 1, most: 1, leaseId: "next" })).toHaveLength(1);
+    expect(await claim(store, now, { leaseMs: 1, limit: 1, leaseId: "next" })).toHaveLength(1);
   });
 });
 
