@@ -3,7 +3,6 @@ import { hasManyWriters } from "../../db/core/lock.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB, OutboxRow } from "../../db/core/schema.ts";
 import type { Store } from "../../db/store.ts";
-import { saveMailStatus } from "../../otp/mail-status.ts";
 import { isWaiting, noLease } from "./lease.ts";
 import type { OnSettle } from "./settle.ts";
 
@@ -39,10 +38,7 @@ export async function claim(store: Store, now: number, wanted: Claim): Promise<O
     // The whole window was live, so there is nothing to drop.
     if (claimed.length === window) return { expired: [], claimed };
     const expired = await dropExpired(trx, { now, window: windowSize - claimed.length, limit: expiredLimit });
-    for (const row of expired) {
-      await saveMailStatus(trx, row);
-      await wanted.onSettle?.(trx, row);
-    }
+    for (const row of expired) await wanted.onSettle?.(trx, row);
     if (expired.length > 0 && claimed.length < limit) claimed.push(...(await leaseMore(lease)));
     // Live mails must not wait until a long backlog of expired ones has been dropped.
     const mayHideOthers = claimed.length === 0 || expired.length === expiredLimit;

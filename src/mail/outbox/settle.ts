@@ -3,10 +3,12 @@ import { lockUser } from "../../db/core/lock.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB, MailState, OutboxRow } from "../../db/core/schema.ts";
 import type { Store } from "../../db/store.ts";
-import { saveMailStatus } from "../../otp/mail-status.ts";
 import { noLease } from "./lease.ts";
 
-/** Called in the transaction that settles a mail, with the row as it is afterwards. */
+/**
+ * Called in the transaction that records the outcome of a mail, with the row as it is afterwards: still `queued` if there
+ * will be another attempt.
+ */
 export type OnSettle = (trx: Transaction<DB>, row: OutboxRow) => Promise<void>;
 
 /** The result of an attempt. `drop`: the mail was not handed over. `reason` never contains the relay's own text. */
@@ -52,8 +54,7 @@ export async function settle(
     await lockUser(trx, row.user_id);
     const [updated] = await updateHeld(trx, { ...change, mailId: row.mail_id, leaseId: row.lease_id });
     if (!updated) return undefined;
-    await saveMailStatus(trx, updated);
-    if (updated.state !== "queued") await onSettle?.(trx, updated);
+    await onSettle?.(trx, updated);
     return { state: updated.state, reason: updated.reason };
   });
 }

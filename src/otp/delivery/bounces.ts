@@ -8,7 +8,7 @@ import { readReturnPath } from "../codes/return-path.ts";
 import type { OTPContext } from "../context.ts";
 import { saveMailStatus } from "../mail-status.ts";
 import { mailEventData } from "./record-settled.ts";
-import { isAboutAddress, suppress } from "./suppressions.ts";
+import { isAboutAddress, suppressRecipient } from "./suppressions.ts";
 
 /** What is heard of a mail after it was handed over. `status` is an enhanced status code (RFC 3463). */
 export type Report =
@@ -104,12 +104,7 @@ export async function recordReport(
     data: { ...(await mailEventData(trx, reported)), reason: status },
   });
   if (report.kind === "failed" && !isAboutAddress(status)) return "bounced";
-  const otpEmail = await trx
-    .selectFrom("otp_emails")
-    .select(["otp_email_id", "address_canonical"])
-    .where("otp_email_id", "=", mail.otp_email_id)
-    .executeTakeFirstOrThrow();
-  await suppress(trx, context, otpEmail, { status, source });
+  await suppressRecipient(trx, context, mail, { status, source });
   return "suppressed";
 }
 

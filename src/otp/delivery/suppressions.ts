@@ -1,6 +1,6 @@
 import type { Kysely, Transaction } from "kysely";
 import { type Param, prepare } from "../../db/core/prepared.ts";
-import type { DB, OTPEmailRow, SuppressionSource } from "../../db/core/schema.ts";
+import type { DB, OTPEmailRow, OutboxRow, SuppressionSource } from "../../db/core/schema.ts";
 import { digestsOf } from "../codes/keyed-digest.ts";
 import type { KeyRing } from "../codes/keys.ts";
 import type { OTPContext } from "../context.ts";
@@ -21,19 +21,22 @@ export interface Suppression {
   readonly source: SuppressionSource;
 }
 
-type Addressee = Pick<OTPEmailRow, "otp_email_id" | "address_canonical">;
-
 /**
  * Sends nothing to an address for a while, whichever user and organization it belongs to. While that lasts, a further mail
  * that comes back was sent before it and changes nothing.
  */
-export async function suppress(
+export async function suppressRecipient(
   trx: Transaction<DB>,
   { keys, clock }: Pick<OTPContext, "keys" | "clock">,
-  { otp_email_id, address_canonical }: Addressee,
+  { otp_email_id }: Pick<OutboxRow, "otp_email_id">,
   { status, source }: Suppression,
 ): Promise<void> {
   const now = clock.now();
+  const { address_canonical } = await trx
+    .selectFrom("otp_emails")
+    .select("address_canonical")
+    .where("otp_email_id", "=", otp_email_id)
+    .executeTakeFirstOrThrow();
   const digests = suppressionDigests(keys, address_canonical);
   const before = await trx
     .selectFrom("suppressions")

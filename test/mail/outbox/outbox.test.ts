@@ -7,7 +7,6 @@ import type { Store } from "../../../src/db/store.ts";
 import { claim, nextDueTime } from "../../../src/mail/outbox/claim.ts";
 import { enqueue, makeMessageId, type NewMail } from "../../../src/mail/outbox/enqueue.ts";
 import { type Outcome, release, settle } from "../../../src/mail/outbox/settle.ts";
-import { waitingMails } from "../../../src/otp/mail-status.ts";
 import { engine } from "../../support/db/database.ts";
 import {
   addAuthenticators,
@@ -341,45 +340,15 @@ describe("settle", () => {
     expect(await onlyRow(store)).toMatchObject({ state: "failed", reason: "451 rcpt", settle_time: now });
   });
 
-  it("keeps what came of it with the authenticator, unless a newer mail was settled before", async () => {
-    const old = newRow(now, { next_attempt_time: now - 1 });
-    const store = await open([old, newRow(now, { code_salt: new Uint8Array(16).fill(2) })]);
-    const rows = await claim(store, now, { leaseMs: 100_000, limit: 2, leaseId: "mine" });
-    const kept = async () =>
-      store.db
-        .selectFrom("otp_emails")
-        .select(["mail_id", "mail_state", "mail_create_time", "mail_settle_time", "mail_reason"])
-        .where("otp_email_id", "=", "1")
-        .executeTakeFirstOrThrow();
-    await settle(store, now, rows[1]!, { kind: "retry", reason: "451" });
-    expect(await kept()).toMatchObject({ mail_id: null, mail_state: null });
-    // The newer of two that wait.
-    expect([...(await waitingMails(store.db, ["1", "2"])).values()]).toEqual([
-      { state: "deferred", createTime: now, settleTime: null, reason: "451" },
-    ]);
-    const [again] = await claim(store, now + 3_000, { leaseMs: 100_000, limit: 1, leaseId: "mine" });
-    await settle(store, now + 4_000, again!, { kind: "drop", reason: "code not alive" });
-    const newest = {
-      mail_id: again!.mail_id,
-      mail_state: "suppressed",
-      mail_create_time: now,
-      mail_settle_time: now + 4_000,
-      mail_reason: "code not alive",
-    };
-    expect(await kept()).toEqual(newest);
-    await settle(store, now + 5_000, rows[0]!, { kind: "sent" });
-    expect(await kept()).toEqual(newest);
-  });
-
-  it("keeps that a mail was not sent before its code died", async () => {
-    const store = await open([newRow(now, { expire_time: now })]);
-    await claim(store, now, { leaseMs: 100_000, limit: 1, leaseId: "mine" });
-    const row = await store.db
-      .selectFrom("otp_emails")
-      .select(["mail_state", "mail_reason"])
-      .where("otp_email_id", "=", "1")
-      .executeTakeFirst();
-    expect(row).toEqual({ mail_state: "failed", mail_reason: "expired" });
+  it.each<[Outcome, string]>([
+    [{ kind: "sent" }, "sent"],
+    [{ kind: "retry", reason: "451 rcpt" }, "queued"],
+  ])("calls onSettle with the changed row: %j", async (outcome, state) => {
+    const { store, row } = await claimed();
+    const settled: OutboxRow[] = [];
+    await settle(store, now, row, outcome, async (_trx, changed) => void settled.push(changed));
+    expect(settled).toEqual([await onlyRow(store)]);
+    expect(settled).toMatchObject([{ mail_id: row.mail_id, state }]);
   });
 
   it("F17 changes nothing once the lease belongs to another courier", async () => {

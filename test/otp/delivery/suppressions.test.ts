@@ -5,7 +5,7 @@ import {
   isSuppressed,
   refusedAddressStatus,
   releaseAddress,
-  suppress,
+  suppressRecipient,
 } from "../../../src/otp/delivery/suppressions.ts";
 import { MovableClock } from "../../support/clock.ts";
 import { addAuthenticators, openTestStore } from "../../support/mail/rows.ts";
@@ -22,7 +22,7 @@ async function setUp() {
   const context = { store, clock, keys: createKeyRing([keyOf("a")]) };
   const hit = (address = first, keys = context.keys) =>
     store.write((trx) =>
-      suppress(trx, { ...context, keys }, address, { status: "5.1.1", source: "notification" }),
+      suppressRecipient(trx, { ...context, keys }, address, { status: "5.1.1", source: "notification" }),
     );
   return { ...context, context, hit };
 }
