@@ -42,7 +42,7 @@ import { reportChallenge } from "../otp/challenges/end.ts";
 import { createKeyRing, openDevelopmentKey } from "../otp/codes/keys.ts";
 import { claimedPurpose, readMailHandle } from "../otp/codes/mail-handle.ts";
 import type { OTPContext } from "../otp/context.ts";
-import { recordProviderReport } from "../otp/delivery/bounces.ts";
+import { recordProviderFeedback } from "../otp/delivery/bounces.ts";
 import { composeMail, type MailIdentity } from "../otp/delivery/compose-mail.ts";
 import { codeOfLink, verifyByLink } from "../otp/delivery/mail-link.ts";
 import { recordSettled } from "../otp/delivery/record-settled.ts";
@@ -313,7 +313,7 @@ function bounceWebhookOf(
     secret,
     now: () => otp.clock.now(),
     record: (webhookId, { type, messageId, status }) =>
-      recordProviderReport(
+      recordProviderFeedback(
         otp,
         webhookId,
         messageId,

@@ -22,13 +22,13 @@ export interface ListMails {
   readonly orgId: string | undefined;
   /** Those with smaller ids. */
   readonly before: string | undefined;
-  readonly most: number;
+  readonly limit: number;
 }
 
 /** The mails of the outbox, the latest first. */
 export async function listMails(
   db: Kysely<DB>,
-  { state, orgId, before, most }: ListMails,
+  { state, orgId, before, limit }: ListMails,
 ): Promise<ListedMail[]> {
   let query = db
     .selectFrom("outbox")
@@ -49,7 +49,7 @@ export async function listMails(
       "outbox.expire_time",
     ])
     .orderBy("outbox.mail_id", "desc")
-    .limit(most);
+    .limit(limit);
   if (state !== undefined) query = query.where("outbox.state", "=", state);
   if (orgId !== undefined) query = query.where("org_id", "=", orgId);
   if (before !== undefined) query = query.where("outbox.mail_id", "<", before);

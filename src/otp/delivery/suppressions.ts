@@ -121,7 +121,7 @@ export interface SuppressedAddress extends Suppression {
 export async function listSuppressions(
   db: Kysely<DB>,
   now: number,
-  { most, skip }: { most: number; skip: number },
+  { limit, skip }: { limit: number; skip: number },
 ): Promise<SuppressedAddress[]> {
   const rows = await db
     .selectFrom("suppressions")
@@ -137,7 +137,7 @@ export async function listSuppressions(
     .where("suppressed_until", ">", now)
     .orderBy("suppressions.create_time", "desc")
     .orderBy("digest")
-    .limit(most)
+    .limit(limit)
     .offset(skip)
     .execute();
   const addresses = rows.map((row) => row.address_canonical).filter((address) => address !== null);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { DeliveryState } from "../../../gen/countersign/user/v3alpha/otp_email_pb.ts";
 import { createKeyRing } from "../../../src/otp/codes/keys.ts";
 import { readReturnPath } from "../../../src/otp/codes/return-path.ts";
-import { findReportedMail, type Report, recordReport } from "../../../src/otp/delivery/bounces.ts";
+import { type Feedback, findReportedMail, recordFeedback } from "../../../src/otp/delivery/bounces.ts";
 import { startTestApp, type TestApp } from "../../support/app.ts";
 import { refusal, startRelay } from "../../support/mail/relay.ts";
 import { addUser, addVerified } from "../../support/users.ts";
@@ -57,11 +57,11 @@ async function mailEvents(test: TestApp, userId = "u") {
 }
 
 /** Reports what came of the only mail that was sent, or of the one at this place. */
-async function report({ test }: Pick<Started, "test">, what: Report, index = 0) {
+async function report({ test }: Pick<Started, "test">, what: Feedback, index = 0) {
   const mails = await test.app.store.db.selectFrom("outbox").selectAll().orderBy("mail_id").execute();
   const mail = mails[index]!;
   const { store, clock } = test.app;
-  return store.write((trx) => recordReport(trx, { clock, keys }, mail, what, "notification"));
+  return store.write((trx) => recordFeedback(trx, { clock, keys }, mail, what, "notification"));
 }
 
 describe("F15 a relay that does not know the recipient", () => {
@@ -210,7 +210,7 @@ describe("a mail that comes back", () => {
     expect((await lastMail(started, otpEmailId)).state).toBe(DeliveryState.SUPPRESSED);
   });
 
-  it.each<[string, Report, string, string, DeliveryState, string]>([
+  it.each<[string, Feedback, string, string, DeliveryState, string]>([
     [
       "for a while",
       { kind: "failed", status: "4.4.7" },
