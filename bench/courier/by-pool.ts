@@ -1,5 +1,5 @@
 import { createTransport } from "nodemailer";
-import { builtInLetter } from "../../src/mail/templates/letters.ts";
+import { builtInTemplate } from "../../src/mail/templates/mail-templates.ts";
 import { renderSample } from "../../src/mail/templates/sample.ts";
 import { addressOf, sender } from "./mail.ts";
 
@@ -9,7 +9,7 @@ const connections = 20;
 /** The pool of nodemailer alone: the same mail for all, made once; nothing is stored. */
 export async function sendByPool(count: number, smtpUrl: string): Promise<() => Promise<void>> {
   const { subject, text, html } = renderSample("verification", {
-    letters: builtInLetter,
+    templates: builtInTemplate,
     language: "en",
     orgId: "bench",
     serviceName: sender.name,

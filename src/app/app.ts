@@ -34,8 +34,8 @@ import { startCourier } from "../mail/courier/courier.ts";
 import type { CaughtMail } from "../mail/dev-mailbox/dev-mailbox.ts";
 import { readBacklog } from "../mail/outbox/backlog.ts";
 import { openSenders } from "../mail/providers/senders.ts";
-import { builtInLetter } from "../mail/templates/letters.ts";
-import { readLetters } from "../mail/templates/own-templates.ts";
+import { readCustomTemplates } from "../mail/templates/custom-templates.ts";
+import { builtInTemplate } from "../mail/templates/mail-templates.ts";
 import { startSweeper } from "../operation/retention/sweeper.ts";
 import { createMetrics, type Metrics } from "../operation/telemetry/metrics.ts";
 import { reportChallenge } from "../otp/challenges/end.ts";
@@ -114,7 +114,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       await openSenders({
         clock,
         log,
-        usual: senderOf(config) ?? { smtpUrl: mailbox?.smtpUrl ?? "", from: config.mailFrom },
+        defaultSender: senderOf(config) ?? { smtpUrl: mailbox?.smtpUrl ?? "", from: config.mailFrom },
         organizations: config.senders,
       }),
     );
@@ -140,7 +140,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     const identity: MailIdentity = {
       publicUrl,
       serviceName: config.mailFrom.name || new URL(publicUrl).hostname,
-      letters: config.templatesDir === undefined ? builtInLetter : readLetters(config.templatesDir),
+      templates:
+        config.templatesDir === undefined ? builtInTemplate : readCustomTemplates(config.templatesDir),
       defaultLanguage: config.defaultLanguage,
       codeInSubject: config.codeInSubject,
       bounceAddress: config.bounceAddress,

@@ -7,7 +7,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Mailer, OutgoingMail } from "../mailer.ts";
 import { claim, nextDueTime } from "../outbox/claim.ts";
 import { type OnSettle, type Outcome, release, settle } from "../outbox/settle.ts";
-import { createGatherer } from "./gather.ts";
+import { createBatcher } from "./batch.ts";
 import { createSendWindow, isOverload, isThrottled, isUnreached } from "./send-window.ts";
 
 /** A mail ready to go, or why it must not go any more. */
@@ -82,7 +82,7 @@ export function startCourier(options: CourierOptions): Courier {
   const underWay = new Map<OutboxRow, Promise<void>>();
   /** How many of them a relay has not answered yet. */
   let beingSent = 0;
-  const gatherer = createGatherer(() => Math.min(underWay.size, window.size / 2));
+  const batcher = createBatcher(() => Math.min(underWay.size, window.size / 2));
   /** As far as the last claim has shown. */
   let isMoreDue = false;
   let restsUntil = 0;
@@ -108,7 +108,7 @@ export function startCourier(options: CourierOptions): Courier {
   /** Starts what is due as far as there is room. If there is nothing to do, waits until there may be. */
   async function takeDue(woken: AbortSignal): Promise<void> {
     // What is recorded now makes room already: the next claim shares its commit. Not so what cannot be recorded for long.
-    const room = Math.min(window.size - beingSent - gatherer.waiting, 2 * window.size - underWay.size);
+    const room = Math.min(window.size - beingSent - batcher.waiting, 2 * window.size - underWay.size);
     if (room < 1 || isAnyLate()) return clock.wait(pollMs, woken);
     // A clock that was set back must not lengthen the rest.
     const restMs = restsUntil - clock.now();
@@ -159,7 +159,7 @@ export function startCourier(options: CourierOptions): Courier {
     beingSent++;
     const outcome = await handOver(row).finally(() => beingSent--);
     if (aborting.signal.aborted && outcome.kind === "retry") return release(store, row);
-    await gatherer.gather();
+    await batcher.next();
     // The next claim shares the commit of what is recorded.
     wake();
     const settled = await record(row, outcome);

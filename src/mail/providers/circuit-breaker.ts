@@ -7,8 +7,8 @@ export interface BreakerLimits {
   readonly restMsMax: number;
 }
 
-/** What an attempt was let through as. One that was not asked for by `enter` is `usual`. */
-export type Pass = "usual" | "probe";
+/** What an attempt was let through as. One that was not asked for by `enter` is `normal`. */
+export type Pass = "normal" | "probe";
 
 /** Tells whether a provider is worth an attempt. Of each `enter` that gave a pass, `leave` is called once. */
 export interface CircuitBreaker {
@@ -21,10 +21,10 @@ export interface CircuitBreaker {
 }
 
 /** Short enough that a relay which comes back is noticed while codes still live. */
-const usualLimits: BreakerLimits = { failuresMax: 5, restMs: 2_000, restMsMax: 30_000 };
+const defaultLimits: BreakerLimits = { failuresMax: 5, restMs: 2_000, restMsMax: 30_000 };
 
 /** Makes a closed breaker. It has no timer: the time is passed in. */
-export function createCircuitBreaker(limits: BreakerLimits = usualLimits): CircuitBreaker {
+export function createCircuitBreaker(limits: BreakerLimits = defaultLimits): CircuitBreaker {
   let failures = 0;
   let probing = false;
   let restMs = limits.restMs;
@@ -41,7 +41,7 @@ export function createCircuitBreaker(limits: BreakerLimits = usualLimits): Circu
     },
 
     enter(now) {
-      if (restsUntil === undefined) return "usual";
+      if (restsUntil === undefined) return "normal";
       // A clock that was set back must not lengthen the rest.
       const isOver = now >= restsUntil || restsUntil - now > restMs;
       if (!isOver || probing) return undefined;

@@ -1,7 +1,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Mailer, OutgoingMail, SendResult } from "../mailer.ts";
 import { needsUtf8 } from "../smtp/mailbox.ts";
-import { sendWithin } from "../smtp/send-within.ts";
+import { sendWithTimeout } from "../smtp/send-with-timeout.ts";
 import type { CircuitBreaker, Pass } from "./circuit-breaker.ts";
 
 /** A way for mails to leave. */
@@ -46,7 +46,7 @@ export function sendThrough(
   { clock, sendMs, onTurn }: FailoverOptions,
 ): Promise<SendResult> {
   const candidates = candidatesFor(mail, providers);
-  return sendWithin(sendMs, signal, async (attempt) => {
+  return sendWithTimeout(sendMs, signal, async (attempt) => {
     let failure: Failure | undefined;
     for (const guarded of candidates) {
       const pass = guarded.breaker.enter(clock.now());
@@ -59,7 +59,7 @@ export function sendThrough(
     }
     const last = failure ? undefined : longestRested(candidates);
     return (
-      failure ?? (last ? sendGuarded(last, "usual", attempt, true) : { kind: "retry", reason: "provider" })
+      failure ?? (last ? sendGuarded(last, "normal", attempt, true) : { kind: "retry", reason: "provider" })
     );
   });
 

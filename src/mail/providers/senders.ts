@@ -1,6 +1,6 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { DkimSettings, MailAddress, Mailer, OAuthSettings } from "../mailer.ts";
-import { sendWithin } from "../smtp/send-within.ts";
+import { sendWithTimeout } from "../smtp/send-with-timeout.ts";
 import { createSmtpMailer } from "../smtp/smtp-mailer.ts";
 import { createCircuitBreaker } from "./circuit-breaker.ts";
 import { type FailoverOptions, type GuardedProvider, type Provider, sendThrough } from "./failover.ts";
@@ -25,16 +25,16 @@ export type OrganizationSender = Omit<Sender, "smtpUrl"> & { readonly smtpUrl?: 
 export interface SendersOptions {
   readonly clock: Clock;
   /** Of whoever has no sender of its own, and the fallback of all who have. */
-  readonly usual: Sender;
+  readonly defaultSender: Sender;
   readonly organizations: Readonly<Record<string, OrganizationSender>>;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
 }
 
 /** All senders as one mailer. */
 export interface Senders extends Mailer {
-  /** Whether a mail to a local part beyond ASCII would arrive: whether one of the usual providers takes it. */
+  /** Whether a mail to a local part beyond ASCII would arrive: whether one of the defaultSender providers takes it. */
   takesUtf8(): boolean;
-  /** Whether one of the usual providers is not passed over as failing. */
+  /** Whether one of the defaultSender providers is not passed over as failing. */
   isHealthy(): boolean;
 }
 
@@ -51,7 +51,12 @@ const sendMs = 90_000;
 const probeMs = 60_000;
 
 /** @throws if a sender cannot be used. */
-export async function openSenders({ clock, usual, organizations, log }: SendersOptions): Promise<Senders> {
+export async function openSenders({
+  clock,
+  defaultSender,
+  organizations,
+  log,
+}: SendersOptions): Promise<Senders> {
   const closing = new AbortController();
   const opened: Provider[] = [];
   const open = async (sender: Sender): Promise<GuardedProvider[]> => {
@@ -64,7 +69,7 @@ export async function openSenders({ clock, usual, organizations, log }: SendersO
     return guarded;
   };
 
-  const usualProviders = await open(usual);
+  const defaultProviders = await open(defaultSender);
   const chains = new Map<string, Chain>();
   for (const [orgId, own] of Object.entries(organizations)) {
     chains.set(
@@ -72,18 +77,18 @@ export async function openSenders({ clock, usual, organizations, log }: SendersO
       own.smtpUrl === undefined
         ? // Where these fail, the same relays would fail again in another name.
           {
-            providers: await open({ ...usual, from: own.from, dkim: own.dkim }),
-            whereRefused: usualProviders,
+            providers: await open({ ...defaultSender, from: own.from, dkim: own.dkim }),
+            whereRefused: defaultProviders,
           }
-        : { providers: [...(await open({ ...own, smtpUrl: own.smtpUrl })), ...usualProviders] },
+        : { providers: [...(await open({ ...own, smtpUrl: own.smtpUrl })), ...defaultProviders] },
     );
   }
 
   const isUnknown = ({ provider }: GuardedProvider) => provider.takesUtf8() === undefined;
   const probing = (async () => {
-    while (!closing.signal.aborted && usualProviders.some(isUnknown)) {
-      await Promise.all(usualProviders.filter(isUnknown).map(({ provider }) => provider.probe?.()));
-      if (usualProviders.some(isUnknown)) await clock.wait(probeMs, closing.signal);
+    while (!closing.signal.aborted && defaultProviders.some(isUnknown)) {
+      await Promise.all(defaultProviders.filter(isUnknown).map(({ provider }) => provider.probe?.()));
+      if (defaultProviders.some(isUnknown)) await clock.wait(probeMs, closing.signal);
     }
   })();
 
@@ -96,14 +101,14 @@ export async function openSenders({ clock, usual, organizations, log }: SendersO
     },
   };
   return {
-    takesUtf8: () => usualProviders.some(({ provider }) => provider.takesUtf8() === true),
-    isHealthy: () => usualProviders.some(({ breaker }) => breaker.restsUntil === undefined),
+    takesUtf8: () => defaultProviders.some(({ provider }) => provider.takesUtf8() === true),
+    isHealthy: () => defaultProviders.some(({ breaker }) => breaker.restsUntil === undefined),
 
     send(mail, signal) {
       const own = mail.orgId === undefined ? undefined : chains.get(mail.orgId);
-      const { providers, whereRefused } = own ?? { providers: usualProviders };
+      const { providers, whereRefused } = own ?? { providers: defaultProviders };
       if (!whereRefused) return sendThrough(providers, mail, signal, failover);
-      return sendWithin(sendMs, signal, async (attempt) => {
+      return sendWithTimeout(sendMs, signal, async (attempt) => {
         const result = await sendThrough(providers, mail, attempt, failover);
         const isRefused = result.kind === "reject" && result.about === "sender";
         return isRefused ? sendThrough(whereRefused, mail, attempt, failover) : result;

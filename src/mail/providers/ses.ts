@@ -3,7 +3,7 @@ import { createTransport } from "nodemailer";
 import type { DkimSettings, MailAddress, SendResult } from "../mailer.ts";
 import { isMailbox, needsUtf8 } from "../smtp/mailbox.ts";
 import { headerValue, writeMessage } from "../smtp/message.ts";
-import { sendWithin } from "../smtp/send-within.ts";
+import { sendWithTimeout } from "../smtp/send-with-timeout.ts";
 import { requireSender, toDkim } from "../smtp/smtp-mailer.ts";
 import type { Provider } from "./failover.ts";
 
@@ -65,7 +65,7 @@ export async function createSesProvider({
       if (!isMailbox(mail.to) || !isMailbox(mail.envelopeFrom ?? sender.address))
         return { kind: "reject", reason: "address" };
       if (needsUtf8(mail.to)) return { kind: "retry", about: "mail", reason: "smtputf8" };
-      return sendWithin(sendMs, signal, async (attempt) => {
+      return sendWithTimeout(sendMs, signal, async (attempt) => {
         try {
           const ses = {
             FromEmailAddress: headerValue("From", sender),

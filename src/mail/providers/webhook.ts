@@ -4,7 +4,7 @@ import { request as requestHttps } from "node:https";
 import { Webhook } from "standardwebhooks";
 import type { MailAddress, OutgoingMail, SendResult } from "../mailer.ts";
 import { isMailbox, needsUtf8 } from "../smtp/mailbox.ts";
-import { sendWithin } from "../smtp/send-within.ts";
+import { sendWithTimeout } from "../smtp/send-with-timeout.ts";
 import { requireSender } from "../smtp/smtp-mailer.ts";
 import type { Provider } from "./failover.ts";
 
@@ -58,7 +58,7 @@ export function createWebhookProvider({ url, secrets, from, timeouts }: WebhookO
       if (!isMailbox(mail.to) || !isMailbox(mail.envelopeFrom ?? sender.address))
         return { kind: "reject", reason: "address" };
       if (needsUtf8(mail.to)) return { kind: "retry", about: "mail", reason: "smtputf8" };
-      return sendWithin(sendMs, signal, (attempt) => hand(mail, attempt));
+      return sendWithTimeout(sendMs, signal, (attempt) => hand(mail, attempt));
     },
 
     async [Symbol.asyncDispose]() {},

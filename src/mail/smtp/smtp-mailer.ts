@@ -15,7 +15,7 @@ import { isMailbox, needsUtf8 } from "./mailbox.ts";
 import { writeMessage } from "./message.ts";
 import { isLoopback, parseRelay, type Relay } from "./relay.ts";
 import { createSocketProvider, type SocketProvider } from "./relay-socket.ts";
-import { sendWithin } from "./send-within.ts";
+import { sendWithTimeout } from "./send-with-timeout.ts";
 import { toFailure } from "./smtp-failure.ts";
 import { watchSmtpUtf8 } from "./smtp-utf8.ts";
 
@@ -150,7 +150,7 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
       // Whoever made the mail has validated the address. This holds even if not: one recipient, and no other command.
       if (!isMailbox(mail.to) || !isMailbox(mail.envelopeFrom ?? from.address))
         return Promise.resolve({ kind: "reject", reason: "address" });
-      return sendWithin(timeouts.sendMs, signal, async (attempt) => {
+      return sendWithTimeout(timeouts.sendMs, signal, async (attempt) => {
         const progress: Progress = { isComplete: false };
         try {
           const failure = await utf8Failure(mail.to, attempt);

@@ -1,11 +1,11 @@
 import { durationInWords } from "./in-words.ts";
-import type { Letter } from "./letters.ts";
+import type { MailTemplate } from "./mail-templates.ts";
 import { oneLine } from "./one-line.ts";
 import { layOut, type RenderedMail, renderTexts } from "./render.ts";
 
 /** What the mail of a code is about. */
 export interface CodeMail {
-  readonly letter: Letter;
+  readonly template: MailTemplate;
   readonly code: string;
   /** An absolute URL. */
   readonly link: string;
@@ -25,11 +25,11 @@ export interface CodeMail {
  * @param more further values of the layout.
  */
 export function renderCodeMail(mail: CodeMail, more: Readonly<Record<string, string>> = {}): RenderedMail {
-  const { letter, code, link, codeInSubject = false } = mail;
+  const { template, code, link, codeInSubject = false } = mail;
   const service = oneLine(mail.serviceName);
-  const duration = durationInWords(letter.language, mail.ttlMs);
-  const texts = renderTexts(letter, { service, duration });
-  const { text, ...rest } = layOut(letter, { ...texts, ...more, service, duration, code, link });
+  const duration = durationInWords(template.language, mail.ttlMs);
+  const texts = renderTexts(template, { service, duration });
+  const { text, ...rest } = layOut(template, { ...texts, ...more, service, duration, code, link });
   const subject = oneLine(texts.subject ?? "", subjectLengthMax);
   return {
     ...rest,

@@ -1,12 +1,12 @@
 import type { NoticeKind } from "../outbox/enqueue.ts";
 import { subjectLengthMax } from "./code-mail.ts";
 import { timeInWords } from "./in-words.ts";
-import type { Letter } from "./letters.ts";
+import type { MailTemplate } from "./mail-templates.ts";
 import { oneLine } from "./one-line.ts";
 import { layOut, type RenderedMail, renderTexts } from "./render.ts";
 
 export interface NoticeMail {
-  readonly letter: Letter;
+  readonly template: MailTemplate;
   readonly kind: NoticeKind;
   /** When it happened, in milliseconds since the epoch. */
   readonly time: number;
@@ -20,7 +20,7 @@ export interface NoticeMail {
  * user has typed nothing, least of all the other address: its domain could say anything under our name.
  */
 export function renderNoticeMail({
-  letter,
+  template,
   kind,
   time,
   clientAddress,
@@ -28,14 +28,14 @@ export function renderNoticeMail({
 }: NoticeMail): RenderedMail {
   const data = {
     service: oneLine(serviceName),
-    time: timeInWords(letter.language, time),
+    time: timeInWords(template.language, time),
     client: clientAddress ?? "",
   };
-  const texts = renderTexts(letter, data);
+  const texts = renderTexts(template, data);
   const happened = texts[kind] ?? "";
   const happenedWhen = (clientAddress === null ? texts.when : texts.whenFrom) ?? "";
   return {
-    ...layOut(letter, { ...texts, ...data, happened, happenedWhen }),
+    ...layOut(template, { ...texts, ...data, happened, happenedWhen }),
     subject: oneLine(texts.subject ?? "", subjectLengthMax),
   };
 }

@@ -3,8 +3,8 @@ import type { OTPEmailRow, OutboxRow, UserRow } from "../../db/core/schema.ts";
 import { parseEmailAddress } from "../../lib/email-address.ts";
 import type { Composed } from "../../mail/courier/courier.ts";
 import { type NoticeKind, noticeKindOf } from "../../mail/outbox/enqueue.ts";
-import type { Letter, Letters, Purpose } from "../../mail/templates/letters.ts";
 import { renderLoginMail } from "../../mail/templates/login.ts";
+import type { MailTemplate, MailTemplates, Purpose } from "../../mail/templates/mail-templates.ts";
 import { renderNoticeMail } from "../../mail/templates/notice.ts";
 import type { RenderedMail } from "../../mail/templates/render.ts";
 import { renderVerificationMail } from "../../mail/templates/verification.ts";
@@ -28,7 +28,7 @@ export interface MailIdentity {
   /** The origin of its own links. */
   readonly publicUrl: string;
   readonly serviceName: string;
-  readonly letters: Letters;
+  readonly templates: MailTemplates;
   readonly defaultLanguage: Language;
   /** Whether the subject shows the code. */
   readonly codeInSubject: boolean;
@@ -95,19 +95,19 @@ function renderVerification(
   const alive = liveCode(context, row);
   if (!alive || !isAbout(mail, alive)) return undefined;
   const code = enrolmentCode(context, row.org_id, row, alive);
-  const { url_template: template } = mail;
+  const { url_template: urlTemplate } = mail;
   const link =
-    template === null
+    urlTemplate === null
       ? ownLink(identity.publicUrl, context.keys, {
           purpose: "enrolment",
           otpEmailId: row.otp_email_id,
           codeSalt: saltOf(alive),
         })
-      : parseStored(template, urlTemplateVariables).render({ ...variablesOf(row), Code: code });
-  const letter = letterFor(identity, "verification", mail, row);
+      : parseStored(urlTemplate, urlTemplateVariables).render({ ...variablesOf(row), Code: code });
+  const template = templateFor(identity, "verification", mail, row);
   const { serviceName, codeInSubject } = identity;
   const { codeTtlMs: ttlMs } = context.policy.enrolment;
-  return renderVerificationMail({ letter, code, link, ttlMs, serviceName, codeInSubject });
+  return renderVerificationMail({ template, code, link, ttlMs, serviceName, codeInSubject });
 }
 
 /** Undefined if the challenge of the mail is over, or its authenticator locked. */
@@ -124,21 +124,21 @@ async function renderLogin(
   const { challenge_id: challengeId } = challenge;
   const code = loginCode(context, row, challengeId, alive);
   const reportLink = ownLink(identity.publicUrl, context.keys, { purpose: "login", challengeId });
-  const { url_template: template } = mail;
+  const { url_template: urlTemplate } = mail;
   const link =
-    template === null
+    urlTemplate === null
       ? reportLink
-      : parseStored(template, loginUrlTemplateVariables).render({
+      : parseStored(urlTemplate, loginUrlTemplateVariables).render({
           ...variablesOf(row),
           Code: code,
           ChallengeID: challengeId,
           DisplayName: row.display_name ?? "",
           PreferredLanguage: row.preferred_language ?? "",
         });
-  const letter = letterFor(identity, "login", mail, row);
+  const template = templateFor(identity, "login", mail, row);
   const { serviceName, codeInSubject } = identity;
   const { codeTtlMs: ttlMs } = context.policy.login;
-  return renderLoginMail({ letter, code, link, reportLink, ttlMs, serviceName, codeInSubject });
+  return renderLoginMail({ template, code, link, reportLink, ttlMs, serviceName, codeInSubject });
 }
 
 function isAbout(mail: OutboxRow, { salt }: LiveCode): boolean {
@@ -149,7 +149,7 @@ function isAbout(mail: OutboxRow, { salt }: LiveCode): boolean {
 function composeNotice(identity: MailIdentity, mail: OutboxRow, kind: NoticeKind, row: Recipient): Composed {
   if (row.verify_time === null) return { kind: "drop", reason: "address not verified" };
   const { create_time: time, client_address: clientAddress } = mail;
-  const letter = letterFor(identity, "notice", mail, row);
+  const template = templateFor(identity, "notice", mail, row);
   return {
     kind: "mail",
     mail: {
@@ -157,20 +157,20 @@ function composeNotice(identity: MailIdentity, mail: OutboxRow, kind: NoticeKind
       to: mailboxOf(row.address),
       messageId: mail.message_id,
       date: new Date(time),
-      ...renderNoticeMail({ letter, kind, time, clientAddress, serviceName: identity.serviceName }),
+      ...renderNoticeMail({ template, kind, time, clientAddress, serviceName: identity.serviceName }),
     },
   };
 }
 
 /** In the language that the request asked for, or else in the user's own. */
-function letterFor(
-  { letters, defaultLanguage }: MailIdentity,
+function templateFor(
+  { templates, defaultLanguage }: MailIdentity,
   purpose: Purpose,
   mail: OutboxRow,
   row: Recipient,
-): Letter {
+): MailTemplate {
   const language = chooseLanguage([mail.language, row.preferred_language], defaultLanguage);
-  return letters(purpose, language, row.org_id);
+  return templates(purpose, language, row.org_id);
 }
 
 function mailboxOf(address: string): string {

@@ -15,7 +15,7 @@ describe("a circuit breaker", () => {
     for (const found of ["fails", "fails", "answers", "fails", "fails", "unknown"] as const) {
       breaker.leave(breaker.enter(0)!, found, 0);
     }
-    expect(breaker.enter(0)).toBe("usual");
+    expect(breaker.enter(0)).toBe("normal");
     expect(breaker.restsUntil).toBeUndefined();
   });
 
@@ -38,7 +38,7 @@ describe("a circuit breaker", () => {
     const breaker = opened();
     breaker.leave(breaker.enter(1_000)!, "answers", 1_100);
     breaker.leave(breaker.enter(1_100)!, "fails", 1_100);
-    expect(breaker.enter(1_100)).toBe("usual");
+    expect(breaker.enter(1_100)).toBe("normal");
   });
 
   it("doubles the rest with each probe that fails, up to the longest", () => {
@@ -62,7 +62,7 @@ describe("a circuit breaker", () => {
 
   it("does not rest longer for attempts that began before it opened", () => {
     const breaker = opened();
-    for (let i = 0; i < 10; i++) breaker.leave("usual", "fails", 900);
+    for (let i = 0; i < 10; i++) breaker.leave("normal", "fails", 900);
     expect(breaker.restsUntil).toBe(1_000);
   });
 

@@ -11,12 +11,12 @@ import { waitFor } from "../../support/wait-for.ts";
 const at = ({ port }: { port: number }) => `smtp://127.0.0.1:${port}`;
 
 /** Opens senders for these relays, in their order. */
-async function open(urls: string[], options: Partial<Omit<SendersOptions, "usual">> = {}) {
+async function open(urls: string[], options: Partial<Omit<SendersOptions, "defaultSender">> = {}) {
   const clock = new MovableClock();
   const told: string[] = [];
   const senders = await openSenders({
     clock,
-    usual: { from, smtpUrl: urls.join(", ") },
+    defaultSender: { from, smtpUrl: urls.join(", ") },
     organizations: {},
     log: {
       info: (fields, message) => told.push(JSON.stringify({ ...fields, message })),

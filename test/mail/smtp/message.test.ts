@@ -2,7 +2,7 @@ import { simpleParser } from "mailparser";
 import { describe, expect, it } from "vitest";
 import type { OutgoingMail } from "../../../src/mail/mailer.ts";
 import { writeMessage } from "../../../src/mail/smtp/message.ts";
-import { builtInLetter } from "../../../src/mail/templates/letters.ts";
+import { builtInTemplate } from "../../../src/mail/templates/mail-templates.ts";
 import { renderVerificationMail } from "../../../src/mail/templates/verification.ts";
 import { languages } from "../../../src/texts/languages.ts";
 
@@ -34,7 +34,7 @@ describe("a written message", () => {
     "has lines of at most 76 printable ASCII characters, and says what it was to say: %s",
     async (language) => {
       const rendered = renderVerificationMail({
-        letter: builtInLetter("verification", language),
+        template: builtInTemplate("verification", language),
         code: "ABCD2345",
         link: "https://otp.example.com/verify?h=abc=def&x=é",
         ttlMs: 600_000,

@@ -108,8 +108,8 @@ describe("what a relay offers", () => {
     await gone.stop();
     const clock = new MovableClock();
     const log = { info() {}, warn() {} };
-    const usual = { from, smtpUrl: `smtp://127.0.0.1:${gone.port}` };
-    const senders = await openSenders({ clock, log, usual, organizations: {} });
+    const defaultSender = { from, smtpUrl: `smtp://127.0.0.1:${gone.port}` };
+    const senders = await openSenders({ clock, log, defaultSender, organizations: {} });
     onTestFinished(() => senders[Symbol.asyncDispose]());
     expect(senders.takesUtf8()).toBe(false);
     await startRelay({ port: gone.port });
@@ -122,9 +122,9 @@ describe("what a relay offers", () => {
   it("decides by which of several relays the mail leaves", async () => {
     const plain = await startScriptedRelay({});
     const able = await startRelay();
-    const usual = { from, smtpUrl: `smtp://127.0.0.1:${plain.port} smtp://127.0.0.1:${able.port}` };
+    const defaultSender = { from, smtpUrl: `smtp://127.0.0.1:${plain.port} smtp://127.0.0.1:${able.port}` };
     const log = { info() {}, warn() {} };
-    const senders = await openSenders({ clock: new MovableClock(), log, usual, organizations: {} });
+    const senders = await openSenders({ clock: new MovableClock(), log, defaultSender, organizations: {} });
     onTestFinished(() => senders[Symbol.asyncDispose]());
     await waitFor("both answers", () => senders.takesUtf8());
     expect(await senders.send({ ...mail, to }, never)).toEqual({ kind: "sent" });

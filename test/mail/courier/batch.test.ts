@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { createGatherer } from "../../../src/mail/courier/gather.ts";
+import { createBatcher } from "../../../src/mail/courier/batch.ts";
 
 it("lets all who have come go on together, as soon as enough have come", async () => {
-  const { gather } = createGatherer(() => 3);
+  const { next } = createBatcher(() => 3);
   const gone: number[] = [];
   const come = async (n: number) => {
-    await gather();
+    await next();
     gone.push(n);
   };
   const first = [come(1), come(2)];
@@ -16,15 +16,15 @@ it("lets all who have come go on together, as soon as enough have come", async (
 });
 
 it("keeps nobody for ever where not enough come, now or later", async () => {
-  const { gather } = createGatherer(() => 100);
-  await Promise.all([gather(), gather()]);
-  await gather();
+  const { next } = createBatcher(() => 100);
+  await Promise.all([next(), next()]);
+  await next();
 });
 
 it("holds up nobody who is alone", async () => {
   let isOn = false;
-  void createGatherer(() => 1)
-    .gather()
+  void createBatcher(() => 1)
+    .next()
     .then(() => {
       isOn = true;
     });

@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import type { OutgoingMail } from "../../../src/mail/mailer.ts";
 import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { escapeHtml } from "../../../src/mail/templates/html.ts";
-import { builtInLetter } from "../../../src/mail/templates/letters.ts";
+import { builtInTemplate } from "../../../src/mail/templates/mail-templates.ts";
 import { renderSample, type Sample, samples } from "../../../src/mail/templates/sample.ts";
 import { type Language, languages } from "../../../src/texts/languages.ts";
 import { startTestApp } from "../../support/app.ts";
@@ -13,7 +13,7 @@ import { startRelay } from "../../support/mail/relay.ts";
 
 function render(sample: Sample, language: Language, serviceName = "Clubhouse") {
   return renderSample(sample, {
-    letters: builtInLetter,
+    templates: builtInTemplate,
     language,
     orgId: "o",
     serviceName,

@@ -1,39 +1,39 @@
-export interface Gatherer {
+export interface Batcher {
   /** How many wait. */
   readonly waiting: number;
   /** Resolves when it is time to go on. */
-  gather(): Promise<void>;
+  next(): Promise<void>;
 }
 
 /** How long the first waits for others, in milliseconds. */
-const gatherMs = 10;
+const batchMs = 10;
 
 /**
  * Lets those who come within a few milliseconds go on together, so that what they write shares a commit.
  *
  * @param enough when this many have come they go on at once.
  */
-export function createGatherer(enough: () => number): Gatherer {
+export function createBatcher(enough: () => number): Batcher {
   let waiting: (() => void)[] = [];
   let timer: NodeJS.Timeout | undefined;
 
   function go(): void {
     clearTimeout(timer);
     timer = undefined;
-    const gathered = waiting;
+    const batch = waiting;
     waiting = [];
-    for (const goOn of gathered) goOn();
+    for (const goOn of batch) goOn();
   }
 
   return {
     get waiting() {
       return waiting.length;
     },
-    gather: () =>
+    next: () =>
       new Promise<void>((resolve) => {
         waiting.push(resolve);
         if (waiting.length >= enough()) go();
-        else timer ??= setTimeout(go, gatherMs);
+        else timer ??= setTimeout(go, batchMs);
       }),
   };
 }

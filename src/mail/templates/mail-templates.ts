@@ -9,7 +9,7 @@ export type Purpose = keyof typeof layouts;
 export const purposes = Object.keys(layouts) as Purpose[];
 
 /** The words of a mail in one language, and how they are laid out. */
-export interface Letter {
+export interface MailTemplate {
   readonly language: Language;
   /** By their keys. */
   readonly texts: Readonly<Record<string, Template>>;
@@ -17,22 +17,22 @@ export interface Letter {
   readonly text: Template;
 }
 
-/** Which letter a user of an organization gets. */
-export type Letters = (purpose: Purpose, language: Language, orgId: string) => Letter;
+/** Which template a user of an organization gets. */
+export type MailTemplates = (purpose: Purpose, language: Language, orgId: string) => MailTemplate;
 
-const builtIn = new Map<string, Letter>();
+const builtIn = new Map<string, MailTemplate>();
 
-/** The letter that is sent where there are no own templates. */
-export function builtInLetter(purpose: Purpose, language: Language): Letter {
+/** The template that is sent where there are no own templates. */
+export function builtInTemplate(purpose: Purpose, language: Language): MailTemplate {
   const key = `${purpose}.${language}`;
-  const letter = builtIn.get(key) ?? {
+  const template = builtIn.get(key) ?? {
     language,
     texts: parseTexts(builtInTexts(purpose, language)),
     html: parseTemplate(layouts[purpose].html),
     text: parseTemplate(layouts[purpose].text),
   };
-  builtIn.set(key, letter);
-  return letter;
+  builtIn.set(key, template);
+  return template;
 }
 
 /** Its words by their keys. */

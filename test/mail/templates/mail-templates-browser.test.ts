@@ -1,16 +1,16 @@
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { builtInLetter } from "../../../src/mail/templates/letters.ts";
+import { builtInTemplate } from "../../../src/mail/templates/mail-templates.ts";
 import { renderSample, type Sample, samples } from "../../../src/mail/templates/sample.ts";
 import { directionOf, type Language, languages } from "../../../src/texts/languages.ts";
 import { startChromium } from "../../support/chromium.ts";
 
-const folder = fileURLToPath(new URL("../../../docs/mails/", import.meta.url));
+const folder = fileURLToPath(new URL("../../../docs/mail/", import.meta.url));
 
 const htmlOf = (sample: Sample, language: Language) =>
   renderSample(sample, {
-    letters: builtInLetter,
+    templates: builtInTemplate,
     language,
     orgId: "o",
     serviceName: "Clubhouse",
@@ -70,7 +70,7 @@ const look = `(() => {
   };
 })()`;
 
-/** Shown in docs/mails.md. */
+/** Shown in docs/mail.md. */
 function isShown(sample: Sample, language: Language, width: number, colorScheme: string): boolean {
   if (language === "en") return true;
   return (

@@ -6,7 +6,7 @@ import type { SendResult } from "../mailer.ts";
  *
  * (`AbortSignal.any` would keep something with the given signal, which lives as long as the process.)
  */
-export async function sendWithin(
+export async function sendWithTimeout(
   ms: number,
   signal: AbortSignal,
   send: (signal: AbortSignal) => Promise<SendResult>,

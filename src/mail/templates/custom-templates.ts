@@ -1,7 +1,14 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Language, languages } from "../../texts/languages.ts";
-import { builtInLetter, builtInTexts, type Letter, type Letters, type Purpose, purposes } from "./letters.ts";
+import {
+  builtInTemplate,
+  builtInTexts,
+  type MailTemplate,
+  type MailTemplates,
+  type Purpose,
+  purposes,
+} from "./mail-templates.ts";
 import { parseTemplate, type Template, TemplateError } from "./template.ts";
 
 /**
@@ -16,7 +23,7 @@ import { parseTemplate, type Template, TemplateError } from "./template.ts";
  *
  * @throws Error that names every file with what is wrong in it.
  */
-export function readLetters(folder: string): Letters {
+export function readCustomTemplates(folder: string): MailTemplates {
   const problems: string[] = [];
   const common = readSet(folder, "", problems);
   const organizations = new Map<string, TemplateSet>();
@@ -29,15 +36,15 @@ export function readLetters(folder: string): Letters {
     const list = problems.sort().map((problem) => `  ${problem}`);
     throw new Error(`the templates in COUNTERSIGN_TEMPLATES_DIR cannot be used:\n${list.join("\n")}`);
   }
-  const finished = new Map<string, Letter>();
+  const finished = new Map<string, MailTemplate>();
   return (purpose, language, orgId) => {
-    // Organizations without a folder share the letters: their number is not bounded.
+    // Organizations without a folder share the templates: their number is not bounded.
     const own = organizations.get(orgId);
     const key = JSON.stringify([purpose, language, own && orgId]);
-    const letter =
-      finished.get(key) ?? put(own, put(common, builtInLetter(purpose, language), purpose), purpose);
-    finished.set(key, letter);
-    return letter;
+    const template =
+      finished.get(key) ?? put(own, put(common, builtInTemplate(purpose, language), purpose), purpose);
+    finished.set(key, template);
+    return template;
   };
 }
 
@@ -48,13 +55,13 @@ interface TemplateSet {
   readonly folders: readonly string[];
 }
 
-function put(set: TemplateSet | undefined, letter: Letter, purpose: Purpose): Letter {
-  if (!set) return letter;
+function put(set: TemplateSet | undefined, template: MailTemplate, purpose: Purpose): MailTemplate {
+  if (!set) return template;
   return {
-    language: letter.language,
-    texts: { ...letter.texts, ...set.texts.get(`${purpose}.${letter.language}.json`) },
-    html: set.layouts.get(`${purpose}.html`) ?? letter.html,
-    text: set.layouts.get(`${purpose}.txt`) ?? letter.text,
+    language: template.language,
+    texts: { ...template.texts, ...set.texts.get(`${purpose}.${template.language}.json`) },
+    html: set.layouts.get(`${purpose}.html`) ?? template.html,
+    text: set.layouts.get(`${purpose}.txt`) ?? template.text,
   };
 }
 

@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { readCustomTemplates } from "../../../src/mail/templates/custom-templates.ts";
 import { layouts } from "../../../src/mail/templates/layouts.gen.ts";
-import { readLetters } from "../../../src/mail/templates/own-templates.ts";
 import { renderSample, type Sample } from "../../../src/mail/templates/sample.ts";
 import type { Language } from "../../../src/texts/languages.ts";
 import { startTestApp } from "../../support/app.ts";
@@ -20,7 +20,7 @@ function folderOf(files: Record<string, string | Buffer>): string {
 
 function render(folder: string, sample: Sample, language: Language, orgId: string) {
   return renderSample(sample, {
-    letters: readLetters(folder),
+    templates: readCustomTemplates(folder),
     language,
     orgId,
     serviceName: "Clubhouse",
@@ -84,7 +84,7 @@ describe("own templates", () => {
       [`${purpose}.html`, html],
       [`${purpose}.txt`, text],
     ]);
-    expect(() => readLetters(folderOf(Object.fromEntries(files)))).not.toThrow();
+    expect(() => readCustomTemplates(folderOf(Object.fromEntries(files)))).not.toThrow();
   });
 
   it.each<[string, string, string | Buffer, RegExp]>([
@@ -152,7 +152,7 @@ describe("own templates", () => {
     ["a folder too deep", "acme/login/x.md", "", /move its files up/],
   ])("are refused with their name: %s", (_what, name, text, problem) => {
     const folder = folderOf({ [name]: text, "verification.en.json": subject("right") });
-    const read = () => readLetters(folder);
+    const read = () => readCustomTemplates(folder);
     expect(read).toThrow(problem);
     const named = name === "acme/login/x.md" ? "acme/login" : name;
     expect(read).toThrow(`COUNTERSIGN_TEMPLATES_DIR cannot be used:\n  ${named}: `);
@@ -161,14 +161,14 @@ describe("own templates", () => {
 
   it("are refused with all that is wrong at once", () => {
     const folder = folderOf({ "login.html": "", "acme/notice.txt": "" });
-    expect(() => readLetters(folder)).toThrow(/acme\/notice\.txt: [\s\S]*login\.html: /);
-    expect(() => readLetters(join(folder, "none"))).toThrow(/none: cannot be read/);
+    expect(() => readCustomTemplates(folder)).toThrow(/acme\/notice\.txt: [\s\S]*login\.html: /);
+    expect(() => readCustomTemplates(join(folder, "none"))).toThrow(/none: cannot be read/);
   });
 
   it.skipIf(process.getuid?.() === 0)("are refused if they cannot be read", () => {
     const folder = folderOf({ "login.en.json": subject("x") });
     chmodSync(join(folder, "login.en.json"), 0);
-    expect(() => readLetters(folder)).toThrow(/login\.en\.json: cannot be read/);
+    expect(() => readCustomTemplates(folder)).toThrow(/login\.en\.json: cannot be read/);
   });
 
   it("go out with the mails of the service, and stop a start that they would spoil", async () => {
