@@ -1,38 +1,38 @@
 /**
- * What became of a mail. `retry`: it may go through later. `reject`: this mail never will. `reason` is fit for logs and
- * tables: a reply code with its phase, or a word, and never the relay's own text or an address.
+ * Result of an attempt. `retry`: a later attempt may succeed. `reject`: no attempt will. `reason` is safe to log and store: a
+ * reply code with its phase, or one word; never the relay's own text or an address.
  */
 export type SendResult =
   | { readonly kind: "sent" }
   | {
       readonly kind: "retry";
       readonly reason: string;
-      /** The provider is well, and another one may not know better. Otherwise it is about the provider. */
+      /** The failure is about this mail, so another provider may not help. Without it: about the provider. */
       readonly about?: "mail";
-      /** All of the mail was handed over, and nobody has said what became of it (RFC 1047). */
+      /** The whole mail was handed over, but the final reply is missing (RFC 1047). */
       readonly mayHaveArrived?: true;
     }
-  /** About the sender: this provider takes no mail from it, and another one may. Otherwise it is about the mail. */
+  /** `about: "sender"`: this provider doesn't accept the sender, another may. Without it: about the mail. */
   | { readonly kind: "reject"; readonly reason: string; readonly about?: "sender" };
 
 export interface OutgoingMail {
-  /** The organization for whose user it is. Undefined: it leaves as the mails of organizations without a sender. */
+  /** Organization of the recipient, which may have its own sender. Undefined: the default sender. */
   readonly orgId?: string;
   /** A validated mailbox. */
   readonly to: string;
-  /** Where a notification goes if the mail comes back (RFC 5321 §4.4). Without it: to the sender. */
+  /** Return path for notifications (RFC 5321 §4.4). Undefined: the sender's address. */
   readonly envelopeFrom?: string | undefined;
   readonly subject: string;
   readonly text: string;
   readonly html: string;
-  /** Of both parts (BCP 47). */
+  /** Language of both parts (BCP 47). */
   readonly language?: string;
   /** With its angle brackets. Message-ID and date stay the same over all attempts. */
   readonly messageId: string;
   readonly date: Date;
 }
 
-/** Hands mails over. */
+/** Sends mails. */
 export interface Mailer extends AsyncDisposable {
   /** Never rejects, and resolves soon after `signal` aborts. */
   send(mail: OutgoingMail, signal: AbortSignal): Promise<SendResult>;
@@ -51,7 +51,7 @@ export interface OAuthSettings {
   readonly refreshToken: string;
 }
 
-/** How mails are signed (RFC 6376). */
+/** Settings of DKIM signatures (RFC 6376). */
 export interface DkimSettings {
   readonly domain: string;
   readonly selector: string;

@@ -8,49 +8,53 @@ import { type ProviderUrl, parseProviderUrls } from "./provider-url.ts";
 import { createSesProvider, requireSesSdk } from "./ses.ts";
 import { createWebhookProvider, readWebhookSecrets } from "./webhook.ts";
 
-/** From whom mails come, and how they leave. */
+/** From address of mails, and the providers that send them. */
 export interface Sender {
   readonly from: MailAddress;
-  /** One provider or several, in the order in which they are tried (see `parseProviderUrls`). */
+  /** One or more providers, in the order in which they are tried (see `parseProviderUrls`). */
   readonly smtpUrl: string;
   readonly dkim?: DkimSettings | undefined;
   readonly oauth?: OAuthSettings | undefined;
-  /** One or several (see `readWebhookSecrets`). */
+  /** One or more secrets (see `readWebhookSecrets`). */
   readonly webhookSecret?: string | undefined;
 }
 
-/** The sender of an organization. Without `smtpUrl` its mails leave by the providers of all, in its own name. */
+/** Sender of an organization. Without `smtpUrl` the default providers send its mails, with its own from address. */
 export type OrganizationSender = Omit<Sender, "smtpUrl"> & { readonly smtpUrl?: string | undefined };
 
 export interface SendersOptions {
   readonly clock: Clock;
-  /** Of whoever has no sender of its own, and the fallback of all who have. */
+  /** Used for organizations without their own sender, and as the fallback for the others. */
   readonly defaultSender: Sender;
   readonly organizations: Readonly<Record<string, OrganizationSender>>;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
 }
 
-/** All senders as one mailer. */
+/** A mailer that sends each mail through the sender of its organization. */
 export interface Senders extends Mailer {
-  /** Whether a mail to a local part beyond ASCII would arrive: whether one of the defaultSender providers takes it. */
+  /** Whether a default provider accepts non-ASCII local parts. */
   takesUtf8(): boolean;
-  /** Whether one of the defaultSender providers is not passed over as failing. */
+  /** Whether the breaker of at least one default provider is closed. */
   isHealthy(): boolean;
 }
 
 interface Chain {
   readonly providers: readonly GuardedProvider[];
-  /** Tried where none of them takes the sender. */
-  readonly whereRefused?: readonly GuardedProvider[];
+  /** Tried if all of them reject the sender. */
+  readonly ifSenderRejected?: readonly GuardedProvider[];
 }
 
-/** The whole of an attempt, over all providers, in milliseconds. Shorter than the lease of the courier. */
+/** Timeout of an attempt over all providers, in milliseconds. Shorter than the courier's lease. */
 const sendMs = 90_000;
 
-/** How often providers that have not answered yet are asked what they offer. */
+/** How often providers that have not answered yet are probed again. */
 const probeMs = 60_000;
 
-/** @throws if a sender cannot be used. */
+/**
+ * Opens the providers of all senders, and probes the default ones in the background.
+ *
+ * @throws if a sender is not usable.
+ */
 export async function openSenders({
   clock,
   defaultSender,
@@ -75,10 +79,10 @@ export async function openSenders({
     chains.set(
       orgId,
       own.smtpUrl === undefined
-        ? // Where these fail, the same relays would fail again in another name.
+        ? // Not tried after other failures: the same relays would fail again under another name.
           {
             providers: await open({ ...defaultSender, from: own.from, dkim: own.dkim }),
-            whereRefused: defaultProviders,
+            ifSenderRejected: defaultProviders,
           }
         : { providers: [...(await open({ ...own, smtpUrl: own.smtpUrl })), ...defaultProviders] },
     );
@@ -96,7 +100,7 @@ export async function openSenders({
     clock,
     sendMs,
     onTurn(provider, isOpen) {
-      if (isOpen) log.warn({ provider }, "a mail provider fails and is passed over for a while");
+      if (isOpen) log.warn({ provider }, "a mail provider fails and is skipped for a while");
       else log.info({ provider }, "a mail provider is back");
     },
   };
@@ -106,12 +110,12 @@ export async function openSenders({
 
     send(mail, signal) {
       const own = mail.orgId === undefined ? undefined : chains.get(mail.orgId);
-      const { providers, whereRefused } = own ?? { providers: defaultProviders };
-      if (!whereRefused) return sendThrough(providers, mail, signal, failover);
+      const { providers, ifSenderRejected } = own ?? { providers: defaultProviders };
+      if (!ifSenderRejected) return sendThrough(providers, mail, signal, failover);
       return sendWithTimeout(sendMs, signal, async (attempt) => {
         const result = await sendThrough(providers, mail, attempt, failover);
-        const isRefused = result.kind === "reject" && result.about === "sender";
-        return isRefused ? sendThrough(whereRefused, mail, attempt, failover) : result;
+        const isRejected = result.kind === "reject" && result.about === "sender";
+        return isRejected ? sendThrough(ifSenderRejected, mail, attempt, failover) : result;
       });
     },
 
@@ -135,7 +139,7 @@ function createProvider(url: ProviderUrl, sender: Sender): Provider | Promise<Pr
   }
 }
 
-/** What is wrong with a sender, as far as it can be told without a connection: each with the setting that it is about. */
+/** Finds problems of a sender that show without a connection, each with the setting it is about. */
 export function senderProblems(
   sender: Sender,
 ): { readonly setting: keyof Sender; readonly problem: string }[] {

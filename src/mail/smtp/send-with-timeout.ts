@@ -1,10 +1,10 @@
 import type { SendResult } from "../mailer.ts";
 
 /**
- * Sends with a signal of its own, which aborts with the given one or when the time is up. What failed for lack of time has
- * the reason `timeout`.
+ * Calls `send` with a signal that aborts with the given one or after `ms`. A retry caused by the timeout has the reason
+ * `timeout`.
  *
- * (`AbortSignal.any` would keep something with the given signal, which lives as long as the process.)
+ * `AbortSignal.any` would leak: it keeps a reference on the given signal, which lives as long as the process.
  */
 export async function sendWithTimeout(
   ms: number,
@@ -18,8 +18,8 @@ export async function sendWithTimeout(
   if (signal.aborted) abort();
   try {
     const result = await send(attempt.signal);
-    const outOfTime = result.kind === "retry" && attempt.signal.aborted && !signal.aborted;
-    return outOfTime ? { ...result, reason: "timeout" } : result;
+    const isTimeout = result.kind === "retry" && attempt.signal.aborted && !signal.aborted;
+    return isTimeout ? { ...result, reason: "timeout" } : result;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", abort);
