@@ -1,28 +1,28 @@
 export interface Batcher {
-  /** How many wait. */
+  /** Number of callers that are waiting. */
   readonly waiting: number;
-  /** Resolves when it is time to go on. */
+  /** Resolves together with all other calls of the batch. */
   next(): Promise<void>;
 }
 
-/** How long the first waits for others, in milliseconds. */
+/** How long the first caller waits for others, in milliseconds. */
 const batchMs = 10;
 
 /**
- * Lets those who come within a few milliseconds go on together, so that what they write shares a commit.
+ * Batches callers that arrive within a few milliseconds, so that their writes share a commit.
  *
- * @param enough when this many have come they go on at once.
+ * @param enough size at which a batch is complete before its time.
  */
 export function createBatcher(enough: () => number): Batcher {
   let waiting: (() => void)[] = [];
   let timer: NodeJS.Timeout | undefined;
 
-  function go(): void {
+  function flush(): void {
     clearTimeout(timer);
     timer = undefined;
     const batch = waiting;
     waiting = [];
-    for (const goOn of batch) goOn();
+    for (const resolve of batch) resolve();
   }
 
   return {
@@ -32,8 +32,8 @@ export function createBatcher(enough: () => number): Batcher {
     next: () =>
       new Promise<void>((resolve) => {
         waiting.push(resolve);
-        if (waiting.length >= enough()) go();
-        else timer ??= setTimeout(go, batchMs);
+        if (waiting.length >= enough()) flush();
+        else timer ??= setTimeout(flush, batchMs);
       }),
   };
 }

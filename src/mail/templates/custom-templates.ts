@@ -14,14 +14,14 @@ import { parseTemplate, type Template, TemplateError } from "./template.ts";
 /**
  * Reads the templates of a folder:
  *
- * - `PURPOSE.LANGUAGE.json`: texts by their keys, in the place of the built-in ones of that language
- * - `PURPOSE.html` and `PURPOSE.txt`: the layouts of the two parts
- * - `ORGANIZATION/…`: the same for one organization. The name is percent-encoded where a file name cannot have it.
+ * - `PURPOSE.LANGUAGE.json`: texts by key, which override the built-in ones of that language
+ * - `PURPOSE.html` and `PURPOSE.txt`: layouts of the two parts
+ * - `ORGANIZATION/…`: the same for one organization; the name is percent-encoded where a file name requires it
  *
- * What an organization has not comes from the folder itself, and what that has not is built in. Sources
- * (`*.mjml`), notes (`*.md`) and names that begin with a dot are left alone.
+ * The folder itself provides what an organization doesn't override, and the built-in templates the rest. `*.mjml`, `*.md` and
+ * names that begin with a dot are ignored.
  *
- * @throws Error that names every file with what is wrong in it.
+ * @throws Error that lists every problem with its file.
  */
 export function readCustomTemplates(folder: string): MailTemplates {
   const problems: string[] = [];
@@ -29,7 +29,7 @@ export function readCustomTemplates(folder: string): MailTemplates {
   const organizations = new Map<string, TemplateSet>();
   for (const name of common.folders) {
     const orgId = decode(name);
-    if (orgId === undefined) problems.push(`${name}: the name is not percent-encoded as it must be`);
+    if (orgId === undefined) problems.push(`${name}: the name is not valid percent-encoding`);
     else organizations.set(orgId, readSet(folder, name, problems));
   }
   if (problems.length > 0) {
@@ -38,24 +38,25 @@ export function readCustomTemplates(folder: string): MailTemplates {
   }
   const finished = new Map<string, MailTemplate>();
   return (purpose, language, orgId) => {
-    // Organizations without a folder share the templates: their number is not bounded.
-    const own = organizations.get(orgId);
-    const key = JSON.stringify([purpose, language, own && orgId]);
+    // Organizations without a folder share cache entries, because their number is unbounded.
+    const custom = organizations.get(orgId);
+    const key = JSON.stringify([purpose, language, custom && orgId]);
     const template =
-      finished.get(key) ?? put(own, put(common, builtInTemplate(purpose, language), purpose), purpose);
+      finished.get(key) ??
+      override(custom, override(common, builtInTemplate(purpose, language), purpose), purpose);
     finished.set(key, template);
     return template;
   };
 }
 
-/** What one folder holds, by the names of the files. */
+/** Content of a folder, by file name. */
 interface TemplateSet {
   readonly layouts: Map<string, Template>;
   readonly texts: Map<string, Record<string, Template>>;
   readonly folders: readonly string[];
 }
 
-function put(set: TemplateSet | undefined, template: MailTemplate, purpose: Purpose): MailTemplate {
+function override(set: TemplateSet | undefined, template: MailTemplate, purpose: Purpose): MailTemplate {
   if (!set) return template;
   return {
     language: template.language,
@@ -72,7 +73,7 @@ function readSet(folder: string, within: string, problems: string[]): TemplateSe
     try {
       if (isFolder(join(folder, path))) {
         if (within !== "")
-          throw new TemplateError("is a folder in the folder of an organization: move its files up");
+          throw new TemplateError("is a folder inside an organization's folder: move its files up");
         set.folders.push(name);
         continue;
       }
@@ -93,12 +94,12 @@ function namesIn(path: string, within: string, problems: string[]): string[] {
   try {
     return readdirSync(path).filter((name) => !name.startsWith("."));
   } catch {
-    problems.push(`${within || path}: cannot be read: it must be a folder that this program may read`);
+    problems.push(`${within || path}: cannot be read: it must be a folder that this program can read`);
     return [];
   }
 }
 
-// Follows links: that is what a mounted folder of Kubernetes is made of.
+// Follows symbolic links, because Kubernetes mounts volumes with them.
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
@@ -111,7 +112,7 @@ function readText(path: string): string {
     throw new TemplateError("cannot be read: allow this program to read it");
   }
   if (bytes.length > bytesMax) {
-    throw new TemplateError(`is longer than ${bytesMax} bytes: beyond that mailboxes cut a mail off`);
+    throw new TemplateError(`is longer than ${bytesMax} bytes: mailboxes truncate larger mails`);
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -130,14 +131,15 @@ type Meaning =
 function meaningOf(name: string): Meaning {
   const [first, ...rest] = name.split(".");
   const purpose = purposes.find((known) => known === first);
-  if (!purpose) throw new TemplateError(`is for no mail: the name must begin with ${purposes.join(", ")}`);
+  if (!purpose)
+    throw new TemplateError(`is not for a known mail: the name must begin with ${purposes.join(", ")}`);
   const [second, third] = rest;
   if (rest.length === 1 && (second === "html" || second === "txt"))
     return { purpose, ending: second, language: undefined };
   const language = languages.find((known) => known === second);
   if (rest.length === 2 && language && third === "json") return { purpose, ending: "json", language };
   throw new TemplateError(
-    `has a name that means nothing: ${purpose}.html, ${purpose}.txt or ${purpose}.LANGUAGE.json, with one of ${languages.join(", ")}`,
+    `has an unknown name: use ${purpose}.html, ${purpose}.txt or ${purpose}.LANGUAGE.json, with one of ${languages.join(", ")}`,
   );
 }
 
@@ -159,22 +161,22 @@ function parseTexts(
     Object.entries(parsed).map(([key, text]) => {
       if (!keys.includes(key)) throw new TemplateError(`has an unknown key ${key}: use ${keys.join(", ")}`);
       if (typeof text !== "string" || text.trim() === "")
-        throw new TemplateError(`${key} must be a text that is not empty`);
+        throw new TemplateError(`${key} must be a non-empty text`);
       const template = parseTemplate(text);
-      refuseUnknown(template, textVariables[purpose], key);
+      rejectUnknown(template, textVariables[purpose], key);
       return [key, template];
     }),
   );
 }
 
-/** What texts can have in them. The code is not there: it has its place in the layout. */
+/** Variables of texts. The code is not one of them: it belongs to the layout. */
 const textVariables: Readonly<Record<Purpose, readonly string[]>> = {
   verification: ["service", "duration"],
   login: ["service", "duration"],
   notice: ["service", "time", "client"],
 };
 
-/** What layouts can have beside the texts, and must have. */
+/** Variables that a layout must have. */
 const neededVariables: Readonly<Record<Purpose, readonly string[]>> = {
   verification: ["code", "link"],
   login: ["code", "link", "reportLink"],
@@ -186,7 +188,7 @@ const pageVariables = ["lang", "dir", "start"];
 function parseLayout(source: string, purpose: Purpose, ending: "html" | "txt"): Template {
   const template = parseTemplate(source);
   const needed = neededVariables[purpose];
-  refuseUnknown(template, [
+  rejectUnknown(template, [
     ...needed,
     ...Object.keys(builtInTexts(purpose, "en")),
     ...textVariables[purpose],
@@ -195,19 +197,19 @@ function parseLayout(source: string, purpose: Purpose, ending: "html" | "txt"): 
   const missing = needed.filter((name) => !template.variables.includes(name));
   if (missing.length > 0)
     throw new TemplateError(`lacks ${missing.map((name) => `{{${name}}}`).join(" and ")}: put it in`);
-  if (ending === "html") refuseUnsafe(source);
+  if (ending === "html") rejectUnsafe(source);
   return template;
 }
 
-function refuseUnknown({ variables }: Template, known: readonly string[], where?: string): void {
+function rejectUnknown({ variables }: Template, known: readonly string[], where?: string): void {
   const unknown = variables.find((name) => !known.includes(name));
   if (unknown === undefined) return;
   const all = known.map((name) => `{{${name}}}`).join(", ");
   throw new TemplateError(`${where ? `${where} ` : ""}has an unknown variable {{${unknown}}}: use ${all}`);
 }
 
-/** Values are escaped for texts and for attributes in quotes; elsewhere they would not be safe. */
-function refuseUnsafe(source: string): void {
+/** Rejects variables outside of texts and quoted attributes, where escaping doesn't make them safe. */
+function rejectUnsafe(source: string): void {
   if (/<script/i.test(source))
     throw new TemplateError("has a <script>, which no mail program runs: remove it");
   if (/=\s*[^\s"'>]*\{\{/.test(source.replace(/"[^"]*"|'[^']*'/g, '""')))

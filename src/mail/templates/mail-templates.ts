@@ -3,26 +3,26 @@ import { mailTexts } from "../../texts/mail/index.ts";
 import { layouts } from "./layouts.gen.ts";
 import { parseTemplate, type Template } from "./template.ts";
 
-/** What a mail is for. */
+/** Kind of a mail. Each has its own layout and texts. */
 export type Purpose = keyof typeof layouts;
 
 export const purposes = Object.keys(layouts) as Purpose[];
 
-/** The words of a mail in one language, and how they are laid out. */
+/** Texts and layouts of a mail in one language. */
 export interface MailTemplate {
   readonly language: Language;
-  /** By their keys. */
+  /** By key. */
   readonly texts: Readonly<Record<string, Template>>;
   readonly html: Template;
   readonly text: Template;
 }
 
-/** Which template a user of an organization gets. */
+/** Finds the template for users of an organization. */
 export type MailTemplates = (purpose: Purpose, language: Language, orgId: string) => MailTemplate;
 
 const builtIn = new Map<string, MailTemplate>();
 
-/** The template that is sent where there are no own templates. */
+/** Returns the template that is used without custom templates. */
 export function builtInTemplate(purpose: Purpose, language: Language): MailTemplate {
   const key = `${purpose}.${language}`;
   const template = builtIn.get(key) ?? {
@@ -35,7 +35,7 @@ export function builtInTemplate(purpose: Purpose, language: Language): MailTempl
   return template;
 }
 
-/** Its words by their keys. */
+/** Returns the texts of the built-in template, by key. */
 export function builtInTexts(purpose: Purpose, language: Language): Record<string, string> {
   const { code, ...texts } = mailTexts[language];
   return purpose === "notice" ? { ...texts.notice } : { ...code, ...texts[purpose] };

@@ -8,16 +8,16 @@ import { layOut, type RenderedMail, renderTexts } from "./render.ts";
 export interface NoticeMail {
   readonly template: MailTemplate;
   readonly kind: NoticeKind;
-  /** When it happened, in milliseconds since the epoch. */
+  /** When the change happened, in milliseconds since the epoch. */
   readonly time: number;
-  /** The IP address of whoever asked for it, or null if it is not known. */
+  /** IP address that requested the change. Null if unknown. */
   readonly clientAddress: string | null;
   readonly serviceName: string;
 }
 
 /**
- * The mail that tells a verified address that another one of the account changes. It has no code and no link, and of what a
- * user has typed nothing, least of all the other address: its domain could say anything under our name.
+ * Renders the mail that notifies a verified address of a change to another address of the account. It has no code, no link
+ * and no user input. In particular it doesn't name the other address, whose domain could carry any message in our name.
  */
 export function renderNoticeMail({
   template,

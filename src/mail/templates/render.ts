@@ -11,12 +11,12 @@ export interface RenderedMail {
 
 type Values = Readonly<Record<string, string>>;
 
-/** The words of a template, with its data in them: plain text. */
+/** Renders the texts of a template, as plain text. */
 export function renderTexts({ texts }: MailTemplate, data: Values): Record<string, string> {
   return Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, text.render(data)]));
 }
 
-/** Lays a template out, in both parts with the same values. */
+/** Renders both parts of a template with the same values. */
 export function layOut(
   { language, html, text }: MailTemplate,
   values: Values,

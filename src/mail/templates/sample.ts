@@ -5,7 +5,7 @@ import { renderNoticeMail } from "./notice.ts";
 import type { RenderedMail } from "./render.ts";
 import { renderVerificationMail } from "./verification.ts";
 
-/** The mails that there are, each once. */
+/** One sample for each kind of mail. */
 export const samples = [
   "verification",
   "login",
@@ -21,12 +21,12 @@ export interface SampleOptions {
   readonly language: Language;
   readonly orgId: string;
   readonly serviceName: string;
-  /** An origin. */
+  /** Origin of the links. */
   readonly publicUrl: string;
   readonly codeInSubject: boolean;
 }
 
-/** A mail as it would be sent, with a code that opens nothing. */
+/** Renders a mail as it would be sent, with a fake code. */
 export function renderSample(sample: Sample, options: SampleOptions): RenderedMail {
   const { templates, language, orgId, serviceName, publicUrl, codeInSubject } = options;
   const link = `${publicUrl}/verify?user_id=sample&otp_email_id=163840776835432705`;

@@ -6,8 +6,7 @@ export type VerificationMail = Omit<CodeMail, "template" | "serviceName"> &
   Partial<Pick<CodeMail, "template" | "serviceName">>;
 
 /**
- * The mail that proves that someone reads an address. Nothing that a user has typed appears: such text would go out under
- * our name to an address of their choice.
+ * Renders the mail that verifies an address. Contains no user input, because users could send it to any address in our name.
  */
 export function renderVerificationMail({
   template = builtInTemplate("verification", "en"),
