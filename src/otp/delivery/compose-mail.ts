@@ -23,22 +23,22 @@ import {
   urlTemplateVariables,
 } from "./url-template.ts";
 
-/** As whom the service speaks in mails. */
+/** How the service presents itself in mails. */
 export interface MailIdentity {
-  /** The origin of its own links. */
+  /** Origin of links to the service. */
   readonly publicUrl: string;
   readonly serviceName: string;
   readonly templates: MailTemplates;
   readonly defaultLanguage: Language;
-  /** Whether the subject shows the code. */
+  /** Put the code into the subject. */
   readonly codeInSubject: boolean;
-  /** Where mails come back to, each to a variation of its own. Undefined: to the sender. */
+  /** Base of the return paths, which differ by mail. Undefined: bounces go to the sender. */
   readonly bounceAddress?: string | undefined;
 }
 
 /**
- * Writes a mail at the moment it is handed over: only now is its code derived. A mail whose code is no longer alive, or
- * whose address is suppressed, is dropped.
+ * Composes a mail right before it is sent, because the code is derived and not stored. Drops it if its code is no longer
+ * alive or its address is suppressed.
  */
 export async function composeMail(
   context: OTPContext,
@@ -79,11 +79,11 @@ const selectRecipient = prepare((db, param: Param<{ otpEmailId: string }>) =>
     .where("otp_email_id", "=", param("otpEmailId")),
 );
 
-/** Undefined if the code of the mail is no longer alive. */
+/** Returns undefined if the code of the mail is no longer alive. */
 function renderCode(context: OTPContext, identity: MailIdentity, mail: OutboxRow, row: Recipient) {
   if (mail.purpose === "login") return renderLogin(context, identity, mail, row);
   if (mail.purpose === "enrolment") return renderVerification(context, identity, mail, row);
-  throw new Error("a mail is for nothing that is known");
+  throw new Error("a stored mail has an unknown purpose");
 }
 
 function renderVerification(
@@ -110,7 +110,7 @@ function renderVerification(
   return renderVerificationMail({ template, code, link, ttlMs, serviceName, codeInSubject });
 }
 
-/** Undefined if the challenge of the mail is over, or its authenticator locked. */
+/** Returns undefined if the challenge of the mail has ended, or its authenticator is locked. */
 async function renderLogin(
   context: OTPContext,
   identity: MailIdentity,
@@ -145,7 +145,7 @@ function isAbout(mail: OutboxRow, { salt }: LiveCode): boolean {
   return Buffer.from(salt).equals(mail.code_salt);
 }
 
-/** Whatever the state of the user: whoever is locked out wants to know what happens to the account. */
+/** Sent in every state of the user: locked users, too, want to know about changes to their account. */
 function composeNotice(identity: MailIdentity, mail: OutboxRow, kind: NoticeKind, row: Recipient): Composed {
   if (row.verify_time === null) return { kind: "drop", reason: "address not verified" };
   const { create_time: time, client_address: clientAddress } = mail;
@@ -162,7 +162,7 @@ function composeNotice(identity: MailIdentity, mail: OutboxRow, kind: NoticeKind
   };
 }
 
-/** In the language that the request asked for, or else in the user's own. */
+/** Chooses the requested language, or else the user's own. */
 function templateFor(
   { templates, defaultLanguage }: MailIdentity,
   purpose: Purpose,
@@ -174,16 +174,16 @@ function templateFor(
 }
 
 function mailboxOf(address: string): string {
-  // Whether it can be reached is asked when it is added, and by whoever hands the mail over.
+  // SMTPUTF8 support is checked when an address is added, and by the mailer.
   const to = parseEmailAddress(address, { utf8: true });
-  if (!to.ok) throw new Error("a stored address is no address");
+  if (!to.ok) throw new Error("a stored address is not valid");
   return to.address.mailbox;
 }
 
 type Recipient = OTPEmailRow & Pick<UserRow, "org_id" | "display_name" | "preferred_language">;
 
 /**
- * The service's own page. Its link has no code, no user and no address: a link is logged by proxies and kept in histories
+ * Links to the service's own page. Contains no code, user or address, because proxies log links and browsers keep them
  * (ASVS 14.2.1).
  */
 function ownLink(publicUrl: string, keys: KeyRing, handle: MailHandle): string {
@@ -192,7 +192,7 @@ function ownLink(publicUrl: string, keys: KeyRing, handle: MailHandle): string {
 
 function parseStored<V extends UrlTemplateVariable>(urlTemplate: string, variables: readonly V[]) {
   const parsed = parseUrlTemplate(urlTemplate, variables);
-  if (!parsed.ok) throw new Error("a stored url_template is none");
+  if (!parsed.ok) throw new Error("a stored url_template is not valid");
   return parsed.template;
 }
 

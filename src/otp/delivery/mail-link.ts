@@ -9,7 +9,7 @@ import type { OTPContext } from "../context.ts";
 import { enrolmentCode, liveCode, saltOf } from "../enrolment/live-code.ts";
 import { parseCode, verifyOTPEmail } from "../enrolment/verify.ts";
 
-/** The code of the mail that a link stands in, or undefined if it can no longer be entered. Changes nothing. */
+/** Returns the code of the mail that a link is from, or undefined if it can no longer be entered. Changes nothing. */
 export async function codeOfLink(context: OTPContext, handle: MailHandle): Promise<string | undefined> {
   if (handle.purpose === "login") return codeOfChallenge(context, handle.challengeId);
   const row = await findRecipient(context, handle.otpEmailId);
@@ -33,26 +33,25 @@ async function codeOfChallenge(context: OTPContext, challengeId: string): Promis
 }
 
 export interface VerifyByLink {
-  /** What the reader of the mail has entered. */
+  /** Code as entered by the recipient. */
   readonly typed: string;
   readonly clientAddress: string | undefined;
 }
 
 /**
- * Verifies the address of a link with the code that its reader enters: under the rules and limits of every attempt, and
- * whichever code of the authenticator was in this mail. Without a live code nothing is verified, so that a link alone is
- * worth nothing once its code is dead.
+ * Verifies an address on the page of a link, with the code that the recipient enters. All rules and limits of attempts apply,
+ * and any live code of the authenticator is accepted, not only that of this mail.
  *
- * A code that was accepted is accepted again, and changes nothing: people press a button twice.
+ * Entering an accepted code again succeeds without any change, because people press buttons twice.
  *
- * @returns whether it is verified. Why not is told to nobody: that would say whether there is such a user.
+ * @returns whether the address is verified. The reason is not reported, since it would reveal whether the user exists.
  */
 export async function verifyByLink(
   context: OTPContext,
   handle: MailHandle,
   { typed, clientAddress }: VerifyByLink,
 ): Promise<boolean> {
-  // A login is completed where it was begun, never by a link.
+  // A login is completed where it started, never through a link.
   if (handle.purpose !== "enrolment") return false;
   const { otpEmailId, codeSalt } = handle;
   const row = await findRecipient(context, otpEmailId);
@@ -82,7 +81,7 @@ async function wasVerifiedWith(
   );
 }
 
-/** What the rules refuse is false. That there is no database, say, is an error still. */
+/** Converts refusals to false. Other errors, such as an unavailable database, are rethrown. */
 async function unlessRefused(work: () => Promise<boolean>): Promise<boolean> {
   try {
     return await work();
