@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Reply } from "../http/reply.ts";
 import { directionOf, type Language } from "../texts/languages.ts";
-import type { PageTexts } from "../texts/pages/en.ts";
-import { pageTexts } from "../texts/pages/index.ts";
+import { texts } from "../texts/texts.ts";
+import type { Texts } from "../texts/words/en.ts";
 
 /** In whose name a page speaks, and how. */
 export interface PageSettings {
@@ -23,7 +23,7 @@ export interface VerifyForm {
 
 /** Where the reader of a mail verifies the address. */
 export function verifyFormPage(settings: PageSettings, form: VerifyForm): Reply {
-  const { verify: t } = pageTexts[settings.language];
+  const { verify: t } = texts[settings.language].pages;
   const failure = form.hasFailed ? `<p class="failed" role="alert">${t.failed}</p>` : `<p>${t.intro}</p>`;
   const keyboard = form.isNumeric ? `inputmode="numeric"` : `inputmode="text" autocapitalize="characters"`;
   const content = `${failure}
@@ -46,7 +46,7 @@ export function loginCodePage(
   settings: PageSettings,
   { handle, code }: Pick<VerifyForm, "handle" | "code">,
 ): Reply {
-  const { login: t } = pageTexts[settings.language];
+  const { login: t } = texts[settings.language].pages;
   const content = `<p>${t.intro}</p>
 <p class="code" dir="ltr" data-gone="${t.gone}">${code ?? ""}</p>
 <p>${t.warning}</p>
@@ -59,17 +59,17 @@ export function loginCodePage(
 }
 
 /** What can be said at the end. */
-export type Ending = Extract<keyof PageTexts, "verified" | "reported">;
+export type Ending = Extract<keyof Texts["pages"], "verified" | "reported">;
 
 export function endPage(settings: PageSettings, ending: Ending): Reply {
-  const { [ending]: t } = pageTexts[settings.language];
+  const { [ending]: t } = texts[settings.language].pages;
   const warning = "warning" in t ? `\n<p class="note">${t.warning}</p>` : "";
   return page(settings, { status: 200, title: t.title, content: `<p>${t.text}</p>${warning}` });
 }
 
 /** Something failed that the reader has no part in. */
 export function retryPage(settings: PageSettings): Reply {
-  const { retry: t } = pageTexts[settings.language];
+  const { retry: t } = texts[settings.language].pages;
   return page(settings, { status: 503, title: t.title, content: `<p>${t.text}</p>` });
 }
 

@@ -1,6 +1,6 @@
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { pageTexts } from "../../src/texts/pages/index.ts";
+import { texts } from "../../src/texts/texts.ts";
 import { codeIn, startTestApp } from "../support/app.ts";
 import { startChromium } from "../support/chromium.ts";
 import { outcomeOf } from "../support/errors.ts";
@@ -63,16 +63,16 @@ describe.each(settings)("in Chromium with %s", (_, options) => {
     expect(await page.inputValue("#code")).toBe(code);
     await page.click("button");
     await page.waitForURL(`${test.origin}/verify?done=verified`);
-    expect(await page.textContent("h1")).toBe(pageTexts.de.verified.title);
+    expect(await page.textContent("h1")).toBe(texts.de.pages.verified.title);
     expect((await admin.getOTPEmail({ userId: "u", otpEmailId })).otpEmail?.isVerified).toBe(true);
 
     // Neither to load the end again nor to go back and press the button again says that something is wrong.
     await page.reload();
-    expect(await page.textContent("h1")).toBe(pageTexts.de.verified.title);
+    expect(await page.textContent("h1")).toBe(texts.de.pages.verified.title);
     await page.goto(link);
     await page.fill("#code", code.toLowerCase());
     await page.click("button");
-    expect(await page.textContent("h1")).toBe(pageTexts.de.verified.title);
+    expect(await page.textContent("h1")).toBe(texts.de.pages.verified.title);
     expect(complaints).toEqual([]);
   });
 
@@ -83,7 +83,7 @@ describe.each(settings)("in Chromium with %s", (_, options) => {
     await page.goto(link);
     await page.fill("#code", "00000000");
     await page.click("button");
-    expect(await page.textContent("[role=alert]")).toBe(pageTexts.ja.verify.failed);
+    expect(await page.textContent("[role=alert]")).toBe(texts.ja.pages.verify.failed);
     expect(await page.inputValue("#code")).toBe("");
   });
 
@@ -96,7 +96,7 @@ describe.each(settings)("in Chromium with %s", (_, options) => {
     expect(await page.textContent(".code")).toBe(code);
     await page.click("button");
     await page.waitForURL(`${test.origin}/verify?done=reported`);
-    expect(await page.textContent("h1")).toBe(pageTexts.fr.reported.title);
+    expect(await page.textContent("h1")).toBe(texts.fr.pages.reported.title);
     expect(await outcomeOf(client.verifyOTPEmailChallenge(answer))).toBe("CHALLENGE_ENDED");
     expect(complaints).toEqual([]);
   });
@@ -187,7 +187,7 @@ describe.each(["light", "dark"] as const)("at 320 px in %s", (colorScheme) => {
         page,
         "getComputedStyle(document.querySelector('.code'), '::before').content",
       );
-      expect(shown).toBe(`"${pageTexts[locale].login.gone}"`);
+      expect(shown).toBe(`"${texts[locale].pages.login.gone}"`);
       expect(complaints).toEqual([]);
     },
   );

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { languages } from "../../src/texts/languages.ts";
-import { pageTexts } from "../../src/texts/pages/index.ts";
+import { texts } from "../../src/texts/texts.ts";
 import { codeIn, startTestApp, type TestApp, wrongCode } from "../support/app.ts";
 import { outcomeOf } from "../support/errors.ts";
 import {
@@ -141,7 +141,7 @@ describe.each(versions)("over %s", (_, send) => {
     const answer = await send(test, post(handle, shownIn(page)));
     expect([answer.status, answer.headers.location]).toEqual([303, "/verify?done=verified"]);
     const end = await send(test, { path: "/verify?done=verified" });
-    expect([end.status, end.body.includes(pageTexts.en.verified.title)]).toEqual([200, true]);
+    expect([end.status, end.body.includes(texts.en.pages.verified.title)]).toEqual([200, true]);
     expect((await admin.getOTPEmail({ userId: "u", otpEmailId })).otpEmail?.isVerified).toBe(true);
   });
 
@@ -218,7 +218,7 @@ describe.each(versions)("over %s", (_, send) => {
     const { test, admin, handle, code, otpEmailId } = await enrolment();
     const first = await send(test, post(handle, wrongCode(code)));
     expect(first.status).toBe(400);
-    expect(first.body).toContain(pageTexts.en.verify.failed);
+    expect(first.body).toContain(texts.en.pages.verify.failed);
     const refused = async (text: string, typed?: string) => {
       const answer = await send(test, post(text, typed));
       expect(shownIn(answer)).toBe("");
@@ -354,7 +354,7 @@ describe.each(versions)("over %s", (_, send) => {
       expect([answer.status, answer.headers.location]).toEqual([303, "/verify?done=reported"]);
     }
     const end = await send(test, { path: "/verify?done=reported" });
-    expect(end.body).toContain(pageTexts.en.reported.text);
+    expect(end.body).toContain(texts.en.pages.reported.text);
     expect(await outcomeOf(client.verifyOTPEmailChallenge(request))).toBe("CHALLENGE_ENDED");
     const events = await test.app.store.db.selectFrom("events").selectAll().execute();
     const reports = events.filter(({ type }) => type === "challenge.reported");
@@ -550,7 +550,7 @@ describe("the form", () => {
     await test.app.store[Symbol.asyncDispose]();
     for (const question of [{ path: pathOf(handle) }, post(handle, code)]) {
       const answer = await overHttp1(test, question);
-      expect([answer.status, answer.body.includes(pageTexts.en.retry.title)]).toEqual([503, true]);
+      expect([answer.status, answer.body.includes(texts.en.pages.retry.title)]).toEqual([503, true]);
     }
     // Whoever forges a handle does not even ask the database.
     expect((await overHttp1(test, { path: pathOf(forgeries(handle)[0]!) })).status).toBe(200);
@@ -581,7 +581,7 @@ describe("the page speaks", () => {
 
   it.each(languages)("%s", async (language) => {
     const test = await startTestApp();
-    const t = pageTexts[language];
+    const t = texts[language].pages;
     const headers = { "accept-language": language };
     const get = async (path: string) => (await overHttp1(test, { path, headers })).body;
     const failed = await overHttp1(test, post("", "x", headers));
@@ -614,7 +614,7 @@ it("the links of older mails still say that it was somebody else, and nothing mo
   const mac = createHmac("sha256", secret).update(Buffer.concat(parts)).digest().subarray(0, 16);
   const handle = `dev~${challengeId}~${mac.toString("base64url")}`;
   const page = await overHttp1(test, { path: `/not-me?challenge=${encodeURIComponent(handle)}` });
-  expect(page.body).toContain(pageTexts.en.login.button);
+  expect(page.body).toContain(texts.en.pages.login.button);
   const field = /name="h" value="([^"]*)"/.exec(page.body)?.[1] ?? "";
   expect((await overHttp1(test, post(field))).headers.location).toBe("/verify?done=reported");
   expect(await outcomeOf(client.verifyOTPEmailChallenge(request))).toBe("CHALLENGE_ENDED");

@@ -1,5 +1,5 @@
 import type { Language } from "../../texts/languages.ts";
-import { mailTexts } from "../../texts/mail/index.ts";
+import { texts } from "../../texts/texts.ts";
 import { layouts } from "./layouts.gen.ts";
 import { parseTemplate, type Template } from "./template.ts";
 
@@ -37,8 +37,8 @@ export function builtInTemplate(purpose: Purpose, language: Language): MailTempl
 
 /** Returns the texts of the built-in template, by key. */
 export function builtInTexts(purpose: Purpose, language: Language): Record<string, string> {
-  const { code, ...texts } = mailTexts[language];
-  return purpose === "notice" ? { ...texts.notice } : { ...code, ...texts[purpose] };
+  const { code, ...mails } = texts[language].mail;
+  return purpose === "notice" ? { ...mails.notice } : { ...code, ...mails[purpose] };
 }
 
 function parseTexts(texts: Record<string, string>): Record<string, Template> {
