@@ -3,13 +3,12 @@ import type { NewOutboxRow, OutboxRow } from "../../src/db/core/schema.ts";
 import { claim } from "../../src/mail/outbox/claim.ts";
 import { type Outcome, settle } from "../../src/mail/outbox/settle.ts";
 import { saveMailStatus, waitingMails } from "../../src/otp/mail-status.ts";
-import { addAuthenticators, insertRows, newRow, openTestStore } from "../support/mail/rows.ts";
+import { insertRows, newRow, openMailStore } from "../support/mail/rows.ts";
 
 const now = Date.parse("2026-11-23T09:00:00Z");
 
 async function open(rows: NewOutboxRow[]) {
-  const store = await openTestStore();
-  await addAuthenticators(store, now, 1);
+  const { store } = await openMailStore(now);
   await insertRows(store, rows);
   return {
     store,

@@ -8,21 +8,13 @@ import { claim, nextDueTime } from "../../../src/mail/outbox/claim.ts";
 import { enqueue, makeMessageId, type NewMail } from "../../../src/mail/outbox/enqueue.ts";
 import { type Outcome, release, settle } from "../../../src/mail/outbox/settle.ts";
 import { engine } from "../../support/db/database.ts";
-import {
-  addAuthenticators,
-  allRows,
-  insertRows,
-  newRow,
-  onlyRow,
-  openTestStore,
-} from "../../support/mail/rows.ts";
+import { allRows, insertRows, newRow, onlyRow, openMailStore, userOf } from "../../support/mail/rows.ts";
 
 const now = Date.parse("2026-11-23T09:00:00Z");
 const salt = (byte: number) => new Uint8Array(16).fill(byte);
 
 async function open(rows: NewOutboxRow[] = [], authenticators = 1): Promise<Store> {
-  const store = await openTestStore();
-  await addAuthenticators(store, now, authenticators);
+  const { store } = await openMailStore(now, authenticators);
   await insertRows(store, rows);
   return store;
 }
@@ -42,7 +34,7 @@ describe("a Message-ID", () => {
 describe("enqueue", () => {
   const mail: NewMail = {
     purpose: "enrolment",
-    userId: "u",
+    userId: userOf("1"),
     otpEmailId: "1",
     codeSalt: salt(1),
     urlTemplate: null,
@@ -58,7 +50,7 @@ describe("enqueue", () => {
     const row = await onlyRow(store);
     expect(row).toMatchObject({
       purpose: "enrolment",
-      user_id: "u",
+      user_id: userOf("1"),
       otp_email_id: 1,
       url_template: null,
       state: "queued",
@@ -242,8 +234,8 @@ describe("claim", () => {
     let asking: Promise<void> | undefined;
     const ask = () =>
       store.write(async (trx) => {
-        await lockUser(trx, "u");
-        await trx.updateTable("outbox").set({ reason: "seen" }).where("user_id", "=", "u").execute();
+        await lockUser(trx, userOf("1"));
+        await trx.updateTable("outbox").set({ reason: "seen" }).where("user_id", "=", userOf("1")).execute();
       });
     await claim(store, now, {
       leaseMs: 1000,
@@ -252,7 +244,7 @@ describe("claim", () => {
       onSettle: async (trx) => {
         asking = ask();
         await sleep(100);
-        await trx.updateTable("users").set({ change_time: now }).where("user_id", "=", "u").execute();
+        await trx.updateTable("users").set({ change_time: now }).where("user_id", "=", userOf("1")).execute();
       },
     });
     await asking;

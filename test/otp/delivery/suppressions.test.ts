@@ -8,7 +8,7 @@ import {
   suppressRecipient,
 } from "../../../src/otp/delivery/suppressions.ts";
 import { MovableClock } from "../../support/clock.ts";
-import { addAuthenticators, openTestStore } from "../../support/mail/rows.ts";
+import { openMailStore } from "../../support/mail/rows.ts";
 
 const day = 86_400_000;
 const keyOf = (id: string) => ({ id, secret: Buffer.alloc(32, id) });
@@ -16,9 +16,8 @@ const first = { otp_email_id: "1", address_canonical: "a1@x.io" };
 const second = { otp_email_id: "2", address_canonical: "a2@x.io" };
 
 async function setUp() {
-  const store = await openTestStore();
   const clock = new MovableClock();
-  await addAuthenticators(store, clock.now(), 2);
+  const { store } = await openMailStore(clock.now(), 2);
   const context = { store, clock, keys: createKeyRing([keyOf("a")]) };
   const hit = (address = first, keys = context.keys) =>
     store.write((trx) =>
