@@ -11,7 +11,7 @@ import { startRelay } from "../../support/mail/relay.ts";
 import { rounds } from "../../support/soak.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
-const kills = rounds(3, 200);
+const kills = rounds(2, 200);
 
 /** Lets nobody write what came of the mails of a user, until the function that is returned is called. */
 async function hold(store: Store, userId: string): Promise<() => Promise<void>> {

@@ -78,11 +78,17 @@ describe("the mailbox", () => {
   });
 
   it("keeps the last 500", async () => {
-    const { mailbox, send } = await start();
-    for (let i = 0; i < 502; i++) await send({ subject: `${i}` });
-    const subjects = mailbox.messages().map((mail) => mail.subject);
-    expect(subjects).toHaveLength(500);
-    expect([subjects[0], subjects.at(-1)]).toEqual(["501", "2"]);
+    const { mailbox } = await start();
+    const mails = Array.from({ length: 6 }, (_, mail) => [
+      "MAIL FROM:<>",
+      ...Array.from({ length: mail === 5 ? 2 : 100 }, (_, i) => `RCPT TO:<${mail * 100 + i}@x.io>`),
+      "DATA",
+      "\r\njust text\r\n.",
+    ]);
+    await dialogue(mailbox, ["EHLO x", ...mails.flat(), "QUIT"]);
+    const recipients = mailbox.messages().map((mail) => mail.to);
+    expect(recipients).toHaveLength(500);
+    expect([recipients[0], recipients.at(-1)]).toEqual(["501@x.io", "2@x.io"]);
   });
 
   it("goes on after a listener that fails: the mail is refused", async () => {

@@ -90,11 +90,11 @@ describe("the mails in Chromium", () => {
       const page = await context.newPage();
       const asked: string[] = [];
       page.on("request", (request) => asked.push(request.url()));
-      for (const colorScheme of ["light", "dark"] as const) {
-        await page.emulateMedia({ colorScheme });
-        for (const language of languages) {
-          for (const sample of samples) {
-            await page.setContent(htmlOf(sample, language));
+      for (const language of languages) {
+        for (const sample of samples) {
+          await page.setContent(htmlOf(sample, language));
+          for (const colorScheme of ["light", "dark"] as const) {
+            await page.emulateMedia({ colorScheme });
             const seen = (await page.evaluate(look)) as Look;
             const what = `${sample} in ${language}, ${colorScheme}`;
             expect(seen.pageWidth, what).toBe(width);

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { HtmlValidate } from "html-validate";
 import { simpleParser } from "mailparser";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import type { OutgoingMail } from "../../../src/mail/mailer.ts";
 import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { escapeHtml } from "../../../src/mail/templates/html.ts";
@@ -24,12 +24,12 @@ function render(sample: Sample, language: Language, serviceName = "Clubhouse") {
 
 const all = samples.flatMap((sample) => languages.map((language) => ({ sample, language })));
 
-/** Sends mails by a real relay and returns what it got, as it came over the wire. */
+/** Sends mails through a real relay and returns them as they came over the wire. */
 async function capture(mails: Pick<OutgoingMail, "subject" | "text" | "html" | "language">[]) {
-  const relay = await startRelay();
+  const ends: (() => void | Promise<void>)[] = [];
+  const relay = await startRelay({}, (end) => ends.push(end));
   const from = { name: "Clübhouse", address: "codes@example.com" };
-  const mailer = createSmtpMailer({ url: `smtp://127.0.0.1:${relay.port}`, from });
-  onTestFinished(() => mailer[Symbol.asyncDispose]());
+  await using mailer = createSmtpMailer({ url: `smtp://127.0.0.1:${relay.port}`, from });
   for (const [index, mail] of mails.entries()) {
     const envelope = { to: "mini@mouse.com", messageId: `<${index}@otp.example.com>`, date: new Date(0) };
     const { language, subject, text, html } = mail;
@@ -39,6 +39,7 @@ async function capture(mails: Pick<OutgoingMail, "subject" | "text" | "html" | "
     );
     expect(result).toEqual({ kind: "sent" });
   }
+  for (const end of ends) await end();
   return relay.received.map(({ raw }) => raw);
 }
 
@@ -65,8 +66,14 @@ function visibleText(html: string): string {
 }
 
 describe("what goes over the wire", () => {
+  const mails = all.map(({ sample, language }) => render(sample, language));
+  let raws: string[] = [];
+
+  beforeAll(async () => {
+    raws = await capture(mails);
+  });
+
   it("has the header that a mail of a machine must have, and no more", async () => {
-    const raws = await capture(all.map(({ sample, language }) => render(sample, language)));
     for (const [index, raw] of raws.entries()) {
       const { language } = all[index]!;
       const fields = fieldsOf(raw.slice(0, raw.indexOf("\r\n\r\n")));
@@ -97,7 +104,6 @@ describe("what goes over the wire", () => {
   });
 
   it("is ASCII in short lines that end with CRLF, and neither part is Base64", async () => {
-    const raws = await capture(all.map(({ sample, language }) => render(sample, language)));
     for (const raw of raws) {
       expect(raw).toMatch(/^[\x20-\x7e\r\n\t]*$/);
       expect(raw.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
@@ -114,8 +120,7 @@ describe("what goes over the wire", () => {
   });
 
   it("is read as it was written", async () => {
-    const mails = all.map(({ sample, language }) => render(sample, language));
-    for (const [index, raw] of (await capture(mails)).entries()) {
+    for (const [index, raw] of raws.entries()) {
       const { subject, text, html } = mails[index]!;
       expect(await simpleParser(Buffer.from(raw, "latin1"))).toMatchObject({ subject, text, html });
     }
