@@ -1,33 +1,33 @@
 import { expect, it } from "vitest";
 import { createBatcher } from "../../../src/mail/courier/batch.ts";
 
-it("lets all who have come go on together, as soon as enough have come", async () => {
+it("resolves all calls of a batch together, as soon as it is complete", async () => {
   const { next } = createBatcher(() => 3);
-  const gone: number[] = [];
-  const come = async (n: number) => {
+  const resolved: number[] = [];
+  const call = async (n: number) => {
     await next();
-    gone.push(n);
+    resolved.push(n);
   };
-  const first = [come(1), come(2)];
+  const first = [call(1), call(2)];
   await Promise.resolve();
-  expect(gone).toEqual([]);
-  await Promise.all([...first, come(3)]);
-  expect(gone).toEqual([1, 2, 3]);
+  expect(resolved).toEqual([]);
+  await Promise.all([...first, call(3)]);
+  expect(resolved).toEqual([1, 2, 3]);
 });
 
-it("keeps nobody for ever where not enough come, now or later", async () => {
+it("resolves an incomplete batch after a while", async () => {
   const { next } = createBatcher(() => 100);
   await Promise.all([next(), next()]);
   await next();
 });
 
-it("holds up nobody who is alone", async () => {
-  let isOn = false;
+it("does not delay a single call that is enough", async () => {
+  let isResolved = false;
   void createBatcher(() => 1)
     .next()
     .then(() => {
-      isOn = true;
+      isResolved = true;
     });
   await Promise.resolve();
-  expect(isOn).toBe(true);
+  expect(isResolved).toBe(true);
 });

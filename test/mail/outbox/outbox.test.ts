@@ -20,7 +20,7 @@ async function open(rows: NewOutboxRow[] = [], authenticators = 1): Promise<Stor
 }
 
 describe("a Message-ID", () => {
-  it("is told apart from all others by 128 random bits, and stands behind those of before", () => {
+  it("has 128 random bits, and sorts after earlier ones", () => {
     const made = Array.from({ length: 1_000 }, () => makeMessageId(now, "id.example"));
     expect(new Set(made).size).toBe(1_000);
     for (const id of made) {
@@ -66,7 +66,7 @@ describe("enqueue", () => {
     expect(row.message_id).toMatch(/^<[0-9a-z]{8}\.[\w-]{22}@id\.example>$/);
   });
 
-  it("leaves the very same mail as it is while it waits", async () => {
+  it("leaves an identical waiting mail unchanged", async () => {
     const store = await open();
     await put(store, { urlTemplate: "https://a.example/" });
     const before = await onlyRow(store);
@@ -74,7 +74,7 @@ describe("enqueue", () => {
     expect(await onlyRow(store)).toEqual(before);
   });
 
-  it("replaces a waiting mail of the same code by one with another link and another Message-ID", async () => {
+  it("replaces a waiting mail if the link differs, with another Message-ID", async () => {
     const store = await open();
     await put(store);
     const before = await onlyRow(store);
@@ -84,7 +84,7 @@ describe("enqueue", () => {
     expect(after.message_id).not.toBe(before.message_id);
   });
 
-  it("queues a second mail of the same code beside one that is under way", async () => {
+  it("queues a second mail with the same code while the first is under way", async () => {
     const store = await open();
     await put(store);
     const [leased] = await claim(store, now, { leaseMs: 1000, limit: 1, leaseId: "l" });
@@ -94,13 +94,13 @@ describe("enqueue", () => {
     expect(rows).toContainEqual(leased);
   });
 
-  it("queues a second mail of the same code after the first was sent", async () => {
+  it("queues a second mail with the same code after the first was sent", async () => {
     const store = await open([newRow(now, { state: "sent", settle_time: now })]);
     await put(store);
     expect((await allRows(store)).map((row) => row.state).sort()).toEqual(["queued", "sent"]);
   });
 
-  it("drops mails about an older code, also one that is under way", async () => {
+  it("drops mails with an older code, also one that is under way", async () => {
     const store = await open([
       newRow(now, { code_salt: salt(7), message_id: "<waiting>" }),
       newRow(now, {
@@ -138,7 +138,7 @@ describe("enqueue", () => {
     expect(rows.map((row) => row.state)).toEqual(["queued", "queued", "queued"]);
   });
 
-  it("is undone with the transaction that it is part of", async () => {
+  it("is rolled back with its transaction", async () => {
     const store = await open();
     const failing = store.write(async (trx) => {
       await enqueue(trx, now, mail);
@@ -160,48 +160,48 @@ describe("claim", () => {
     expect(await onlyRow(store)).toEqual(row);
   });
 
-  it.each<[string, Partial<NewOutboxRow>, boolean]>([
-    ["is due now", {}, true],
-    ["is due in a millisecond", { next_attempt_time: now + 1 }, false],
-    ["is in other hands", { lease_id: "theirs", lease_until: now + 1 }, false],
-    ["was left behind: its lease is over", { lease_id: "theirs", lease_until: now }, true],
-    ["was sent", { state: "sent" }, false],
-    ["has failed", { state: "failed" }, false],
-    ["was dropped", { state: "dropped" }, false],
-    ["expires in a millisecond", { expire_time: now + 1 }, true],
-    ["has expired", { expire_time: now }, false],
-  ])("a row that %s", async (_name, change, claimed) => {
+  it.each<[string, boolean, Partial<NewOutboxRow>]>([
+    ["is due now", true, {}],
+    ["is due in a millisecond", false, { next_attempt_time: now + 1 }],
+    ["is leased", false, { lease_id: "theirs", lease_until: now + 1 }],
+    ["has an expired lease", true, { lease_id: "theirs", lease_until: now }],
+    ["was sent", false, { state: "sent" }],
+    ["failed", false, { state: "failed" }],
+    ["was dropped", false, { state: "dropped" }],
+    ["expires in a millisecond", true, { expire_time: now + 1 }],
+    ["has expired", false, { expire_time: now }],
+  ])("claims a row that %s: %s", async (_name, claimed, change) => {
     const store = await open([newRow(now, change)]);
     expect((await take(store)).length).toBe(claimed ? 1 : 0);
   });
 
-  it("takes no more than asked for, those that wait longest first", async () => {
+  it("takes no more than the limit, longest waiting first", async () => {
     const waits = [3, 1, 4, 1, 5, 9, 2, 6];
     const store = await open(waits.map((wait) => newRow(now, { next_attempt_time: now - wait })));
     const rows = await take(store, now, 4);
     expect(rows.map((row) => now - row.next_attempt_time)).toEqual([9, 6, 5, 4]);
   });
 
-  it("drops what has expired and tells of it", async () => {
+  it("drops expired rows and reports them", async () => {
     const store = await open([newRow(now - 600_000), newRow(now)]);
-    const told: OutboxRow[] = [];
-    const onExpired = (rows: OutboxRow[]) => void told.push(...rows);
+    const dropped: OutboxRow[] = [];
+    const onExpired = (rows: OutboxRow[]) => void dropped.push(...rows);
     const rows = await claim(store, now, { leaseMs: 1, limit: 5, leaseId: "l", onExpired });
     expect(rows).toHaveLength(1);
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatchObject({ state: "dropped", reason: "expired", settle_time: now });
+    expect(dropped).toHaveLength(1);
+    expect(dropped[0]).toMatchObject({ state: "dropped", reason: "expired", settle_time: now });
     expect((await allRows(store)).map((row) => row.state)).toEqual(["dropped", "queued"]);
   });
 
-  it("leaves an expired row to the courier that has it under way", async () => {
+  it("leaves an expired row to the courier that leases it", async () => {
     const store = await open([newRow(now, { expire_time: now, lease_id: "l", lease_until: now + 1 })]);
     await take(store);
     expect(await onlyRow(store)).toMatchObject({ state: "queued", lease_id: "l" });
   });
 
   it("F20 works through a backlog of expired rows in bounded steps", async () => {
-    const dead = Array.from({ length: 1_200 }, (_, i) => newRow(now - 700_000 + i));
-    const store = await open([...dead, newRow(now)]);
+    const expired = Array.from({ length: 1_200 }, (_, i) => newRow(now - 700_000 + i));
+    const store = await open([...expired, newRow(now)]);
     const dropped: number[] = [];
     const onExpired = (rows: OutboxRow[]) => void dropped.push(rows.length);
     const claimed: number[] = [];
@@ -209,15 +209,15 @@ describe("claim", () => {
       claimed.push((await claim(store, now, { leaseMs: 1000, limit: 5, leaseId: "l", onExpired })).length);
     }
     expect(dropped).toEqual([500, 500, 200]);
-    // The live one does not wait until they are out of its way.
+    // The live row does not wait for the end of the backlog.
     expect(claimed).toEqual([1, 0, 0]);
   });
 
-  it("F20 takes those that live from both ends of a dead backlog, and those that have waited longest first where there is none", async () => {
-    const dead = Array.from({ length: 1_600 }, (_, i) => newRow(now - 700_000 + i));
+  it("F20 takes live rows at both ends of an expired backlog, then the longest waiting first", async () => {
+    const expired = Array.from({ length: 1_600 }, (_, i) => newRow(now - 700_000 + i));
     const oldest = newRow(now, { next_attempt_time: now - 800_000 });
     const newest = [5, 4, 3, 2, 1].map((wait) => newRow(now - wait));
-    const store = await open([...dead, oldest, ...newest]);
+    const store = await open([...expired, oldest, ...newest]);
     const claimed: string[][] = [];
     for (let i = 0; i < 4; i++) claimed.push((await take(store, now, 3)).map((row) => row.mail_id));
     const [five, four, three, two, one] = newest.map((row) => `${row.mail_id}`);
@@ -229,7 +229,7 @@ describe("claim", () => {
     ]);
   });
 
-  it("F20 drops the dead mail of a user who asks for another one just then, and neither waits for the other in vain", async () => {
+  it("F20 drops the expired mail of a user who asks for another at the same time, without a deadlock", async () => {
     const store = await open([newRow(now - 700_000)]);
     let asking: Promise<void> | undefined;
     const ask = () =>
@@ -255,7 +255,7 @@ describe("claim", () => {
     expect(rows).toEqual([{ deadlocks: 0 }]);
   });
 
-  it("F17 gives each of 200 rows to one of 50 claims at once", async () => {
+  it("F17 gives each of 200 rows to one of 50 concurrent claims", async () => {
     const store = await open(Array.from({ length: 200 }, () => newRow(now)));
     const claims = Array.from({ length: 50 }, (_, i) => take(store, now, 7, `lease-${i}`));
     const claimed = (await Promise.all(claims)).flat().map((row) => row.mail_id);
@@ -276,7 +276,7 @@ describe("settle", () => {
     [{ kind: "sent" }, "sent", null],
     [{ kind: "reject", reason: "550 5.1.1 rcpt" }, "failed", "550 5.1.1 rcpt"],
     [{ kind: "drop", reason: "code not alive" }, "dropped", "code not alive"],
-  ])("ends a row for good: %j", async (outcome, state, reason) => {
+  ])("settles a row: %j", async (outcome, state, reason) => {
     const { store, row } = await claimed({ reason: "timeout" });
     expect(await settle(store, now + 5, row, outcome)).toEqual({ state, reason });
     expect(await onlyRow(store)).toMatchObject({
@@ -315,7 +315,7 @@ describe("settle", () => {
     [4, 25_000],
     [50, 25_000],
   ])(
-    "F12 waits after attempt %i for %i ms and up to a tenth more if nobody was reached",
+    "F12 waits after attempt %i for %i ms and up to a tenth more if no relay was reached",
     async (attempts, delay) => {
       const { store, row } = await claimed({ attempts: attempts - 1 });
       await settle(store, now, row, { kind: "retry", reason: "connection", isUnreached: true });
@@ -325,7 +325,7 @@ describe("settle", () => {
     },
   );
 
-  it("fails a row at once if its code dies before the next attempt", async () => {
+  it("fails a row at once if it expires before the next attempt", async () => {
     const { store, row } = await claimed({ expire_time: now + 2_000 });
     const outcome = { kind: "retry", reason: "451 rcpt" } as const;
     expect(await settle(store, now, row, outcome)).toEqual({ state: "failed", reason: "451 rcpt" });
@@ -343,7 +343,7 @@ describe("settle", () => {
     expect(settled).toMatchObject([{ mail_id: row.mail_id, state }]);
   });
 
-  it("F17 changes nothing once the lease belongs to another courier", async () => {
+  it("F17 changes nothing if the lease belongs to another courier", async () => {
     const { store, row } = await claimed();
     const [taken] = await claim(store, now + 100_000, { leaseMs: 100_000, limit: 1, leaseId: "theirs" });
     expect(await settle(store, now + 100_001, row, { kind: "sent" })).toBeUndefined();
@@ -358,14 +358,14 @@ describe("settle", () => {
     expect(await onlyRow(store)).toMatchObject({ state: "sent" });
   });
 
-  it("holds while nobody else took the row, even after the time of the lease", async () => {
+  it("succeeds after the lease has ended if no one else claimed the row", async () => {
     const { store, row } = await claimed();
     expect(await settle(store, now + 200_000, row, { kind: "sent" })).toMatchObject({ state: "sent" });
   });
 });
 
 describe("release", () => {
-  it("gives a row back, due at once", async () => {
+  it("makes a row due at once", async () => {
     const store = await open([newRow(now)]);
     const [row] = await claim(store, now, { leaseMs: 100_000, limit: 1, leaseId: "mine" });
     await release(store, row!);
@@ -380,16 +380,16 @@ describe("release", () => {
 
 describe("nextDueTime", () => {
   it.each<[string, Partial<NewOutboxRow>[], number | undefined]>([
-    ["of an empty outbox", [], undefined],
+    ["is undefined for an empty outbox", [], undefined],
     [
       "is that of the earliest row",
       [{ next_attempt_time: now + 9 }, { next_attempt_time: now + 3 }],
       now + 3,
     ],
-    ["may be past", [{ next_attempt_time: now - 9 }], now - 9],
-    ["leaves out what is settled", [{ state: "sent" }, { state: "failed" }], undefined],
-    ["leaves out what is in other hands", [{ lease_id: "l", lease_until: now + 1 }], undefined],
-    ["knows rows that were left behind", [{ lease_id: "l", lease_until: now }], now],
+    ["may be in the past", [{ next_attempt_time: now - 9 }], now - 9],
+    ["ignores settled rows", [{ state: "sent" }, { state: "failed" }], undefined],
+    ["ignores leased rows", [{ lease_id: "l", lease_until: now + 1 }], undefined],
+    ["includes rows with an expired lease", [{ lease_id: "l", lease_until: now }], now],
   ])("%s", async (_name, rows, expected) => {
     const store = await open(rows.map((row) => newRow(now, row)));
     expect(await nextDueTime(store.db, now)).toBe(expected);

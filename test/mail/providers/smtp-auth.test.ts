@@ -7,7 +7,7 @@ import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { from, mail, never } from "../../support/mail/outgoing-mail.ts";
 import { certificate, startRelay, startTap } from "../../support/mail/relay.ts";
 
-/** A relay with TLS that wants a login by this method alone, and what it was told. */
+/** A relay with TLS that requires a login with this method, and the credentials it received. */
 async function startAuthRelay(method: string, isRight: (auth: SMTPServerAuthentication) => boolean) {
   const told: SMTPServerAuthentication[] = [];
   const relay = await startRelay({
@@ -17,7 +17,7 @@ async function startAuthRelay(method: string, isRight: (auth: SMTPServerAuthenti
     onAuth(auth, _session, callback) {
       told.push(auth);
       if (isRight(auth)) return callback(null, { user: auth.username });
-      // RFC 7628 §3.2.2: why not, in JSON.
+      // RFC 7628 §3.2.2: the error as JSON.
       callback(null, { data: { status: "401", schemes: "bearer" } });
     },
   });
@@ -32,7 +32,7 @@ function createMailer(userinfo: string, port: number, oauth?: OAuthSettings) {
   return mailer;
 }
 
-/** A token endpoint (RFC 6749 §3.2). Answers with these, one after the other, the last one for good. */
+/** A token endpoint (RFC 6749 §3.2) that gives these answers in order, then repeats the last. */
 async function startTokenServer(...answers: { status: number; body: string; location?: string }[]) {
   const requests: URLSearchParams[] = [];
   const server = createServer(async (request, response) => {
@@ -59,7 +59,7 @@ const token = (accessToken: string) => ({
 });
 
 describe("a password", () => {
-  it.each(["PLAIN", "LOGIN"])("T27 is told by AUTH %s, under TLS alone", async (method) => {
+  it.each(["PLAIN", "LOGIN"])("T27 is sent with AUTH %s, only under TLS", async (method) => {
     const { relay, told } = await startAuthRelay(method, ({ password }) => password === "p@ss");
     const tap = await startTap(relay.port);
     expect(await createMailer("user:p%40ss", tap.port).send(mail, never)).toEqual({ kind: "sent" });
@@ -69,7 +69,7 @@ describe("a password", () => {
 });
 
 describe("XOAUTH2", () => {
-  it("logs in with an access token that a refresh token gets, once for all mails", async () => {
+  it("logs in with an access token, requested once for all mails", async () => {
     const { oauth, requests } = await startTokenServer(token("first"));
     const { relay, told } = await startAuthRelay("XOAUTH2", ({ accessToken }) => accessToken === "first");
     const mailer = createMailer("otp%40example.com?auth=xoauth2", relay.port, oauth);
@@ -85,7 +85,7 @@ describe("XOAUTH2", () => {
     ]);
   });
 
-  it("gets a new access token when the relay no longer takes the old one", async () => {
+  it("requests a new access token if the relay rejects the old one", async () => {
     const { oauth, requests } = await startTokenServer(token("first"), token("second"));
     const { relay } = await startAuthRelay("XOAUTH2", ({ accessToken }) => accessToken === "second");
     const mailer = createMailer("otp?auth=xoauth2", relay.port, oauth);
@@ -96,9 +96,9 @@ describe("XOAUTH2", () => {
   it.each([
     ["refuses", { status: 400, body: '{"error":"invalid_grant","error_description":"ABCD2345 refresh"}' }],
     ["fails", { status: 500, body: "ABCD2345" }],
-    ["answers no JSON", { status: 200, body: "<html>" }],
-    ["sends elsewhere", { status: 302, body: "", location: "http://127.0.0.1:1/" }],
-  ])("means another attempt when the token endpoint %s, and tells nothing of it", async (_name, answer) => {
+    ["does not answer with JSON", { status: 200, body: "<html>" }],
+    ["redirects", { status: 302, body: "", location: "http://127.0.0.1:1/" }],
+  ])("causes a retry without details if the token endpoint %s", async (_name, answer) => {
     const { oauth } = await startTokenServer(answer);
     const { relay, told } = await startAuthRelay("XOAUTH2", () => true);
     const result = await createMailer("otp?auth=xoauth2", relay.port, oauth).send(mail, never);
@@ -107,7 +107,7 @@ describe("XOAUTH2", () => {
     expect(told).toEqual([]);
   });
 
-  it("means another attempt when the relay takes no token at all", async () => {
+  it("causes a retry if the relay rejects every token", async () => {
     const { oauth } = await startTokenServer(token("first"));
     const { relay } = await startAuthRelay("XOAUTH2", () => false);
     const result = await createMailer("otp?auth=xoauth2", relay.port, oauth).send(mail, never);
@@ -115,7 +115,7 @@ describe("XOAUTH2", () => {
     expect(relay.received).toEqual([]);
   });
 
-  it("needs to know where tokens come from", () => {
+  it("requires OAuth settings", () => {
     expect(() => createMailer("otp?auth=xoauth2", 1)).toThrow(/access tokens/);
   });
 });

@@ -31,10 +31,10 @@ function render(folder: string, sample: Sample, language: Language, orgId: strin
 
 const subject = (text: string) => JSON.stringify({ subject: text });
 
-describe("own templates", () => {
+describe("custom templates", () => {
   const files = {
     "login.en.json": JSON.stringify({ subject: "Hello from {{service}}", intro: "Type this:" }),
-    "login.txt": "Own text {{code}} {{link}} {{reportLink}}",
+    "login.txt": "Custom text {{code}} {{link}} {{reportLink}}",
     "acme/login.en.json": subject("Acme says hello"),
     "acme/login.html": `<p title="{{service}}">Acme {{intro}} {{code}}</p><a href="{{link}}"></a><a href='{{reportLink}}'></a>`,
     "acme/login.mjml": "{{#this is the source}}",
@@ -43,12 +43,12 @@ describe("own templates", () => {
     ".hidden": "",
   };
 
-  it("take the place of the built-in ones: those of the organization, then those of all, then the built-in", () => {
+  it("override the built-in ones: first those of the organization, then those of the folder", () => {
     const folder = folderOf(files);
     const acme = render(folder, "login", "en", "acme");
     expect(acme.subject).toBe("Acme says hello");
     expect(acme.html).toMatch(/^<p title="Clubhouse">Acme Type this: 493817<\/p>/);
-    expect(acme.text).toMatch(/^Own text 493817 https:\S+ https:\S+\n\n@otp\.example\.com #493817\n$/);
+    expect(acme.text).toMatch(/^Custom text 493817 https:\S+ https:\S+\n\n@otp\.example\.com #493817\n$/);
 
     const other = render(folder, "login", "en", "other");
     expect(other.subject).toBe("Hello from Clubhouse");
@@ -59,19 +59,19 @@ describe("own templates", () => {
     expect(verification.subject).toBe("Your code to verify this email address for Clubhouse");
   });
 
-  it("leave the languages alone that they do not have", () => {
+  it("do not change other languages", () => {
     const folder = folderOf(files);
     expect(render(folder, "login", "de", "acme").subject).toBe("Ihr Code zur Anmeldung bei Clubhouse");
   });
 
-  it("are found for organizations whose id is no file name, and by no other name", () => {
+  it("are found for an organization whose id is not a file name, and under no other name", () => {
     const folder = folderOf(files);
     expect(render(folder, "login", "en", "a/b").subject).toBe("For a/b");
     for (const orgId of ["a%2Fb", "..", "acme/", "ACME", "__proto__"])
       expect(render(folder, "login", "en", orgId).subject).toBe("Hello from Clubhouse");
   });
 
-  it("may be links, as in a mounted folder", () => {
+  it("may be symbolic links, as in a mounted folder", () => {
     const target = folderOf({ "login.en.json": subject("By a link") });
     const folder = folderOf({});
     symlinkSync(join(target, "login.en.json"), join(folder, "login.en.json"));
@@ -79,7 +79,7 @@ describe("own templates", () => {
     expect(render(folder, "login", "en", "acme").subject).toBe("By a link");
   });
 
-  it("can be the built-in layouts, as they are", () => {
+  it("can be copies of the built-in layouts", () => {
     const files = Object.entries(layouts).flatMap(([purpose, { html, text }]) => [
       [`${purpose}.html`, html],
       [`${purpose}.txt`, text],
@@ -96,7 +96,7 @@ describe("own templates", () => {
     ],
     ["no code", "login.html", `<a href="{{link}}">{{reportLink}}</a>`, /lacks \{\{code\}\}: put it in/],
     ["neither code nor link", "verification.txt", "Hello", /lacks \{\{code\}\} and \{\{link\}\}/],
-    ["no way to say that it was not me", "login.txt", "{{code}} {{link}}", /lacks \{\{reportLink\}\}/],
+    ["no link to report a login", "login.txt", "{{code}} {{link}}", /lacks \{\{reportLink\}\}/],
     [
       "a page variable in text",
       "verification.txt",
@@ -133,19 +133,19 @@ describe("own templates", () => {
     ["an empty text", "login.en.json", subject(" "), /subject must be a non-empty text/],
     ["a number", "login.en.json", JSON.stringify({ subject: 1 }), /subject must be a non-empty text/],
     ["a list", "login.en.json", "[]", /must be a JSON object/],
-    ["no JSON", "login.en.json", "{", /is not JSON/],
-    ["no UTF-8", "login.en.json", Buffer.from([0xff]), /is not UTF-8/],
-    ["a language that there is not", "login.xx.json", subject("x"), /an unknown name: .*with one of en, de/],
+    ["invalid JSON", "login.en.json", "{", /is not JSON/],
+    ["invalid UTF-8", "login.en.json", Buffer.from([0xff]), /is not UTF-8/],
+    ["an unknown language", "login.xx.json", subject("x"), /an unknown name: .*with one of en, de/],
     [
-      "a purpose that there is not",
+      "an unknown purpose",
       "logon.en.json",
       subject("x"),
       /is not for a known mail: the name must begin with verification, login, notice/,
     ],
     ["another ending", "login.htm", "", /an unknown name/],
-    ["too much", "login.html", "x".repeat(100_001), /longer than 100000 bytes/],
-    ["a folder too deep", "acme/login/x.md", "", /move its files up/],
-  ])("are refused with their name: %s", (_what, name, text, problem) => {
+    ["a file that is too long", "login.html", "x".repeat(100_001), /longer than 100000 bytes/],
+    ["a folder that is too deep", "acme/login/x.md", "", /move its files up/],
+  ])("are rejected with the name of the file: %s", (_what, name, text, problem) => {
     const folder = folderOf({ [name]: text, "verification.en.json": subject("right") });
     const read = () => readCustomTemplates(folder);
     expect(read).toThrow(problem);
@@ -154,19 +154,19 @@ describe("own templates", () => {
     expect(read).not.toThrow("verification.en.json");
   });
 
-  it("are refused with all that is wrong at once", () => {
+  it("are rejected with all problems at once", () => {
     const folder = folderOf({ "login.html": "", "acme/notice.txt": "" });
     expect(() => readCustomTemplates(folder)).toThrow(/acme\/notice\.txt: [\s\S]*login\.html: /);
     expect(() => readCustomTemplates(join(folder, "none"))).toThrow(/none: cannot be read/);
   });
 
-  it.skipIf(process.getuid?.() === 0)("are refused if they cannot be read", () => {
+  it.skipIf(process.getuid?.() === 0)("are rejected if they cannot be read", () => {
     const folder = folderOf({ "login.en.json": subject("x") });
     chmodSync(join(folder, "login.en.json"), 0);
     expect(() => readCustomTemplates(folder)).toThrow(/login\.en\.json: cannot be read/);
   });
 
-  it("go out with the mails of the service, and stop a start that they would spoil", async () => {
+  it("are used by the service, which does not start with an invalid one", async () => {
     const folder = folderOf({ "acme/verification.de.json": subject("Acme grüßt") });
     const test = await startTestApp({ environment: { COUNTERSIGN_TEMPLATES_DIR: folder } });
     const client = await test.admin();

@@ -43,7 +43,7 @@ async function capture(mails: Pick<OutgoingMail, "subject" | "text" | "html" | "
   return relay.received.map(({ raw }) => raw);
 }
 
-/** The fields of a header, unfolded, in lower case. */
+/** Unfolded header fields, with lower-case names. */
 function fieldsOf(head: string): [name: string, value: string][] {
   return head
     .replace(/\r\n[ \t]+/g, " ")
@@ -51,7 +51,7 @@ function fieldsOf(head: string): [name: string, value: string][] {
     .map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 2)]);
 }
 
-/** What a reader sees of an HTML part, in one line. */
+/** Visible text of an HTML part, in one line. */
 function visibleText(html: string): string {
   return html
     .replace(/<!--[\s\S]*?-->/g, "")
@@ -65,7 +65,7 @@ function visibleText(html: string): string {
     .trim();
 }
 
-describe("what goes over the wire", () => {
+describe("a mail on the wire", () => {
   const mails = all.map(({ sample, language }) => render(sample, language));
   let raws: string[] = [];
 
@@ -73,12 +73,12 @@ describe("what goes over the wire", () => {
     raws = await capture(mails);
   });
 
-  it("has the header that a mail of a machine must have, and no more", async () => {
+  it("has the header fields of an automatic mail, and no others", async () => {
     for (const [index, raw] of raws.entries()) {
       const { language } = all[index]!;
       const fields = fieldsOf(raw.slice(0, raw.indexOf("\r\n\r\n")));
-      // RFC 5322 §3.6: each exactly once. RFC 3834 §5. Neither X-Mailer nor List-Unsubscribe (RFC 8058): who
-      // unsubscribes from codes is locked out.
+      // RFC 5322 §3.6: each exactly once. RFC 3834 §5. No List-Unsubscribe (RFC 8058): users who unsubscribe from codes
+      // can't sign in.
       expect(fields.map(([name]) => name).sort()).toEqual([
         "auto-submitted",
         "content-language",
@@ -103,7 +103,7 @@ describe("what goes over the wire", () => {
     }
   });
 
-  it("is ASCII in short lines that end with CRLF, and neither part is Base64", async () => {
+  it("is ASCII in short lines with CRLF, without base64", async () => {
     for (const raw of raws) {
       expect(raw).toMatch(/^[\x20-\x7e\r\n\t]*$/);
       expect(raw.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
@@ -119,14 +119,14 @@ describe("what goes over the wire", () => {
     }
   });
 
-  it("is read as it was written", async () => {
+  it("parses to the same content", async () => {
     for (const [index, raw] of raws.entries()) {
       const { subject, text, html } = mails[index]!;
       expect(await simpleParser(Buffer.from(raw, "latin1"))).toMatchObject({ subject, text, html });
     }
   });
 
-  it("has the same last line without an HTML part: the code, bound to the host where it is typed", async () => {
+  it("ends with the code bound to its host, also without an HTML part", async () => {
     for (const sample of ["verification", "login"] as const) {
       const mail = render(sample, "ja");
       const [raw] = await capture([{ ...mail, html: "" }]);
@@ -142,8 +142,8 @@ describe("each mail in each language", () => {
     const validator = new HtmlValidate({
       extends: ["html-validate:recommended"],
       rules: {
-        // What mail programs need and pages do not: styles inline, old attributes and comments for Outlook, an article
-        // that keeps its language where the page around it is dropped.
+        // Mail clients need inline styles, deprecated attributes and conditional comments, and an article that keeps its
+        // language when they drop the page around it.
         "no-inline-style": "off",
         "no-deprecated-attr": "off",
         "no-conditional-comment": "off",
@@ -161,12 +161,12 @@ describe("each mail in each language", () => {
     }
   });
 
-  it("says the same in both parts", () => {
+  it("has the same content in both parts", () => {
     for (const { sample, language } of all) {
       const { text, html } = render(sample, language);
       const seen = visibleText(html);
       const paragraphs = text.split("\n\n").map((paragraph) => paragraph.replace(/\s+/g, " ").trim());
-      // Links stand behind words in HTML, and what leads to them is there in text alone. So is the last line.
+      // Links and the texts that introduce them are only in the text part. So is the last line.
       const said = paragraphs.filter(
         (paragraph) => !/^https:|^@|[:：]$/.test(paragraph) || paragraph === paragraphs[0],
       );
@@ -177,7 +177,7 @@ describe("each mail in each language", () => {
     }
   });
 
-  it("loads nothing, has no images, and is far from the 102 kB where Gmail cuts", () => {
+  it("loads nothing, has no images, and is far below the 102 kB that Gmail shows", () => {
     for (const { sample, language } of all) {
       const { html } = render(sample, language);
       expect(html).not.toMatch(
@@ -187,7 +187,7 @@ describe("each mail in each language", () => {
     }
   });
 
-  it("looks like no spam: enough to read, a quiet subject, links that say where they lead", () => {
+  it("has enough text, a quiet subject and links with labels, unlike spam", () => {
     for (const { sample, language } of all) {
       const { subject, text, html } = render(sample, language);
       const what = `${sample} in ${language}`;
@@ -199,35 +199,31 @@ describe("each mail in each language", () => {
       for (const [, shown = ""] of html.matchAll(/<a\b[^>]*>([\s\S]*?)<\/a>/g)) {
         expect(shown, what).not.toMatch(/https?:|www\./);
       }
-      // Nothing is hidden from the eye that a filter reads.
+      // No hidden text.
       const body = html.slice(html.indexOf("<body")).replace(/<!--[\s\S]*?-->/g, "");
       expect(body, what).not.toMatch(/display:\s*none|visibility:\s*hidden|font-size:\s*1px/);
     }
   });
 
   const hasSpamAssassin = spawnSync("spamassassin", ["--version"]).status === 0;
-  it.skipIf(!hasSpamAssassin)(
-    "is no spam to SpamAssassin, if that is installed",
-    { timeout: 300_000 },
-    async () => {
-      const some = all.filter(({ language }) => ["en", "de", "ru", "ja", "ar"].includes(language));
-      for (const raw of await capture(some.map(({ sample, language }) => render(sample, language)))) {
-        const report = execFileSync("spamassassin", ["--local", "--test-mode"], {
-          input: raw,
-          encoding: "latin1",
-        });
-        expect(Number(/^X-Spam-Status: .*score=(-?[\d.]+)/m.exec(report)?.[1]), report).toBeLessThan(2);
-      }
-    },
-  );
+  it.skipIf(!hasSpamAssassin)("is not spam to SpamAssassin, if installed", { timeout: 300_000 }, async () => {
+    const some = all.filter(({ language }) => ["en", "de", "ru", "ja", "ar"].includes(language));
+    for (const raw of await capture(some.map(({ sample, language }) => render(sample, language)))) {
+      const report = execFileSync("spamassassin", ["--local", "--test-mode"], {
+        input: raw,
+        encoding: "latin1",
+      });
+      expect(Number(/^X-Spam-Status: .*score=(-?[\d.]+)/m.exec(report)?.[1]), report).toBeLessThan(2);
+    }
+  });
 });
 
-/** T23, with what else a template language or a mail could trip over. */
+/** Input of T23, and other input that could affect templates or mails. */
 const hostile: [name: string, shown: string][] = [
   ["<a href=//evil>x</a>", "<a href=//evil>x</a>"],
   ["{{7*7}}", "{{7*7}}"],
   ["{{code}}{{link}}", "{{code}}{{link}}"],
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what an attacker writes.
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is attacker input.
   ["${7*7}", "${7*7}"],
   ["<%=7%>", "<%=7%>"],
   ["$& $1 $$ $`", "$& $1 $$ $`"],
@@ -237,7 +233,7 @@ const hostile: [name: string, shown: string][] = [
 ];
 
 describe.each(samples)("T23 the mail %s", (sample) => {
-  it.each(hostile)("takes a name for text: %j", async (name, shown) => {
+  it.each(hostile)("treats a name as text: %j", async (name, shown) => {
     const mail = render(sample, "en", name);
     const [raw] = await capture([mail]);
     const { subject, text, html, headers } = await simpleParser(raw!);
@@ -251,9 +247,9 @@ describe.each(samples)("T23 the mail %s", (sample) => {
 });
 
 describe("T23 a user", () => {
-  // With control characters it is refused.
+  // Names with control characters are rejected.
   const names = hostile.filter(([name]) => !/\p{Cc}/u.test(name));
-  it.each(names)("leaves no trace of its name in a mail: %j", async (name) => {
+  it.each(names)("can not put its name into a mail: %j", async (name) => {
     const test = await startTestApp();
     const client = await test.admin();
     const organization = { org: { case: "orgId", value: "o" } } as const;
