@@ -27,7 +27,7 @@ async function setUp() {
 }
 
 describe("a suppressed address", () => {
-  it("is so for 1 day, then 7, then 30 and no longer, and none of its neighbours is", async () => {
+  it("is suppressed for 1 day, then 7, then 30, without any other address", async () => {
     const { context, clock, hit } = await setUp();
     expect(await isSuppressed(context, first)).toBe(false);
     for (const days of [1, 7, 30, 30]) {
@@ -40,7 +40,7 @@ describe("a suppressed address", () => {
     }
   });
 
-  it("is so no longer for mails that were sent before it began", async () => {
+  it("is not suppressed longer for mails from before the suppression", async () => {
     const { context, clock, hit } = await setUp();
     await Promise.all(Array.from({ length: 10 }, () => hit()));
     clock.move(day - 1);
@@ -49,7 +49,7 @@ describe("a suppressed address", () => {
     expect(await isSuppressed(context, first)).toBe(false);
   });
 
-  it("begins anew after 90 quiet days", async () => {
+  it("starts again with one day after 90 days without a bounce", async () => {
     const { context, clock, hit } = await setUp();
     await hit();
     clock.move(91 * day);
@@ -58,7 +58,7 @@ describe("a suppressed address", () => {
     expect(await isSuppressed(context, first)).toBe(false);
   });
 
-  it("is found under a new key, stays one, and its release is complete", async () => {
+  it("is found under a new key, counted once, and released completely", async () => {
     const { context, store, clock, hit } = await setUp();
     const keys = createKeyRing([keyOf("b"), keyOf("a")]);
     await hit();
@@ -71,7 +71,7 @@ describe("a suppressed address", () => {
     expect(await isSuppressed({ ...context, keys }, first)).toBe(false);
   });
 
-  it("stays so when its authenticator is removed, and the table names no address", async () => {
+  it("stays suppressed without its authenticator, and is not stored in plain text", async () => {
     const { context, store, hit } = await setUp();
     await hit();
     expect(JSON.stringify(await store.db.selectFrom("suppressions").selectAll().execute())).not.toContain(
@@ -82,7 +82,7 @@ describe("a suppressed address", () => {
   });
 });
 
-describe("a status is about the address", () => {
+describe("isAboutAddress", () => {
   it.each([
     ["5.1.1", true],
     ["5.1.0", true],
@@ -117,7 +117,7 @@ describe("a status is about the address", () => {
   });
 });
 
-describe("a refusal of our relay names a status of the address", () => {
+describe("refusedAddressStatus", () => {
   it.each([
     ["550 5.1.1 rcpt", "5.1.1"],
     ["553 5.1.3 rcpt", "5.1.3"],
