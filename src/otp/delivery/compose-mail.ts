@@ -1,5 +1,4 @@
-import { type Param, prepare } from "../../db/core/prepared.ts";
-import type { OTPEmailRow, OutboxRow, UserRow } from "../../db/core/schema.ts";
+import type { OutboxRow } from "../../db/core/schema.ts";
 import { parseEmailAddress } from "../../lib/email-address.ts";
 import type { Composed } from "../../mail/courier/courier.ts";
 import { type NoticeKind, noticeKindOf } from "../../mail/outbox/enqueue.ts";
@@ -15,6 +14,7 @@ import { type MailHandle, makeMailHandle } from "../codes/mail-handle.ts";
 import { makeReturnPath } from "../codes/return-path.ts";
 import type { OTPContext } from "../context.ts";
 import { enrolmentCode, type LiveCode, liveCode, saltOf } from "../enrolment/live-code.ts";
+import { findRecipient, type Recipient } from "./recipient.ts";
 import { addressSuppressed, isSuppressed } from "./suppressions.ts";
 import {
   loginUrlTemplateVariables,
@@ -56,7 +56,7 @@ async function composeContent(
   identity: MailIdentity,
   mail: OutboxRow,
 ): Promise<Composed> {
-  const [row] = await selectRecipient(context.store.db, { otpEmailId: mail.otp_email_id });
+  const row = await findRecipient(context.store.db, mail.otp_email_id);
   if (row && (await isSuppressed(context, row))) return { kind: "drop", reason: addressSuppressed };
   const notice = noticeKindOf(mail);
   if (row && notice) return composeNotice(identity, mail, notice, row);
@@ -69,15 +69,6 @@ async function composeContent(
   const { org_id: orgId, address } = row;
   return { kind: "mail", mail: { orgId, to: mailboxOf(address), messageId, date, ...rendered } };
 }
-
-const selectRecipient = prepare((db, param: Param<{ otpEmailId: string }>) =>
-  db
-    .selectFrom("otp_emails")
-    .innerJoin("users", "users.user_id", "otp_emails.user_id")
-    .selectAll("otp_emails")
-    .select(["users.org_id", "users.state", "users.display_name", "users.preferred_language"])
-    .where("otp_email_id", "=", param("otpEmailId")),
-);
 
 /** Returns undefined if the code of the mail is no longer alive. */
 function renderCode(context: OTPContext, identity: MailIdentity, mail: OutboxRow, row: Recipient) {
@@ -179,8 +170,6 @@ function mailboxOf(address: string): string {
   if (!to.ok) throw new Error("a stored address is not valid");
   return to.address.mailbox;
 }
-
-type Recipient = OTPEmailRow & Pick<UserRow, "org_id" | "display_name" | "preferred_language">;
 
 /**
  * Links to the service's own page. Contains no code, user or address, because proxies log links and browsers keep them

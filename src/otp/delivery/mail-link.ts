@@ -1,5 +1,4 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { OTPEmailRow, UserRow } from "../../db/core/schema.ts";
 import { mailReader } from "../../events/event.ts";
 import { findUser } from "../../users/user.ts";
 import { liveLoginCode, loginCode } from "../challenges/live-challenge.ts";
@@ -8,11 +7,12 @@ import type { MailHandle } from "../codes/mail-handle.ts";
 import type { OTPContext } from "../context.ts";
 import { enrolmentCode, liveCode, saltOf } from "../enrolment/live-code.ts";
 import { parseCode, verifyOTPEmail } from "../enrolment/verify.ts";
+import { findRecipient, type Recipient } from "./recipient.ts";
 
 /** Returns the code of the mail that a link is from, or undefined if it can no longer be entered. Changes nothing. */
 export async function codeOfLink(context: OTPContext, handle: MailHandle): Promise<string | undefined> {
   if (handle.purpose === "login") return codeOfChallenge(context, handle.challengeId);
-  const row = await findRecipient(context, handle.otpEmailId);
+  const row = await findRecipient(context.store.db, handle.otpEmailId);
   if (!row || !canEnter(context, row)) return undefined;
   const alive = liveCode(context, row);
   return alive && saltOf(alive) === handle.codeSalt
@@ -28,7 +28,7 @@ async function codeOfChallenge(context: OTPContext, challengeId: string): Promis
     .executeTakeFirst();
   const alive = challenge && liveLoginCode(context, challenge);
   if (!alive) return undefined;
-  const row = await findRecipient(context, challenge.otp_email_id);
+  const row = await findRecipient(context.store.db, challenge.otp_email_id);
   return row && canEnter(context, row) ? loginCode(context, row, challengeId, alive) : undefined;
 }
 
@@ -54,7 +54,7 @@ export async function verifyByLink(
   // A login is completed where it started, never through a link.
   if (handle.purpose !== "enrolment") return false;
   const { otpEmailId, codeSalt } = handle;
-  const row = await findRecipient(context, otpEmailId);
+  const row = await findRecipient(context.store.db, otpEmailId);
   const user = row && (await findUser(context.store.db, row.user_id));
   if (!user) return false;
   return unlessRefused(async () => {
@@ -73,7 +73,7 @@ async function wasVerifiedWith(
   otpEmailId: string,
   { code, codeSalt }: { code: string; codeSalt: string },
 ): Promise<boolean> {
-  const row = await findRecipient(context, otpEmailId);
+  const row = await findRecipient(context.store.db, otpEmailId);
   if (row?.verify_time == null) return false;
   const salt = Buffer.from(codeSalt, "base64url");
   return context.keys.all.some(({ secret }) =>
@@ -97,18 +97,6 @@ const refusals: ReadonlySet<Code> = new Set([
   Code.NotFound,
   Code.ResourceExhausted,
 ]);
-
-type Recipient = OTPEmailRow & Pick<UserRow, "org_id" | "state">;
-
-async function findRecipient({ store }: OTPContext, otpEmailId: string): Promise<Recipient | undefined> {
-  return store.db
-    .selectFrom("otp_emails")
-    .innerJoin("users", "users.user_id", "otp_emails.user_id")
-    .selectAll("otp_emails")
-    .select(["users.org_id", "users.state"])
-    .where("otp_email_id", "=", otpEmailId)
-    .executeTakeFirst();
-}
 
 function canEnter({ clock }: OTPContext, { state, locked_until }: Recipient): boolean {
   return state === "active" && (locked_until === null || locked_until <= clock.now());
