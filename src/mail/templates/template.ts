@@ -13,7 +13,7 @@ export function parseTemplate(source: string): Template {
   const stray = parts.filter((_, index) => index % 2 === 0).find((text) => text.includes("{{"));
   if (stray !== undefined) {
     const shown = stray.slice(stray.indexOf("{{"), stray.indexOf("{{") + 20);
-    throw new TemplateError(`has ${JSON.stringify(shown)}: only {{name}} stands for something`);
+    throw new TemplateError(`has ${JSON.stringify(shown)}: only {{name}} is a variable`);
   }
   const variables = [...new Set(parts.filter((_, index) => index % 2 === 1))];
   return {

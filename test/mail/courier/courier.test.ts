@@ -228,10 +228,10 @@ describe("a courier", () => {
   it("sends many mails at a time, but never more than 20", async () => {
     const { store, queue, start } = await setUp();
     let underWay = 0;
-    let most = 0;
+    let maxUnderWay = 0;
     const relay = await startRelay({
       onMail: async () => {
-        most = Math.max(most, ++underWay);
+        maxUnderWay = Math.max(maxUnderWay, ++underWay);
         await new Promise((resolve) => setTimeout(resolve, 10));
         underWay--;
       },
@@ -240,8 +240,8 @@ describe("a courier", () => {
     start(relay.port);
     await waitFor("all are sent", async () => (await allRows(store)).every((row) => row.state === "sent"));
     expect(relay.received).toHaveLength(100);
-    expect(most).toBeGreaterThan(4);
-    expect(most).toBeLessThanOrEqual(20);
+    expect(maxUnderWay).toBeGreaterThan(4);
+    expect(maxUnderWay).toBeLessThanOrEqual(20);
   });
 
   it("backs off from a relay that replies 421, and still delivers everything", async () => {
@@ -777,10 +777,10 @@ describe("a mail that cannot be composed", () => {
   it("F19 costs the other mails no attempt and no concurrency", async () => {
     const { store, queue, start } = await setUp(2);
     let underWay = 0;
-    let most = 0;
+    let maxUnderWay = 0;
     const relay = await startRelay({
       onMail: async () => {
-        most = Math.max(most, ++underWay);
+        maxUnderWay = Math.max(maxUnderWay, ++underWay);
         await sleep(10);
         underWay--;
       },
@@ -800,7 +800,7 @@ describe("a mail that cannot be composed", () => {
       new Set(["failed 1", "sent 1"]),
     );
     expect(relay.received).toHaveLength(50);
-    expect(most).toBeGreaterThan(4);
+    expect(maxUnderWay).toBeGreaterThan(4);
   });
 
   it("is retried while the storage fails", async () => {

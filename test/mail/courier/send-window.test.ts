@@ -76,7 +76,7 @@ it.each([
   ["451 data", false],
   ["aborted", false],
   ["compose", false],
-])("%s is a sign of overload: %s", (reason, expected) => {
+])("isOverload of %s is %s", (reason, expected) => {
   expect(isOverload(reason)).toBe(expected);
 });
 
@@ -91,7 +91,7 @@ it.each<[string, boolean]>([
   ["421 4.3.2 greeting", false],
   ["451 4.7.1 rcpt", false],
   ["storage", false],
-])("%s says that nobody was reached: %s", (reason, expected) => {
+])("isUnreached of %s is %s", (reason, expected) => {
   expect(isUnreached(reason)).toBe(expected);
 });
 
@@ -105,6 +105,6 @@ it.each([
   ["4210", false],
   ["connection", false],
   ["tls", false],
-])("a relay that is well has too much for now: %s: %s", (reason, expected) => {
+])("isThrottled of %s is %s", (reason, expected) => {
   expect(isThrottled(reason)).toBe(expected);
 });

@@ -127,7 +127,7 @@ describe("enqueue", () => {
     expect(rows.size).toBe(4);
   });
 
-  it("leaves the mails of other authenticators and purposes alone", async () => {
+  it("leaves the mails of other authenticators and purposes unchanged", async () => {
     const others = [
       newRow(now, { otp_email_id: "2", code_salt: salt(7) }),
       newRow(now, { purpose: "login", code_salt: salt(8) }),

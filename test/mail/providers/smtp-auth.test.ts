@@ -9,19 +9,19 @@ import { certificate, startRelay, startTap } from "../../support/mail/relay.ts";
 
 /** A relay with TLS that requires a login with this method, and the credentials it received. */
 async function startAuthRelay(method: string, isRight: (auth: SMTPServerAuthentication) => boolean) {
-  const told: SMTPServerAuthentication[] = [];
+  const logins: SMTPServerAuthentication[] = [];
   const relay = await startRelay({
     ...certificate("relay"),
     authOptional: false,
     authMethods: [method],
     onAuth(auth, _session, callback) {
-      told.push(auth);
+      logins.push(auth);
       if (isRight(auth)) return callback(null, { user: auth.username });
       // RFC 7628 §3.2.2: the error as JSON.
       callback(null, { data: { status: "401", schemes: "bearer" } });
     },
   });
-  return { relay, told };
+  return { relay, logins };
 }
 
 function createMailer(userinfo: string, port: number, oauth?: OAuthSettings) {
@@ -60,10 +60,10 @@ const token = (accessToken: string) => ({
 
 describe("a password", () => {
   it.each(["PLAIN", "LOGIN"])("T27 is sent with AUTH %s, only under TLS", async (method) => {
-    const { relay, told } = await startAuthRelay(method, ({ password }) => password === "p@ss");
+    const { relay, logins } = await startAuthRelay(method, ({ password }) => password === "p@ss");
     const tap = await startTap(relay.port);
     expect(await createMailer("user:p%40ss", tap.port).send(mail, never)).toEqual({ kind: "sent" });
-    expect(told).toMatchObject([{ method, username: "user", password: "p@ss" }]);
+    expect(logins).toMatchObject([{ method, username: "user", password: "p@ss" }]);
     expect(tap.bytes()).not.toMatch(/AUTH|p@ss|dXNlcg|cEBzcw/);
   });
 });
@@ -71,10 +71,10 @@ describe("a password", () => {
 describe("XOAUTH2", () => {
   it("logs in with an access token, requested once for all mails", async () => {
     const { oauth, requests } = await startTokenServer(token("first"));
-    const { relay, told } = await startAuthRelay("XOAUTH2", ({ accessToken }) => accessToken === "first");
+    const { relay, logins } = await startAuthRelay("XOAUTH2", ({ accessToken }) => accessToken === "first");
     const mailer = createMailer("otp%40example.com?auth=xoauth2", relay.port, oauth);
     for (let i = 0; i < 3; i++) expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
-    expect(told[0]).toMatchObject({ method: "XOAUTH2", username: "otp@example.com", accessToken: "first" });
+    expect(logins[0]).toMatchObject({ method: "XOAUTH2", username: "otp@example.com", accessToken: "first" });
     expect(requests.map((request) => Object.fromEntries(request))).toEqual([
       {
         grant_type: "refresh_token",
@@ -100,11 +100,11 @@ describe("XOAUTH2", () => {
     ["redirects", { status: 302, body: "", location: "http://127.0.0.1:1/" }],
   ])("causes a retry without details if the token endpoint %s", async (_name, answer) => {
     const { oauth } = await startTokenServer(answer);
-    const { relay, told } = await startAuthRelay("XOAUTH2", () => true);
+    const { relay, logins } = await startAuthRelay("XOAUTH2", () => true);
     const result = await createMailer("otp?auth=xoauth2", relay.port, oauth).send(mail, never);
     expect(result).toMatchObject({ kind: "retry" });
     expect(JSON.stringify(result)).toMatch(/^\{"kind":"retry","reason":"(auth|connection)"\}$/);
-    expect(told).toEqual([]);
+    expect(logins).toEqual([]);
   });
 
   it("causes a retry if the relay rejects every token", async () => {

@@ -348,11 +348,11 @@ describe("a relay that violates the protocol", () => {
           ["MAIL", "MAIL FROM", "250 ok"],
           ["EHLO", "EHLO", "250 r"],
         ] as const;
-        let heard = "";
+        let input = "";
         let last: string | undefined;
         socket.on("data", (data) => {
-          heard += data.toString("latin1");
-          const [step, , reply] = replies.find(([, text]) => heard.includes(text)) ?? [];
+          input += data.toString("latin1");
+          const [step, , reply] = replies.find(([, text]) => input.includes(text)) ?? [];
           // The message arrives in several chunks.
           if (step === last) return;
           last = step;
