@@ -12,6 +12,7 @@ const onBothEngines = [
   "test/mail/courier/{courier,faults-kill}.test.ts",
   "test/mail/outbox/outbox.test.ts",
   "test/operation/retention/sweeper.test.ts",
+  "test/otp/mail-status.test.ts",
   "test/otp/enrolment/notices.test.ts",
   "test/otp/limits/{mail-limits,sliding-window}.test.ts",
   "test/users/user.test.ts",

@@ -1,5 +1,5 @@
-// Makes src/mail/templates/layouts.gen.ts of templates/*.mjml and *.txt. With --check it only fails on a difference. With
-// two names it makes an own layout: node scripts/compile-mails.mjs FROM.mjml TO.html
+// Generates src/mail/templates/layouts.gen.ts from templates/*.mjml and *.txt. With --check, only fails if it is outdated. With
+// two names, compiles a custom layout: node scripts/compile-mails.mjs FROM.mjml TO.html
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import mjml2html from "mjml";
@@ -10,7 +10,7 @@ const target = fileURLToPath(new URL("../src/mail/templates/layouts.gen.ts", imp
 const [first, second] = process.argv.slice(2);
 if (first === "--check") {
   if (readFileSync(target, "utf8") !== (await makeLayouts())) {
-    console.error("src/mail/templates/layouts.gen.ts is not up to date: run npm run generate");
+    console.error("src/mail/templates/layouts.gen.ts is outdated: run npm run generate");
     process.exitCode = 1;
   }
 } else if (first && second) writeFileSync(second, await compile(first));
@@ -26,7 +26,7 @@ async function makeLayouts() {
       },
     ]),
   );
-  return `// Made of templates/ by npm run generate. Edit those.
+  return `// Generated from templates/ by npm run generate. Do not edit.
 export const layouts = ${JSON.stringify(Object.fromEntries(entries), null, 2)} as const;
 `;
 }
@@ -37,11 +37,11 @@ async function compile(path) {
     ignoreIncludes: false,
     validationLevel: "strict",
     keepComments: false,
-    // A mail loads nothing: without these no family is fetched by its name.
+    // By default MJML loads web fonts for known families. Mails must not load anything.
     fonts: {},
   });
   if (errors.length > 0) throw new Error(errors.map((error) => error.formattedMessage).join("\n"));
-  // In a language that is written from the right, writing begins there.
+  // Makes alignment depend on the direction of the language.
   return html
     .replaceAll("text-align:left", "text-align:{{start}}")
     .replaceAll('align="left"', 'align="{{start}}"')

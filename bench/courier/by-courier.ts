@@ -6,7 +6,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { parseEmailAddress } from "../../src/lib/email-address.ts";
 import { startCourier } from "../../src/mail/courier/courier.ts";
 import { openSenders } from "../../src/mail/providers/senders.ts";
-import { builtInLetter } from "../../src/mail/templates/letters.ts";
+import { builtInTemplate } from "../../src/mail/templates/mail-templates.ts";
 import { createKeyRing } from "../../src/otp/codes/keys.ts";
 import type { OTPContext } from "../../src/otp/context.ts";
 import { composeMail } from "../../src/otp/delivery/compose-mail.ts";
@@ -45,13 +45,13 @@ export async function sendByCourier(count: number, smtpUrl: string): Promise<() 
     await using mailer = await openSenders({
       clock: systemClock,
       log,
-      usual: { smtpUrl, from: sender },
+      defaultSender: { smtpUrl, from: sender },
       organizations: {},
     });
     const identity = {
       publicUrl: "https://otp.example.com",
       serviceName: sender.name,
-      letters: builtInLetter,
+      templates: builtInTemplate,
       defaultLanguage: "en",
       codeInSubject: false,
     } as const;

@@ -1,5 +1,5 @@
 import { createTransport } from "nodemailer";
-import { builtInLetter } from "../../src/mail/templates/letters.ts";
+import { builtInTemplate } from "../../src/mail/templates/mail-templates.ts";
 import { renderSample } from "../../src/mail/templates/sample.ts";
 import { addressOf, sender } from "./mail.ts";
 
@@ -9,7 +9,7 @@ const connections = 20;
 /** Returns a function that sends one prepared mail to all recipients with nodemailer's pool, without storing anything. */
 export async function sendByPool(count: number, smtpUrl: string): Promise<() => Promise<void>> {
   const { subject, text, html } = renderSample("verification", {
-    letters: builtInLetter,
+    templates: builtInTemplate,
     language: "en",
     orgId: "bench",
     serviceName: sender.name,

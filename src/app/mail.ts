@@ -7,8 +7,8 @@ import { startCourier } from "../mail/courier/courier.ts";
 import type { CaughtMail } from "../mail/dev-mailbox/dev-mailbox.ts";
 import { readBacklog } from "../mail/outbox/backlog.ts";
 import { openSenders } from "../mail/providers/senders.ts";
-import { builtInLetter } from "../mail/templates/letters.ts";
-import { readLetters } from "../mail/templates/own-templates.ts";
+import { readCustomTemplates } from "../mail/templates/custom-templates.ts";
+import { builtInTemplate } from "../mail/templates/mail-templates.ts";
 import type { Metrics } from "../operation/telemetry/metrics.ts";
 import type { OTPContext } from "../otp/context.ts";
 import { composeMail, type MailIdentity } from "../otp/delivery/compose-mail.ts";
@@ -39,7 +39,7 @@ export async function openMail(config: Config, options: MailOptions, cleanup: Cl
     await openSenders({
       clock,
       log,
-      usual: senderOf(config) ?? { smtpUrl: mailbox?.smtpUrl ?? "", from: config.mailFrom },
+      defaultSender: senderOf(config) ?? { smtpUrl: mailbox?.smtpUrl ?? "", from: config.mailFrom },
       organizations: config.senders,
     }),
   );
@@ -48,7 +48,8 @@ export async function openMail(config: Config, options: MailOptions, cleanup: Cl
 
 /** Imports the mailbox only if it is used, to save memory in production. */
 async function openMailbox(clock: Clock, onMail: MailOptions["onMail"], cleanup: CleanupStack) {
-  const { devMailboxPages, startDevMailbox } = await import("../mail/dev-mailbox/dev-mailbox.ts");
+  const { startDevMailbox } = await import("../mail/dev-mailbox/dev-mailbox.ts");
+  const { devMailboxPages } = await import("../mail/dev-mailbox/pages.ts");
   const mailbox = cleanup.add(await startDevMailbox({ clock, onMail }));
   return {
     smtpUrl: mailbox.smtpUrl,
@@ -60,7 +61,7 @@ export function mailIdentityOf(config: Config, publicUrl: string): MailIdentity 
   return {
     publicUrl,
     serviceName: config.mailFrom.name || new URL(publicUrl).hostname,
-    letters: config.templatesDir === undefined ? builtInLetter : readLetters(config.templatesDir),
+    templates: config.templatesDir === undefined ? builtInTemplate : readCustomTemplates(config.templatesDir),
     defaultLanguage: config.defaultLanguage,
     codeInSubject: config.codeInSubject,
     bounceAddress: config.bounceAddress,

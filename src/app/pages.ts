@@ -9,7 +9,7 @@ import type { Metrics } from "../operation/telemetry/metrics.ts";
 import { reportChallenge } from "../otp/challenges/end.ts";
 import { claimedPurpose, readMailHandle } from "../otp/codes/mail-handle.ts";
 import type { OTPContext } from "../otp/context.ts";
-import { recordProviderReport } from "../otp/delivery/bounces.ts";
+import { recordProviderFeedback } from "../otp/delivery/bounces.ts";
 import type { MailIdentity } from "../otp/delivery/compose-mail.ts";
 import { codeOfLink, verifyByLink } from "../otp/delivery/mail-link.ts";
 import { apiReferencePages, type OAuthEndpoints } from "../pages/api-reference.ts";
@@ -91,7 +91,7 @@ function bounceWebhookOf({ bounceWebhookSecret: secret }: Config, otp: OTPContex
       secret,
       now: () => otp.clock.now(),
       record: (webhookId, { type, messageId, status }) =>
-        recordProviderReport(
+        recordProviderFeedback(
           otp,
           webhookId,
           messageId,

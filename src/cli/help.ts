@@ -66,7 +66,7 @@ Settings (environment):
   COUNTERSIGN_MAIL_FROM          Name <address> (serve: needed)
   COUNTERSIGN_DEFAULT_LANGUAGE   of mails and pages to whoever asks for no language that there is, such as en, de or ja (en)
   COUNTERSIGN_CODE_IN_SUBJECT    on or off: whether the subject of a mail shows its code (off)
-  COUNTERSIGN_TEMPLATES_DIR      folder of own texts and layouts of mails, see docs/mails.md (none)
+  COUNTERSIGN_TEMPLATES_DIR      folder of own texts and layouts of mails, see docs/mail.md (none)
   COUNTERSIGN_BOUNCE_ADDRESS     address that mails come back to; bounces+MAIL@… must be delivered to it too (none: to
                                  the sender)
   COUNTERSIGN_BOUNCE_WEBHOOK_SECRET *  whsec_BASE64, with which /webhooks/bounces is signed (none: it is not there)

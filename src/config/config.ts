@@ -1,8 +1,8 @@
 import type { KeyObject } from "node:crypto";
 import * as v from "valibot";
 import type { logLevels } from "../lib/log.ts";
+import type { DkimSettings, MailAddress, OAuthSettings } from "../mail/mailer.ts";
 import type { OrganizationSender } from "../mail/providers/senders.ts";
-import type { DkimSettings, MailAddress, OAuthSettings } from "../mail/smtp/smtp-mailer.ts";
 import type { CodeKey } from "../otp/codes/keys.ts";
 import type { Policy } from "../otp/policy.ts";
 import type { Language } from "../texts/languages.ts";

@@ -1,6 +1,6 @@
 import * as v from "valibot";
+import type { DkimSettings, OAuthSettings } from "../mail/mailer.ts";
 import { type Sender, senderProblems } from "../mail/providers/senders.ts";
-import type { DkimSettings, OAuthSettings } from "../mail/smtp/smtp-mailer.ts";
 import { languages } from "../texts/languages.ts";
 import { dkimDomain, dkimKey, dkimSelector, mailFrom, readSendersFile, tokenUrl } from "./senders-file.ts";
 import { onOff, pem, text } from "./values.ts";

@@ -2,9 +2,9 @@ import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { parseEmailAddress } from "../lib/email-address.ts";
+import type { MailAddress } from "../mail/mailer.ts";
 import { isFetchable } from "../mail/providers/provider-url.ts";
 import { type OrganizationSender, senderProblems } from "../mail/providers/senders.ts";
-import type { MailAddress } from "../mail/smtp/smtp-mailer.ts";
 
 /** `Name <address>`, or an address alone. */
 export const mailFrom = v.pipe(

@@ -1,6 +1,6 @@
 import type { Transaction } from "kysely";
 import type { DB, OTPEmailRow } from "../db/core/schema.ts";
-import { enqueue, type NewMail } from "../mail/outbox/claim.ts";
+import { enqueue, type NewMail } from "../mail/outbox/enqueue.ts";
 import type { CodePurpose } from "./codes/code.ts";
 import type { LiveCode } from "./codes/live-code.ts";
 import type { OTPContext } from "./context.ts";

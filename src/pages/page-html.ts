@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Reply } from "../http/reply.ts";
 import { directionOf, type Language } from "../texts/languages.ts";
-import type { PageTexts } from "../texts/pages/en.ts";
-import { pageTexts } from "../texts/pages/index.ts";
+import { texts } from "../texts/texts.ts";
+import type { Texts } from "../texts/words/en.ts";
 
 export interface PageSettings {
   readonly serviceName: string;
@@ -22,7 +22,7 @@ export interface VerifyForm {
 
 /** The form that verifies the address of a mail. */
 export function verifyFormPage(settings: PageSettings, form: VerifyForm): Reply {
-  const { verify: t } = pageTexts[settings.language];
+  const { verify: t } = texts[settings.language].pages;
   const failure = form.hasFailed ? `<p class="failed" role="alert">${t.failed}</p>` : `<p>${t.intro}</p>`;
   const keyboard = form.isNumeric ? `inputmode="numeric"` : `inputmode="text" autocapitalize="characters"`;
   const content = `${failure}
@@ -45,7 +45,7 @@ export function loginCodePage(
   settings: PageSettings,
   { handle, code }: Pick<VerifyForm, "handle" | "code">,
 ): Reply {
-  const { login: t } = pageTexts[settings.language];
+  const { login: t } = texts[settings.language].pages;
   const content = `<p>${t.intro}</p>
 <p class="code" dir="ltr" data-gone="${t.gone}">${code ?? ""}</p>
 <p>${t.warning}</p>
@@ -58,17 +58,17 @@ export function loginCodePage(
 }
 
 /** What the last page says. */
-export type Ending = Extract<keyof PageTexts, "verified" | "reported">;
+export type Ending = Extract<keyof Texts["pages"], "verified" | "reported">;
 
 export function endPage(settings: PageSettings, ending: Ending): Reply {
-  const { [ending]: t } = pageTexts[settings.language];
+  const { [ending]: t } = texts[settings.language].pages;
   const warning = "warning" in t ? `\n<p class="note">${t.warning}</p>` : "";
   return page(settings, { status: 200, title: t.title, content: `<p>${t.text}</p>${warning}` });
 }
 
 /** The page for failures of the service itself: try again later. */
 export function retryPage(settings: PageSettings): Reply {
-  const { retry: t } = pageTexts[settings.language];
+  const { retry: t } = texts[settings.language].pages;
   return page(settings, { status: 503, title: t.title, content: `<p>${t.text}</p>` });
 }
 

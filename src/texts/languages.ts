@@ -1,6 +1,6 @@
 import Negotiator from "negotiator";
 
-/** The languages that mails and pages speak (BCP 47), the one that everything falls back to first. */
+/** Languages of mails and pages (BCP 47). */
 export const languages = [
   "en",
   "de",
@@ -25,27 +25,30 @@ export const languages = [
 export type Language = (typeof languages)[number];
 
 /**
- * The language in which to speak to someone: the first of `wishes` that names one there is.
+ * Chooses the first available language of several preferences.
  *
- * @param wishes each an `Accept-Language` header (RFC 9110 §12.5.4) or one language tag. The most important comes first.
+ * @param preferences `Accept-Language` headers (RFC 9110 §12.5.4) or language tags, most important first.
  */
-export function chooseLanguage(wishes: readonly (string | null | undefined)[], fallback: Language): Language {
-  for (const wish of wishes) {
-    const wished = wishedIn(wish);
-    if (wished) return wished;
+export function chooseLanguage(
+  preferences: readonly (string | null | undefined)[],
+  fallback: Language,
+): Language {
+  for (const preference of preferences) {
+    const language = wishedIn(preference);
+    if (language) return language;
   }
   return fallback;
 }
 
-/** As the attribute `dir` of HTML has it. */
+/** Returns the value of HTML's `dir` attribute. */
 export function directionOf(language: Language): "ltr" | "rtl" {
   return language === "ar" ? "rtl" : "ltr";
 }
 
-/** The first language that there is of an `Accept-Language` header or a language tag. */
+/** Returns the preferred available language of an `Accept-Language` header or a language tag. */
 export function wishedIn(header: string | null | undefined): Language | undefined {
   if (!header) return undefined;
-  // In the order of their quality. A tag of a region is also a wish for its language (RFC 4647 §3.4).
+  // Ordered by quality. A tag with a region falls back to its language (RFC 4647 §3.4).
   const tags = new Negotiator({
     headers: { "accept-language": header.slice(0, headerLengthMax) },
   }).languages();
@@ -57,5 +60,5 @@ function languageOf(tag: string): Language | undefined {
   return languages.find((language) => language === primary);
 }
 
-/** More than any browser sends. */
+/** Longer than any browser's. */
 const headerLengthMax = 500;

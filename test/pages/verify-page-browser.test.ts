@@ -1,6 +1,6 @@
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { pageTexts } from "../../src/texts/pages/index.ts";
+import { texts } from "../../src/texts/texts.ts";
 import { openPage } from "../support/chromium.ts";
 import { outcomeOf } from "../support/errors.ts";
 import { startEnrolment, startLogin } from "../support/pages/mail-links.ts";
@@ -36,16 +36,16 @@ describe.each(settings)("in Chromium with %s", (_, options) => {
     expect(await page.inputValue("#code")).toBe(code);
     await page.click("button");
     await page.waitForURL(`${test.origin}/verify?done=verified`);
-    expect(await page.textContent("h1")).toBe(pageTexts.de.verified.title);
+    expect(await page.textContent("h1")).toBe(texts.de.pages.verified.title);
     expect((await admin.getOTPEmail({ userId: "u", otpEmailId })).otpEmail?.isVerified).toBe(true);
 
     // Neither a reload nor a second submission shows a failure.
     await page.reload();
-    expect(await page.textContent("h1")).toBe(pageTexts.de.verified.title);
+    expect(await page.textContent("h1")).toBe(texts.de.pages.verified.title);
     await page.goto(link);
     await page.fill("#code", code.toLowerCase());
     await page.click("button");
-    expect(await page.textContent("h1")).toBe(pageTexts.de.verified.title);
+    expect(await page.textContent("h1")).toBe(texts.de.pages.verified.title);
     expect(complaints).toEqual([]);
   });
 
@@ -55,7 +55,7 @@ describe.each(settings)("in Chromium with %s", (_, options) => {
     await page.goto(link);
     await page.fill("#code", "00000000");
     await page.click("button");
-    expect(await page.textContent("[role=alert]")).toBe(pageTexts.ja.verify.failed);
+    expect(await page.textContent("[role=alert]")).toBe(texts.ja.pages.verify.failed);
     expect(await page.inputValue("#code")).toBe("");
   });
 
@@ -67,7 +67,7 @@ describe.each(settings)("in Chromium with %s", (_, options) => {
     expect(await page.textContent(".code")).toBe(code);
     await page.click("button");
     await page.waitForURL(`${test.origin}/verify?done=reported`);
-    expect(await page.textContent("h1")).toBe(pageTexts.fr.reported.title);
+    expect(await page.textContent("h1")).toBe(texts.fr.pages.reported.title);
     expect(await outcomeOf(client.verifyOTPEmailChallenge(answer))).toBe("CHALLENGE_ENDED");
     expect(complaints).toEqual([]);
   });
@@ -146,7 +146,7 @@ describe.each(["light", "dark"] as const)("at 320 px in %s", (colorScheme) => {
       await page.click(".code");
       expect(await evaluate(page, "getSelection().toString().trim()")).toBe(code);
       const { codeReplacement } = await lookAt("/verify?h=login~gone");
-      expect(codeReplacement).toBe(`"${pageTexts[locale].login.gone}"`);
+      expect(codeReplacement).toBe(`"${texts[locale].pages.login.gone}"`);
       await lookAt("/verify");
       expect(complaints).toEqual([]);
     },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pageTexts } from "../../src/texts/pages/index.ts";
+import { texts } from "../../src/texts/texts.ts";
 import { codeIn, type TestApp, wrongCode } from "../support/app.ts";
 import { outcomeOf } from "../support/errors.ts";
 import { open, openHttp2, untilClosed, untilReceived } from "../support/http/requests.ts";
@@ -127,7 +127,7 @@ describe("the form", () => {
     await test.app.store[Symbol.asyncDispose]();
     for (const question of [{ path: pathOf(handle) }, post(handle, code)]) {
       const answer = await overHttp1(test, question);
-      expect([answer.status, answer.body.includes(pageTexts.en.retry.title)]).toEqual([503, true]);
+      expect([answer.status, answer.body.includes(texts.en.pages.retry.title)]).toEqual([503, true]);
     }
     // A forged handle doesn't reach the database.
     expect((await overHttp1(test, { path: pathOf(forgeries(handle)[0]!) })).status).toBe(200);

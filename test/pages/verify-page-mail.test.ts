@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { pageTexts } from "../../src/texts/pages/index.ts";
+import { texts } from "../../src/texts/texts.ts";
 import { codeIn, startTestApp } from "../support/app.ts";
 import { outcomeOf } from "../support/errors.ts";
 import { untilClosed } from "../support/http/requests.ts";
@@ -89,7 +89,7 @@ it("accepts the links of older mails, only to report a login", async () => {
   const mac = createHmac("sha256", secret).update(Buffer.concat(parts)).digest().subarray(0, 16);
   const handle = `dev~${challengeId}~${mac.toString("base64url")}`;
   const page = await overHttp1(test, { path: `/not-me?challenge=${encodeURIComponent(handle)}` });
-  expect(page.body).toContain(pageTexts.en.login.button);
+  expect(page.body).toContain(texts.en.pages.login.button);
   const field = /name="h" value="([^"]*)"/.exec(page.body)?.[1] ?? "";
   expect((await overHttp1(test, post(field))).headers.location).toBe("/verify?done=reported");
   expect(await outcomeOf(client.verifyOTPEmailChallenge(answer))).toBe("CHALLENGE_ENDED");

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { languages } from "../../src/texts/languages.ts";
-import { pageTexts } from "../../src/texts/pages/index.ts";
+import { texts } from "../../src/texts/texts.ts";
 import { startTestApp, type TestApp, wrongCode } from "../support/app.ts";
 import { outcomeOf } from "../support/errors.ts";
 import type { Answer, Question } from "../support/http/requests.ts";
@@ -57,7 +57,7 @@ describe.each(versions)("over %s", (_, send) => {
     const answer = await send(test, post(handle, shownIn(page)));
     expect([answer.status, answer.headers.location]).toEqual([303, "/verify?done=verified"]);
     const end = await send(test, { path: "/verify?done=verified" });
-    expect([end.status, end.body.includes(pageTexts.en.verified.title)]).toEqual([200, true]);
+    expect([end.status, end.body.includes(texts.en.pages.verified.title)]).toEqual([200, true]);
     expect((await admin.getOTPEmail({ userId: "u", otpEmailId })).otpEmail?.isVerified).toBe(true);
   });
 
@@ -125,7 +125,7 @@ describe.each(versions)("over %s", (_, send) => {
     const { test, admin, handle, code, otpEmailId } = await startEnrolment();
     const first = await send(test, post(handle, wrongCode(code)));
     expect(first.status).toBe(400);
-    expect(first.body).toContain(pageTexts.en.verify.failed);
+    expect(first.body).toContain(texts.en.pages.verify.failed);
     const refused = async (text: string, typed?: string) => {
       const answer = await send(test, post(text, typed));
       expect(shownIn(answer)).toBe("");
@@ -261,7 +261,7 @@ describe.each(versions)("over %s", (_, send) => {
       expect([reply.status, reply.headers.location]).toEqual([303, "/verify?done=reported"]);
     }
     const end = await send(test, { path: "/verify?done=reported" });
-    expect(end.body).toContain(pageTexts.en.reported.text);
+    expect(end.body).toContain(texts.en.pages.reported.text);
     expect(await outcomeOf(client.verifyOTPEmailChallenge(answer))).toBe("CHALLENGE_ENDED");
     const events = await test.app.store.db.selectFrom("events").selectAll().execute();
     const reports = events.filter(({ type }) => type === "challenge.reported");
@@ -307,7 +307,7 @@ describe("the page", () => {
 
   it.each(languages)("has all texts in %s", async (language) => {
     const server = await startPage();
-    const t = pageTexts[language];
+    const t = texts[language].pages;
     const headers = { "accept-language": language };
     const expectTexts = async (path: string, texts: object) => {
       const { body } = await overHttp1(server, { path, headers });

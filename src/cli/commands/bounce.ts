@@ -2,11 +2,11 @@ import { createReadStream } from "node:fs";
 import type { Readable } from "node:stream";
 import { readDeliveryReport } from "../../mail/reports/delivery-report.ts";
 import { readMessages } from "../../mail/reports/mbox.ts";
-import { findReportedMail, type Reported, recordReport } from "../../otp/delivery/bounces.ts";
+import { findReportedMail, type Recorded, recordFeedback } from "../../otp/delivery/bounces.ts";
 import type { Operator } from "../operator.ts";
 
 /** How many messages ended in what. `ignored`: no report, or one of no mail of ours. */
-export type BounceCounts = Record<Reported | "ignored", number>;
+export type BounceCounts = Record<Recorded | "ignored", number>;
 
 /**
  * What `countersign bounce` does: takes the delivery status notifications out of a message or an mbox file and records each
@@ -22,12 +22,12 @@ export async function readBounces(operator: Operator, path: string | undefined):
   return counts;
 }
 
-async function recordMessage(operator: Operator, message: Buffer): Promise<Reported | "ignored"> {
+async function recordMessage(operator: Operator, message: Buffer): Promise<Recorded | "ignored"> {
   const report = await readDeliveryReport(message);
   const { store, keys } = operator;
   const mail = report && (await findReportedMail(store.db, keys, report));
   if (!mail) return "ignored";
-  return store.write((trx) => recordReport(trx, operator, mail, report, "notification"));
+  return store.write((trx) => recordFeedback(trx, operator, mail, report, "notification"));
 }
 
 /** One line for a person or a log. */

@@ -2,11 +2,11 @@ import { writeFileSync } from "node:fs";
 import { ConfigError, type MailConfig } from "../../config/config.ts";
 import { senderOf } from "../../config/mail.ts";
 import { systemClock } from "../../lib/clock.ts";
-import { makeMessageId } from "../../mail/outbox/claim.ts";
+import type { SendResult } from "../../mail/mailer.ts";
+import { makeMessageId } from "../../mail/outbox/enqueue.ts";
 import { openSenders } from "../../mail/providers/senders.ts";
-import type { SendResult } from "../../mail/smtp/smtp-mailer.ts";
-import { builtInLetter } from "../../mail/templates/letters.ts";
-import { readLetters } from "../../mail/templates/own-templates.ts";
+import { readCustomTemplates } from "../../mail/templates/custom-templates.ts";
+import { builtInTemplate } from "../../mail/templates/mail-templates.ts";
 import type { RenderedMail } from "../../mail/templates/render.ts";
 import { renderSample, type Sample } from "../../mail/templates/sample.ts";
 import type { Language } from "../../texts/languages.ts";
@@ -37,7 +37,7 @@ export async function sendTestMail(config: MailConfig, shown: Shown, to: string)
   await using mailer = await openSenders({
     clock: systemClock,
     log,
-    usual: sender,
+    defaultSender: sender,
     organizations: config.senders,
   });
   const messageId = makeMessageId(systemClock.now(), new URL(config.publicUrl).hostname);
@@ -54,7 +54,7 @@ export async function sendTestMail(config: MailConfig, shown: Shown, to: string)
 function renderShown(config: MailConfig, { purpose, language, orgId }: Shown): RenderedMail {
   const { templatesDir, mailFrom, publicUrl, codeInSubject, defaultLanguage } = config;
   return renderSample(purpose, {
-    letters: templatesDir === undefined ? builtInLetter : readLetters(templatesDir),
+    templates: templatesDir === undefined ? builtInTemplate : readCustomTemplates(templatesDir),
     language: language ?? defaultLanguage,
     orgId,
     serviceName: mailFrom.name || new URL(publicUrl).hostname,

@@ -21,7 +21,7 @@ export async function describeMails(
   { store }: Pick<Operator, "store">,
   { limit, addresses, ...wanted }: ListOptions,
 ): Promise<string> {
-  const found = await listMails(store.db, { ...wanted, most: limit + 1 });
+  const found = await listMails(store.db, { ...wanted, limit: limit + 1 });
   if (found.length === 0) return "there is no such mail";
   const page = found.slice(0, limit);
   const table = formatTable(
@@ -82,7 +82,7 @@ const batchSize = 100;
 export async function* retryAllFailed(operator: Operator): AsyncGenerator<RetryOutcome> {
   let after = "0";
   for (;;) {
-    const mailIds = await failedMails(operator, { after, most: batchSize });
+    const mailIds = await failedMails(operator, { after, limit: batchSize });
     for (const mailId of mailIds) yield retryOne(operator, mailId);
     const last = mailIds.at(-1);
     if (last === undefined) return;

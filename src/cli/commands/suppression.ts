@@ -20,7 +20,7 @@ export async function describeSuppressions(
   { store, clock }: Pick<Operator, "store" | "clock">,
   { limit, skip, addresses }: ListOptions,
 ): Promise<string> {
-  const found = await listSuppressions(store.db, clock.now(), { most: limit + 1, skip });
+  const found = await listSuppressions(store.db, clock.now(), { limit: limit + 1, skip });
   if (found.length === 0) return "no address is suppressed";
   const table = formatTable(
     ["ADDRESS", "AUTHENTICATOR", "USER", "ORG", "STATUS", "SOURCE", "TIMES", "SINCE", "UNTIL"],

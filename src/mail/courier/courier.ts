@@ -4,23 +4,24 @@ import type { MailState, OutboxRow } from "../../db/core/schema.ts";
 import { isStorageUnavailable } from "../../db/storage-errors.ts";
 import type { Store } from "../../db/store.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { claim, nextDueTime, type OnSettle, type Outcome, release, settle } from "../outbox/claim.ts";
-import type { Mailer, OutgoingMail } from "../smtp/smtp-mailer.ts";
-import { createGatherer } from "./gather.ts";
+import type { Mailer, OutgoingMail } from "../mailer.ts";
+import { claim, nextDueTime } from "../outbox/claim.ts";
+import { type OnSettle, type Outcome, release, settle } from "../outbox/settle.ts";
+import { createBatcher } from "./batch.ts";
 import { createSendWindow, isOverload, isThrottled, isUnreached } from "./send-window.ts";
 
-/** A mail ready to go, or why it must not go any more. */
+/** A mail that is ready to send, or the reason to drop it. */
 export type Composed =
   | { readonly kind: "mail"; readonly mail: OutgoingMail }
   | { readonly kind: "drop"; readonly reason: string };
 
-/** Hands the mails of the outbox over, from its start until it is disposed. */
+/** Sends the mails of the outbox until it is disposed. */
 export interface Courier extends AsyncDisposable {
-  /** Looks for due mails now. To be called after a commit that queued one. */
+  /** Looks for due mails now. Call it after a commit that queued one. */
   wake(): void;
 }
 
-/** What is told and logged about each attempt. No address, no code. */
+/** What is reported and logged about each attempt. Contains no address and no code. */
 export interface SettledMail {
   readonly mailId: string;
   readonly purpose: string;
@@ -31,7 +32,7 @@ export interface SettledMail {
   readonly durationMs: number;
 }
 
-/** The part of pino that is used here. */
+/** The subset of pino's interface that is used here. */
 export interface CourierLog {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -42,57 +43,57 @@ export interface CourierOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly mailer: Mailer;
-  /** Makes the mail of a row, at the moment it is handed over. Called again for each attempt. */
+  /** Renders the mail of a row, right before it is sent. Called for each attempt. */
   readonly compose: (row: OutboxRow) => Promise<Composed>;
   readonly log: CourierLog;
-  /** Writes what else there is to write where a mail is settled, in the transaction that settles it. */
+  /** Called in the transaction that records the outcome of an attempt. */
   readonly onSettle?: OnSettle;
-  /** Told after the commit. */
+  /** Called after the commit. */
   readonly onSettled?: (mail: SettledMail) => void;
-  /** How many mails are under way at a time at most. */
+  /** Maximum number of concurrent mails. */
   readonly concurrencyMax?: number;
 }
 
-/** Longer than the mailer works on one mail, so that only the mails of a dead courier are taken over. */
+/** Longer than the mailer's timeout, so that only mails of a dead courier are taken over. */
 const leaseMs = 100_000;
 
-/** How long a mail that another process has queued, or left behind, may go unseen. */
+/** Maximum delay until a mail is found that another process queued or left behind. */
 const pollMs = 5_000;
 
 /**
- * How long no mail is begun when a relay says that it is too much. Each attempt moves a mail on in its plan: where a relay takes
- * one mail a second, of 20 that were tried one right after the other 12 left within two minutes. If an organization has providers
- * of its own, this is heard of the usual ones, which come last.
+ * Pause after a relay throttles a mail. Without it, mails use up the early attempts of their schedule (see
+ * docs/performance.md). For an organization with its own providers, the result is that of the default sender, which is tried
+ * last.
  */
-const throttledMs = 1_000;
+const throttleMs = 1_000;
 
-/** How long mails under way have to finish when the courier is disposed. */
+/** Time for mails under way to finish when the courier is disposed. */
 const graceMs = 10_000;
 
-/** Starts a courier. Several may work on one database, in one process or in many. */
+/** Starts a courier. Several can share a database, in one or more processes. */
 export function startCourier(options: CourierOptions): Courier {
   const { store, clock, mailer, compose, log, onSettle, onSettled, concurrencyMax = 20 } = options;
   const window = createSendWindow(concurrencyMax);
   const stopping = new AbortController();
   const aborting = new AbortController();
-  // Every mail under way listens to it. Node takes more than 10 listeners for a leak.
+  // Each mail under way adds a listener. Node warns of a leak above 10.
   setMaxListeners(0, aborting.signal);
-  /** Claimed and not settled. */
+  /** Claimed mails that are not settled. */
   const underWay = new Map<OutboxRow, Promise<void>>();
-  /** How many of them a relay has not answered yet. */
+  /** How many of them are still being sent. */
   let beingSent = 0;
-  const gatherer = createGatherer(() => Math.min(underWay.size, window.size / 2));
-  /** As far as the last claim has shown. */
+  const batcher = createBatcher(() => Math.min(underWay.size, window.size / 2));
+  /** Whether the last claim was full, so that more mails may be due. */
   let isMoreDue = false;
   let restsUntil = 0;
   let alarm = new AbortController();
-  // With a reason of its own: to make the usual one, with its stack, costs more than all the rest of it.
+  // Without a reason, `abort` creates an error with a stack, which costs more than the rest of the call.
   const wake = () => alarm.abort("woken");
 
   async function run(): Promise<void> {
     let failures = 0;
     while (!stopping.signal.aborted) {
-      // Made before the outbox is looked at: whoever wakes us meanwhile is not overheard.
+      // Renewed before looking at the outbox, so that a call to `wake` in the meantime is not lost.
       alarm = new AbortController();
       try {
         await takeDue(alarm.signal);
@@ -104,14 +105,15 @@ export function startCourier(options: CourierOptions): Courier {
     }
   }
 
-  /** Starts what is due as far as there is room. If there is nothing to do, waits until there may be. */
+  /** Starts due mails while there is room. Otherwise waits until there may be something to do. */
   async function takeDue(woken: AbortSignal): Promise<void> {
-    // What is recorded now makes room already: the next claim shares its commit. Not so what cannot be recorded for long.
-    const room = Math.min(window.size - beingSent - gatherer.waiting, 2 * window.size - underWay.size);
+    // Mails that are only left to record don't count, so that the next claim shares their commit. The second limit is for
+    // outcomes that can't be recorded.
+    const room = Math.min(window.size - beingSent - batcher.waiting, 2 * window.size - underWay.size);
     if (room < 1 || isAnyLate()) return clock.wait(pollMs, woken);
-    // A clock that was set back must not lengthen the rest.
+    // A clock that is set back must not prolong the rest.
     const restMs = restsUntil - clock.now();
-    if (restMs > 0 && restMs <= throttledMs) return clock.wait(restMs, stopping.signal);
+    if (restMs > 0 && restMs <= throttleMs) return clock.wait(restMs, stopping.signal);
     if (!isMoreDue) {
       const due = await nextDueTime(store.db, clock.now());
       const waitMs = Math.min(pollMs, (due ?? Infinity) - clock.now());
@@ -123,9 +125,9 @@ export function startCourier(options: CourierOptions): Courier {
     };
     const rows = await claim(store, now, {
       leaseMs,
-      most: room,
-      // Each step of a mail that is being sent waits for the end of the drop.
-      ...(beingSent > 0 && { mostExpired: 100 }),
+      limit: room,
+      // The drop blocks the mails that are being sent.
+      ...(beingSent > 0 && { expiredLimit: 100 }),
       leaseId: makeRandomId(),
       onSettle,
       onExpired,
@@ -134,7 +136,10 @@ export function startCourier(options: CourierOptions): Courier {
     for (const row of rows) start(row);
   }
 
-  /** Whether a lease is over while its mail is under way, as after the process was suspended: a claim would take it once more. */
+  /**
+   * Reports whether a mail under way has lost its lease, for example because the process was suspended. A claim would return
+   * it a second time.
+   */
   function isAnyLate(): boolean {
     const now = clock.now();
     return [...underWay.keys()].some((row) => now >= (row.lease_until ?? 0));
@@ -143,7 +148,7 @@ export function startCourier(options: CourierOptions): Courier {
   function start(row: OutboxRow): void {
     const task = deliver(row)
       .catch((error: unknown) => {
-        // The row is left alone: when its lease is over, it is taken again.
+        // Don't touch the row: it is claimed again when its lease ends.
         log.error({ mailId: row.mail_id, ...describe(error) }, "a mail was left behind");
       })
       .finally(() => {
@@ -158,8 +163,8 @@ export function startCourier(options: CourierOptions): Courier {
     beingSent++;
     const outcome = await handOver(row).finally(() => beingSent--);
     if (aborting.signal.aborted && outcome.kind === "retry") return release(store, row);
-    await gatherer.gather();
-    // The next claim shares the commit of what is recorded.
+    await batcher.next();
+    // The next claim shares the commit with the outcomes.
     wake();
     const settled = await record(row, outcome);
     if (settled) return report(row, settled.state, settled.reason, startTime);
@@ -179,20 +184,23 @@ export function startCourier(options: CourierOptions): Courier {
     if (composed.kind === "drop") return composed;
     const now = clock.now();
     if (now >= row.expire_time) return { kind: "drop", reason: "expired" };
-    // The process was suspended in between, say: another courier may have the mail by now.
+    // Another courier may have the mail by now, for example if this process was suspended.
     if (now >= (row.lease_until ?? 0)) return { kind: "retry", reason: "lease" };
     const ended = window.begin();
     const result = await mailer.send(composed.mail, aborting.signal);
-    // That a mail is refused for good takes nothing away: the relay has looked at it.
+    // A permanent rejection counts as taken: the relay has processed the mail.
     if (result.kind !== "retry") ended("taken");
     else if (isOverload(result.reason)) ended("overloaded");
     if (result.kind !== "retry") return result;
-    if (isThrottled(result.reason)) restsUntil = clock.now() + throttledMs;
-    // What may have arrived keeps to the plan: each attempt at it may be another copy.
+    if (isThrottled(result.reason)) restsUntil = clock.now() + throttleMs;
+    // A mail that may have arrived is not retried early, because each attempt may deliver another copy.
     return { ...result, isUnreached: !result.mayHaveArrived && isUnreached(result.reason) };
   }
 
-  /** A mail that cannot be made has failed, for operators to see and retry (F19). The text of the error may quote anything. */
+  /**
+   * Fails a mail that can't be composed, for operators to inspect and retry (F19). Only the name of the error is logged, since
+   * its message may quote anything.
+   */
   function composeFailure(row: OutboxRow, error: unknown): Outcome {
     log.error({ mailId: row.mail_id, error: nameOf(error) }, "a mail cannot be composed");
     return isStorageUnavailable(error)
@@ -200,7 +208,7 @@ export function startCourier(options: CourierOptions): Courier {
       : { kind: "reject", reason: "compose" };
   }
 
-  /** Tries for as long as the lease holds: a mail that was sent and is not recorded as such is sent again. */
+  /** Retries until the lease ends, because a mail whose outcome isn't recorded is sent again. */
   async function record(row: OutboxRow, outcome: Outcome) {
     for (let failures = 0; ; failures++) {
       try {
@@ -216,7 +224,7 @@ export function startCourier(options: CourierOptions): Courier {
   function report(row: OutboxRow, state: MailState, reason: string | null, startTime: number): void {
     const { mail_id: mailId, purpose, attempts } = row;
     const settled = { mailId, purpose, state, attempts, reason, durationMs: clock.now() - startTime };
-    // Somebody sits on the wire, or whoever runs the relay has to mend it: until then all mails wait (F18).
+    // All mails wait until the relay is fixed, or an attack on the connection ends (F18).
     if (reason === "tls") log.error(settled, "no safe connection to the relay");
     else if (state === "sent" || state === "dropped") log.info(settled, "mail");
     else log.warn(settled, "mail");

@@ -1,21 +1,19 @@
-/** How many mails a relay is given at a time. */
+/** Limits how many mails are sent to a relay concurrently. */
 export interface SendWindow {
-  /** The most that may be under way now. */
+  /** Current maximum. */
   readonly size: number;
-  /** To be called when a mail is begun. What is returned says what came of it: once. */
+  /** Starts a mail. Call the returned function once with its outcome. */
   begin(): (outcome: "taken" | "overloaded") => void;
 }
 
-/** It begins with these, and they are always left: one mail that gets stuck does not hold up the others. */
+/** Initial and smallest size. With two, a mail that gets stuck doesn't hold up the others. */
 const sizeMin = 2;
 
 /**
- * Grows while the relay takes mails, and backs off when it is overloaded, as TCP does (RFC 5681): by one with each mail
- * that is taken until the first time, then by one with each round of mails; and by half at each time.
+ * Grows while the relay accepts mails and backs off when it is overloaded, like TCP congestion control (RFC 5681): by one per
+ * accepted mail until the first overload, then by one per round of mails. An overload halves the window.
  *
- * Mails that were under way when it backed off say nothing new: of all that fail at once the first alone counts.
- *
- * @param sizeMax never more than this.
+ * Mails that were under way at a back-off don't cause another: of those that fail together, only the first counts.
  */
 export function createSendWindow(sizeMax: number): SendWindow {
   const least = Math.min(sizeMin, sizeMax);
@@ -41,10 +39,10 @@ export function createSendWindow(sizeMax: number): SendWindow {
 }
 
 /**
- * Whether an attempt failed because the relay cannot take as much, or cannot be reached: 421 (RFC 5321 §4.2.2), a policy
- * such as a rate (X.7.x, RFC 3463 §3.8), 429 or 503 of a provider over HTTP, or no connection.
+ * Reports whether an attempt failed because the relay is overloaded or unreachable: 421 (RFC 5321 §4.2.2), a policy such as a
+ * rate limit (X.7.x, RFC 3463 §3.8), 429 or 503 of an HTTP provider, or no connection.
  *
- * @param reason as `SendResult` has it.
+ * @param reason as in `SendResult`.
  */
 export function isOverload(reason: string): boolean {
   return /^421\b|^4\d\d 4\.7\.\d|^(connection|timeout|dns|tls)$|^(webhook|ses) (429|503|connection)$/.test(
@@ -53,18 +51,18 @@ export function isOverload(reason: string): boolean {
 }
 
 /**
- * Whether a relay that is well has said that this is too much for now: whatever is tried next meets the same.
+ * Reports whether a healthy relay throttled the attempt, so that mails sent right after it would fail as well.
  *
- * @param reason as `SendResult` has it.
+ * @param reason as in `SendResult`.
  */
 export function isThrottled(reason: string): boolean {
   return /^421\b|^(webhook|ses) (429|503)$/.test(reason);
 }
 
 /**
- * Whether an attempt failed because there was no relay to talk to, or no safe way to it.
+ * Reports whether an attempt failed because there was no relay, or no secure connection to it.
  *
- * @param reason as `SendResult` has it.
+ * @param reason as in `SendResult`.
  */
 export function isUnreached(reason: string): boolean {
   return /^((webhook|ses) )?(connection|timeout|dns|tls)$/.test(reason);

@@ -4,11 +4,9 @@ import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from "s
 import { makeRandomId } from "../../db/core/id.ts";
 import type { Clock } from "../../lib/clock.ts";
 
-export { devMailboxPages } from "./pages.ts";
-
 export interface CaughtMail {
   readonly id: string;
-  /** Who it was handed over for: the recipient of the envelope. */
+  /** Recipient of the envelope. */
   readonly to: string;
   readonly from: string;
   readonly subject: string;
@@ -19,16 +17,16 @@ export interface CaughtMail {
   readonly receivedTime: string;
 }
 
-/** An SMTP server in the process that keeps what it gets, for development and tests. */
+/** An SMTP server in this process that keeps the mails it receives, for development and tests. */
 export interface DevMailbox extends AsyncDisposable {
   readonly smtpUrl: string;
-  /** What came last (500 mails at most), newest first. `to`: only for this address, in any case. */
+  /** Returns the last 500 mails, newest first, or those to an address, ignoring case. */
   messages(to?: string): CaughtMail[];
 }
 
 export interface DevMailboxOptions {
   readonly clock: Clock;
-  /** Called for each mail that was caught. */
+  /** Called for each received mail. */
   readonly onMail?: (mail: CaughtMail) => void;
 }
 
@@ -80,7 +78,7 @@ async function listen(server: SMTPServer): Promise<void> {
       resolve();
     });
   });
-  // From here on these are connections that a client broke off: nobody has to be told, and the server goes on.
+  // Errors of an open server are connections that a client closed.
   server.on("error", () => {});
 }
 
@@ -100,7 +98,7 @@ async function receive(
   return session.envelope.rcptTo.map(({ address }) => ({ id: makeRandomId(), to: address, ...content }));
 }
 
-/** Reads to the end even if the message is too long: only then can the server answer. */
+/** Reads to the end even if the message is too long, because the server can only answer then. */
 async function readAll(stream: SMTPServerDataStream): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) {

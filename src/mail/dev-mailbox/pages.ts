@@ -7,13 +7,11 @@ type NodeRequest = IncomingMessage | Http2ServerRequest;
 type NodeResponse = ServerResponse | Http2ServerResponse;
 type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
 
-/**
- * What shows the mails of a mailbox, by path: a page to read them, and JSON for tests. Both take `?to=` with an address.
- */
+/** Creates the pages of a mailbox, by path: HTML to read the mails, and JSON for tests. Both accept `?to=` with an address. */
 export function devMailboxPages(mailbox: Pick<DevMailbox, "messages">): ReadonlyMap<string, NodeHandler> {
   const show = (type: string, render: (mails: CaughtMail[]) => string): NodeHandler => {
     return (request, response) => {
-      // On an HTTP/2 stream that the client has reset, setting a header throws.
+      // Setting a header throws if the client has reset the HTTP/2 stream.
       if ("stream" in response && response.stream.destroyed) return;
       if (request.method !== "GET" && request.method !== "HEAD") {
         response.setHeader("allow", "GET, HEAD");
@@ -37,8 +35,8 @@ function renderJson(mails: CaughtMail[]): string {
   return JSON.stringify(mails.map(({ receivedTime, ...mail }) => ({ ...mail, received_time: receivedTime })));
 }
 
-// A frame with `srcdoc` lives under the policy of its page, so inline styles are allowed for the sake of the mails.
-// Scripts, images and fonts are not, neither here nor there: a mail that is looked at reaches nobody.
+// A frame with `srcdoc` inherits the policy of the page, so inline styles must be allowed for the mails. Scripts, images and
+// fonts are blocked, so that reading a mail sends no requests.
 const policy =
   "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -84,7 +82,7 @@ function renderPage(mails: CaughtMail[]): string {
 </head>
 <body>
 <h1>Development mailbox</h1>
-<p>${count}, newest first. Nothing leaves this machine. Reload the page to see what came since.</p>
+<p>${count}, newest first. Nothing leaves this machine. Reload the page to see new mails.</p>
 ${mails.map(renderMail).join("")}</body>
 </html>
 `;

@@ -1,15 +1,15 @@
 import type { Kysely } from "kysely";
 import type { DB } from "../../db/core/schema.ts";
 
-/** The mails that wait to be handed over. */
+/** The mails that are waiting to be sent. */
 export interface Backlog {
-  /** How many; `backlogMax` stands for so many or more. */
+  /** At most `backlogMax`, which means that many or more. */
   readonly mails: number;
-  /** Since when the oldest of these waits, in milliseconds since the epoch. Undefined if none does. */
+  /** When the oldest of them was queued, in milliseconds since the epoch. Undefined if there are none. */
   readonly oldestTime: number | undefined;
 }
 
-/** How many rows are counted: a long queue must not make it worse to look at it. */
+/** Bounds the count, so that looking at a long queue doesn't add to its load. */
 export const backlogMax = 10_000;
 
 export async function readBacklog(db: Kysely<DB>): Promise<Backlog> {

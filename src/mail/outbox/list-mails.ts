@@ -1,7 +1,7 @@
 import type { Kysely } from "kysely";
 import type { DB, MailState } from "../../db/core/schema.ts";
 
-/** A mail as an operator sees it. Times are milliseconds since the epoch. Never its code, nor what it is derived from. */
+/** A mail as operators see it, without its code and the salt. Times are milliseconds since the epoch. */
 export interface ListedMail {
   readonly mailId: string;
   readonly purpose: string;
@@ -20,15 +20,15 @@ export interface ListedMail {
 export interface ListMails {
   readonly state: MailState | undefined;
   readonly orgId: string | undefined;
-  /** Those with smaller ids. */
+  /** Only mails with smaller ids. */
   readonly before: string | undefined;
-  readonly most: number;
+  readonly limit: number;
 }
 
-/** The mails of the outbox, the latest first. */
+/** Lists the mails of the outbox, latest first. */
 export async function listMails(
   db: Kysely<DB>,
-  { state, orgId, before, most }: ListMails,
+  { state, orgId, before, limit }: ListMails,
 ): Promise<ListedMail[]> {
   let query = db
     .selectFrom("outbox")
@@ -49,7 +49,7 @@ export async function listMails(
       "outbox.expire_time",
     ])
     .orderBy("outbox.mail_id", "desc")
-    .limit(most);
+    .limit(limit);
   if (state !== undefined) query = query.where("outbox.state", "=", state);
   if (orgId !== undefined) query = query.where("org_id", "=", orgId);
   if (before !== undefined) query = query.where("outbox.mail_id", "<", before);

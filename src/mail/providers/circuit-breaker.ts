@@ -1,30 +1,30 @@
-/** When a breaker opens, and for how long. Times are milliseconds. */
+/** Times are milliseconds. */
 export interface BreakerLimits {
-  /** Failures in a row until it opens. */
+  /** Consecutive failures until the breaker opens. */
   readonly failuresMax: number;
-  /** How long it stays open the first time. Each probe that fails doubles it. */
+  /** How long it stays open the first time. Each failed probe doubles it. */
   readonly restMs: number;
   readonly restMsMax: number;
 }
 
-/** What an attempt was let through as. One that was not asked for by `enter` is `usual`. */
-export type Pass = "usual" | "probe";
+/** How an attempt was admitted. Attempts made without asking are `normal`. */
+export type Pass = "normal" | "probe";
 
-/** Tells whether a provider is worth an attempt. Of each `enter` that gave a pass, `leave` is called once. */
+/** Decides whether a provider is worth an attempt. Each pass from `enter` must be given back once with `leave`. */
 export interface CircuitBreaker {
-  /** Undefined: not now. After the rest one attempt goes through, as a probe, and the others wait for what it finds. */
+  /** Returns undefined to deny. After the rest it admits one attempt as a probe, and denies others until its result. */
   enter(now: number): Pass | undefined;
-  /** `unknown`: the attempt was called off, and tells nothing of the provider. */
+  /** `unknown`: the attempt was cut short, so it says nothing about the provider. */
   leave(pass: Pass, found: "answers" | "fails" | "unknown", now: number): void;
-  /** When the rest is over, in milliseconds since the epoch. Undefined while it is closed. */
+  /** When the rest ends, in milliseconds since the epoch. Undefined while closed. */
   readonly restsUntil: number | undefined;
 }
 
-/** Short enough that a relay which comes back is noticed while codes still live. */
-const usualLimits: BreakerLimits = { failuresMax: 5, restMs: 2_000, restMsMax: 30_000 };
+/** The rest is short compared to the lifetime of a code. */
+const defaultLimits: BreakerLimits = { failuresMax: 5, restMs: 2_000, restMsMax: 30_000 };
 
-/** Makes a closed breaker. It has no timer: the time is passed in. */
-export function createCircuitBreaker(limits: BreakerLimits = usualLimits): CircuitBreaker {
+/** Creates a closed breaker. It has no timer; callers pass the time. */
+export function createCircuitBreaker(limits: BreakerLimits = defaultLimits): CircuitBreaker {
   let failures = 0;
   let probing = false;
   let restMs = limits.restMs;
@@ -41,8 +41,8 @@ export function createCircuitBreaker(limits: BreakerLimits = usualLimits): Circu
     },
 
     enter(now) {
-      if (restsUntil === undefined) return "usual";
-      // A clock that was set back must not lengthen the rest.
+      if (restsUntil === undefined) return "normal";
+      // A clock that is set back must not prolong the rest.
       const isOver = now >= restsUntil || restsUntil - now > restMs;
       if (!isOver || probing) return undefined;
       probing = true;
@@ -57,7 +57,7 @@ export function createCircuitBreaker(limits: BreakerLimits = usualLimits): Circu
         restsUntil = undefined;
         return;
       }
-      // Attempts from before it opened say nothing new: only a probe doubles the rest.
+      // Only a probe doubles the rest. Attempts from before it began say nothing new.
       if (pass === "probe") return open(now, restMs * 2);
       failures++;
       if (restsUntil === undefined && failures >= limits.failuresMax) open(now, limits.restMs);

@@ -1,18 +1,18 @@
 import type { Clock } from "../../lib/clock.ts";
+import type { Mailer, OutgoingMail, SendResult } from "../mailer.ts";
 import { needsUtf8 } from "../smtp/mailbox.ts";
-import { sendWithin } from "../smtp/send-within.ts";
-import type { Mailer, OutgoingMail, SendResult } from "../smtp/smtp-mailer.ts";
+import { sendWithTimeout } from "../smtp/send-with-timeout.ts";
 import type { CircuitBreaker, Pass } from "./circuit-breaker.ts";
 
-/** A way for mails to leave. */
+/** A relay or an API that sends mails. */
 export interface Provider extends Mailer {
-  /** Whether it takes local parts beyond ASCII (RFC 6531). Undefined: not known yet. */
+  /** Whether it accepts non-ASCII local parts (RFC 6531). Undefined if not known yet. */
   takesUtf8(): boolean | undefined;
-  /** Learns what the other side offers, where that can be learned. Never rejects. */
+  /** Learns what the other side offers, if it can. Never rejects. */
   probe?(): Promise<void>;
 }
 
-/** A provider with what is known of its health. It may stand in several lists. */
+/** A provider and its health. May be part of several chains. */
 export interface GuardedProvider {
   /** For logs. */
   readonly name: string;
@@ -22,22 +22,24 @@ export interface GuardedProvider {
 
 export interface FailoverOptions {
   readonly clock: Clock;
-  /** For all providers together, in milliseconds. */
+  /** Timeout for all providers together, in milliseconds. */
   readonly sendMs: number;
-  /** Told when a breaker opens, and when it closes again. */
+  /** Called when a breaker opens, and when it closes again. */
   readonly onTurn?: (name: string, isOpen: boolean) => void;
 }
 
 /**
- * Sends a mail through the first of the providers that takes it, in their order.
+ * Sends a mail through the first provider, in order, that accepts it.
  *
- * The next one is asked when a provider fails or takes nothing from this sender; not when it refuses the mail, or wants it
- * later: greylisting, say, passes with the same relay alone (RFC 6647 §2). Nor is it when the provider may have the mail
- * and has not said so: the mail is due again a little later, and a repetition at the same provider has the same Message-ID
- * there, while one at another would be a second mail for sure.
+ * The next provider is tried when one fails or rejects the sender. It isn't tried when:
  *
- * Providers whose breaker is open are passed over, as long as there is another one: if there is none, the one that has
- * rested longest is tried all the same, so that breakers never cost a mail an attempt that might succeed.
+ * - a provider rejects the mail.
+ * - a provider defers the mail: greylisting only passes at the same relay (RFC 6647 §2).
+ * - a provider may have accepted the mail without saying so: a second copy there has the same Message-ID, and at another
+ *   provider the user would surely get both.
+ *
+ * Providers with an open breaker are skipped. If all are open, the one that has rested longest is tried, so that breakers
+ * never cost an attempt that might succeed.
  */
 export function sendThrough(
   providers: readonly GuardedProvider[],
@@ -46,7 +48,7 @@ export function sendThrough(
   { clock, sendMs, onTurn }: FailoverOptions,
 ): Promise<SendResult> {
   const candidates = candidatesFor(mail, providers);
-  return sendWithin(sendMs, signal, async (attempt) => {
+  return sendWithTimeout(sendMs, signal, async (attempt) => {
     let failure: Failure | undefined;
     for (const guarded of candidates) {
       const pass = guarded.breaker.enter(clock.now());
@@ -54,13 +56,12 @@ export function sendThrough(
       const result = await sendGuarded(guarded, pass, attempt, failure === undefined);
       if (!failsProvider(result)) return result;
       if (attempt.aborted || mayHaveArrived(result)) return result;
-      // That one of them refuses the sender is the last word only if no other one may take it later.
+      // A rejected sender is final only if no other provider asks to retry.
       if (result.kind === "retry" || failure === undefined) failure = result;
     }
-    const last = failure ? undefined : longestRested(candidates);
-    return (
-      failure ?? (last ? sendGuarded(last, "usual", attempt, true) : { kind: "retry", reason: "provider" })
-    );
+    if (failure) return failure;
+    const last = longestRested(candidates);
+    return last ? sendGuarded(last, "normal", attempt, true) : { kind: "retry", reason: "provider" };
   });
 
   async function sendGuarded(
@@ -71,7 +72,7 @@ export function sendThrough(
   ) {
     const result = await provider.send(mail, attempt);
     const wasOpen = breaker.restsUntil !== undefined;
-    // Whoever was left the rest of the time by others has not failed when it is over.
+    // A provider that got only the time others left has not failed when that is over.
     const isCutShort = signal.aborted || (attempt.aborted && !isFirst);
     breaker.leave(pass, findingOf(result, isCutShort), clock.now());
     const isOpen = breaker.restsUntil !== undefined;
@@ -80,7 +81,7 @@ export function sendThrough(
   }
 }
 
-/** Mails to a local part beyond ASCII leave by the providers that take them, if there is one. */
+/** Selects the providers that accept a non-ASCII local part, or all of them if none is known to. */
 function candidatesFor({ to }: OutgoingMail, providers: readonly GuardedProvider[]) {
   if (!needsUtf8(to)) return providers;
   const able = providers.filter(({ provider }) => provider.takesUtf8());
@@ -94,7 +95,7 @@ function findingOf(result: SendResult, isCutShort: boolean) {
   return isCutShort ? "unknown" : "fails";
 }
 
-/** Whether it tells of the provider, and not of the mail. */
+/** Reports whether a failure is about the provider, rather than the mail. */
 function failsProvider(result: SendResult): result is Failure {
   if (result.kind === "retry") return result.about !== "mail";
   return result.kind === "reject" && result.about === "sender";

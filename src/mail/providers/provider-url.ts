@@ -1,6 +1,6 @@
 import { isLoopback, parseRelay } from "../smtp/relay.ts";
 
-/** A way for mails to leave, as it is configured. `name` is fit for logs. */
+/** Configuration of a provider. `name` is safe to log. */
 export type ProviderUrl =
   | { readonly kind: "smtp"; readonly name: string; readonly url: string; readonly xoauth2: boolean }
   | {
@@ -12,10 +12,10 @@ export type ProviderUrl =
   | { readonly kind: "webhook"; readonly name: string; readonly url: string };
 
 /**
- * Reads a list of providers, separated by commas or blanks: `smtp://…` and `smtps://…` (see `parseRelay`),
- * `ses://region` and `webhook+https://host/path`.
+ * Parses a list of providers, separated by commas or blanks: `smtp://…` and `smtps://…` (see `parseRelay`), `ses://region`
+ * and `webhook+https://host/path`.
  *
- * @throws if one of them is none. The message says which, and never quotes it: it may hold a password.
+ * @throws if one of them is not valid. The message says which, but never quotes it, because it may contain a password.
  */
 export function parseProviderUrls(list: string): [ProviderUrl, ...ProviderUrl[]] {
   const texts = list.split(/[\s,]+/).filter((text) => text !== "");
@@ -38,12 +38,12 @@ function parseProviderUrl(text: string): ProviderUrl {
   return { kind: "smtp", name: `smtp ${host}:${port}`, url: text, xoauth2 };
 }
 
-/** Secrets have settings of their own: a URL is logged by proxies. */
+/** The URL must not contain secrets, because proxies log URLs. */
 function parseWebhook(text: string): ProviderUrl {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !isFetchable(url) || url.hash !== "") {
     throw new Error(
-      "a webhook must be webhook+https://host/path (webhook+http:// for this machine alone), without a password",
+      "a webhook must be webhook+https://host/path (webhook+http:// only for this machine), without a password",
     );
   }
   return { kind: "webhook", name: `webhook ${url.host}`, url: url.href };
@@ -62,7 +62,7 @@ function parseSes(text: string): ProviderUrl {
   return { kind: "ses", name: `ses ${url.host}`, region: url.host, endpoint };
 }
 
-/** Clear text to this machine alone, and no secret in the URL. */
+/** Reports whether a URL has no credentials, and uses clear text only on this machine. */
 export function isFetchable({ protocol, hostname, username, password }: URL): boolean {
   if (username !== "" || password !== "") return false;
   return protocol === "https:" || (protocol === "http:" && isLoopback(hostname.replace(/^\[(.*)\]$/, "$1")));

@@ -1,62 +1,66 @@
 import type { Clock } from "../../lib/clock.ts";
-import { sendWithin } from "../smtp/send-within.ts";
-import {
-  createSmtpMailer,
-  type DkimSettings,
-  type MailAddress,
-  type Mailer,
-  type OAuthSettings,
-} from "../smtp/smtp-mailer.ts";
+import type { DkimSettings, MailAddress, Mailer, OAuthSettings } from "../mailer.ts";
+import { sendWithTimeout } from "../smtp/send-with-timeout.ts";
+import { createSmtpMailer } from "../smtp/smtp-mailer.ts";
 import { createCircuitBreaker } from "./circuit-breaker.ts";
 import { type FailoverOptions, type GuardedProvider, type Provider, sendThrough } from "./failover.ts";
 import { type ProviderUrl, parseProviderUrls } from "./provider-url.ts";
 import { createSesProvider, requireSesSdk } from "./ses.ts";
 import { createWebhookProvider, readWebhookSecrets } from "./webhook.ts";
 
-/** From whom mails come, and how they leave. */
+/** From address of mails, and the providers that send them. */
 export interface Sender {
   readonly from: MailAddress;
-  /** One provider or several, in the order in which they are tried (see `parseProviderUrls`). */
+  /** One or more providers, in the order in which they are tried (see `parseProviderUrls`). */
   readonly smtpUrl: string;
   readonly dkim?: DkimSettings | undefined;
   readonly oauth?: OAuthSettings | undefined;
-  /** One or several (see `readWebhookSecrets`). */
+  /** One or more secrets (see `readWebhookSecrets`). */
   readonly webhookSecret?: string | undefined;
 }
 
-/** The sender of an organization. Without `smtpUrl` its mails leave by the providers of all, in its own name. */
+/** Sender of an organization. Without `smtpUrl` the default providers send its mails, with its own from address. */
 export type OrganizationSender = Omit<Sender, "smtpUrl"> & { readonly smtpUrl?: string | undefined };
 
 export interface SendersOptions {
   readonly clock: Clock;
-  /** Of whoever has no sender of its own, and the fallback of all who have. */
-  readonly usual: Sender;
+  /** Used for organizations without their own sender, and as the fallback for the others. */
+  readonly defaultSender: Sender;
   readonly organizations: Readonly<Record<string, OrganizationSender>>;
   readonly log: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
 }
 
-/** All senders as one mailer. */
+/** A mailer that sends each mail through the sender of its organization. */
 export interface Senders extends Mailer {
-  /** Whether a mail to a local part beyond ASCII would arrive: whether one of the usual providers takes it. */
+  /** Whether a default provider accepts non-ASCII local parts. */
   takesUtf8(): boolean;
-  /** Whether one of the usual providers is not passed over as failing. */
+  /** Whether the breaker of at least one default provider is closed. */
   isHealthy(): boolean;
 }
 
 interface Chain {
   readonly providers: readonly GuardedProvider[];
-  /** Tried where none of them takes the sender. */
-  readonly whereRefused?: readonly GuardedProvider[];
+  /** Tried if all of them reject the sender. */
+  readonly ifSenderRejected?: readonly GuardedProvider[];
 }
 
-/** The whole of an attempt, over all providers, in milliseconds. Shorter than the lease of the courier. */
+/** Timeout of an attempt over all providers, in milliseconds. Shorter than the courier's lease. */
 const sendMs = 90_000;
 
-/** How often providers that have not answered yet are asked what they offer. */
+/** How often providers that have not answered yet are probed again. */
 const probeMs = 60_000;
 
-/** @throws if a sender cannot be used. */
-export async function openSenders({ clock, usual, organizations, log }: SendersOptions): Promise<Senders> {
+/**
+ * Opens the providers of all senders, and probes the default ones in the background.
+ *
+ * @throws if a sender is not usable.
+ */
+export async function openSenders({
+  clock,
+  defaultSender,
+  organizations,
+  log,
+}: SendersOptions): Promise<Senders> {
   const closing = new AbortController();
   const opened: Provider[] = [];
   const open = async (sender: Sender): Promise<GuardedProvider[]> => {
@@ -69,26 +73,26 @@ export async function openSenders({ clock, usual, organizations, log }: SendersO
     return guarded;
   };
 
-  const usualProviders = await open(usual);
+  const defaultProviders = await open(defaultSender);
   const chains = new Map<string, Chain>();
   for (const [orgId, own] of Object.entries(organizations)) {
     chains.set(
       orgId,
       own.smtpUrl === undefined
-        ? // Where these fail, the same relays would fail again in another name.
+        ? // Not tried after other failures: the same relays would fail again under another name.
           {
-            providers: await open({ ...usual, from: own.from, dkim: own.dkim }),
-            whereRefused: usualProviders,
+            providers: await open({ ...defaultSender, from: own.from, dkim: own.dkim }),
+            ifSenderRejected: defaultProviders,
           }
-        : { providers: [...(await open({ ...own, smtpUrl: own.smtpUrl })), ...usualProviders] },
+        : { providers: [...(await open({ ...own, smtpUrl: own.smtpUrl })), ...defaultProviders] },
     );
   }
 
   const isUnknown = ({ provider }: GuardedProvider) => provider.takesUtf8() === undefined;
   const probing = (async () => {
-    while (!closing.signal.aborted && usualProviders.some(isUnknown)) {
-      await Promise.all(usualProviders.filter(isUnknown).map(({ provider }) => provider.probe?.()));
-      if (usualProviders.some(isUnknown)) await clock.wait(probeMs, closing.signal);
+    while (!closing.signal.aborted && defaultProviders.some(isUnknown)) {
+      await Promise.all(defaultProviders.filter(isUnknown).map(({ provider }) => provider.probe?.()));
+      if (defaultProviders.some(isUnknown)) await clock.wait(probeMs, closing.signal);
     }
   })();
 
@@ -96,22 +100,22 @@ export async function openSenders({ clock, usual, organizations, log }: SendersO
     clock,
     sendMs,
     onTurn(provider, isOpen) {
-      if (isOpen) log.warn({ provider }, "a mail provider fails and is passed over for a while");
+      if (isOpen) log.warn({ provider }, "a mail provider fails and is skipped for a while");
       else log.info({ provider }, "a mail provider is back");
     },
   };
   return {
-    takesUtf8: () => usualProviders.some(({ provider }) => provider.takesUtf8() === true),
-    isHealthy: () => usualProviders.some(({ breaker }) => breaker.restsUntil === undefined),
+    takesUtf8: () => defaultProviders.some(({ provider }) => provider.takesUtf8() === true),
+    isHealthy: () => defaultProviders.some(({ breaker }) => breaker.restsUntil === undefined),
 
     send(mail, signal) {
       const own = mail.orgId === undefined ? undefined : chains.get(mail.orgId);
-      const { providers, whereRefused } = own ?? { providers: usualProviders };
-      if (!whereRefused) return sendThrough(providers, mail, signal, failover);
-      return sendWithin(sendMs, signal, async (attempt) => {
+      const { providers, ifSenderRejected } = own ?? { providers: defaultProviders };
+      if (!ifSenderRejected) return sendThrough(providers, mail, signal, failover);
+      return sendWithTimeout(sendMs, signal, async (attempt) => {
         const result = await sendThrough(providers, mail, attempt, failover);
-        const isRefused = result.kind === "reject" && result.about === "sender";
-        return isRefused ? sendThrough(whereRefused, mail, attempt, failover) : result;
+        const isRejected = result.kind === "reject" && result.about === "sender";
+        return isRejected ? sendThrough(ifSenderRejected, mail, attempt, failover) : result;
       });
     },
 
@@ -135,7 +139,7 @@ function createProvider(url: ProviderUrl, sender: Sender): Provider | Promise<Pr
   }
 }
 
-/** What is wrong with a sender, as far as it can be told without a connection: each with the setting that it is about. */
+/** Finds problems of a sender that show without a connection, each with the setting it is about. */
 export function senderProblems(
   sender: Sender,
 ): { readonly setting: keyof Sender; readonly problem: string }[] {

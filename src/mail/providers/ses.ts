@@ -1,35 +1,29 @@
 import { createRequire } from "node:module";
 import { createTransport } from "nodemailer";
-import { isMailbox, needsUtf8 } from "../smtp/mailbox.ts";
-import { headerValue, writeMessage } from "../smtp/message.ts";
-import { sendWithin } from "../smtp/send-within.ts";
-import {
-  type DkimSettings,
-  type MailAddress,
-  requireSender,
-  type SendResult,
-  toDkim,
-} from "../smtp/smtp-mailer.ts";
+import type { DkimSettings, MailAddress, SendResult } from "../mailer.ts";
+import { hasValidEnvelope, needsUtf8, requireSender } from "../smtp/mailbox.ts";
+import { headerValue, toNodemailerDkim, writeMessage } from "../smtp/message.ts";
+import { sendWithTimeout } from "../smtp/send-with-timeout.ts";
 import type { Provider } from "./failover.ts";
 
 export interface SesOptions {
   readonly region: string;
-  /** In the place of the one of the region. */
+  /** Instead of the endpoint of the region. */
   readonly endpoint: string | undefined;
   readonly from: MailAddress;
   readonly dkim: DkimSettings | undefined;
-  /** Until a connection stands, in milliseconds. */
+  /** Until the connection is open, in milliseconds. */
   readonly connectMs?: number;
 }
 
 const sendMs = 30_000;
 
 /**
- * Hands mails over to Amazon SES (API v2, SendEmail). Credentials are found by the AWS SDK: its environment variables, a
- * profile, or the role of the machine. SES gives mails a Message-ID and Date of its own, and comes back to the sender's
- * own return path, whose notifications it forwards to the one of the mail.
+ * Creates a provider that sends through Amazon SES (API v2, SendEmail). The AWS SDK finds the credentials: environment
+ * variables, a profile, or the role of the machine. SES replaces Message-ID and Date. It receives notifications itself and
+ * forwards them to the return path of the mail.
  *
- * @throws if the SDK is not installed (see `requireSesSdk`).
+ * @throws if the SDK is not installed (see `requireSesSdk`), or the sender is not usable.
  */
 export async function createSesProvider({
   region,
@@ -42,13 +36,13 @@ export async function createSesProvider({
   const sender = requireSender(from);
   const client = new SESv2Client({
     region,
-    // The courier tries again, and knows until when.
+    // The courier retries, within the lifetime of the code.
     maxAttempts: 1,
     requestHandler: { connectionTimeout: connectMs },
     ...(endpoint === undefined ? {} : { endpoint }),
   });
 
-  /** nodemailer does not pass the signal on to the SDK. */
+  /** Passes the signal to the SDK, which nodemailer doesn't. */
   function transportFor(abortSignal: AbortSignal) {
     const sesClient = {
       config: client.config,
@@ -57,7 +51,7 @@ export async function createSesProvider({
     };
     return createTransport({
       SES: { sesClient, SendEmailCommand },
-      dkim: dkim && toDkim(dkim),
+      dkim: dkim && toNodemailerDkim(dkim),
       disableFileAccess: true,
       disableUrlAccess: true,
     });
@@ -67,10 +61,9 @@ export async function createSesProvider({
     takesUtf8: () => false,
 
     async send(mail, signal) {
-      if (!isMailbox(mail.to) || !isMailbox(mail.envelopeFrom ?? sender.address))
-        return { kind: "reject", reason: "address" };
+      if (!hasValidEnvelope(mail, sender)) return { kind: "reject", reason: "address" };
       if (needsUtf8(mail.to)) return { kind: "retry", about: "mail", reason: "smtputf8" };
-      return sendWithin(sendMs, signal, async (attempt) => {
+      return sendWithTimeout(sendMs, signal, async (attempt) => {
         try {
           const ses = {
             FromEmailAddress: headerValue("From", sender),
@@ -95,7 +88,7 @@ export async function createSesProvider({
   };
 }
 
-/** @throws if the SDK is not installed: it is large, and most do without it. */
+/** @throws if the AWS SDK, an optional peer dependency because of its size, is not installed. */
 export function requireSesSdk(): void {
   try {
     createRequire(import.meta.url).resolve("@aws-sdk/client-sesv2");
@@ -111,19 +104,17 @@ async function loadSdk() {
   return await import("@aws-sdk/client-sesv2");
 }
 
-/**
- * The errors of SendEmail that are about the mail; all others are about the account, the region or the pace. Their names
- * are told, and nothing else that SES says.
- */
+/** Errors of SendEmail that are about the mail. All others are about the account, the region or the rate. */
 const aboutMail = ["MessageRejected", "BadRequestException"];
 
-/** So begins what SES says of a sender, or in its sandbox of a recipient, that the account has not verified. */
+/** Start of the message about a sender (in the sandbox also a recipient) that the account has not verified. */
 const notVerified = /^Email address is not verified\b/i;
 
-/** Whatever failed with these had no connection yet (`TimeoutError` is any timeout: its message tells which). */
+/** Error codes from before the connection was open. (`TimeoutError` is any timeout; its message tells which.) */
 const unconnected =
   /^(ECONNREFUSED|ENOTFOUND|EAI_\w+|EHOSTUNREACH|ENETUNREACH|ERR_TLS\w+|ERR_SSL\w+|CERT_\w+|DEPTH_\w+|SELF_SIGNED\w+|UNABLE_TO\w+)$/;
 
+/** The reason has the status or the name of the error, never its message. */
 function toFailure(error: unknown): SendResult {
   const {
     name = "",

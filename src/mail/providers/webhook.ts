@@ -2,10 +2,9 @@ import { createHash } from "node:crypto";
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { Webhook } from "standardwebhooks";
-import { isMailbox, needsUtf8 } from "../smtp/mailbox.ts";
-import { sendWithin } from "../smtp/send-within.ts";
-import type { MailAddress, OutgoingMail, SendResult } from "../smtp/smtp-mailer.ts";
-import { requireSender } from "../smtp/smtp-mailer.ts";
+import type { MailAddress, OutgoingMail, SendResult } from "../mailer.ts";
+import { hasValidEnvelope, needsUtf8, requireSender } from "../smtp/mailbox.ts";
+import { sendWithTimeout } from "../smtp/send-with-timeout.ts";
 import type { Provider } from "./failover.ts";
 
 export interface WebhookOptions {
@@ -18,19 +17,19 @@ export interface WebhookOptions {
 
 /** In milliseconds. */
 export interface WebhookTimeouts {
-  /** Until a connection stands, under TLS where there is any. */
+  /** Until the connection is open, including TLS. */
   readonly connectMs: number;
-  /** Until the receiver has answered. */
+  /** Until the receiver answers. */
   readonly sendMs: number;
 }
 
 const defaultTimeouts: WebhookTimeouts = { connectMs: 5_000, sendMs: 10_000 };
 
 /**
- * Hands mails over to any service that takes a POST, signed as Standard Webhooks 1.0 has it: `webhook-id` stays the same
- * over all attempts at one mail, so that the receiver can tell a repetition; `webhook-signature` covers id, time and body.
+ * Creates a provider that sends each mail as a POST, signed as defined by Standard Webhooks 1.0. `webhook-id` is the same
+ * for all attempts at a mail, so that the receiver can recognize repetitions. `webhook-signature` covers id, time and body.
  *
- * @throws if a secret or the sender cannot be used.
+ * @throws if a secret or the sender is not usable.
  */
 export function createWebhookProvider({ url, secrets, from, timeouts }: WebhookOptions): Provider {
   const { connectMs, sendMs } = { ...defaultTimeouts, ...timeouts };
@@ -55,10 +54,9 @@ export function createWebhookProvider({ url, secrets, from, timeouts }: WebhookO
     takesUtf8: () => false,
 
     async send(mail, signal) {
-      if (!isMailbox(mail.to) || !isMailbox(mail.envelopeFrom ?? sender.address))
-        return { kind: "reject", reason: "address" };
+      if (!hasValidEnvelope(mail, sender)) return { kind: "reject", reason: "address" };
       if (needsUtf8(mail.to)) return { kind: "retry", about: "mail", reason: "smtputf8" };
-      return sendWithin(sendMs, signal, (attempt) => hand(mail, attempt));
+      return sendWithTimeout(sendMs, signal, (attempt) => hand(mail, attempt));
     },
 
     async [Symbol.asyncDispose]() {},
@@ -66,10 +64,10 @@ export function createWebhookProvider({ url, secrets, from, timeouts }: WebhookO
 }
 
 /**
- * Reads the secrets of a webhook, each `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks, "Signature scheme"), with
- * commas or blanks between them. Requests are signed with all of them, so that a receiver can go over from one to the next.
+ * Parses webhook secrets, separated by commas or blanks, each `whsec_` and base64 of 24 to 64 bytes (Standard Webhooks,
+ * "Signature scheme"). Requests are signed with all of them, so that a receiver can switch from one to the next.
  *
- * @throws if one of them is none. The message does not quote it.
+ * @throws if one of them is not valid. The message does not quote it.
  */
 export function readWebhookSecrets(text: string): [string, ...string[]] {
   const [first = "", ...others] = text.split(/[\s,]+/).filter((item) => item !== "");
@@ -92,13 +90,13 @@ interface Post {
   readonly signal: AbortSignal;
 }
 
-/** The status of the answer, or how far the request came without one. Redirects are not followed. */
+/** HTTP status, or how far the request got without an answer. Redirects are not followed. */
 type Answer = number | "unsent" | "unanswered";
 
 /**
- * Never rejects. Each request has a connection of its own, so that none is lost to one that the other side is closing.
+ * Sends a POST. Never rejects. Each request opens its own connection, since a kept one may be closing on the other side.
  *
- * (`fetch` does not tell whether a request that failed was sent.)
+ * `fetch` can't be used: it doesn't tell whether a failed request was sent.
  */
 function post(url: URL, { headers, body, connectMs, signal }: Post): Promise<Answer> {
   const [send, connected] =
@@ -110,7 +108,7 @@ function post(url: URL, { headers, body, connectMs, signal }: Post): Promise<Ans
     const request = send(url, { method: "POST", headers, agent: false, signal });
     const timer = setTimeout(() => request.destroy(), connectMs);
     request.once("socket", (socket) => {
-      // The request waits in the socket, and goes out now.
+      // The request is buffered in the socket until now.
       socket.once(connected, () => {
         isSent = true;
         clearTimeout(timer);
@@ -118,10 +116,10 @@ function post(url: URL, { headers, body, connectMs, signal }: Post): Promise<Ans
     });
     request.once("response", (response) => {
       resolve(response.statusCode ?? 0);
-      // Nobody reads the body: it may quote the mail, and have no end.
+      // Don't read the body: it may be endless, and may quote the mail.
       response.destroy();
     });
-    // It stays after the answer: whatever is torn down then may complain.
+    // Must stay after the answer: destroying the response can cause an error.
     request.on("error", () => {});
     request.once("close", () => {
       clearTimeout(timer);
@@ -131,7 +129,7 @@ function post(url: URL, { headers, body, connectMs, signal }: Post): Promise<Ans
   });
 }
 
-/** Without a dot, which separates it from the time in what is signed. */
+/** Has no dot, because the signed content is `id.time.body`. */
 function idOf({ messageId }: OutgoingMail): string {
   return `msg_${createHash("sha256").update(messageId).digest("base64url").slice(0, 32)}`;
 }
@@ -156,18 +154,18 @@ function toEvent(from: MailAddress, mail: OutgoingMail) {
   };
 }
 
-/** What a receiver refuses whatever the mail: our signature, the place, the pace. */
+/** Statuses about the request rather than the mail: authentication, URL, rate. */
 const refusesUs = [401, 403, 404, 405, 408, 410, 421, 425, 429];
 
-/** What a gateway answers in the place of a receiver that may have got it. */
-const maybeTaken = [502, 504];
+/** Statuses of a gateway whose receiver may have accepted the mail. */
+const maybeAccepted = [502, 504];
 
 function toResult(answer: Answer): SendResult {
   if (answer === "unsent") return { kind: "retry", reason: "webhook connection" };
   if (answer === "unanswered") return { kind: "retry", reason: "webhook connection", mayHaveArrived: true };
   if (answer >= 200 && answer < 300) return { kind: "sent" };
   const reason = `webhook ${answer}`;
-  if (maybeTaken.includes(answer)) return { kind: "retry", reason, mayHaveArrived: true };
+  if (maybeAccepted.includes(answer)) return { kind: "retry", reason, mayHaveArrived: true };
   const refusesMail = answer >= 400 && answer < 500 && !refusesUs.includes(answer);
   return { kind: refusesMail ? "reject" : "retry", reason };
 }

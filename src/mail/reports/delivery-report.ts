@@ -1,28 +1,28 @@
 import { type Attachment, type ParsedMail, simpleParser } from "mailparser";
 
-/** What a delivery status notification says (RFC 3464), and by what the mail that it is about may be known. */
+/** Content of a delivery status notification (RFC 3464), with references to the mail that it is about. */
 export interface DeliveryReport {
-  /** `failed`: it will not be delivered. `delayed`: it may be. */
+  /** `failed`: the mail will not be delivered. `delayed`: it may still be. */
   readonly kind: "failed" | "delayed";
   /** An enhanced status code (RFC 3463), such as 5.1.1 */
   readonly status: string;
-  /** To whom the notification came. Strings from outside: nothing was proved. */
+  /** Recipients of the notification. Untrusted. */
   readonly recipients: readonly string[];
-  /** The Message-IDs of what was returned with it, with their angle brackets. From outside as well. */
+  /** Message-IDs of the returned mail, with their angle brackets. Untrusted. */
   readonly messageIds: readonly string[];
 }
 
-/** Where the servers on the way write the address that a notification was delivered to, the most exact first. */
+/** Headers in which servers record the address that a message was delivered to, most exact first. */
 const recipientHeaders = ["delivered-to", "x-original-to", "envelope-to", "to"];
 
 const statusTypes = ["message/delivery-status", "message/global-delivery-status"];
 const returnedTypes = ["message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers"];
 
 /**
- * Reads a delivery status notification.
+ * Parses a delivery status notification.
  *
- * @param message as a whole, or as much of it as is kept.
- * @returns undefined if it is none, or tells of no failure and no delay. It never throws for what a message says.
+ * @param message complete or truncated. Its content never causes an error.
+ * @returns undefined if it is not a notification, or reports neither a failure nor a delay.
  */
 export async function readDeliveryReport(message: Buffer): Promise<DeliveryReport | undefined> {
   let mail: ParsedMail;
@@ -39,12 +39,12 @@ export async function readDeliveryReport(message: Buffer): Promise<DeliveryRepor
   }
   if (!isReport(mail)) return undefined;
   const status = mail.attachments.find(({ contentType }) => statusTypes.includes(contentType));
-  const gravest = status && gravestOf(textOf(status));
-  if (!gravest) return undefined;
-  return { ...gravest, recipients: recipientsOf(mail), messageIds: messageIdsOf(mail) };
+  const worst = status && worstOf(textOf(status));
+  if (!worst) return undefined;
+  return { ...worst, recipients: recipientsOf(mail), messageIds: messageIdsOf(mail) };
 }
 
-/** RFC 3464 §2. What a person forwards as an attachment of another mail is none. */
+/** RFC 3464 §2. A notification that is forwarded as an attachment doesn't count. */
 function isReport({ headers }: ParsedMail): boolean {
   const type = headers.get("content-type");
   if (typeof type !== "object" || !("params" in type) || typeof type.value !== "string") return false;
@@ -56,22 +56,22 @@ function isReport({ headers }: ParsedMail): boolean {
 
 type Result = Pick<DeliveryReport, "kind" | "status">;
 
-/** Of the recipients that it tells of: each mail has one, but a server on the way may have made several of it. */
-function gravestOf(text: string): Result | undefined {
+/** Returns the worst result of all recipients. A mail has one, but a server may have expanded it to several. */
+function worstOf(text: string): Result | undefined {
   const results = text
     .replaceAll("\r\n", "\n")
     .split(/\n\n+/)
     .map(resultOf)
     .filter((result) => result !== undefined);
-  return results.sort((a, b) => gravity(b) - gravity(a))[0];
+  return results.sort((a, b) => severity(b) - severity(a))[0];
 }
 
-function gravity({ kind, status }: Result): number {
+function severity({ kind, status }: Result): number {
   if (kind === "delayed") return 0;
   return status.startsWith("5") ? 2 : 1;
 }
 
-/** RFC 3464 §2.3. Undefined for the fields that are about the message as a whole, and for what went well. */
+/** RFC 3464 §2.3. Returns undefined for the per-message fields, and for a recipient without a failure or delay. */
 function resultOf(block: string): Result | undefined {
   const fields = fieldsOf(block);
   const action = /^[a-z]+/i.exec(fields.get("action") ?? "")?.[0].toLowerCase();
@@ -81,7 +81,7 @@ function resultOf(block: string): Result | undefined {
   return status === undefined ? undefined : { kind: action, status };
 }
 
-/** X.0.0: some servers write no other, whatever the next one said. */
+/** X.0.0, which some servers write whatever the reason. */
 function isVague(status: string): boolean {
   return /^\d\.0\.0$/.test(status);
 }
@@ -93,7 +93,7 @@ function diagnosedStatus(fields: ReadonlyMap<string, string>, given: string): st
   return said?.[0] === given[0] ? said : undefined;
 }
 
-/** The first field of each name, by its name in lower case, unfolded. */
+/** Parses header fields: the first of each name, unfolded, by lower-case name. */
 function fieldsOf(block: string): Map<string, string> {
   const fields = new Map<string, string>();
   for (const line of block.replace(/\n[ \t]+/g, " ").split("\n")) {
@@ -112,7 +112,7 @@ function recipientsOf({ headerLines }: ParsedMail): string[] {
   );
 }
 
-/** Of the headers alone: the text of a returned message may quote any. */
+/** Reads only headers, because the text of a returned mail may quote other ids. */
 function messageIdsOf({ attachments }: ParsedMail): string[] {
   return attachments
     .filter(({ contentType }) => returnedTypes.includes(contentType))

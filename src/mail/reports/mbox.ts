@@ -1,16 +1,16 @@
-/** How much of one message is kept, in bytes. What tells of a bounce stands before the message that is returned with it. */
+/** How much of a message is kept, in bytes. The report precedes the returned message. */
 export const messageBytesMax = 256 * 1024;
 
-/** How much of a line is waited for before it is passed on without its end. */
+/** Longer lines are passed on in parts. */
 const lineBytesMax = 64 * 1024;
 
 const newline = 0x0a;
 const separator = Buffer.from("From ");
 
 /**
- * Reads the messages of an mbox file (RFC 4155), or the one message that the input is, with no more than one of them in
- * memory. A message begins with a line "From " at the start, or behind an empty line; input that does not begin with such a
- * line is one message. Of a longer message its first `messageBytesMax` bytes are kept.
+ * Reads the messages of an mbox file (RFC 4155) one at a time. A message begins with a line that starts with "From ", at the
+ * beginning of the file or after an empty line. Input that doesn't begin with such a line is a single message. Messages are
+ * truncated to `messageBytesMax` bytes.
  */
 export async function* readMessages(input: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let isMbox: boolean | undefined;
@@ -41,9 +41,9 @@ export async function* readMessages(input: AsyncIterable<Uint8Array>): AsyncGene
 }
 
 interface LinePart {
-  /** With its line feed. */
+  /** Including the line feed. */
   readonly line: Buffer;
-  /** Whether it is the start of a line. */
+  /** Whether it is the first part of its line. */
   readonly isStart: boolean;
 }
 

@@ -1,16 +1,31 @@
+import type { MailAddress, OutgoingMail } from "../mailer.ts";
+
 /**
- * Whether an address is a dot-atom, an @, and a domain name: nothing that any parser could read as more than one address.
+ * Reports whether an address is `dot-atom@domain`, which no parser can take for several addresses or for a command.
  *
- * Whoever made a mail has validated its address. This holds even if not.
+ * Addresses are validated when they are stored. This is the last check before they reach a protocol.
  */
 export function isMailbox(address: string): boolean {
   return Buffer.byteLength(address) <= 254 && mailbox.test(address);
 }
 
-/** Whether the local part is beyond ASCII, so that only a relay with SMTPUTF8 can deliver there (RFC 6531 §3.2). */
+/** Reports whether the local part has non-ASCII characters, which only relays with SMTPUTF8 accept (RFC 6531 §3.2). */
 export function needsUtf8(address: string): boolean {
   return /\P{ASCII}/u.test(address);
 }
 
-/** Beyond ASCII letters, marks and numbers alone, so neither blanks nor what cannot be seen (RFC 6532 §3.1 allows more). */
+/** Reports whether recipient and return path of a mail are mailboxes. */
+export function hasValidEnvelope({ to, envelopeFrom }: OutgoingMail, sender: MailAddress): boolean {
+  return isMailbox(to) && isMailbox(envelopeFrom ?? sender.address);
+}
+
+/** @throws if the sender is not usable. The message does not quote it. */
+export function requireSender({ name, address }: MailAddress): MailAddress {
+  if (!isMailbox(address) || needsUtf8(address))
+    throw new Error("the sender's address must be a plain one, such as codes@example.com");
+  if (/\p{Cc}/u.test(name)) throw new Error("the sender's name must not contain control characters");
+  return { name, address };
+}
+
+/** Non-ASCII: only letters, marks and numbers, so no blanks or invisible characters (RFC 6532 §3.1 allows more). */
 const mailbox = /^[\w!#$%&'*+/=?^`{|}~.\p{L}\p{M}\p{N}-]+@[A-Za-z\d](?:[A-Za-z\d.-]*[A-Za-z\d])?$/u;

@@ -3,17 +3,17 @@ import type { SMTPPoolOptions } from "nodemailer";
 import type { Relay } from "./relay.ts";
 
 export interface SocketTimeouts {
-  /** Until the relay's name is resolved and a TCP connection stands. */
+  /** Until the name is resolved and the TCP connection is open, in milliseconds. */
   readonly connectMs: number;
-  /** Until the relay answers a command. */
+  /** Until the relay answers a command, in milliseconds. */
   readonly commandMs: number;
 }
 
 export type SocketProvider = NonNullable<SMTPPoolOptions["getSocket"]>;
 
 /**
- * Opens the TCP connections of a nodemailer transport, because it has one limit for connecting and greeting together,
- * and one for the replies to commands and to the message: RFC 5321 §4.5.3.2 gives each its own.
+ * Opens the TCP connections of a nodemailer transport. nodemailer has a single timeout for connecting and the greeting, and
+ * a single one for all replies. RFC 5321 §4.5.3.2 gives each its own.
  */
 export function createSocketProvider(relay: Relay, timeouts: SocketTimeouts): SocketProvider {
   return (_options, callback) => {
@@ -23,14 +23,14 @@ export function createSocketProvider(relay: Relay, timeouts: SocketTimeouts): So
     socket.once("connect", () => {
       clearTimeout(timer);
       connected = true;
-      // What stands beside `connection` becomes an option of this connection alone.
+      // nodemailer merges these into the options of this connection.
       callback(null, {
         connection: socket,
         logger: createReplyWatch(socket, timeouts.commandMs),
         transactionLog: true,
       });
     });
-    // It stays after the connection stands: nodemailer takes its own listeners off a socket that TLS is put on.
+    // Must stay for the life of the socket: nodemailer removes its own listeners when it upgrades to TLS.
     socket.on("error", (error) => {
       clearTimeout(timer);
       if (!connected) callback(error);
@@ -39,11 +39,11 @@ export function createSocketProvider(relay: Relay, timeouts: SocketTimeouts): So
 }
 
 /**
- * Ends a connection whose relay leaves a command unanswered, or gives an answer that nothing may follow. The transaction log
- * is where nodemailer tells what it sends and receives; its text goes nowhere.
+ * Destroys a connection whose relay doesn't answer a command in time, or answers out of turn. Observes the dialogue through
+ * nodemailer's transaction log, whose text is not written anywhere.
  */
 function createReplyWatch(socket: Socket, commandMs: number) {
-  // Several may be on their way at once (RFC 2920).
+  // Commands may be pipelined (RFC 2920).
   const unanswered: string[] = [];
   let timer: NodeJS.Timeout | undefined;
   socket.once("close", () => clearTimeout(timer));
@@ -59,9 +59,9 @@ function createReplyWatch(socket: Socket, commandMs: number) {
 }
 
 /**
- * Whether a relay answers what ends the dialogue, though nodemailer, which looks at the first digit, would go on. After
- * anything but 354 a relay takes the lines of the message for commands, and what it says to these would pass for what became of the
- * mail (RFC 5321 §4.3.2). After 221 there is nobody any more.
+ * Reports whether a reply must end the dialogue although nodemailer, which checks only the first digit, would continue. If
+ * the reply to DATA isn't 354, the relay takes the lines of the message for commands, and its replies to them would count
+ * as the result (RFC 5321 §4.3.2). After 221 the relay is gone.
  */
 function isOutOfTurn(command: string | undefined, reply: string): boolean {
   if (command === "DATA") return /^[23]/.test(reply) && !reply.startsWith("354");

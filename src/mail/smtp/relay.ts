@@ -1,19 +1,19 @@
-/** The SMTP server that mails are handed over to. */
+/** An SMTP server that sends mails on. */
 export interface Relay {
   readonly host: string;
   readonly port: number;
   /** TLS from the first byte (RFC 8314 §3.3). Otherwise STARTTLS. */
   readonly implicitTls: boolean;
   readonly credentials: { readonly user: string; readonly pass: string } | undefined;
-  /** Whether the user is authenticated by an access token and not by a password. */
+  /** Authenticate with an access token instead of a password. */
   readonly xoauth2: boolean;
 }
 
 /**
- * Reads `smtp://user:password@host:port` (STARTTLS, port 587 by default) or `smtps://…` (port 465). User and password
+ * Parses `smtp://user:password@host:port` (STARTTLS, default port 587) or `smtps://…` (default port 465). User and password
  * are percent-encoded. `smtp://user@host?auth=xoauth2` has no password: access tokens are fetched.
  *
- * @throws if it is none. The message never quotes it: it holds a password.
+ * @throws if it is not valid. The message never quotes it, because it contains a password.
  */
 export function parseRelay(text: string): Relay {
   const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -36,7 +36,7 @@ export function parseRelay(text: string): Relay {
   };
 }
 
-/** Whether a host is this very machine. What is sent there in clear text leaves no wire to listen on. */
+/** Reports whether a host is this machine, where clear text can't be intercepted. IPv6 without brackets. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -1,13 +1,13 @@
 import type { NodemailerError } from "nodemailer";
-import type { SendResult } from "./smtp-mailer.ts";
+import type { SendResult } from "../mailer.ts";
 
 /**
- * Judges an error of nodemailer: whether the mail is worth another attempt, and why it failed.
+ * Converts an error of nodemailer to a result.
  *
- * The reason has the reply code, the enhanced status code (RFC 3463) and the phase of the dialogue, or one word. What
- * else the relay says may quote the mail, with its code.
+ * The reason consists of reply code, enhanced status code (RFC 3463) and phase of the dialogue, or is one word. The rest of
+ * the reply is left out, because it may quote the mail with its code.
  *
- * @param isComplete whether the whole message was written: without a reply nobody knows then whether the relay has it.
+ * @param isComplete whether the whole message was written. Without a reply, the relay may then have accepted it.
  */
 export function toFailure(error: unknown, isComplete: boolean): Exclude<SendResult, { kind: "sent" }> {
   const failure: Partial<SmtpError> = error instanceof Error ? error : {};
@@ -47,15 +47,16 @@ function phaseOf({ code, command }: Partial<SmtpError>): Phase | undefined {
 }
 
 /**
- * Whether the relay has refused this mail, or its sender, for good (RFC 5321 §4.2.1: 5yz). Until MAIL FROM, and when it asks for
- * authentication (RFC 4954 §6), it refuses us and not the mail; 503 is about the state of the connection.
+ * Reports whether the relay rejected this mail or its sender permanently (RFC 5321 §4.2.1: 5yz). Replies before MAIL FROM,
+ * and those that ask for authentication (RFC 4954 §6), are about the client instead. nodemailer doesn't count 503, which is
+ * about the state of the connection, as permanent.
  */
 function isAboutMail({ responseCode, permanent }: Partial<SmtpError>, phase: Phase | undefined): boolean {
   if (phase !== "mail" && phase !== "rcpt" && phase !== "data") return false;
   return permanent === true && ![530, 534, 535, 538].includes(responseCode ?? 0);
 }
 
-/** Greylisting or a full mailbox: other recipients may pass. 421 ends the connection, whoever the recipient is. */
+/** Greylisting or a full mailbox, which doesn't affect other recipients. 421 closes the connection for all. */
 function isAboutRecipient({ responseCode }: Partial<SmtpError>, phase: Phase | undefined): boolean {
   return phase === "rcpt" && [450, 451, 452].includes(responseCode ?? 0);
 }
@@ -69,7 +70,7 @@ function causeOf(failure: Partial<SmtpError>): string {
   if (code === "EABORT") return "aborted";
   if (code === "ETIMEDOUT") return "timeout";
   if (code === "EDNS" || code === "ENOTFOUND" || code.startsWith("EAI_")) return "dns";
-  // What OpenSSL and the check of the certificate report has no name of a system call, and these names.
+  // Codes of OpenSSL and of certificate checks.
   if (/^(ERR_SSL|ERR_TLS|CERT_|CRL_|DEPTH_|SELF_SIGNED|UNABLE_TO|INVALID_|HOSTNAME_|EPROTO$)/.test(code))
     return "tls";
   if (failure.code === "EAUTH") return "auth";

@@ -1,74 +1,37 @@
 import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { createTransport } from "nodemailer";
-import DKIM from "nodemailer/lib/dkim";
+import type MimeNode from "nodemailer/lib/mime-node";
 import type SMTPPool from "nodemailer/lib/smtp-pool";
-import { isMailbox, needsUtf8 } from "./mailbox.ts";
-import { writeMessage } from "./message.ts";
+import type {
+  DkimSettings,
+  MailAddress,
+  Mailer,
+  OAuthSettings,
+  OutgoingMail,
+  SendResult,
+} from "../mailer.ts";
+import { hasValidEnvelope, needsUtf8, requireSender } from "./mailbox.ts";
+import { createDkim, writeMessage } from "./message.ts";
 import { isLoopback, parseRelay, type Relay } from "./relay.ts";
 import { createSocketProvider, type SocketProvider } from "./relay-socket.ts";
-import { sendWithin } from "./send-within.ts";
+import { sendWithTimeout } from "./send-with-timeout.ts";
 import { toFailure } from "./smtp-failure.ts";
 import { watchSmtpUtf8 } from "./smtp-utf8.ts";
 
-/**
- * What became of a mail. `retry`: it may go through later. `reject`: this mail never will. `reason` is fit for logs and
- * tables: a reply code with its phase, or a word, and never the relay's own text or an address.
- */
-export type SendResult =
-  | { readonly kind: "sent" }
-  | {
-      readonly kind: "retry";
-      readonly reason: string;
-      /** The provider is well, and another one may not know better. Otherwise it is about the provider. */
-      readonly about?: "mail";
-      /** All of the mail was handed over, and nobody has said what became of it (RFC 1047). */
-      readonly mayHaveArrived?: true;
-    }
-  /** About the sender: this provider takes no mail from it, and another one may. Otherwise it is about the mail. */
-  | { readonly kind: "reject"; readonly reason: string; readonly about?: "sender" };
-
-export interface OutgoingMail {
-  /** The organization for whose user it is. Undefined: it leaves as the mails of organizations without a sender. */
-  readonly orgId?: string;
-  /** A validated mailbox. */
-  readonly to: string;
-  /** Where a notification goes if the mail comes back (RFC 5321 §4.4). Without it: to the sender. */
-  readonly envelopeFrom?: string | undefined;
-  readonly subject: string;
-  readonly text: string;
-  readonly html: string;
-  /** Of both parts (BCP 47). */
-  readonly language?: string;
-  /** With its angle brackets. Message-ID and date stay the same over all attempts. */
-  readonly messageId: string;
-  readonly date: Date;
-}
-
-/** Hands mails over. */
-export interface Mailer extends AsyncDisposable {
-  /** Never rejects, and resolves soon after `signal` aborts. */
-  send(mail: OutgoingMail, signal: AbortSignal): Promise<SendResult>;
-}
-
-export interface MailAddress {
-  readonly name: string;
-  readonly address: string;
-}
-
-/** How long the parts of a dialogue may take, in milliseconds. */
+/** Limits for the steps of a dialogue, in milliseconds. */
 export interface SmtpTimeouts {
   readonly connectMs: number;
   readonly greetingMs: number;
   /** For each command. */
   readonly commandMs: number;
-  /** For the reply to the message as a whole. */
+  /** For the reply to the message. */
   readonly messageMs: number;
-  /** For all of it. */
+  /** For the whole attempt. */
   readonly sendMs: number;
 }
 
-/** Far below those of RFC 5321 §4.5.3.2, which are for mails that live for days: a code lives for minutes. */
+/** Far below those of RFC 5321 §4.5.3.2, which are for mails that live for days. A code lives for minutes. */
 const defaultTimeouts: SmtpTimeouts = {
   connectMs: 5_000,
   greetingMs: 10_000,
@@ -78,49 +41,33 @@ const defaultTimeouts: SmtpTimeouts = {
 };
 
 export interface SmtpMailerOptions {
-  /** `smtp://user:password@host:port` or `smtps://…` */
+  /** `smtp://user:password@host:port` or `smtps://…`; see `parseRelay`. */
   readonly url: string;
   readonly from: MailAddress;
-  /** What this machine calls itself in EHLO. By default its host name, or else an address literal. */
+  /** Name of this machine in EHLO. Default: its host name, or an address literal. */
   readonly name?: string;
-  /** Whether nothing is sent before TLS stands. By default, unless the relay is on this machine. */
+  /** Send nothing without TLS. Default: unless the relay is on this machine. */
   readonly requireTls?: boolean;
-  /** Certificates to trust in the place of the usual ones, in PEM. */
+  /** Trusted certificates instead of the system's, in PEM. */
   readonly ca?: string;
   readonly timeouts?: Partial<SmtpTimeouts>;
-  /** Where access tokens come from, for a URL with `?auth=xoauth2`. */
+  /** Source of access tokens, required for a URL with `?auth=xoauth2`. */
   readonly oauth?: OAuthSettings | undefined;
   readonly dkim?: DkimSettings | undefined;
 }
 
-/** OAuth 2.0 with a refresh token (RFC 6749 §6). */
-export interface OAuthSettings {
-  readonly tokenUrl: string;
-  readonly clientId: string;
-  readonly clientSecret: string;
-  readonly refreshToken: string;
-}
-
-/** How mails are signed (RFC 6376). */
-export interface DkimSettings {
-  readonly domain: string;
-  readonly selector: string;
-  /** RSA, in PEM. */
-  readonly privateKey: string;
-}
-
 export interface SmtpMailer extends Mailer {
-  /** Whether the relay takes local parts beyond ASCII (RFC 6531), by its last greeting. Undefined: there was none. */
+  /** Whether the relay's last greeting offered SMTPUTF8 (RFC 6531). Undefined before the first greeting. */
   takesUtf8(): boolean | undefined;
-  /** Opens a connection and closes it, to learn what the relay offers. Never rejects. */
+  /** Opens and closes a connection, to learn what the relay offers. Never rejects. */
   probe(): Promise<void>;
 }
 
 /**
- * Hands mails over to one SMTP relay, over connections that are kept for the next mail.
+ * Creates a mailer for one SMTP relay. Connections are kept for later mails.
  *
- * TLS is 1.2 or later and the certificate is verified. If TLS fails, so does the attempt: nothing falls back to clear
- * text (RFC 8314 §5.2, ASVS 12.3.1).
+ * TLS is 1.2 or later and the certificate is verified. If TLS fails, so does the attempt, without a fallback to clear text
+ * (RFC 8314 §5.2, ASVS 12.3.1).
  *
  * @throws if the URL, the sender or the name is not usable.
  */
@@ -129,7 +76,7 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
   const timeouts = { ...defaultTimeouts, ...options.timeouts };
   const from = requireSender(options.from);
   const sockets = new Set<Socket>();
-  const utf8 = watchSmtpUtf8(keepTrack(sockets, createSocketProvider(relay, timeouts)));
+  const utf8 = watchSmtpUtf8(trackSockets(sockets, createSocketProvider(relay, timeouts)));
   const { transporter } = createTransport({
     pool: true,
     host: relay.host,
@@ -145,43 +92,45 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
     socketTimeout: timeouts.messageMs,
     socketCloseTimeout: 1_000,
     maxResponseSize: 64 * 1024,
-    // More than a courier sends at a time: no mail waits in here, where no lease is looked at.
+    // As many as the courier sends at a time: a mail that waits in the pool would outlive its lease unnoticed.
     maxConnections: 20,
     idleTimeout: 30_000,
-    // A kept connection may have been closed by the relay meanwhile.
+    // The relay may have closed a kept connection.
     maxRequeues: 2,
   });
   const pool = transporter as SMTPPool;
-  const dkim = options.dkim && new DKIM(toDkim(options.dkim));
+  const dkim = options.dkim && createDkim(options.dkim);
 
   /**
-   * The message as it stands, without what nodemailer makes of other people's: see `writeMessage`.
+   * Gives the pool a serialized message. `sendMail` takes one as well, but streams it through several buffers: that is
+   * slower (see docs/performance.md), and hides whether the relay has read all of it.
    *
-   * @returns the reply to it.
+   * @returns the reply to the message.
    */
   function handOver(mail: OutgoingMail, progress: Progress, signal: AbortSignal): Promise<string> {
     const raw = writeMessage(from, mail);
-    const message = {
-      // nodemailer would turn A-labels back where the local part is beyond ASCII.
+    const message: PooledMail["message"] = {
+      // Not MimeNode's own envelope, which decodes A-labels if the local part has non-ASCII characters.
       getEnvelope: () => ({ from: mail.envelopeFrom ?? from.address, to: [mail.to] }),
       messageId: () => mail.messageId,
       getHeader: () => mail.messageId,
       createReadStream: () => {
         const bytes = Readable.from(chunksOf(raw));
-        // What follows the last byte is the final dot.
+        // Only the final dot follows the last byte.
         return (dkim ? dkim.sign(bytes) : bytes).once("end", () => {
           progress.isComplete = true;
         });
       },
     };
+    const pooled: PooledMail = { data: { signal }, message };
     return new Promise((resolve, reject) => {
-      pool.send({ data: { signal }, message } as unknown as PooledMail, (error, info) =>
+      pool.send(pooled as MailMessage, (error, info) =>
         error ? reject(error) : resolve(info?.response ?? ""),
       );
     });
   }
 
-  /** Undefined if the mail may go out. A relay that did not offer what it needs is asked once more. */
+  /** Returns undefined if the address can be sent to. Asks a relay again that didn't offer SMTPUTF8. */
   async function utf8Failure(address: string, signal: AbortSignal): Promise<SendResult | undefined> {
     if (!needsUtf8(address) || utf8.isOffered()) return undefined;
     const aborted = new Promise<void>((resolve) => {
@@ -199,17 +148,15 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
       await pool.verify().catch(() => {});
     },
 
-    send(mail, signal) {
-      // Whoever made the mail has validated the address. This holds even if not: one recipient, and no other command.
-      if (!isMailbox(mail.to) || !isMailbox(mail.envelopeFrom ?? from.address))
-        return Promise.resolve({ kind: "reject", reason: "address" });
-      return sendWithin(timeouts.sendMs, signal, async (attempt) => {
+    async send(mail, signal) {
+      if (!hasValidEnvelope(mail, from)) return { kind: "reject", reason: "address" };
+      return sendWithTimeout(timeouts.sendMs, signal, async (attempt) => {
         const progress: Progress = { isComplete: false };
         try {
           const failure = await utf8Failure(mail.to, attempt);
           if (failure) return failure;
           const reply = await handOver(mail, progress, attempt);
-          // It has gone, and does not say that it has taken the mail along.
+          // The relay closes the connection without saying whether it accepted the mail.
           if (reply.startsWith("221")) return { kind: "retry", reason: "221 data", mayHaveArrived: true };
           return { kind: "sent" };
         } catch (error) {
@@ -220,13 +167,13 @@ export function createSmtpMailer(options: SmtpMailerOptions): SmtpMailer {
 
     async [Symbol.asyncDispose]() {
       pool.close({ force: true });
-      // Those of a probe are not in the pool.
+      // Sockets of a probe are not in the pool.
       for (const socket of sockets) socket.destroy();
     },
   };
 }
 
-function keepTrack(sockets: Set<Socket>, open: SocketProvider): SocketProvider {
+function trackSockets(sockets: Set<Socket>, open: SocketProvider): SocketProvider {
   return (options, callback) =>
     open(options, (error, socketOptions) => {
       const socket = socketOptions ? socketOptions.connection : undefined;
@@ -238,15 +185,20 @@ function keepTrack(sockets: Set<Socket>, open: SocketProvider): SocketProvider {
     });
 }
 
-/** Of which a pool asks for what is given to it here alone. */
-type PooledMail = Parameters<SMTPPool["send"]>[0];
+type MailMessage = Parameters<SMTPPool["send"]>[0];
+
+/** The part of a nodemailer message that a pool reads. */
+interface PooledMail {
+  readonly data: Pick<MailMessage["data"], "signal">;
+  readonly message: Pick<MimeNode, "getEnvelope" | "messageId" | "getHeader" | "createReadStream">;
+}
 
 /** Whether the whole message was written to a connection. */
 interface Progress {
   isComplete: boolean;
 }
 
-/** In pieces, so that no more is read than a connection takes. */
+/** Splits the message, so that no more is read than the connection accepts. */
 function* chunksOf(bytes: Buffer): Generator<Buffer> {
   const size = 16 * 1024;
   for (let i = 0; i < bytes.length; i += size) yield bytes.subarray(i, i + size);
@@ -254,7 +206,7 @@ function* chunksOf(bytes: Buffer): Generator<Buffer> {
 
 function authOf({ credentials, xoauth2 }: Relay, oauth: OAuthSettings | undefined, timeouts: SmtpTimeouts) {
   if (!credentials || !xoauth2) return credentials && { ...credentials };
-  if (!oauth) throw new Error("an SMTP URL with ?auth=xoauth2 needs to know where access tokens come from");
+  if (!oauth) throw new Error("an SMTP URL with ?auth=xoauth2 needs OAuth settings for access tokens");
   return {
     type: "OAuth2" as const,
     user: credentials.user,
@@ -264,19 +216,6 @@ function authOf({ credentials, xoauth2 }: Relay, oauth: OAuthSettings | undefine
     accessUrl: oauth.tokenUrl,
     requestTimeout: timeouts.commandMs,
   };
-}
-
-/** In the words of nodemailer. */
-export function toDkim({ domain, selector, privateKey }: DkimSettings) {
-  return { domainName: domain, keySelector: selector, privateKey };
-}
-
-/** @throws if the sender is not usable. The message does not quote it. */
-export function requireSender({ name, address }: MailAddress): MailAddress {
-  if (!isMailbox(address) || needsUtf8(address))
-    throw new Error("the sender's address must be a plain one, such as codes@example.com");
-  if (/\p{Cc}/u.test(name)) throw new Error("the sender's name must not contain control characters");
-  return { name, address };
 }
 
 function requireHostName(name: string): string {

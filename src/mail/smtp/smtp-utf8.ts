@@ -1,15 +1,15 @@
 import type { SocketProvider } from "./relay-socket.ts";
 
-/** The log of a connection, as nodemailer calls it. */
+/** The part of a connection's log that is used here, as nodemailer calls it. */
 interface TransactionLog {
   debug(entry: { tnx?: string }, text?: string): void;
 }
 
 /**
- * Learns from each connection whether the relay offers SMTPUTF8 (RFC 6531 §3.1): what it said to the last EHLO counts.
- * Where there is STARTTLS that is the one under TLS, which nobody on the way has changed.
+ * Learns from each connection whether the relay offers SMTPUTF8 (RFC 6531 §3.1). The reply to the last EHLO counts: after
+ * STARTTLS that is the encrypted one, which can't be tampered with.
  *
- * @param open opens the connections; what it logs of them is passed on.
+ * @param open opens the connections. Its log receives everything that is observed here.
  */
 export function watchSmtpUtf8(open: SocketProvider) {
   let offered: boolean | undefined;
@@ -18,10 +18,10 @@ export function watchSmtpUtf8(open: SocketProvider) {
     open(options, (error, socketOptions) => {
       const log = (socketOptions as { logger?: TransactionLog } | undefined)?.logger;
       if (error || !log) return callback(error, socketOptions);
-      callback(null, { ...socketOptions, logger: listen(log) });
+      callback(null, { ...socketOptions, logger: observe(log) });
     });
 
-  function listen(log: TransactionLog): TransactionLog {
+  function observe(log: TransactionLog): TransactionLog {
     let command = "";
     return {
       debug(entry, text = "") {

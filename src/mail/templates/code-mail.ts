@@ -1,35 +1,34 @@
 import { durationInWords } from "./in-words.ts";
-import type { Letter } from "./letters.ts";
+import type { MailTemplate } from "./mail-templates.ts";
 import { oneLine } from "./one-line.ts";
 import { layOut, type RenderedMail, renderTexts } from "./render.ts";
 
-/** What the mail of a code is about. */
+/** Content of a mail with a code. */
 export interface CodeMail {
-  readonly letter: Letter;
+  readonly template: MailTemplate;
   readonly code: string;
   /** An absolute URL. */
   readonly link: string;
-  /** How long the code is valid, in milliseconds. */
+  /** Lifetime of the code, in milliseconds. */
   readonly ttlMs: number;
-  /** Who asks for the code. */
+  /** Name of the service that the code is for. */
   readonly serviceName: string;
-  /** By default it is not there: subjects end up in logs and on locked screens. */
+  /** Default false: subjects show up in logs and on locked screens. */
   readonly codeInSubject?: boolean;
 }
 
 /**
- * Lays out the mail of a code. The code stands on a line of its own, and so does each link. The text ends with the code
- * bound to the host where it is to be typed, for programs that fill it in there alone
- * (https://wicg.github.io/sms-one-time-codes/).
+ * Renders a mail with a code. In the text part, the code and each link have their own line. The last line binds the code to
+ * the host of the link, so that autofill offers it only there (https://wicg.github.io/sms-one-time-codes/).
  *
- * @param more further values of the layout.
+ * @param more additional variables for the layout.
  */
 export function renderCodeMail(mail: CodeMail, more: Readonly<Record<string, string>> = {}): RenderedMail {
-  const { letter, code, link, codeInSubject = false } = mail;
+  const { template, code, link, codeInSubject = false } = mail;
   const service = oneLine(mail.serviceName);
-  const duration = durationInWords(letter.language, mail.ttlMs);
-  const texts = renderTexts(letter, { service, duration });
-  const { text, ...rest } = layOut(letter, { ...texts, ...more, service, duration, code, link });
+  const duration = durationInWords(template.language, mail.ttlMs);
+  const texts = renderTexts(template, { service, duration });
+  const { text, ...rest } = layOut(template, { ...texts, ...more, service, duration, code, link });
   const subject = oneLine(texts.subject ?? "", subjectLengthMax);
   return {
     ...rest,
@@ -38,5 +37,5 @@ export function renderCodeMail(mail: CodeMail, more: Readonly<Record<string, str
   };
 }
 
-/** In characters: enough for every language with the longest name of a service. */
+/** In characters. Enough for every language with the longest service name. */
 export const subjectLengthMax = 200;

@@ -1,6 +1,6 @@
 import type { Language } from "../../texts/languages.ts";
 
-/** Whole minutes, rounded down so that the mail never promises too much; seconds below two minutes. */
+/** Formats a duration in whole minutes, rounded down, or in seconds below two minutes. */
 export function durationInWords(language: Language, ms: number): string {
   const seconds = Math.floor(ms / 1000);
   const minutes = Math.floor(seconds / 60);
@@ -9,18 +9,18 @@ export function durationInWords(language: Language, ms: number): string {
   return numbersIn(`${localeOf(language)} ${unit}`).format(inMinutes ? minutes : seconds);
 }
 
-/** A day and its time in UTC. */
+/** Formats a date with its time in UTC. */
 export function timeInWords(language: Language, time: number): string {
   return timesIn(localeOf(language)).format(time);
 }
 
-// To make one costs more than the rest of a mail.
-const numbersIn = remembered((name) => {
+// Creating a formatter costs more than the rest of a mail.
+const numbersIn = cached((name) => {
   const [locale, unit] = name.split(" ");
   return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long" });
 });
 
-const timesIn = remembered(
+const timesIn = cached(
   (locale) =>
     new Intl.DateTimeFormat(locale, {
       dateStyle: "long",
@@ -30,8 +30,8 @@ const timesIn = remembered(
     }),
 );
 
-/** Makes each once. For a few names. */
-function remembered<T>(make: (name: string) => T): (name: string) => T {
+/** Caches results without a bound, so only for a few names. */
+function cached<T>(make: (name: string) => T): (name: string) => T {
   const known = new Map<string, T>();
   return (name) => {
     const made = known.get(name) ?? make(name);
@@ -40,7 +40,7 @@ function remembered<T>(make: (name: string) => T): (name: string) => T {
   };
 }
 
-/** With the digits of the code in every language. */
+/** Uses the same digits as the code in every language. */
 function localeOf(language: Language): string {
   return `${language}-u-nu-latn`;
 }

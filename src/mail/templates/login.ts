@@ -2,11 +2,11 @@ import { type CodeMail, renderCodeMail } from "./code-mail.ts";
 import type { RenderedMail } from "./render.ts";
 
 export interface LoginMail extends CodeMail {
-  /** Where the reader can say that it was somebody else: an absolute URL, without the code. */
+  /** Absolute URL, without the code, where the recipient can report that someone else is signing in. */
   readonly reportLink: string;
 }
 
-/** The mail of a login challenge. Nothing that a user has typed appears in it, nor who wants to sign in where. */
+/** Renders the mail of a login challenge. Contains no user input, and not who is signing in or where. */
 export function renderLoginMail({ reportLink, ...mail }: LoginMail): RenderedMail {
   return renderCodeMail(mail, { reportLink });
 }

@@ -1,26 +1,26 @@
-import type { NoticeKind } from "../outbox/claim.ts";
+import type { NoticeKind } from "../outbox/enqueue.ts";
 import { subjectLengthMax } from "./code-mail.ts";
 import { timeInWords } from "./in-words.ts";
-import type { Letter } from "./letters.ts";
+import type { MailTemplate } from "./mail-templates.ts";
 import { oneLine } from "./one-line.ts";
 import { layOut, type RenderedMail, renderTexts } from "./render.ts";
 
 export interface NoticeMail {
-  readonly letter: Letter;
+  readonly template: MailTemplate;
   readonly kind: NoticeKind;
-  /** When it happened, in milliseconds since the epoch. */
+  /** When the change happened, in milliseconds since the epoch. */
   readonly time: number;
-  /** The IP address of whoever asked for it, or null if it is not known. */
+  /** IP address that requested the change. Null if unknown. */
   readonly clientAddress: string | null;
   readonly serviceName: string;
 }
 
 /**
- * The mail that tells a verified address that another one of the account changes. It has no code and no link, and of what a
- * user has typed nothing, least of all the other address: its domain could say anything under our name.
+ * Renders the mail that notifies a verified address of a change to another address of the account. It has no code, no link
+ * and no user input. In particular it doesn't name the other address, whose domain could carry any message in our name.
  */
 export function renderNoticeMail({
-  letter,
+  template,
   kind,
   time,
   clientAddress,
@@ -28,14 +28,14 @@ export function renderNoticeMail({
 }: NoticeMail): RenderedMail {
   const data = {
     service: oneLine(serviceName),
-    time: timeInWords(letter.language, time),
+    time: timeInWords(template.language, time),
     client: clientAddress ?? "",
   };
-  const texts = renderTexts(letter, data);
+  const texts = renderTexts(template, data);
   const happened = texts[kind] ?? "";
   const happenedWhen = (clientAddress === null ? texts.when : texts.whenFrom) ?? "";
   return {
-    ...layOut(letter, { ...texts, ...data, happened, happenedWhen }),
+    ...layOut(template, { ...texts, ...data, happened, happenedWhen }),
     subject: oneLine(texts.subject ?? "", subjectLengthMax),
   };
 }

@@ -1,11 +1,11 @@
 import type { Language } from "../../texts/languages.ts";
-import type { Letters } from "./letters.ts";
 import { renderLoginMail } from "./login.ts";
+import type { MailTemplates } from "./mail-templates.ts";
 import { renderNoticeMail } from "./notice.ts";
 import type { RenderedMail } from "./render.ts";
 import { renderVerificationMail } from "./verification.ts";
 
-/** The mails that there are, each once. */
+/** One sample for each kind of mail. */
 export const samples = [
   "verification",
   "login",
@@ -17,29 +17,29 @@ export const samples = [
 export type Sample = (typeof samples)[number];
 
 export interface SampleOptions {
-  readonly letters: Letters;
+  readonly templates: MailTemplates;
   readonly language: Language;
   readonly orgId: string;
   readonly serviceName: string;
-  /** An origin. */
+  /** Origin of the links. */
   readonly publicUrl: string;
   readonly codeInSubject: boolean;
 }
 
-/** A mail as it would be sent, with a code that opens nothing. */
+/** Renders a mail as it would be sent, with a fake code. */
 export function renderSample(sample: Sample, options: SampleOptions): RenderedMail {
-  const { letters, language, orgId, serviceName, publicUrl, codeInSubject } = options;
+  const { templates, language, orgId, serviceName, publicUrl, codeInSubject } = options;
   const link = `${publicUrl}/verify?user_id=sample&otp_email_id=163840776835432705`;
   switch (sample) {
     case "verification": {
-      const letter = letters("verification", language, orgId);
+      const template = templates("verification", language, orgId);
       const [code, ttlMs] = ["7QZ4M2KX", 600_000];
-      return renderVerificationMail({ letter, code, link, ttlMs, serviceName, codeInSubject });
+      return renderVerificationMail({ template, code, link, ttlMs, serviceName, codeInSubject });
     }
     case "login": {
-      const letter = letters("login", language, orgId);
+      const template = templates("login", language, orgId);
       const [code, ttlMs, reportLink] = ["493817", 300_000, `${publicUrl}/not-me?challenge=sample`];
-      return renderLoginMail({ letter, code, link, reportLink, ttlMs, serviceName, codeInSubject });
+      return renderLoginMail({ template, code, link, reportLink, ttlMs, serviceName, codeInSubject });
     }
     case "notice-added":
       return renderSampleNotice("added", options);
@@ -52,9 +52,9 @@ export function renderSample(sample: Sample, options: SampleOptions): RenderedMa
 
 function renderSampleNotice(
   kind: "added" | "verified" | "removed",
-  { letters, language, orgId, serviceName }: SampleOptions,
+  { templates, language, orgId, serviceName }: SampleOptions,
 ): RenderedMail {
-  const letter = letters("notice", language, orgId);
+  const template = templates("notice", language, orgId);
   const time = Date.UTC(2026, 10, 23, 9, 30);
-  return renderNoticeMail({ letter, kind, time, clientAddress: "192.0.2.7", serviceName });
+  return renderNoticeMail({ template, kind, time, clientAddress: "192.0.2.7", serviceName });
 }

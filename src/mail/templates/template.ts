@@ -1,22 +1,19 @@
-/** A text with `{{name}}` in it, and no other logic than that. */
+/** A text with `{{name}}` variables, without any other logic. */
 export interface Template {
-  /** The names, each once. */
+  /** Unique names. */
   readonly variables: readonly string[];
-  /**
-   * Puts the values in. They are data: what is in them is not looked at again, and `makeSafe` makes each safe for where it
-   * comes.
-   */
+  /** Inserts the values, each escaped by `makeSafe`. Variables inside values are not replaced. */
   render(values: Readonly<Record<string, string>>, makeSafe?: (value: string) => string): string;
 }
 
-/** @throws TemplateError if there is a `{{` that begins no variable. */
+/** @throws TemplateError if a `{{` doesn't begin a variable. */
 export function parseTemplate(source: string): Template {
-  // Texts and names in turn.
+  // Alternates between texts and names.
   const parts = source.split(/\{\{ *(\w+) *\}\}/);
   const stray = parts.filter((_, index) => index % 2 === 0).find((text) => text.includes("{{"));
   if (stray !== undefined) {
     const shown = stray.slice(stray.indexOf("{{"), stray.indexOf("{{") + 20);
-    throw new TemplateError(`has ${JSON.stringify(shown)}: only {{name}} stands for something`);
+    throw new TemplateError(`has ${JSON.stringify(shown)}: only {{name}} is a variable`);
   }
   const variables = [...new Set(parts.filter((_, index) => index % 2 === 1))];
   return {
@@ -26,7 +23,7 @@ export function parseTemplate(source: string): Template {
   };
 }
 
-/** What is wrong with a template, to be said behind its name. */
+/** The message completes a sentence that begins with the name of the file, such as `has an unknown key …`. */
 export class TemplateError extends Error {}
 
 function valueIn(values: Readonly<Record<string, string>>, name: string): string {

@@ -1,18 +1,17 @@
 import { type CodeMail, renderCodeMail } from "./code-mail.ts";
-import { builtInLetter } from "./letters.ts";
+import { builtInTemplate } from "./mail-templates.ts";
 import type { RenderedMail } from "./render.ts";
 
-export type VerificationMail = Omit<CodeMail, "letter" | "serviceName"> &
-  Partial<Pick<CodeMail, "letter" | "serviceName">>;
+export type VerificationMail = Omit<CodeMail, "template" | "serviceName"> &
+  Partial<Pick<CodeMail, "template" | "serviceName">>;
 
 /**
- * The mail that proves that someone reads an address. Nothing that a user has typed appears: such text would go out under
- * our name to an address of their choice.
+ * Renders the mail that verifies an address. Contains no user input, because users could send it to any address in our name.
  */
 export function renderVerificationMail({
-  letter = builtInLetter("verification", "en"),
+  template = builtInTemplate("verification", "en"),
   serviceName = "Countersign",
   ...mail
 }: VerificationMail): RenderedMail {
-  return renderCodeMail({ ...mail, letter, serviceName });
+  return renderCodeMail({ ...mail, template, serviceName });
 }

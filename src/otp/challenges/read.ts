@@ -1,11 +1,11 @@
 import { isId } from "../../db/core/id.ts";
 import type { ChallengeState } from "../../db/core/schema.ts";
-import { type MailStatus, waitingMail } from "../../mail/outbox/claim.ts";
 import { isExpired } from "../codes/live-code.ts";
 import type { OTPContext } from "../context.ts";
 import { findOTPEmail, settledMail } from "../enrolment/read.ts";
 import { failuresLeft } from "../limits/failures.ts";
 import { lockLeftMs } from "../limits/lock.ts";
+import { type MailStatus, waitingMail } from "../mail-status.ts";
 import { challengeNotFound, otpEmailNotFound } from "../refusals.ts";
 import { findChallenge, liveLoginCode } from "./live-challenge.ts";
 

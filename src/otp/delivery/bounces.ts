@@ -2,48 +2,53 @@ import type { Kysely, Transaction } from "kysely";
 import { once } from "../../db/core/idempotency.ts";
 import type { DB, OutboxRow, SuppressionSource } from "../../db/core/schema.ts";
 import { appendEvent } from "../../events/event.ts";
-import { keepStatus } from "../../mail/outbox/claim.ts";
+import { markBounced, markDelayed } from "../../mail/outbox/bounce.ts";
+import { findMailById, findMailByMessageId } from "../../mail/outbox/find-mail.ts";
 import { digestsOf } from "../codes/keyed-digest.ts";
 import type { KeyRing } from "../codes/keys.ts";
 import { readReturnPath } from "../codes/return-path.ts";
 import type { OTPContext } from "../context.ts";
+import { saveMailStatus } from "../mail-status.ts";
 import { mailEventData } from "./record-settled.ts";
-import { isAboutAddress, suppress } from "./suppressions.ts";
+import { isAboutAddress, suppressRecipient } from "./suppressions.ts";
 
-/** What is heard of a mail after it was handed over. `status` is an enhanced status code (RFC 3463). */
-export type Report =
+/** Feedback on a mail after it was handed over. `status` is an enhanced status code (RFC 3463). */
+export type Feedback =
   | { readonly kind: "failed"; readonly status: string }
-  /** It is on its way still. */
+  /** The mail may still be delivered. */
   | { readonly kind: "delayed"; readonly status: string }
-  /** Its reader called it spam. */
+  /** The recipient marked it as spam. */
   | { readonly kind: "complaint" };
 
 /**
- * - `bounced`: and its address is `suppressed`, or not.
- * - `noted`: nothing but the reason changes.
- * - `repeated`: the mail had been reported before, which is what counts.
+ * What recording a feedback changed.
+ *
+ * - `suppressed`: the mail bounced, and its address is now suppressed.
+ * - `bounced`: the mail bounced, for a reason that is not about its address.
+ * - `noted`: only the reason of the mail.
+ * - `repeated`: nothing, since earlier feedback counts.
  */
-export type Reported = "suppressed" | "bounced" | "noted" | "repeated";
+export type Recorded = "suppressed" | "bounced" | "noted" | "repeated";
 
-/** Who stands in the trail for whoever reports. */
+/** Actor of the events that feedback causes. */
 const reporter = "urn:countersign:bounces";
 
-/** The names that a mail may be known by, from outside. */
-export interface MailNames {
-  /** Addresses, of which one may be the return path of the mail. */
+/** What a notification says about which mail it means. Untrusted. */
+export interface MailReferences {
+  /** Addresses, one of which may be the return path of the mail. */
   readonly recipients: readonly string[];
   /** With their angle brackets. */
   readonly messageIds: readonly string[];
 }
 
 /**
- * The mail that a notification is about. An id is believed only with its MAC; a Message-ID is random, and so known to
- * those alone who handled the mail.
+ * Finds the mail that a notification is about. A return path counts only with a valid MAC. A Message-ID is random, so only
+ * parties that handled the mail know it.
  */
 export async function findReportedMail(
   db: Kysely<DB>,
   keys: KeyRing,
-  { recipients, messageIds }: MailNames,
+  { recipients, messageIds }: MailReferences,
 ): Promise<OutboxRow | undefined> {
   for (const recipient of recipients) {
     const mailId = readReturnPath(keys, recipient);
@@ -56,97 +61,59 @@ export async function findReportedMail(
   return undefined;
 }
 
-export function findMailByMessageId(db: Kysely<DB>, messageId: string): Promise<OutboxRow | undefined> {
-  return db.selectFrom("outbox").selectAll().where("message_id", "=", messageId).executeTakeFirst();
-}
-
-function findMailById(db: Kysely<DB>, mailId: string): Promise<OutboxRow | undefined> {
-  return db.selectFrom("outbox").selectAll().where("mail_id", "=", mailId).executeTakeFirst();
-}
-
 /**
- * Records what is heard of a mail that was handed over. One that came back has failed, for whoever asks for its delivery; if
- * that is for good and because of the address, nothing more is sent there for a while. A mail that still waits, because
- * nobody could say whether it was taken, is not sent again.
+ * Records feedback on a mail. A bounced mail has failed; a permanent status about the address, or a complaint, also
+ * suppresses the address. Only the first bounce or complaint about a mail counts.
  */
-export async function recordReport(
+export async function recordFeedback(
   trx: Transaction<DB>,
   context: Pick<OTPContext, "clock" | "keys">,
   mail: OutboxRow,
-  report: Report,
+  feedback: Feedback,
   source: SuppressionSource,
-): Promise<Reported> {
-  if (report.kind === "delayed")
-    return (await note(trx, mail, `delayed ${report.status}`)) ? "noted" : "repeated";
-  const now = context.clock.now();
-  const failed = report.kind === "failed" && {
-    state: "failed" as const,
-    reason: `bounce ${report.status}`,
-    settle_time: now,
-    lease_id: null,
-    lease_until: null,
-  };
-  const reported = await trx
-    .updateTable("outbox")
-    .set({ bounce_time: now, ...failed })
-    .where("mail_id", "=", mail.mail_id)
-    .where("bounce_time", "is", null)
-    .returningAll()
-    .executeTakeFirst();
+): Promise<Recorded> {
+  if (feedback.kind === "delayed") {
+    const delayed = await markDelayed(trx, mail.mail_id, `delayed ${feedback.status}`);
+    if (delayed) await saveMailStatus(trx, delayed);
+    return delayed ? "noted" : "repeated";
+  }
+  const isBounce = feedback.kind === "failed";
+  const status = isBounce ? feedback.status : "complaint";
+  const reason = isBounce ? `bounce ${status}` : undefined;
+  const reported = await markBounced(trx, context.clock.now(), mail.mail_id, reason);
   if (!reported) return "repeated";
-  if (report.kind === "failed") await keepStatus(trx, reported);
-
-  const status = report.kind === "failed" ? report.status : report.kind;
+  if (isBounce) await saveMailStatus(trx, reported);
   await appendEvent(trx, context.clock, {
     actor: reporter,
     userId: mail.user_id,
-    type: report.kind === "failed" ? "mail.bounced" : "mail.complained",
+    type: isBounce ? "mail.bounced" : "mail.complained",
     data: { ...(await mailEventData(trx, reported)), reason: status },
   });
-  if (report.kind === "failed" && !isAboutAddress(status)) return "bounced";
-  const otpEmail = await trx
-    .selectFrom("otp_emails")
-    .select(["otp_email_id", "address_canonical"])
-    .where("otp_email_id", "=", mail.otp_email_id)
-    .executeTakeFirstOrThrow();
-  await suppress(trx, context, otpEmail, { status, source });
+  if (isBounce && !isAboutAddress(status)) return "bounced";
+  await suppressRecipient(trx, context, mail, { status, source });
   return "suppressed";
 }
 
 /**
- * Records the report of a provider once for the id of its webhook: sent again, it changes nothing, and neither does one with
- * a Message-ID that is none of ours.
+ * Records the feedback of a provider once per webhook id, so that a repeated delivery changes nothing. Ignores unknown
+ * Message-IDs.
  */
-export async function recordProviderReport(
+export async function recordProviderFeedback(
   context: Pick<OTPContext, "store" | "clock" | "keys">,
   webhookId: string,
   messageId: string,
-  report: Report,
+  feedback: Feedback,
 ): Promise<void> {
   const { store, clock, keys } = context;
   const mail = await findMailByMessageId(store.db, messageId);
   if (!mail) return;
-  // What a webhook says is under its id: whoever signs two things with one id has said the first.
+  // The id alone is the request: a second webhook with the same id is a repetition, whatever it says.
   const digests = digestsOf(keys, "bounce_webhook", webhookId);
   const key = { digests, requestDigests: digests };
   await store.write((trx) =>
     once(trx, clock, key, async () => {
-      await recordReport(trx, context, mail, report, "webhook");
+      await recordFeedback(trx, context, mail, feedback, "webhook");
       return { reply: {}, made: undefined };
     }),
   );
-}
-
-/** Keeps a word on a mail that was sent, unless it has come back. */
-async function note(trx: Transaction<DB>, mail: OutboxRow, reason: string): Promise<boolean> {
-  const noted = await trx
-    .updateTable("outbox")
-    .set({ reason })
-    .where("mail_id", "=", mail.mail_id)
-    .where("state", "=", "sent")
-    .where("bounce_time", "is", null)
-    .returningAll()
-    .executeTakeFirst();
-  if (noted) await keepStatus(trx, noted);
-  return noted !== undefined;
 }

@@ -1,10 +1,9 @@
-import { type Param, prepare } from "../../db/core/prepared.ts";
-import type { OTPEmailRow, OutboxRow, UserRow } from "../../db/core/schema.ts";
+import type { OutboxRow } from "../../db/core/schema.ts";
 import { parseEmailAddress } from "../../lib/email-address.ts";
 import type { Composed } from "../../mail/courier/courier.ts";
-import { type NoticeKind, noticeKindOf } from "../../mail/outbox/claim.ts";
-import type { Letter, Letters, Purpose } from "../../mail/templates/letters.ts";
+import { type NoticeKind, noticeKindOf } from "../../mail/outbox/enqueue.ts";
 import { renderLoginMail } from "../../mail/templates/login.ts";
+import type { MailTemplate, MailTemplates, Purpose } from "../../mail/templates/mail-templates.ts";
 import { renderNoticeMail } from "../../mail/templates/notice.ts";
 import type { RenderedMail } from "../../mail/templates/render.ts";
 import { renderVerificationMail } from "../../mail/templates/verification.ts";
@@ -16,6 +15,7 @@ import { type MailHandle, makeMailHandle } from "../codes/mail-handle.ts";
 import { makeReturnPath } from "../codes/return-path.ts";
 import type { OTPContext } from "../context.ts";
 import { enrolmentCode, liveCode } from "../enrolment/live-code.ts";
+import { findRecipient, type Recipient } from "./recipient.ts";
 import { addressSuppressed, isSuppressed } from "./suppressions.ts";
 import {
   loginUrlTemplateVariables,
@@ -24,22 +24,22 @@ import {
   urlTemplateVariables,
 } from "./url-template.ts";
 
-/** As whom the service speaks in mails. */
+/** How the service presents itself in mails. */
 export interface MailIdentity {
-  /** The origin of its own links. */
+  /** Origin of links to the service. */
   readonly publicUrl: string;
   readonly serviceName: string;
-  readonly letters: Letters;
+  readonly templates: MailTemplates;
   readonly defaultLanguage: Language;
-  /** Whether the subject shows the code. */
+  /** Put the code into the subject. */
   readonly codeInSubject: boolean;
-  /** Where mails come back to, each to a variation of its own. Undefined: to the sender. */
+  /** Base of the return paths, which differ by mail. Undefined: bounces go to the sender. */
   readonly bounceAddress?: string | undefined;
 }
 
 /**
- * Writes a mail at the moment it is handed over: only now is its code derived. A mail whose code is no longer alive, or
- * whose address is suppressed, is dropped.
+ * Composes a mail right before it is sent, because the code is derived and not stored. Drops it if its code is no longer
+ * alive or its address is suppressed.
  */
 export async function composeMail(
   context: OTPContext,
@@ -57,7 +57,7 @@ async function composeContent(
   identity: MailIdentity,
   mail: OutboxRow,
 ): Promise<Composed> {
-  const [row] = await selectRecipient(context.store.db, { otpEmailId: mail.otp_email_id });
+  const row = await findRecipient(context.store.db, mail.otp_email_id);
   if (row && (await isSuppressed(context, row))) return { kind: "drop", reason: addressSuppressed };
   const notice = noticeKindOf(mail);
   if (row && notice) return composeNotice(identity, mail, notice, row);
@@ -71,20 +71,11 @@ async function composeContent(
   return { kind: "mail", mail: { orgId, to: mailboxOf(address), messageId, date, ...rendered } };
 }
 
-const selectRecipient = prepare((db, param: Param<{ otpEmailId: string }>) =>
-  db
-    .selectFrom("otp_emails")
-    .innerJoin("users", "users.user_id", "otp_emails.user_id")
-    .selectAll("otp_emails")
-    .select(["users.org_id", "users.state", "users.display_name", "users.preferred_language"])
-    .where("otp_email_id", "=", param("otpEmailId")),
-);
-
-/** Undefined if the code of the mail is no longer alive. */
+/** Returns undefined if the code of the mail is no longer alive. */
 function renderCode(context: OTPContext, identity: MailIdentity, mail: OutboxRow, row: Recipient) {
   if (mail.purpose === "login") return renderLogin(context, identity, mail, row);
   if (mail.purpose === "enrolment") return renderVerification(context, identity, mail, row);
-  throw new Error("a mail is for nothing that is known");
+  throw new Error("a stored mail has an unknown purpose");
 }
 
 function renderVerification(
@@ -96,22 +87,22 @@ function renderVerification(
   const alive = liveCode(context, row);
   if (!alive || !isAbout(mail, alive)) return undefined;
   const code = enrolmentCode(context, row.org_id, row, alive);
-  const { url_template: template } = mail;
+  const { url_template: urlTemplate } = mail;
   const link =
-    template === null
+    urlTemplate === null
       ? ownLink(identity.publicUrl, context.keys, {
           purpose: "enrolment",
           otpEmailId: row.otp_email_id,
           codeSalt: saltOf(alive),
         })
-      : parseStored(template, urlTemplateVariables).render({ ...variablesOf(row), Code: code });
-  const letter = letterFor(identity, "verification", mail, row);
+      : parseStored(urlTemplate, urlTemplateVariables).render({ ...variablesOf(row), Code: code });
+  const template = templateFor(identity, "verification", mail, row);
   const { serviceName, codeInSubject } = identity;
   const { codeTtlMs: ttlMs } = context.policy.enrolment;
-  return renderVerificationMail({ letter, code, link, ttlMs, serviceName, codeInSubject });
+  return renderVerificationMail({ template, code, link, ttlMs, serviceName, codeInSubject });
 }
 
-/** Undefined if the challenge of the mail is over, or its authenticator locked. */
+/** Returns undefined if the challenge of the mail has ended, or its authenticator is locked. */
 async function renderLogin(
   context: OTPContext,
   identity: MailIdentity,
@@ -125,32 +116,32 @@ async function renderLogin(
   const { challenge_id: challengeId } = challenge;
   const code = loginCode(context, row.org_id, row, challengeId, alive);
   const reportLink = ownLink(identity.publicUrl, context.keys, { purpose: "login", challengeId });
-  const { url_template: template } = mail;
+  const { url_template: urlTemplate } = mail;
   const link =
-    template === null
+    urlTemplate === null
       ? reportLink
-      : parseStored(template, loginUrlTemplateVariables).render({
+      : parseStored(urlTemplate, loginUrlTemplateVariables).render({
           ...variablesOf(row),
           Code: code,
           ChallengeID: challengeId,
           DisplayName: row.display_name ?? "",
           PreferredLanguage: row.preferred_language ?? "",
         });
-  const letter = letterFor(identity, "login", mail, row);
+  const template = templateFor(identity, "login", mail, row);
   const { serviceName, codeInSubject } = identity;
   const { codeTtlMs: ttlMs } = context.policy.login;
-  return renderLoginMail({ letter, code, link, reportLink, ttlMs, serviceName, codeInSubject });
+  return renderLoginMail({ template, code, link, reportLink, ttlMs, serviceName, codeInSubject });
 }
 
 function isAbout(mail: OutboxRow, { salt }: LiveCode): boolean {
   return Buffer.from(salt).equals(mail.code_salt);
 }
 
-/** Whatever the state of the user: whoever is locked out wants to know what happens to the account. */
+/** Sent in every state of the user: locked users, too, want to know about changes to their account. */
 function composeNotice(identity: MailIdentity, mail: OutboxRow, kind: NoticeKind, row: Recipient): Composed {
   if (row.verify_time === null) return { kind: "drop", reason: "address not verified" };
   const { create_time: time, client_address: clientAddress } = mail;
-  const letter = letterFor(identity, "notice", mail, row);
+  const template = templateFor(identity, "notice", mail, row);
   return {
     kind: "mail",
     mail: {
@@ -158,33 +149,31 @@ function composeNotice(identity: MailIdentity, mail: OutboxRow, kind: NoticeKind
       to: mailboxOf(row.address),
       messageId: mail.message_id,
       date: new Date(time),
-      ...renderNoticeMail({ letter, kind, time, clientAddress, serviceName: identity.serviceName }),
+      ...renderNoticeMail({ template, kind, time, clientAddress, serviceName: identity.serviceName }),
     },
   };
 }
 
-/** In the language that the request asked for, or else in the user's own. */
-function letterFor(
-  { letters, defaultLanguage }: MailIdentity,
+/** Chooses the requested language, or else the user's own. */
+function templateFor(
+  { templates, defaultLanguage }: MailIdentity,
   purpose: Purpose,
   mail: OutboxRow,
   row: Recipient,
-): Letter {
+): MailTemplate {
   const language = chooseLanguage([mail.language, row.preferred_language], defaultLanguage);
-  return letters(purpose, language, row.org_id);
+  return templates(purpose, language, row.org_id);
 }
 
 function mailboxOf(address: string): string {
-  // Whether it can be reached is asked when it is added, and by whoever hands the mail over.
+  // SMTPUTF8 support is checked when an address is added, and by the mailer.
   const to = parseEmailAddress(address, { utf8: true });
-  if (!to.ok) throw new Error("a stored address is no address");
+  if (!to.ok) throw new Error("a stored address is not valid");
   return to.address.mailbox;
 }
 
-type Recipient = OTPEmailRow & Pick<UserRow, "org_id" | "display_name" | "preferred_language">;
-
 /**
- * The service's own page. Its link has no code, no user and no address: a link is logged by proxies and kept in histories
+ * Links to the service's own page. Contains no code, user or address, because proxies log links and browsers keep them
  * (ASVS 14.2.1).
  */
 function ownLink(publicUrl: string, keys: KeyRing, handle: MailHandle): string {
@@ -193,7 +182,7 @@ function ownLink(publicUrl: string, keys: KeyRing, handle: MailHandle): string {
 
 function parseStored<V extends UrlTemplateVariable>(urlTemplate: string, variables: readonly V[]) {
   const parsed = parseUrlTemplate(urlTemplate, variables);
-  if (!parsed.ok) throw new Error("a stored url_template is none");
+  if (!parsed.ok) throw new Error("a stored url_template is not valid");
   return parsed.template;
 }
 

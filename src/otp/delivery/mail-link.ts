@@ -1,4 +1,3 @@
-import type { OTPEmailRow, UserRow } from "../../db/core/schema.ts";
 import { mailReader } from "../../events/event.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { findUser } from "../../users/user.ts";
@@ -9,11 +8,12 @@ import type { MailHandle } from "../codes/mail-handle.ts";
 import type { OTPContext } from "../context.ts";
 import { enrolmentCode, liveCode } from "../enrolment/live-code.ts";
 import { verifyOTPEmail } from "../enrolment/verify.ts";
+import { findRecipient, type Recipient } from "./recipient.ts";
 
-/** The code of the mail that a link stands in, or undefined if it can no longer be entered. Changes nothing. */
+/** Returns the code of the mail that a link is from, or undefined if it can no longer be entered. Changes nothing. */
 export async function codeOfLink(context: OTPContext, handle: MailHandle): Promise<string | undefined> {
   if (handle.purpose === "login") return codeOfChallenge(context, handle.challengeId);
-  const row = await findRecipient(context, handle.otpEmailId);
+  const row = await findRecipient(context.store.db, handle.otpEmailId);
   if (!row || !canEnter(context, row)) return undefined;
   const alive = liveCode(context, row);
   return alive && saltOf(alive) === handle.codeSalt
@@ -29,34 +29,33 @@ async function codeOfChallenge(context: OTPContext, challengeId: string): Promis
     .executeTakeFirst();
   const alive = challenge && liveLoginCode(context, challenge);
   if (!alive) return undefined;
-  const row = await findRecipient(context, challenge.otp_email_id);
+  const row = await findRecipient(context.store.db, challenge.otp_email_id);
   return row && canEnter(context, row) ? loginCode(context, row.org_id, row, challengeId, alive) : undefined;
 }
 
 export interface VerifyByLink {
-  /** What the reader of the mail has entered. */
+  /** Code as entered by the recipient. */
   readonly typed: string;
   readonly clientAddress: string | undefined;
 }
 
 /**
- * Verifies the address of a link with the code that its reader enters: under the rules and limits of every attempt, and
- * whichever code of the authenticator was in this mail. Without a live code nothing is verified, so that a link alone is
- * worth nothing once its code is dead.
+ * Verifies an address on the page of a link, with the code that the recipient enters. All rules and limits of attempts apply,
+ * and any live code of the authenticator is accepted, not only that of this mail.
  *
- * A code that was accepted is accepted again, and changes nothing: people press a button twice.
+ * Entering an accepted code again succeeds without any change, because people press buttons twice.
  *
- * @returns whether it is verified. Why not is told to nobody: that would say whether there is such a user.
+ * @returns whether the address is verified. The reason is not reported, since it would reveal whether the user exists.
  */
 export async function verifyByLink(
   context: OTPContext,
   handle: MailHandle,
   { typed, clientAddress }: VerifyByLink,
 ): Promise<boolean> {
-  // A login is completed where it was begun, never by a link.
+  // A login is completed where it started, never through a link.
   if (handle.purpose !== "enrolment") return false;
   const { otpEmailId, codeSalt } = handle;
-  const row = await findRecipient(context, otpEmailId);
+  const row = await findRecipient(context.store.db, otpEmailId);
   const user = row && (await findUser(context.store.db, row.user_id));
   if (!user) return false;
   return unlessRefused(async () => {
@@ -75,7 +74,7 @@ async function wasVerifiedWith(
   otpEmailId: string,
   { code, codeSalt }: { code: string; codeSalt: string },
 ): Promise<boolean> {
-  const row = await findRecipient(context, otpEmailId);
+  const row = await findRecipient(context.store.db, otpEmailId);
   if (row?.verify_time == null) return false;
   const salt = Buffer.from(codeSalt, "base64url");
   return context.keys.all.some(({ secret }) =>
@@ -83,7 +82,7 @@ async function wasVerifiedWith(
   );
 }
 
-/** A refusal counts as false. Anything else, such as a database that can't be reached, is still an error. */
+/** Converts refusals to false. Other errors, such as an unavailable database, are rethrown. */
 async function unlessRefused(work: () => Promise<boolean>): Promise<boolean> {
   try {
     return await work();
@@ -91,18 +90,6 @@ async function unlessRefused(work: () => Promise<boolean>): Promise<boolean> {
     if (error instanceof Refusal) return false;
     throw error;
   }
-}
-
-type Recipient = OTPEmailRow & Pick<UserRow, "org_id" | "state">;
-
-async function findRecipient({ store }: OTPContext, otpEmailId: string): Promise<Recipient | undefined> {
-  return store.db
-    .selectFrom("otp_emails")
-    .innerJoin("users", "users.user_id", "otp_emails.user_id")
-    .selectAll("otp_emails")
-    .select(["users.org_id", "users.state"])
-    .where("otp_email_id", "=", otpEmailId)
-    .executeTakeFirst();
 }
 
 function canEnter({ clock }: OTPContext, { state, locked_until }: Recipient): boolean {

@@ -2,47 +2,42 @@ import type { Transaction } from "kysely";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB, OutboxRow } from "../../db/core/schema.ts";
 import { appendEvent, type EventType } from "../../events/event.ts";
-import { keptState, type SettledState } from "../../mail/outbox/claim.ts";
 import type { OTPContext } from "../context.ts";
-import { refusedAddressStatus, suppress } from "./suppressions.ts";
+import { type FinalStatus, finalStatus, saveMailStatus } from "../mail-status.ts";
+import { refusedAddressStatus, suppressRecipient } from "./suppressions.ts";
 
-/** Who stands in the trail for the part of the service that hands mails over. */
+/** Actor of the events that the courier causes. */
 const courier = "urn:countersign:courier";
 
-const eventTypes: Readonly<Record<SettledState, EventType>> = {
+const eventTypes: Readonly<Record<FinalStatus, EventType>> = {
   sent: "mail.sent",
   failed: "mail.failed",
   suppressed: "mail.suppressed",
 };
 
 /**
- * Writes what came of a mail to the trail of its user, in the transaction that settles it: once a mail, and never for an
- * attempt that is made again. An address that the relay does not know is suppressed.
+ * Records the final status of a mail, in the transaction that settles it: with its authenticator and challenge, and as an
+ * event. If the relay refused the recipient, suppresses the address. Does nothing for a mail that will be tried again.
  */
 export async function recordSettled(
   trx: Transaction<DB>,
   context: Pick<OTPContext, "clock" | "keys">,
   mail: OutboxRow,
 ): Promise<void> {
-  const state = keptState(mail);
-  if (state === undefined) return;
+  const final = finalStatus(mail);
+  if (final === undefined) return;
+  await saveMailStatus(trx, mail);
   await appendEvent(trx, context.clock, {
     actor: courier,
     userId: mail.user_id,
-    type: eventTypes[state],
+    type: eventTypes[final],
     data: await mailEventData(trx, mail),
   });
-  const status = state === "failed" ? refusedAddressStatus(mail.reason) : undefined;
-  if (status === undefined) return;
-  const otpEmail = await trx
-    .selectFrom("otp_emails")
-    .select(["otp_email_id", "address_canonical"])
-    .where("otp_email_id", "=", mail.otp_email_id)
-    .executeTakeFirstOrThrow();
-  await suppress(trx, context, otpEmail, { status, source: "relay" });
+  const status = final === "failed" ? refusedAddressStatus(mail.reason) : undefined;
+  if (status !== undefined) await suppressRecipient(trx, context, mail, { status, source: "relay" });
 }
 
-/** What an event tells of a mail: ids, what it was for, and why it came to nothing. No address. */
+/** Data of an event about a mail. Contains ids, purpose and reason, but no address. */
 export async function mailEventData(trx: Transaction<DB>, mail: OutboxRow): Promise<Record<string, string>> {
   const [challenge] = mail.purpose === "login" ? await selectMailedChallenge(trx, mail) : [];
   return {

@@ -2,7 +2,9 @@ import type { Kysely } from "kysely";
 import { isId } from "../../db/core/id.ts";
 import type { DB, OutboxRow } from "../../db/core/schema.ts";
 import type { Store } from "../../db/store.ts";
-import { noticeKindOf } from "../../mail/outbox/claim.ts";
+import { noticeKindOf } from "../../mail/outbox/enqueue.ts";
+import { findMailById } from "../../mail/outbox/find-mail.ts";
+import { requeue } from "../../mail/outbox/requeue.ts";
 import { findUser } from "../../users/user.ts";
 import { liveLoginCode, pendingChallenge } from "../challenges/live-challenge.ts";
 import type { LiveCodeContext } from "../codes/live-code.ts";
@@ -12,62 +14,30 @@ import { isSuppressed } from "./suppressions.ts";
 
 export type RetryContext = LiveCodeContext & { readonly store: Store };
 
-/** What came of the wish to send a mail again. All but `queued`: nothing was changed, and why. */
+/** `queued`: the mail will be sent again. All others: nothing was changed, and why. */
 export type Retried = "queued" | "unknown" | "not failed" | "dead" | "not active" | "suppressed" | "waiting";
 
 /**
- * Queues a mail again that has failed, with the code that it is about and its Message-ID. Only while that code lives: nobody
- * is to get a code that does not work.
+ * Queues a failed mail again, with the same code and Message-ID, but only while its code is alive: no one should get a code
+ * that doesn't work.
  */
 export async function retryMail(context: RetryContext, mailId: string): Promise<Retried> {
   const { store, clock } = context;
-  const mail = isId(mailId)
-    ? await store.db.selectFrom("outbox").selectAll().where("mail_id", "=", mailId).executeTakeFirst()
-    : undefined;
+  const mail = isId(mailId) ? await findMailById(store.db, mailId) : undefined;
   if (!mail) return "unknown";
   if (mail.state !== "failed") return "not failed";
   const obstacle = await findObstacle(context, mail);
   if (obstacle) return obstacle;
-
+  // Later changes don't matter: the courier checks the code again when it sends the mail.
   const now = clock.now();
-  // Whatever has changed since is seen by the courier: it looks at the code when it hands the mail over.
-  const { numUpdatedRows } = await store.write((trx) =>
-    trx
-      .updateTable("outbox")
-      .set({
-        state: "queued",
-        attempts: 0,
-        next_attempt_time: now,
-        settle_time: null,
-        reason: null,
-        bounce_time: null,
-      })
-      .where("mail_id", "=", mailId)
-      .where("state", "=", "failed")
-      .where("expire_time", ">", now)
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom("outbox as other")
-              .select("other.mail_id")
-              .where("other.otp_email_id", "=", mail.otp_email_id)
-              .where("other.purpose", "=", mail.purpose)
-              .where("other.code_salt", "=", mail.code_salt)
-              .where("other.state", "=", "queued")
-              // Notices have no code in common: each is a mail of its own.
-              .where("other.code_salt", "!=", new Uint8Array()),
-          ),
-        ),
-      )
-      .executeTakeFirst(),
-  );
-  return numUpdatedRows > 0n ? "queued" : "waiting";
+  const isQueued = await store.write((trx) => requeue(trx, now, mail));
+  return isQueued ? "queued" : "waiting";
 }
 
-/** The mails that have failed and whose code may live, oldest first: `most` of them, behind the id `after`. */
+/** Ids of failed mails that have not expired, oldest first: at most `limit`, starting after the id `after`. */
 export async function failedMails(
   { store, clock }: RetryContext,
-  { after, most }: { after: string; most: number },
+  { after, limit }: { after: string; limit: number },
 ): Promise<string[]> {
   const rows = await store.db
     .selectFrom("outbox")
@@ -76,7 +46,7 @@ export async function failedMails(
     .where("mail_id", ">", after)
     .where("expire_time", ">", clock.now())
     .orderBy("mail_id")
-    .limit(most)
+    .limit(limit)
     .execute();
   return rows.map((row) => row.mail_id);
 }

@@ -1,18 +1,18 @@
 import type { Kysely, Transaction } from "kysely";
 import { type Param, prepare } from "../../db/core/prepared.ts";
-import type { DB, OTPEmailRow, SuppressionSource } from "../../db/core/schema.ts";
+import type { DB, OTPEmailRow, OutboxRow, SuppressionSource } from "../../db/core/schema.ts";
 import { dayMs } from "../../lib/time.ts";
 import { digestsOf } from "../codes/keyed-digest.ts";
 import type { KeyRing } from "../codes/keys.ts";
 import type { OTPContext } from "../context.ts";
 
-/** How long nothing is sent to an address: after the first mail that came back, the second, the third and each further one. */
+/** Duration of the first suppression of an address, the second, and all later ones. */
 const suppressionDays = [1, 7, 30];
 
-/** For how long after its end a suppression is remembered, so that the next one is longer. */
+/** How long a suppression is remembered after its end, so that the next one is longer. */
 const rememberedMs = 90 * dayMs;
 
-/** Why a mail to such an address is not sent. */
+/** Reason of a mail that is dropped because of a suppression. */
 export const addressSuppressed = "address suppressed";
 
 export interface Suppression {
@@ -21,19 +21,22 @@ export interface Suppression {
   readonly source: SuppressionSource;
 }
 
-type Addressee = Pick<OTPEmailRow, "otp_email_id" | "address_canonical">;
-
 /**
- * Sends nothing to an address for a while, whichever user and organization it belongs to. While that lasts, a further mail
- * that comes back was sent before it and changes nothing.
+ * Suppresses the address of a mail's recipient for all users and organizations. Does nothing if it is suppressed already: a
+ * mail that bounces in the meantime was sent before.
  */
-export async function suppress(
+export async function suppressRecipient(
   trx: Transaction<DB>,
   { keys, clock }: Pick<OTPContext, "keys" | "clock">,
-  { otp_email_id, address_canonical }: Addressee,
+  { otp_email_id }: Pick<OutboxRow, "otp_email_id">,
   { status, source }: Suppression,
 ): Promise<void> {
   const now = clock.now();
+  const { address_canonical } = await trx
+    .selectFrom("otp_emails")
+    .select("address_canonical")
+    .where("otp_email_id", "=", otp_email_id)
+    .executeTakeFirstOrThrow();
   const digests = suppressionDigests(keys, address_canonical);
   const before = await trx
     .selectFrom("suppressions")
@@ -44,7 +47,7 @@ export async function suppress(
   const count = before && before.expire_time > now ? before.count + 1 : 1;
   const days = suppressionDays[count - 1] ?? suppressionDays.at(-1) ?? 0;
   const suppressed_until = now + days * dayMs;
-  // Written anew, and so under the current key.
+  // Insert again instead of updating, to use the current key.
   await trx.deleteFrom("suppressions").where("digest", "in", digests).execute();
   await trx
     .insertInto("suppressions")
@@ -61,7 +64,7 @@ export async function suppress(
     .execute();
 }
 
-/** Whether nothing is sent to an address now. Asked for each mail, when it is handed over. */
+/** Reports whether an address is suppressed. Checked for each mail right before it is sent. */
 export async function isSuppressed(
   { store, keys, clock }: Pick<OTPContext, "store" | "keys" | "clock">,
   { address_canonical }: Pick<OTPEmailRow, "address_canonical">,
@@ -83,7 +86,7 @@ const selectSuppressed = prepare((db, param: Param<{ digest: string; now: number
 );
 
 /**
- * Ends a suppression early and forgets it: whoever asks for it knows that the address works again.
+ * Deletes a suppression, also as the predecessor of a longer one: the operator knows that the address works again.
  *
  * @returns whether there was one.
  */
@@ -100,12 +103,12 @@ export async function releaseAddress(
   return released !== undefined;
 }
 
-/** An address that is suppressed, and the authenticators that it has now. */
+/** A suppressed address and its current authenticators. */
 export interface SuppressedAddress extends Suppression {
   readonly count: number;
   readonly createTime: number;
   readonly until: number;
-  /** By id, with user and organization. Empty if the one whose mail came back was removed. */
+  /** Ordered by id. Empty if the authenticator whose mail bounced was removed. */
   readonly otpEmails: readonly {
     readonly otpEmailId: string;
     readonly userId: string;
@@ -114,11 +117,11 @@ export interface SuppressedAddress extends Suppression {
   }[];
 }
 
-/** What is suppressed at the moment, the latest first. A digest tells an operator nothing: it stands for whom it concerns. */
+/** Lists current suppressions, latest first, with their authenticators, since addresses are only stored as digests. */
 export async function listSuppressions(
   db: Kysely<DB>,
   now: number,
-  { most, skip }: { most: number; skip: number },
+  { limit, skip }: { limit: number; skip: number },
 ): Promise<SuppressedAddress[]> {
   const rows = await db
     .selectFrom("suppressions")
@@ -134,7 +137,7 @@ export async function listSuppressions(
     .where("suppressed_until", ">", now)
     .orderBy("suppressions.create_time", "desc")
     .orderBy("digest")
-    .limit(most)
+    .limit(limit)
     .offset(skip)
     .execute();
   const addresses = rows.map((row) => row.address_canonical).filter((address) => address !== null);
@@ -171,28 +174,27 @@ function suppressionDigests(keys: KeyRing, canonicalAddress: string): [string, .
 }
 
 /**
- * Whether a permanent status says that the address itself does not work, rather than that a server did not like the sender,
- * the content or the moment (RFC 3463 §3): those may be mended while the address is good.
+ * Reports whether a permanent status is about the address itself (RFC 3463 §3). Others, such as those about the sender, the
+ * content or a policy, may be resolved while the address is valid.
  *
- * @param status of three numbers, such as 5.1.1
+ * @param status enhanced status code, such as 5.1.1
  */
 export function isAboutAddress(status: string): boolean {
   const [, permanent, subject, detail] = /^(5)\.(\d{1,3})\.(\d{1,3})$/.exec(status) ?? [];
   if (permanent === undefined) return false;
-  // 7 and 8: the sender's address. X.1.9 is about its domain. X.2.3: too long for the mailbox.
+  // X.1.7 and X.1.8 are about the sender's address, X.1.9 about its domain. X.2.3: message too long.
   if (subject === "1") return !["7", "8", "9"].includes(detail ?? "");
   if (subject === "2") return detail !== "3";
-  // 0: it does not say. 4: there is no way to the domain. 3, 5, 6, 7: system, protocol, content, policy.
+  // X.0.z: undefined. X.4.z: the domain is unreachable. 3, 5, 6, 7: system, protocol, content, policy.
   return subject === "0" || subject === "4";
 }
 
 /**
- * The same of a refusal of our own relay, which is to be taken at its word only if it is about the recipient: X.1.x, or a
- * mailbox that is disabled. A mail has one recipient, so that the status means no other if it comes at DATA or behind the
- * message (RFC 3463 §2: it is about the message, not the command). At MAIL nobody has been named yet, and a bare 550 may be a policy
- * (RFC 5321 §4.2.3).
+ * Returns the status of a rejection by the own relay if it is about the recipient: X.1.z, or a disabled mailbox. A mail has
+ * one recipient, so the status also applies to it at DATA or after the message (RFC 3463 §2: it is about the message, not the
+ * command). At MAIL the recipient isn't known yet, and a bare 550 may be a policy (RFC 5321 §4.2.3).
  *
- * @param reason as the courier records it, such as "550 5.1.1 rcpt"
+ * @param reason as recorded by the courier, such as "550 5.1.1 rcpt"
  */
 export function refusedAddressStatus(reason: string | null): string | undefined {
   const status = /\b(5\.(?:1\.\d{1,3}|2\.1)) (?:rcpt|data)\b/.exec(reason ?? "")?.[1];

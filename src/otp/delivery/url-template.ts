@@ -1,7 +1,7 @@
-/** The variables of a link in a mail that verifies an address. */
+/** Variables of links in verification mails. */
 export const urlTemplateVariables = ["UserID", "Code", "OrgID", "OTPEmailID"] as const;
 
-/** The variables of a link in the mail of a login challenge. */
+/** Variables of links in login mails. */
 export const loginUrlTemplateVariables = [
   ...urlTemplateVariables,
   "ChallengeID",
@@ -11,15 +11,15 @@ export const loginUrlTemplateVariables = [
 
 export type UrlTemplateVariable = (typeof loginUrlTemplateVariables)[number];
 
-/** A checked template of a link, which has no other variables than `V`. */
+/** A valid template of a link, with no other variables than `V`. */
 export interface UrlTemplate<V extends UrlTemplateVariable = UrlTemplateVariable> {
-  /** As it was given. */
+  /** As given by the caller. */
   readonly source: string;
-  /** Host and port as a URL has them: lower-case, without a default port. */
+  /** Normalized like `URL.host`: lower-case, without a default port. */
   readonly host: string;
   /** Whether the host is this machine: localhost, 127.0.0.0/8 or [::1]. */
   readonly loopback: boolean;
-  /** The link, with every value percent-encoded. A lone surrogate becomes U+FFFD, as it does in a URL. */
+  /** Returns the link with percent-encoded values. Lone surrogates become U+FFFD, as in a URL. */
   render(values: Readonly<Record<V, string>>): string;
 }
 
@@ -30,13 +30,12 @@ export type ParsedUrlTemplate<V extends UrlTemplateVariable> =
 /**
  * Parses a template such as `https://example.com/verify?code={{.Code}}`, of 1 to 200 characters.
  *
- * Only `{{.Name}}` of the known names stands for something, and only behind the host: which host gets the code is
- * decided here and not by a value. What the URL parser would read differently than it is written (backslashes, tabs,
- * user names, other alphabets) is refused, because the mail holds what is written.
+ * Variables are only allowed after the host, so that no value can decide which host gets the code. Anything that a URL parser
+ * changes (backslashes, tabs, user names, other alphabets) is rejected, because the mail contains the link as written.
  *
- * The problem is a sentence for the caller, with the position (1 is the first character) where there is one.
+ * The problem is a sentence for the caller, with a position (from 1) where there is one.
  *
- * @param variables the names that this template may have.
+ * @param variables names that the template may contain.
  */
 export function parseUrlTemplate<V extends UrlTemplateVariable>(
   source: string,
@@ -55,17 +54,17 @@ export function parseUrlTemplate<V extends UrlTemplateVariable>(
   return { ok: true, template: { source, host, loopback: isLoopback(hostname), render } };
 }
 
-/** Whether the link leads to one of these hosts (`host` or `host:port`, lower-case). */
+/** Reports whether the link leads to one of these hosts (`host` or `host:port`, lower-case). */
 export function hostAllowed(template: Pick<UrlTemplate, "host">, allowedHosts: readonly string[]): boolean {
   return allowedHosts.includes(template.host);
 }
 
-/** The limit of the contract. What is accepted is ASCII: a character is a UTF-16 unit. */
+/** Limit of the API, in UTF-16 units. The same in characters, because only ASCII is accepted. */
 const charactersMax = 200;
 
 type Part<V = UrlTemplateVariable> = string | { readonly variable: V };
 
-/** Splits a template into text and variables, or says what is wrong and where. */
+/** Splits a template into text and variables, or returns the problem. */
 function scan<V extends UrlTemplateVariable>(source: string, variables: readonly V[]): Part<V>[] | string {
   const names = variables.map((name) => `{{.${name}}}`).join(", ");
   const parts: Part<V>[] = [];
@@ -91,24 +90,23 @@ function scan<V extends UrlTemplateVariable>(source: string, variables: readonly
   return parts;
 }
 
-/** The position for people: counted in characters, from 1. */
+/** Converts an index to a position in characters, from 1. */
 function characters(source: string, index: number): number {
   return [...source.slice(0, index)].length + 1;
 }
 
 function urlProblem(source: string, parts: readonly Part[]): string | undefined {
-  // An apostrophe could end an attribute in the mail. A percent sign alone would take the first characters of the
-  // value behind it for its own.
+  // An apostrophe could end an attribute in the mail. A lone percent sign would combine with the start of the value after it.
   const strange = /[^\x21-\x7e]|["'<>\\^`|]|%(?![0-9A-Fa-f]{2})/.exec(
     source.replace(/\{\{[^}]*\}\}/g, (variable) => "_".repeat(variable.length)),
   );
   if (strange) {
     return (
       `url_template has a character at position ${characters(source, strange.index)} that does not belong in a link: ` +
-      "percent-encode it, and write hosts of other alphabets in A-labels"
+      "percent-encode it, and write hosts of other alphabets as A-labels"
     );
   }
-  // Everything up to the end of the host is text, and exactly what the URL parser makes of it.
+  // Up to the end of the host, the template must be text that the URL parser leaves unchanged.
   const first = parts[0];
   const origin =
     typeof first === "string"
@@ -121,7 +119,7 @@ function urlProblem(source: string, parts: readonly Part[]): string | undefined 
     return "url_template must name a host, without a user name or percent-encoding";
   const { protocol, host, hostname } = new URL(origin);
   const spelling = origin.slice(origin.indexOf("//") + 2).toLowerCase();
-  // A URL leaves its default port out; nothing else may be another spelling.
+  // The URL parser removes a default port. No other difference is allowed.
   if (spelling !== host && spelling !== `${host}:${protocol === "https:" ? 443 : 80}`)
     return "url_template must name its host and port as they are: no other spelling of an IP address, no empty port";
   if (protocol === "https:" || isLoopback(hostname)) return undefined;
@@ -137,7 +135,7 @@ function isLoopback(hostname: string): boolean {
 }
 
 /**
- * RFC 3986 §2.3: everything but the unreserved characters. encodeURIComponent leaves `!'()*` too, and throws on lone
+ * Encodes all but the unreserved characters (RFC 3986 §2.3). encodeURIComponent also leaves `!'()*`, and throws on lone
  * surrogates.
  */
 function percentEncode(value: string): string {

@@ -3,7 +3,7 @@ import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB } from "../../db/core/schema.ts";
 import type { Cause } from "../../events/event.ts";
 import { dayMs } from "../../lib/time.ts";
-import { enqueueNotice, type NoticeKind } from "../../mail/outbox/claim.ts";
+import { enqueueNotice, type NoticeKind } from "../../mail/outbox/enqueue.ts";
 import { digestsOf } from "../codes/keyed-digest.ts";
 import type { OTPContext } from "../context.ts";
 import { consume } from "../limits/sliding-window.ts";

@@ -2,10 +2,10 @@ import type { Kysely } from "kysely";
 import { isId } from "../../db/core/id.ts";
 import { type Param, prepare } from "../../db/core/prepared.ts";
 import type { DB, LastMailColumns, OTPEmailRow, UserRow } from "../../db/core/schema.ts";
-import { type MailStatus, waitingMails } from "../../mail/outbox/claim.ts";
 import type { OTPContext } from "../context.ts";
 import { failuresLeft } from "../limits/failures.ts";
 import { lockLeftMs } from "../limits/lock.ts";
+import { type MailStatus, waitingMails } from "../mail-status.ts";
 import type { Policy } from "../policy.ts";
 import { otpEmailNotFound } from "../refusals.ts";
 

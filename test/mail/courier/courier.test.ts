@@ -4,7 +4,7 @@ import { sql } from "kysely";
 import { simpleParser } from "mailparser";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { NewOutboxRow, OutboxRow } from "../../../src/db/core/schema.ts";
-import type { Store } from "../../../src/db/store.ts";
+import { openStore, type Store } from "../../../src/db/store.ts";
 import {
   type Composed,
   type CourierOptions,
@@ -16,7 +16,7 @@ import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { renderVerificationMail } from "../../../src/mail/templates/verification.ts";
 import { MovableClock } from "../../support/clock.ts";
 import { engine } from "../../support/db/database.ts";
-import { temporaryFolder } from "../../support/folder.ts";
+import { createGate } from "../../support/gate.ts";
 import { watchResidentBytes } from "../../support/http/memory.ts";
 import {
   certificate,
@@ -27,32 +27,36 @@ import {
   startScriptedRelay,
   startTap,
 } from "../../support/mail/relay.ts";
-import {
-  addAuthenticators,
-  allRows,
-  insertRows,
-  newRow,
-  onlyRow,
-  openTestStore,
-} from "../../support/mail/rows.ts";
+import { allRows, insertRows, newRow, onlyRow, openMailStore } from "../../support/mail/rows.ts";
 import { rounds } from "../../support/soak.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
+/** Counts the pending waits: 0 while the courier has something to do. */
+class WatchedClock extends MovableClock {
+  waiting = 0;
+
+  override async wait(ms: number, signal: AbortSignal): Promise<void> {
+    this.waiting++;
+    await super.wait(ms, signal);
+    this.waiting--;
+  }
+}
+
 interface Setup {
   store: Store;
-  clock: MovableClock;
+  databaseUrl: string;
+  clock: WatchedClock;
   settled: SettledMail[];
   log: { level: string; fields: Record<string, unknown>; message: string }[];
-  /** Puts mails into the outbox, in the way of another process: the courier is not told. */
+  /** Queues mails like another process, without waking the courier. */
   queue(rows?: Partial<NewOutboxRow>[]): Promise<void>;
   start(port: number, options?: Partial<CourierOptions>): ReturnType<typeof startCourier>;
 }
 
-/** A store with a few authenticators, and couriers that hand over to a relay on a port. */
-async function setUp(authenticators = 1, folder = temporaryFolder()): Promise<Setup> {
-  const store = await openTestStore(folder);
-  const clock = new MovableClock();
-  await addAuthenticators(store, clock.now(), authenticators);
+/** Opens a store with a few authenticators, for couriers that send to a relay on a port. */
+async function setUp(authenticators = 1): Promise<Setup> {
+  const clock = new WatchedClock();
+  const { store, databaseUrl } = await openMailStore(clock.now(), authenticators);
   const log: Setup["log"] = [];
   const settled: SettledMail[] = [];
   const write = (level: string) => (fields: object, message: string) => {
@@ -60,6 +64,7 @@ async function setUp(authenticators = 1, folder = temporaryFolder()): Promise<Se
   };
   return {
     store,
+    databaseUrl,
     clock,
     settled,
     log,
@@ -89,7 +94,7 @@ async function setUp(authenticators = 1, folder = temporaryFolder()): Promise<Se
   };
 }
 
-/** Disposes a courier and lets the time pass that mails under way still have. */
+/** Disposes a courier, and moves the clock past its grace period. */
 async function endOf(courier: AsyncDisposable, clock: MovableClock): Promise<void> {
   let ended = false;
   courier[Symbol.asyncDispose]().then(() => {
@@ -101,7 +106,7 @@ async function endOf(courier: AsyncDisposable, clock: MovableClock): Promise<voi
   });
 }
 
-/** The code is a function of the row alone, as it is in the service. */
+/** As in the service, the code depends only on the row. */
 const codeOf = (row: OutboxRow) => Buffer.from(row.code_salt).toString("hex").slice(0, 8).toUpperCase();
 
 async function compose(store: Store, row: OutboxRow): Promise<Composed> {
@@ -134,8 +139,19 @@ const inState = (store: Store, state: OutboxRow["state"]) =>
     return row.state === state && row;
   });
 
+/** Waits until no mail is under way and the courier waits for the clock. */
+async function idle(store: Store, clock: WatchedClock) {
+  // A wait that the clock has just ended still counts.
+  await sleep(0);
+  const leased = store.db.selectFrom("outbox").select("mail_id").where("lease_id", "is not", null).limit(1);
+  await waitFor(
+    "the courier is idle",
+    async () => clock.waiting > 0 && (await leased.execute()).length === 0,
+  );
+}
+
 describe("a courier", () => {
-  it("hands a queued mail over once, and says so", async () => {
+  it("sends a queued mail once, and reports it", async () => {
     const { store, clock, queue, start, settled, log } = await setUp();
     const relay = await startRelay();
     await queue();
@@ -160,7 +176,7 @@ describe("a courier", () => {
     expect(log).toEqual([{ level: "info", fields: line, message: "mail" }]);
   });
 
-  it("T14 logs neither codes nor addresses, whatever happens", async () => {
+  it("T14 logs neither codes nor addresses", async () => {
     const { store, queue, start, log } = await setUp(4);
     const code = codeOf(newRow(0) as OutboxRow);
     const relay = await startRelay({
@@ -185,7 +201,7 @@ describe("a courier", () => {
     expect(text).toContain("RangeError");
   });
 
-  it("sends at once what is queued when it is woken", async () => {
+  it("sends a new mail at once when it is woken", async () => {
     const { store, queue, start } = await setUp();
     const relay = await startRelay();
     const courier = start(relay.port);
@@ -194,7 +210,7 @@ describe("a courier", () => {
     await inState(store, "sent");
   });
 
-  it("sees within five seconds what another process has queued", async () => {
+  it("finds a mail of another process within five seconds", async () => {
     const { store, clock, queue, start } = await setUp(2);
     const relay = await startRelay();
     const courier = start(relay.port);
@@ -202,33 +218,33 @@ describe("a courier", () => {
     courier.wake();
     await inState(store, "sent");
     await queue([{ otp_email_id: "2" }]);
-    // The courier may still be about to fall asleep.
+    // The courier may not be waiting yet.
     await waitFor("the second mail is sent", () => {
       clock.move(5_000);
       return relay.received.length === 2;
     });
   });
 
-  it("comes to have many mails under way, and never more than 20", async () => {
+  it("sends many mails at a time, but never more than 20", async () => {
     const { store, queue, start } = await setUp();
     let underWay = 0;
-    let most = 0;
+    let maxUnderWay = 0;
     const relay = await startRelay({
       onMail: async () => {
-        most = Math.max(most, ++underWay);
+        maxUnderWay = Math.max(maxUnderWay, ++underWay);
         await new Promise((resolve) => setTimeout(resolve, 10));
         underWay--;
       },
     });
-    await queue(Array.from({ length: 200 }, () => ({})));
+    await queue(Array.from({ length: 100 }, () => ({})));
     start(relay.port);
     await waitFor("all are sent", async () => (await allRows(store)).every((row) => row.state === "sent"));
-    expect(relay.received).toHaveLength(200);
-    expect(most).toBeGreaterThan(4);
-    expect(most).toBeLessThanOrEqual(20);
+    expect(relay.received).toHaveLength(100);
+    expect(maxUnderWay).toBeGreaterThan(4);
+    expect(maxUnderWay).toBeLessThanOrEqual(20);
   });
 
-  it("backs off from a relay that says 421, and delivers everything all the same", async () => {
+  it("backs off from a relay that replies 421, and still delivers everything", async () => {
     const { store, clock, queue, start } = await setUp();
     let underWay = 0;
     const tooMany: number[] = [];
@@ -253,12 +269,12 @@ describe("a courier", () => {
       return await isDone();
     });
     expect(relay.received).toHaveLength(100);
-    // It had gone on with 20 at a time otherwise.
+    // Without the back-off it would send 20 at a time.
     expect(tooMany.length).toBeGreaterThan(0);
     expect(tooMany.length).toBeLessThan(60);
   });
 
-  it("F13 is not held up by one mail that gets stuck", async () => {
+  it("F13 is not held up by a mail that gets stuck", async () => {
     const { store, queue, start } = await setUp(5);
     const relay = await startRelay({
       onRcptTo: ({ address }, _session, callback) => {
@@ -271,16 +287,17 @@ describe("a courier", () => {
     expect((await allRows(store))[0]).toMatchObject({ state: "queued", attempts: 1 });
   });
 
-  const sharedCount = rounds(500, 10_000);
-  it(`F17 shares ${sharedCount} mails with another courier on a connection of its own, without a duplicate`, {
+  const sharedCount = rounds(200, 10_000);
+  it(`F17 shares ${sharedCount} mails with a courier on another connection, without duplicates`, {
     timeout: 600_000,
   }, async () => {
-    const folder = temporaryFolder();
-    const { store, queue, start, settled } = await setUp(1, folder);
+    const { store, databaseUrl, queue, start, settled } = await setUp(20);
+    const other = openStore(databaseUrl);
+    onTestFinished(() => other[Symbol.asyncDispose]());
     const relay = await startRelay();
-    await queue(Array.from({ length: sharedCount }, () => ({})));
+    await queue(Array.from({ length: sharedCount }, (_, i) => ({ otp_email_id: `${(i % 20) + 1}` })));
     start(relay.port);
-    start(relay.port, { store: await openTestStore(folder) });
+    start(relay.port, { store: other });
     while (settled.length < sharedCount) await sleep(20);
     const rows = await allRows(store);
     expect(rows.filter(({ state, attempts }) => state === "sent" && attempts === 1)).toHaveLength(
@@ -291,8 +308,8 @@ describe("a courier", () => {
   });
 });
 
-describe("a mail that does not get through", () => {
-  it("F14 goes out later as the same mail: Message-ID, Date and code", async () => {
+describe("a mail that is not accepted", () => {
+  it("F14 is sent again with the same Message-ID, Date and code", async () => {
     const { store, clock, queue, start } = await setUp();
     const seen: ReceivedMail[] = [];
     const relay = await startRelay({
@@ -318,7 +335,7 @@ describe("a mail that does not get through", () => {
     }
   });
 
-  it("F14 is tried after 0, 2, 5, 15, 30, 60, 120 and 240 s, until its code dies", async () => {
+  it("F14 is tried after 0, 2, 5, 15, 30, 60, 120 and 240 s, until its code expires", async () => {
     const { store, clock, queue, start, settled } = await setUp();
     const relay = await startScriptedRelay({ RCPT: "450 4.2.0 later" });
     await queue();
@@ -335,13 +352,13 @@ describe("a mail that does not get through", () => {
       expect(delay).toBeGreaterThanOrEqual(plan[i]!);
       expect(delay).toBeLessThanOrEqual(plan[i]! * 1.1);
     }
-    // Another 240 s would be beyond the ten minutes.
+    // The next attempt would come after the ten minutes.
     expect(await inState(store, "failed")).toMatchObject({ attempts: 8, reason: "450 4.2.0 rcpt" });
     await waitFor("the end is reported", () => settled.length === 8);
     expect(settled.map((mail) => mail.state)).toEqual([...Array(7).fill("queued"), "failed"]);
   });
 
-  it("is not tried before its time", async () => {
+  it("is not tried before it is due", async () => {
     const { store, clock, queue, start } = await setUp(2);
     const relay = await startRelay({
       onRcptTo: ({ address }, _session, callback) =>
@@ -351,7 +368,7 @@ describe("a mail that does not get through", () => {
     const courier = start(relay.port);
     const { next_attempt_time } = await attempts(store, 1);
     clock.move(next_attempt_time - clock.now() - 1);
-    // Once a mail that came after is sent, the first has been passed over.
+    // When the second mail is sent, the first has been skipped.
     await queue([{ otp_email_id: "2" }]);
     courier.wake();
     await waitFor("the second mail is sent", () => relay.received.length === 1);
@@ -365,7 +382,7 @@ describe("a mail that does not get through", () => {
     ["RCPT", "550 5.1.1 no such user", "550 5.1.1 rcpt"],
     ["DATA", "554 5.5.1 no", "554 5.5.1 data"],
     ["dot", "554 5.7.1 spam", "554 5.7.1 data"],
-  ] as const)("F15 has failed when it is refused for good at %s: %s", async (point, reply, reason) => {
+  ] as const)("F15 fails when it is rejected permanently at %s: %s", async (point, reply, reason) => {
     const { store, clock, queue, start, log } = await setUp();
     const relay = await startScriptedRelay({ [point]: reply });
     await queue();
@@ -378,7 +395,7 @@ describe("a mail that does not get through", () => {
     expect(relay.bytes().match(/^MAIL/gm)).toHaveLength(1);
   });
 
-  it("F12 waits while the relay is down, and leaves when it is back", async () => {
+  it("F12 waits while the relay is down, and is sent when it returns", async () => {
     const { store, clock, queue, start } = await setUp();
     const down = await startRelay();
     await down.stop();
@@ -393,41 +410,34 @@ describe("a mail that does not get through", () => {
     expect(back.received).toHaveLength(3);
   });
 
-  it("F12 leaves within 30 s of the return of a relay that was away for five minutes, unless its code has died", async () => {
+  it("F12 is sent within 30 s after the relay returns from an outage of five minutes, if its code is alive", async () => {
     const { store, clock, queue, start } = await setUp();
     const away = await startRelay();
     await away.stop();
     start(away.port);
-    const isQuiet = async () =>
-      (await allRows(store)).every(
-        (row) => row.state !== "queued" || (row.lease_id === null && row.next_attempt_time > clock.now()),
-      );
-    const step = async (ms: number) => {
-      clock.move(ms);
-      await waitFor("nothing is due", async () => {
-        // The courier may still be about to fall asleep.
-        clock.move(0);
-        return await isQuiet();
-      });
+    const step = async () => {
+      clock.move(5_000);
+      await idle(store, clock);
     };
     const outageTime = clock.now();
-    // Of those that come meanwhile every third dies before the relay is back.
+    // Every third mail expires before the relay is back.
     for (let i = 0; i < 60; i++) {
-      await queue([{ expire_time: i % 3 === 0 ? outageTime + 290_000 : clock.now() + 600_000 }]);
-      await step(5_000);
+      const expireTime = i % 3 === 0 ? outageTime + 290_000 : clock.now() + 600_000;
+      if (i % 2 === 0) await queue([{ expire_time: expireTime }]);
+      await step();
     }
     const back = await startRelay({ port: away.port });
-    for (let i = 0; i < 6; i++) await step(5_000);
+    for (let i = 0; i < 6; i++) await step();
     const rows = await allRows(store);
     const alive = rows.filter((row) => row.expire_time > outageTime + 300_000);
-    expect(alive).toHaveLength(40);
-    expect(alive.map((row) => row.state)).toEqual(Array(40).fill("sent"));
+    expect(alive).toHaveLength(20);
+    expect(alive.map((row) => row.state)).toEqual(Array(20).fill("sent"));
     expect(back.received.map((mail) => field(mail, "Message-ID")).sort()).toEqual(
       alive.map((row) => row.message_id).sort(),
     );
   });
 
-  it("F18 waits, and says so, while the relay's TLS is no good, and leaves when it is mended", async () => {
+  it("F18 waits with an alarm while the TLS of the relay is broken, and is sent when it works", async () => {
     const { store, clock, queue, start, log } = await setUp();
     const good = certificate("relay");
     const first = await startRelay(good);
@@ -440,13 +450,13 @@ describe("a mail that does not get through", () => {
     await waitFor("the first mail", () => first.received.length === 1);
     await first.stop();
 
-    // Its certificate is no longer valid, then it has no TLS at all: nothing is sent in clear text.
+    // First its certificate is expired, then it has no TLS at all. Nothing is sent in clear text.
     await queue();
     const bad = [certificate("expired"), {}];
     for (const [i, options] of bad.entries()) {
       const relay = await startRelay({ ...options, port });
       clock.move(i === 0 ? 5_000 : 30_000);
-      await waitFor("an attempt without TLS", () => {
+      await waitFor("a failed attempt", () => {
         const failures = log.filter(({ level, fields }) => level === "error" && fields.reason === "tls");
         return relay.connections > 0 && failures.length > i;
       });
@@ -456,20 +466,20 @@ describe("a mail that does not get through", () => {
     const waiting = (await allRows(store)).find((row) => row.state === "queued");
     expect(waiting).toMatchObject({ reason: "tls", lease_id: null });
 
-    const mended = await startRelay({ ...good, port });
+    const repaired = await startRelay({ ...good, port });
     clock.move(60_000);
-    await waitFor("the second mail", () => mended.received.length === 1);
+    await waitFor("the second mail", () => repaired.received.length === 1);
   });
 
-  it("F20 gets past a backlog of expired mails, sends none of them, and takes no more memory for it", {
+  it("F20 is sent before a backlog of expired mails is dropped, which takes little memory", {
     timeout: 3_600_000,
   }, async () => {
     const { clock, queue, start, settled } = await setUp(20);
     const now = clock.now();
-    const deadCount = rounds(20_000, 1_000_000);
-    for (let i = 0; i < deadCount; i += 5_000) {
+    const expiredCount = rounds(6_000, 1_000_000);
+    for (let i = 0; i < expiredCount; i += 2_000) {
       await queue(
-        Array.from({ length: 5_000 }, (_, n) => ({
+        Array.from({ length: 2_000 }, (_, n) => ({
           otp_email_id: `${(n % 20) + 1}`,
           create_time: now - 900_000,
           next_attempt_time: now - 900_000 + n,
@@ -494,17 +504,17 @@ describe("a mail that does not get through", () => {
       },
       log: { info() {}, warn() {}, error() {} },
     });
-    const isDone = () => settled.length === 10 && dropped === deadCount;
+    const isDone = () => settled.length === 10 && dropped === expiredCount;
     while (!isDone()) await sleep(20);
     expect(relay.received.map(({ to }) => to[0]).sort()).toEqual(
       Array.from({ length: 10 }, (_, n) => `a${n + 1}@x.io`).sort(),
     );
-    // Those that live went first.
-    expect(droppedBefore).toBeLessThan(15_000);
+    // The live mails did not wait for the end of the backlog.
+    expect(droppedBefore).toBeLessThan(4_000);
     expect(memory.peak() - before).toBeLessThan(150_000_000);
   });
 
-  it("F20 leaves while its code lives, at a relay that takes one mail a second and says 421 to the others", async () => {
+  it("F20 is sent in time by a relay that accepts one mail per second and replies 421 to others", async () => {
     const { store, clock, queue, start } = await setUp(20);
     const startTime = clock.now();
     let takenTime = 0;
@@ -525,21 +535,18 @@ describe("a mail that does not get through", () => {
     start(relay.port);
     while (relay.received.length < 20 && clock.now() < startTime + 120_000) {
       clock.move(500);
-      await sleep(5);
-      await waitFor("none is under way", async () =>
-        (await allRows(store)).every((row) => row.lease_id === null),
-      );
+      await idle(store, clock);
     }
     expect(relay.received).toHaveLength(20);
     expect(new Set(relay.received.map(({ to }) => to[0])).size).toBe(20);
     await waitFor("all are recorded", async () =>
       (await allRows(store)).every((row) => row.state === "sent"),
     );
-    // It is not asked over and over while it says so.
+    // The courier pauses after a 421.
     expect(refused).toBeLessThan(60);
   });
 
-  it.each(["body", "dot"] as const)("F16 goes out again after a reset at: %s", async (point) => {
+  it.each(["body", "dot"] as const)("F16 is sent again after a reset at: %s", async (point) => {
     const { store, clock, queue, start } = await setUp();
     const relay = await startScriptedRelay({ [point]: "(reset)" });
     await queue();
@@ -549,7 +556,7 @@ describe("a mail that does not get through", () => {
     relay.script = {};
     clock.move(2_200);
     await inState(store, "sent");
-    // Of the first copy there may be no more than a beginning.
+    // The first copy may be incomplete.
     const ids = relay.bytes().match(/^Message-ID: .*$/gm);
     expect(new Set(ids)).toEqual(new Set([`Message-ID: ${row.message_id}`]));
     expect(relay.bytes().match(/^DATA\r$/gm)).toHaveLength(2);
@@ -568,20 +575,17 @@ describe("a mail that does not get through", () => {
 
   it.each([
     ["RCPT", 25_000],
-    // Nobody knows whether it has arrived, and each attempt may be another copy.
+    // The mail may have arrived, so each attempt may deliver another copy.
     ["dot", 120_000],
-  ] as const)(
-    "F16 goes out again, the seventh time, after a reset at %s: not before %i ms",
-    async (point, delay) => {
-      const { store, clock, queue, start } = await setUp();
-      const relay = await startScriptedRelay({ [point]: "(reset)" });
-      await queue([{ attempts: 5 }]);
-      start(relay.port);
-      const { next_attempt_time } = await attempts(store, 6);
-      expect(next_attempt_time - clock.now()).toBeGreaterThanOrEqual(delay);
-      expect(next_attempt_time - clock.now()).toBeLessThanOrEqual(delay * 1.1);
-    },
-  );
+  ] as const)("F16 is sent a seventh time after a reset at %s: not before %i ms", async (point, delay) => {
+    const { store, clock, queue, start } = await setUp();
+    const relay = await startScriptedRelay({ [point]: "(reset)" });
+    await queue([{ attempts: 5 }]);
+    start(relay.port);
+    const { next_attempt_time } = await attempts(store, 6);
+    expect(next_attempt_time - clock.now()).toBeGreaterThanOrEqual(delay);
+    expect(next_attempt_time - clock.now()).toBeLessThanOrEqual(delay * 1.1);
+  });
 
   it.each<
     [
@@ -595,7 +599,7 @@ describe("a mail that does not get through", () => {
     ["an expired certificate", { certificate: "expired", trusted: true }],
     ["a certificate of another name", { certificate: "other-name", trusted: true }],
   ])(
-    "F18, T27 stays queued, with an alarm and nothing in clear text, while the relay has %s",
+    "F18, T27 stays queued with an alarm, and nothing goes in clear text, while the relay has %s",
     async (_name, { script, certificate: name = "relay", trusted }) => {
       const { store, queue, start, log } = await setUp();
       const relay = script
@@ -621,8 +625,8 @@ describe("a mail that does not get through", () => {
   );
 });
 
-describe("a mail whose code is dead", () => {
-  it("is dropped when its time has come and gone", async () => {
+describe("a mail whose code is not alive", () => {
+  it("is dropped when it has expired", async () => {
     const { store, clock, queue, start, settled } = await setUp();
     const relay = await startRelay();
     await queue([{ expire_time: clock.now() }]);
@@ -633,7 +637,7 @@ describe("a mail whose code is dead", () => {
     expect(relay.connections).toBe(0);
   });
 
-  it("is dropped when it dies while the mail is made", async () => {
+  it("is dropped when it expires while the mail is composed", async () => {
     const { store, clock, queue, start } = await setUp();
     const relay = await startRelay();
     await queue();
@@ -647,7 +651,7 @@ describe("a mail whose code is dead", () => {
     expect(relay.connections).toBe(0);
   });
 
-  it("is dropped when whoever makes the mail says so", async () => {
+  it("is dropped when compose says so", async () => {
     const { store, queue, start, log } = await setUp();
     const relay = await startRelay();
     await queue();
@@ -659,13 +663,13 @@ describe("a mail whose code is dead", () => {
   });
 });
 
-describe("leases", () => {
-  it("F17 let a mail be sent again whose courier died, with the same Message-ID and Date", async () => {
+describe("a lease", () => {
+  it("F17 lets the mail of a dead courier be sent again, with the same Message-ID and Date", async () => {
     const { store, clock, queue, start } = await setUp();
     const relay = await startRelay();
     await queue();
-    // A courier that dies between the relay's 250 and its own note of it.
-    const [row] = await claim(store, clock.now(), { leaseMs: 100_000, most: 1, leaseId: "dead" });
+    // The courier dies between the relay's 250 and the record of it.
+    const [row] = await claim(store, clock.now(), { leaseMs: 100_000, limit: 1, leaseId: "dead" });
     const from = { name: "Countersign", address: "codes@example.com" };
     const mailer = createSmtpMailer({ url: `smtp://127.0.0.1:${relay.port}`, from });
     const composed = await compose(store, row!);
@@ -682,19 +686,16 @@ describe("leases", () => {
     }
   });
 
-  it("F17 keep a courier that was overtaken from changing anything", async () => {
+  it("F17 keeps a courier that lost it from changing anything", async () => {
     const { store, clock, queue, start, settled, log } = await setUp();
-    let letGo = () => {};
-    const held = new Promise<void>((resolve) => {
-      letGo = resolve;
-    });
+    const gate = createGate();
     const seen: string[] = [];
     const relay = await startRelay({
       onMail: async (mail) => {
         seen.push(field(mail, "Message-ID"));
-        // The first copy is refused, but only after the second was accepted.
+        // The first copy is rejected after the second has been accepted.
         if (seen.length === 1) {
-          await held;
+          await gate.opened;
           throw refusal(550, "5.7.1 no");
         }
       },
@@ -705,24 +706,21 @@ describe("leases", () => {
     clock.move(100_000);
     start(relay.port);
     const row = await inState(store, "sent");
-    letGo();
-    await waitFor("the first courier notices", () => log.some((line) => /taken over/.test(line.message)));
+    gate.open();
+    await waitFor("the first courier finds out", () => log.some((line) => /taken over/.test(line.message)));
     expect(await onlyRow(store)).toEqual(row);
     expect(settled).toHaveLength(1);
     expect(new Set(seen).size).toBe(1);
   });
 
-  it("are not taken over by a courier from itself, so that a mail under way while it was suspended goes out once", async () => {
+  it("does not let a suspended courier claim its own mail again", async () => {
     const { store, clock, queue, start, log } = await setUp();
-    let letGo = () => {};
-    const held = new Promise<void>((resolve) => {
-      letGo = resolve;
-    });
+    const gate = createGate();
     let arrived = 0;
     const relay = await startRelay({
       onMail: () => {
         arrived++;
-        return held;
+        return gate.opened;
       },
     });
     await queue();
@@ -731,13 +729,13 @@ describe("leases", () => {
     clock.move(100_000);
     courier.wake();
     await sleep(200);
-    letGo();
+    gate.open();
     expect(await inState(store, "sent")).toMatchObject({ attempts: 1 });
     expect(arrived).toBe(1);
     expect(log.filter(({ message }) => /taken over/.test(message))).toEqual([]);
   });
 
-  it("keep a courier from sending that was suspended for longer", async () => {
+  it("keeps a courier from sending a mail after a long suspension", async () => {
     const { store, clock, queue, start } = await setUp();
     const relay = await startRelay();
     await queue();
@@ -756,8 +754,8 @@ describe("leases", () => {
   });
 });
 
-describe("a mail that cannot be made", () => {
-  it("F19 is tried once and then has failed, and the others go out", async () => {
+describe("a mail that cannot be composed", () => {
+  it("F19 fails at the first attempt, and the others are sent", async () => {
     const { store, queue, start, log } = await setUp(3);
     const relay = await startRelay();
     await queue(["1", "2", "3"].map((id) => ({ otp_email_id: id })));
@@ -776,18 +774,18 @@ describe("a mail that cannot be made", () => {
     expect(JSON.stringify(log)).not.toContain("secret text");
   });
 
-  it("F19 takes nothing from the others where every second mail is one: not an attempt, and not the number under way", async () => {
+  it("F19 costs the other mails no attempt and no concurrency", async () => {
     const { store, queue, start } = await setUp(2);
     let underWay = 0;
-    let most = 0;
+    let maxUnderWay = 0;
     const relay = await startRelay({
       onMail: async () => {
-        most = Math.max(most, ++underWay);
+        maxUnderWay = Math.max(maxUnderWay, ++underWay);
         await sleep(10);
         underWay--;
       },
     });
-    await queue(Array.from({ length: 200 }, (_, i) => ({ otp_email_id: i % 2 === 0 ? "1" : "2" })));
+    await queue(Array.from({ length: 100 }, (_, i) => ({ otp_email_id: i % 2 === 0 ? "1" : "2" })));
     start(relay.port, {
       compose: async (row) => {
         if (`${row.otp_email_id}` === "1") throw new TypeError("no");
@@ -801,11 +799,11 @@ describe("a mail that cannot be made", () => {
     expect(new Set(rows.map(({ state, attempts }) => `${state} ${attempts}`))).toEqual(
       new Set(["failed 1", "sent 1"]),
     );
-    expect(relay.received).toHaveLength(100);
-    expect(most).toBeGreaterThan(4);
+    expect(relay.received).toHaveLength(50);
+    expect(maxUnderWay).toBeGreaterThan(4);
   });
 
-  it("is tried on while it is the storage that fails", async () => {
+  it("is retried while the storage fails", async () => {
     const { store, clock, queue, start } = await setUp();
     const relay = await startRelay();
     await queue();
@@ -827,8 +825,13 @@ describe("a mail that cannot be made", () => {
 });
 
 describe("a database that fails", () => {
-  const breakIt = (store: Store) => sql`alter table outbox rename to gone`.execute(store.db);
-  const mendIt = (store: Store) => sql`alter table gone rename to outbox`.execute(store.db);
+  const repairIt = (store: Store) => sql`alter table gone rename to outbox`.execute(store.db);
+
+  /** Renames the outbox, until it is repaired or the test ends. */
+  async function breakIt(store: Store) {
+    await sql`alter table outbox rename to gone`.execute(store.db);
+    onTestFinished(() => repairIt(store).then(undefined, () => {}));
+  }
 
   it("does not end the courier", async () => {
     const { store, clock, queue, start, log } = await setUp();
@@ -838,49 +841,49 @@ describe("a database that fails", () => {
     const courier = start(relay.port);
     const pauses = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
     for (const [failures, pause] of pauses.entries()) {
-      await waitFor("it was tried", () => log.length === failures + 1);
-      // To be woken does not count: that would be a load on a database that is in trouble.
+      await waitFor("an attempt", () => log.length === failures + 1);
+      // A call to wake must not shorten the pause of a failing database.
       courier.wake();
       clock.move(pause - 1);
       await sleep(10);
       expect(log).toHaveLength(failures + 1);
       clock.move(1);
     }
-    await waitFor("it was tried once more", () => log.length === pauses.length + 1);
+    await waitFor("another attempt", () => log.length === pauses.length + 1);
     const fields =
       engine === "sqlite"
         ? { error: "SqliteError", code: "SQLITE_ERROR" }
         : { error: "error", code: "42P01" };
     expect(log[0]).toEqual({ level: "error", fields, message: "the outbox cannot be reached" });
-    await mendIt(store);
+    await repairIt(store);
     clock.move(30_000);
     await inState(store, "sent");
   });
 
-  it("does not make a mail go out twice", async () => {
+  it("does not cause a mail to be sent twice", async () => {
     const { store, clock, queue, start, log } = await setUp();
     const relay = await startRelay({ onMail: async () => void (await breakIt(store)) });
     await queue();
     start(relay.port);
     await waitFor("the outcome cannot be recorded", () => log.some((line) => /recorded/.test(line.message)));
-    await mendIt(store);
+    await repairIt(store);
     clock.move(1_000);
     expect(await inState(store, "sent")).toMatchObject({ attempts: 1 });
     expect(relay.received).toHaveLength(1);
   });
 
-  it("does not keep the courier from ending", async () => {
+  it("does not keep the courier from stopping", async () => {
     const { store, queue, start, log } = await setUp();
     const relay = await startRelay();
     await queue();
     await breakIt(store);
     const courier = start(relay.port);
-    await waitFor("it was tried", () => log.length === 1);
+    await waitFor("an attempt", () => log.length === 1);
     await courier[Symbol.asyncDispose]();
     expect(log).toHaveLength(1);
   });
 
-  it("leaves a mail to its lease when the courier ends before its outcome is recorded", async () => {
+  it("leaves a mail leased when the courier stops before its outcome is recorded", async () => {
     const { store, queue, start, log } = await setUp();
     const relay = await startRelay({ onMail: async () => void (await breakIt(store)) });
     await queue();
@@ -888,23 +891,20 @@ describe("a database that fails", () => {
     await waitFor("the outcome cannot be recorded", () => log.some((line) => /recorded/.test(line.message)));
     await courier[Symbol.asyncDispose]();
     expect(log.at(-1)).toMatchObject({ level: "error", message: "a mail was left behind" });
-    await mendIt(store);
+    await repairIt(store);
     expect(await onlyRow(store)).toMatchObject({ state: "queued", attempts: 1 });
   });
 });
 
 describe("disposal", () => {
-  it("lets the mail under way finish, and claims no more", async () => {
+  it("waits for the mail under way, and claims no others", async () => {
     const { store, queue, start } = await setUp();
-    let letGo = () => {};
-    const held = new Promise<void>((resolve) => {
-      letGo = resolve;
-    });
+    const gate = createGate();
     let seen = 0;
     const relay = await startRelay({
       onMail: () => {
         seen++;
-        return held;
+        return gate.opened;
       },
     });
     await queue([{}, {}, {}]);
@@ -912,13 +912,13 @@ describe("disposal", () => {
     await waitFor("the first mail is under way", () => seen === 1);
     const disposed = courier[Symbol.asyncDispose]();
     courier.wake();
-    letGo();
+    gate.open();
     await disposed;
     expect((await allRows(store)).map((row) => row.state)).toEqual(["sent", "queued", "queued"]);
     expect(relay.received).toHaveLength(1);
   });
 
-  it("gives a mail back after ten seconds, for another courier to take at once", async () => {
+  it("releases a mail after ten seconds, for another courier to claim at once", async () => {
     const { store, clock, queue, start } = await setUp();
     const relay = await startScriptedRelay({ dot: "(silence)" });
     await queue();
@@ -937,7 +937,7 @@ describe("disposal", () => {
     await inState(store, "sent");
   });
 
-  it("ends a courier that has nothing to do", async () => {
+  it("stops an idle courier", async () => {
     const { start } = await setUp();
     const courier = start(1);
     await courier[Symbol.asyncDispose]();
@@ -945,7 +945,7 @@ describe("disposal", () => {
   });
 });
 
-describe("a listener that fails", () => {
+describe("a listener that throws", () => {
   it("does not end the courier", async () => {
     const { store, queue, start } = await setUp();
     const relay = await startRelay();

@@ -6,7 +6,7 @@ import {
   isUnreached,
 } from "../../../src/mail/courier/send-window.ts";
 
-/** Sends rounds of as many mails as there is room for, and returns the sizes after each. */
+/** Sends full rounds of mails, and returns the size after each. */
 function sizesOf(
   window: ReturnType<typeof createSendWindow>,
   outcomes: ("taken" | "overloaded")[],
@@ -20,26 +20,26 @@ function sizesOf(
 
 const times = <T>(count: number, value: T): T[] => Array(count).fill(value);
 
-describe("the window of a relay", () => {
-  it("begins with 2 and doubles each round up to 20", () => {
+describe("the send window", () => {
+  it("starts with 2 and doubles each round up to 20", () => {
     const window = createSendWindow(20);
     expect(window.size).toBe(2);
     expect(sizesOf(window, times(5, "taken"))).toEqual([4, 8, 16, 20, 20]);
   });
 
-  it("halves once for a round that fails, and then grows by one a round", () => {
+  it("halves once for a failed round, then grows by one per round", () => {
     const window = createSendWindow(20);
     sizesOf(window, times(4, "taken"));
     expect(sizesOf(window, ["overloaded", ...times(3, "taken" as const)])).toEqual([10, 10, 11, 12]);
   });
 
-  it("never goes below 2, and comes back from there", () => {
+  it("never shrinks below 2, and grows again from there", () => {
     const window = createSendWindow(20);
     expect(sizesOf(window, times(5, "overloaded"))).toEqual([2, 2, 2, 2, 2]);
     expect(sizesOf(window, times(4, "taken")).at(-1)).toBeGreaterThan(2);
   });
 
-  it("counts a failure of a mail that was begun after it had backed off", () => {
+  it("halves again for a mail that was started after the back-off", () => {
     const window = createSendWindow(20);
     sizesOf(window, times(4, "taken"));
     const before = window.begin();
@@ -50,7 +50,7 @@ describe("the window of a relay", () => {
     expect(window.size).toBe(5);
   });
 
-  it("never exceeds its most", () => {
+  it("never exceeds its maximum", () => {
     expect(createSendWindow(1).size).toBe(1);
     expect(sizesOf(createSendWindow(4), times(6, "taken")).at(-1)).toBe(4);
   });
@@ -76,7 +76,7 @@ it.each([
   ["451 data", false],
   ["aborted", false],
   ["compose", false],
-])("%s is a sign of overload: %s", (reason, expected) => {
+])("isOverload of %s is %s", (reason, expected) => {
   expect(isOverload(reason)).toBe(expected);
 });
 
@@ -91,7 +91,7 @@ it.each<[string, boolean]>([
   ["421 4.3.2 greeting", false],
   ["451 4.7.1 rcpt", false],
   ["storage", false],
-])("%s says that nobody was reached: %s", (reason, expected) => {
+])("isUnreached of %s is %s", (reason, expected) => {
   expect(isUnreached(reason)).toBe(expected);
 });
 
@@ -105,6 +105,6 @@ it.each([
   ["4210", false],
   ["connection", false],
   ["tls", false],
-])("a relay that is well has too much for now: %s: %s", (reason, expected) => {
+])("isThrottled of %s is %s", (reason, expected) => {
   expect(isThrottled(reason)).toBe(expected);
 });

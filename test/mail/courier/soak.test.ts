@@ -9,19 +9,19 @@ import { type Copy, startHostileRelay } from "../../support/mail/hostile-relay.t
 import type { Running } from "../../support/process/process.ts";
 import { rounds } from "../../support/soak.ts";
 
-/** The same faults for the same seed, up to the order in which connections come. */
+/** Determines the faults, except for the order in which connections arrive. */
 const seed = Number(process.env.COUNTERSIGN_SEED ?? rounds(20_261_123, Date.now() % 2 ** 31));
 const mailCount = rounds(40, 10_000);
-/** A mail that was under way when the service was killed waits for the end of its lease, 100 s: kills are for the soak. */
+/** Kills are for the soak: a mail that is under way then waits 100 s for the end of its lease. */
 const killEvery = rounds(Number.POSITIVE_INFINITY, 400);
 const restEvery = rounds(40, 1_500);
 const codeTtlMs = 300_000;
 const mailIntervalMs = 1_000;
 const addressesAUser = 5;
 const workers = 16;
-/** What a courier has under way at most. */
+/** Maximum number of mails that a courier has under way. */
 const underWayMax = 20;
-/** Longer than an attempt at this relay takes: what was composed before a code was used has arrived by then. */
+/** Longer than an attempt at this relay: mails composed before their code was used have arrived by then. */
 const attemptMs = 20_000;
 
 /** mulberry32. */
@@ -35,16 +35,16 @@ function randomOf(state: number): () => number {
   };
 }
 
-/** An authenticator whose mail was acknowledged. */
+/** An authenticator that the service has acknowledged. */
 interface Acknowledged {
   readonly userId: string;
   readonly otpEmailId: string;
   readonly to: string;
-  /** When its code was there at the latest, in milliseconds since the epoch. */
+  /** No earlier than the creation of its code, in milliseconds since the epoch. */
   readonly time: number;
 }
 
-/** When the service was killed, what it had under way, and what of that came once more though it had arrived. */
+/** A kill of the service, the mails under way then, and those of them that came again although they had arrived. */
 interface Kill {
   readonly time: number;
   readonly underWay: ReadonlySet<string>;
@@ -53,12 +53,12 @@ interface Kill {
 
 const numberOf = (to: string) => Number(/\d+/.exec(to)?.[0]);
 const isRefused = (to: string) => numberOf(to) % 97 === 5;
-/** Who asks for the mail once more, and who uses the code as soon as there is one, while other mails are under way. */
+/** Users that ask for the mail again, and users that use the code at once, while other mails are under way. */
 const isImpatient = (to: string) => numberOf(to) % 7 === 3;
 const isQuick = (to: string) => numberOf(to) % 5 === 2;
 
-describe("mails on their way through faults and kills", () => {
-  it(`${mailCount} mails from the seed ${seed} on: none is lost while its code lives, none comes after, none goes astray`, {
+describe("mails through faults and kills", () => {
+  it(`arrive while their code is alive, not later, and nowhere else: ${mailCount} mails, seed ${seed}`, {
     timeout: 3_600_000,
   }, async () => {
     const random = randomOf(seed);
@@ -83,14 +83,14 @@ describe("mails on their way through faults and kills", () => {
       dead.child.kill("SIGKILL");
       logs += (await dead.finished()).stderr;
       const rows = leased.all() as { message_id: string; lease_id: string }[];
-      // Those of earlier kills wait for the end of their leases.
+      // Mails of earlier kills are waiting for the end of their leases.
       const underWay = rows.filter(({ lease_id }) => !deadLeases.has(lease_id));
       for (const { lease_id } of rows) deadLeases.add(lease_id);
       kills.push({ time, underWay: new Set(underWay.map((row) => row.message_id)), again: new Set() });
       server = await startLoaded(dataDir, settings);
     }
 
-    /** Tries until there is a reply: a kill leaves callers without one, and the key makes a repetition harmless. */
+    /** Retries until there is a reply, which a kill may prevent. The idempotency key makes that safe. */
     async function call(path: string, body: object, key: string): Promise<{ otpEmailId?: string }> {
       for (;;) {
         try {
@@ -127,7 +127,7 @@ describe("mails on their way through faults and kills", () => {
       verifyTimes.set(to, Date.now());
     };
 
-    /** What people do with the mails that they have or have not got. */
+    /** Simulates what users do with the mails they have received or are missing. */
     async function live(): Promise<void> {
       const waiting = new Map<string, Acknowledged>();
       const codes = new Map<string, string>();
@@ -143,7 +143,7 @@ describe("mails on their way through faults and kills", () => {
           const code = codes.get(to);
           if (now > one.time + codeTtlMs / 2) waiting.delete(to);
           else if (isImpatient(to) && !resent.has(to)) {
-            // Some cannot wait for the mail, some have lost it.
+            // Half of them have lost the mail, the others can't wait for it.
             const asks = numberOf(to) % 2 === 0 ? code !== undefined : now > one.time + 1_500;
             if (asks && now > one.time + mailIntervalMs) await resend(one);
           } else if (!isQuick(to)) waiting.delete(to);
@@ -209,7 +209,7 @@ describe("mails on their way through faults and kills", () => {
       }
       const verifyTime = verifyTimes.get(to) ?? Number.POSITIVE_INFINITY;
       for (const { time, code, header } of mine) {
-        // The columns of a code that was used are empty.
+        // The columns of a used code are null.
         if (code_expire_time !== null)
           expect(time, `a mail to ${to} after the end of its code`).toBeLessThan(Number(code_expire_time));
         expect(time, `a mail to ${to} after its code was used`).toBeLessThan(verifyTime + attemptMs);
@@ -220,16 +220,16 @@ describe("mails on their way through faults and kills", () => {
       const isTold = mine.some(({ isTold }) => isTold);
       if (mail_state === "sent") expect(isTold, `a mail to ${to} that was sent`).toBe(true);
       else if (mail_state === "suppressed")
-        expect(verifyTime, `a mail to ${to} that nobody wants`).toBeLessThan(Number.POSITIVE_INFINITY);
+        expect(verifyTime, `a mail to ${to} that was suppressed`).toBeLessThan(Number.POSITIVE_INFINITY);
       else {
-        // Given up, because the next attempt would have come too late.
+        // Given up because the next attempt would have been too late.
         expired++;
         expect(mail_state).toBe("failed");
         expect(
           Number(code_expire_time) - Number(mail_settle_time),
           `a mail to ${to} was given up`,
         ).toBeLessThanOrEqual(265_000);
-        // Or the service was killed before it could write that it was sent.
+        // Otherwise the service may have been killed before it recorded the mail as sent.
         if (kills.length === 0 && !resent.has(to)) expect(isTold).toBe(false);
       }
       for (const [messageId, same] of mails) {
@@ -245,19 +245,16 @@ describe("mails on their way through faults and kills", () => {
               underWay.has(messageId) &&
               !again.has(messageId),
           );
-          expect(
-            kill,
-            `a second copy to ${to}, without a reset behind the dot, and not by a kill`,
-          ).toBeDefined();
+          expect(kill, `a second copy to ${to} without a reset after the dot or a kill`).toBeDefined();
           kill?.again.add(messageId);
         }
       }
     }
     for (const { underWay } of kills) expect(underWay.size).toBeLessThanOrEqual(underWayMax);
-    expect([...byAddress.keys()], "recipients that nobody asked for").toEqual([]);
+    expect([...byAddress.keys()], "unknown recipients").toEqual([]);
     expect(expired).toBeLessThanOrEqual(mailCount / 100);
 
-    // The codes are right, as far as they still live.
+    // Codes that are still alive are accepted.
     const alive = [...acknowledged.values()].filter(
       ({ to, time }) => !isRefused(to) && time + codeTtlMs - 20_000 > Date.now(),
     );
@@ -269,7 +266,7 @@ describe("mails on their way through faults and kills", () => {
       late++;
     }
     expect(late).toBeGreaterThan(0);
-    // Whatever came after: what was used stays so.
+    // Used codes stay used.
     for (const { userId, otpEmailId, to } of [...acknowledged.values()]
       .filter((one) => verifyTimes.has(one.to))
       .slice(0, 100)) {
@@ -286,7 +283,7 @@ describe("mails on their way through faults and kills", () => {
     const mails = new Set(copies.map(({ messageId }) => messageId)).size;
     const againAtKills = kills.map(({ underWay, again }) => `${again.size} of ${underWay.size}`);
     console.log(
-      `${mailCount} authenticators from the seed ${seed} on: ${resent.size} asked again, ${verifyTimes.size} used their code, ` +
+      `${mailCount} authenticators, seed ${seed}: ${resent.size} asked again, ${verifyTimes.size} used their code, ` +
         `${mails} mails in ${copies.length} copies, ${expired} given up; of what was under way at ${kills.length} kills ` +
         `came again though it had arrived: ${againAtKills.join(", ") || "none"}; ` +
         `faults: ${JSON.stringify(Object.fromEntries(relay.faults))}`,
@@ -300,7 +297,7 @@ function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string
   return groups;
 }
 
-/** As it stands in the source, on a line of its own. */
+/** Finds the code in the source of the mail, where it has its own line. */
 const codeOf = ({ raw }: Copy) => /^([0-9A-HJKMNP-TV-Z]{8})\r?$/m.exec(raw)?.[1] ?? "(none)";
 
 async function read({ to, raw, time, isTold }: Copy) {

@@ -6,10 +6,11 @@ import {
   type CaughtMail,
   type DevMailbox,
   type DevMailboxOptions,
-  devMailboxPages,
   startDevMailbox,
 } from "../../../src/mail/dev-mailbox/dev-mailbox.ts";
-import { createSmtpMailer, type OutgoingMail } from "../../../src/mail/smtp/smtp-mailer.ts";
+import { devMailboxPages } from "../../../src/mail/dev-mailbox/pages.ts";
+import type { OutgoingMail } from "../../../src/mail/mailer.ts";
+import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { MovableClock } from "../../support/clock.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
@@ -38,7 +39,7 @@ async function start(options: Partial<DevMailboxOptions> = {}) {
 }
 
 describe("the mailbox", () => {
-  it("keeps what was handed over to it", async () => {
+  it("keeps received mails", async () => {
     const { mailbox, send } = await start();
     expect(await send()).toEqual({ kind: "sent" });
     expect(mailbox.messages()).toEqual([
@@ -54,12 +55,12 @@ describe("the mailbox", () => {
     ]);
   });
 
-  it("listens on this machine alone", async () => {
+  it("only listens on the loopback interface", async () => {
     const { mailbox } = await start();
     expect(mailbox.smtpUrl).toMatch(/^smtp:\/\/127\.0\.0\.1:\d+$/);
   });
 
-  it("lists the newest first, of one address in any case or of all", async () => {
+  it("lists mails newest first, of all addresses or one in any case", async () => {
     const { mailbox, send } = await start();
     for (const to of ["a@x.io", "b@x.io", "A@x.io", "a@x.io.example"]) await send({ to, subject: to });
     const subjects = (to?: string) => mailbox.messages(to).map((mail) => mail.subject);
@@ -69,22 +70,28 @@ describe("the mailbox", () => {
     expect(subjects("")).toEqual([]);
   });
 
-  it("tells of each mail", async () => {
-    const told: CaughtMail[] = [];
-    const { mailbox, send } = await start({ onMail: (mail) => told.push(mail) });
+  it("reports each mail", async () => {
+    const reported: CaughtMail[] = [];
+    const { mailbox, send } = await start({ onMail: (mail) => reported.push(mail) });
     await send();
-    expect(told).toEqual(mailbox.messages());
+    expect(reported).toEqual(mailbox.messages());
   });
 
   it("keeps the last 500", async () => {
-    const { mailbox, send } = await start();
-    for (let i = 0; i < 502; i++) await send({ subject: `${i}` });
-    const subjects = mailbox.messages().map((mail) => mail.subject);
-    expect(subjects).toHaveLength(500);
-    expect([subjects[0], subjects.at(-1)]).toEqual(["501", "2"]);
+    const { mailbox } = await start();
+    const mails = Array.from({ length: 6 }, (_, mail) => [
+      "MAIL FROM:<>",
+      ...Array.from({ length: mail === 5 ? 2 : 100 }, (_, i) => `RCPT TO:<${mail * 100 + i}@x.io>`),
+      "DATA",
+      "\r\njust text\r\n.",
+    ]);
+    await dialogue(mailbox, ["EHLO x", ...mails.flat(), "QUIT"]);
+    const recipients = mailbox.messages().map((mail) => mail.to);
+    expect(recipients).toHaveLength(500);
+    expect([recipients[0], recipients.at(-1)]).toEqual(["501@x.io", "2@x.io"]);
   });
 
-  it("goes on after a listener that fails: the mail is refused", async () => {
+  it("rejects a mail whose listener throws, and accepts the next", async () => {
     let fail = true;
     const { mailbox, send } = await start({
       onMail: () => {
@@ -97,14 +104,14 @@ describe("the mailbox", () => {
     expect(mailbox.messages()).toHaveLength(1);
   });
 
-  it("refuses a message beyond 1 MiB, and goes on", async () => {
+  it("rejects a message of more than 1 MiB, and accepts the next", async () => {
     const { mailbox, send } = await start();
     expect(await send({ text: "x".repeat(1_100_000) })).toMatchObject({ kind: "reject", reason: /^552/ });
     expect(await send()).toEqual({ kind: "sent" });
     expect(mailbox.messages()).toHaveLength(1);
   });
 
-  it("has a mail for each recipient, also without parts of its own", async () => {
+  it("keeps a mail for each recipient, also of a message without headers", async () => {
     const { mailbox } = await start();
     await dialogue(mailbox, [
       "EHLO x",
@@ -120,7 +127,7 @@ describe("the mailbox", () => {
     );
   });
 
-  it("survives clients that break off", async () => {
+  it("survives clients that disconnect", async () => {
     const { mailbox, send } = await start();
     const { port } = new URL(mailbox.smtpUrl);
     for (const text of [
@@ -139,7 +146,7 @@ describe("the mailbox", () => {
     expect(mailbox.messages()).toHaveLength(1);
   });
 
-  it("ends although a client stays", async () => {
+  it("closes while a client is connected", async () => {
     const { mailbox } = await start();
     const socket = connect(Number(new URL(mailbox.smtpUrl).port), "127.0.0.1");
     onTestFinished(() => void socket.destroy());
@@ -148,7 +155,7 @@ describe("the mailbox", () => {
   });
 });
 
-/** Says one line after the other, each when the last was answered. */
+/** Sends lines, each after the reply to the last. */
 async function dialogue(mailbox: DevMailbox, lines: string[]): Promise<void> {
   const socket = connect(Number(new URL(mailbox.smtpUrl).port), "127.0.0.1");
   const pending = [...lines];
@@ -308,7 +315,7 @@ describe.each<[string, typeof serve1]>([
 });
 
 describe("a client that resets its HTTP/2 stream", () => {
-  it.each(["GET", "POST"])("does no harm: %s", async (method) => {
+  it.each(["GET", "POST"])("causes no error: %s", async (method) => {
     let reset = false;
     const pages = devMailboxPages(mailbox);
     const server = createHttp2Server((request, response) => {
@@ -326,6 +333,6 @@ describe("a client that resets its HTTP/2 stream", () => {
     const stream = session.request({ ":path": "/dev/mailbox", ":method": method });
     stream.on("error", () => {});
     stream.close(8);
-    await waitFor("the page was asked for too late", () => reset);
+    await waitFor("the page is requested after the reset", () => reset);
   });
 });

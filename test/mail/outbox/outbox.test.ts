@@ -4,39 +4,23 @@ import { describe, expect, it } from "vitest";
 import { lockUser } from "../../../src/db/core/lock.ts";
 import type { NewOutboxRow, OutboxRow } from "../../../src/db/core/schema.ts";
 import type { Store } from "../../../src/db/store.ts";
-import {
-  claim,
-  enqueue,
-  makeMessageId,
-  type NewMail,
-  nextDueTime,
-  type Outcome,
-  release,
-  settle,
-  waitingMails,
-} from "../../../src/mail/outbox/claim.ts";
+import { claim, nextDueTime } from "../../../src/mail/outbox/claim.ts";
+import { enqueue, makeMessageId, type NewMail } from "../../../src/mail/outbox/enqueue.ts";
+import { type Outcome, release, settle } from "../../../src/mail/outbox/settle.ts";
 import { engine } from "../../support/db/database.ts";
-import {
-  addAuthenticators,
-  allRows,
-  insertRows,
-  newRow,
-  onlyRow,
-  openTestStore,
-} from "../../support/mail/rows.ts";
+import { allRows, insertRows, newRow, onlyRow, openMailStore, userOf } from "../../support/mail/rows.ts";
 
 const now = Date.parse("2026-11-23T09:00:00Z");
 const salt = (byte: number) => new Uint8Array(16).fill(byte);
 
 async function open(rows: NewOutboxRow[] = [], authenticators = 1): Promise<Store> {
-  const store = await openTestStore();
-  await addAuthenticators(store, now, authenticators);
+  const { store } = await openMailStore(now, authenticators);
   await insertRows(store, rows);
   return store;
 }
 
 describe("a Message-ID", () => {
-  it("is told apart from all others by 128 random bits, and stands behind those of before", () => {
+  it("has 128 random bits, and sorts after earlier ones", () => {
     const made = Array.from({ length: 1_000 }, () => makeMessageId(now, "id.example"));
     expect(new Set(made).size).toBe(1_000);
     for (const id of made) {
@@ -50,7 +34,7 @@ describe("a Message-ID", () => {
 describe("enqueue", () => {
   const mail: NewMail = {
     purpose: "enrolment",
-    userId: "u",
+    userId: userOf("1"),
     otpEmailId: "1",
     codeSalt: salt(1),
     urlTemplate: null,
@@ -66,7 +50,7 @@ describe("enqueue", () => {
     const row = await onlyRow(store);
     expect(row).toMatchObject({
       purpose: "enrolment",
-      user_id: "u",
+      user_id: userOf("1"),
       otp_email_id: 1,
       url_template: null,
       state: "queued",
@@ -82,7 +66,7 @@ describe("enqueue", () => {
     expect(row.message_id).toMatch(/^<[0-9a-z]{8}\.[\w-]{22}@id\.example>$/);
   });
 
-  it("leaves the very same mail as it is while it waits", async () => {
+  it("leaves an identical waiting mail unchanged", async () => {
     const store = await open();
     await put(store, { urlTemplate: "https://a.example/" });
     const before = await onlyRow(store);
@@ -90,7 +74,7 @@ describe("enqueue", () => {
     expect(await onlyRow(store)).toEqual(before);
   });
 
-  it("replaces a waiting mail of the same code by one with another link and another Message-ID", async () => {
+  it("replaces a waiting mail if the link differs, with another Message-ID", async () => {
     const store = await open();
     await put(store);
     const before = await onlyRow(store);
@@ -100,23 +84,23 @@ describe("enqueue", () => {
     expect(after.message_id).not.toBe(before.message_id);
   });
 
-  it("queues a second mail of the same code beside one that is under way", async () => {
+  it("queues a second mail with the same code while the first is under way", async () => {
     const store = await open();
     await put(store);
-    const [leased] = await claim(store, now, { leaseMs: 1000, most: 1, leaseId: "l" });
+    const [leased] = await claim(store, now, { leaseMs: 1000, limit: 1, leaseId: "l" });
     await put(store, { urlTemplate: "https://a.example/" });
     const rows = await allRows(store);
     expect(rows.map((row) => row.lease_id).sort()).toEqual(["l", null]);
     expect(rows).toContainEqual(leased);
   });
 
-  it("queues a second mail of the same code after the first was sent", async () => {
+  it("queues a second mail with the same code after the first was sent", async () => {
     const store = await open([newRow(now, { state: "sent", settle_time: now })]);
     await put(store);
     expect((await allRows(store)).map((row) => row.state).sort()).toEqual(["queued", "sent"]);
   });
 
-  it("drops mails about an older code, also one that is under way", async () => {
+  it("drops mails with an older code, also one that is under way", async () => {
     const store = await open([
       newRow(now, { code_salt: salt(7), message_id: "<waiting>" }),
       newRow(now, {
@@ -143,7 +127,7 @@ describe("enqueue", () => {
     expect(rows.size).toBe(4);
   });
 
-  it("leaves the mails of other authenticators and purposes alone", async () => {
+  it("leaves the mails of other authenticators and purposes unchanged", async () => {
     const others = [
       newRow(now, { otp_email_id: "2", code_salt: salt(7) }),
       newRow(now, { purpose: "login", code_salt: salt(8) }),
@@ -154,7 +138,7 @@ describe("enqueue", () => {
     expect(rows.map((row) => row.state)).toEqual(["queued", "queued", "queued"]);
   });
 
-  it("is undone with the transaction that it is part of", async () => {
+  it("is rolled back with its transaction", async () => {
     const store = await open();
     const failing = store.write(async (trx) => {
       await enqueue(trx, now, mail);
@@ -166,8 +150,8 @@ describe("enqueue", () => {
 });
 
 describe("claim", () => {
-  const take = (store: Store, at = now, most = 10, leaseId = "mine") =>
-    claim(store, at, { leaseMs: 100_000, most, leaseId });
+  const take = (store: Store, at = now, limit = 10, leaseId = "mine") =>
+    claim(store, at, { leaseMs: 100_000, limit, leaseId });
 
   it("leases a row and counts the attempt", async () => {
     const store = await open([newRow(now)]);
@@ -176,64 +160,64 @@ describe("claim", () => {
     expect(await onlyRow(store)).toEqual(row);
   });
 
-  it.each<[string, Partial<NewOutboxRow>, boolean]>([
-    ["is due now", {}, true],
-    ["is due in a millisecond", { next_attempt_time: now + 1 }, false],
-    ["is in other hands", { lease_id: "theirs", lease_until: now + 1 }, false],
-    ["was left behind: its lease is over", { lease_id: "theirs", lease_until: now }, true],
-    ["was sent", { state: "sent" }, false],
-    ["has failed", { state: "failed" }, false],
-    ["was dropped", { state: "dropped" }, false],
-    ["expires in a millisecond", { expire_time: now + 1 }, true],
-    ["has expired", { expire_time: now }, false],
-  ])("a row that %s", async (_name, change, claimed) => {
+  it.each<[string, boolean, Partial<NewOutboxRow>]>([
+    ["is due now", true, {}],
+    ["is due in a millisecond", false, { next_attempt_time: now + 1 }],
+    ["is leased", false, { lease_id: "theirs", lease_until: now + 1 }],
+    ["has an expired lease", true, { lease_id: "theirs", lease_until: now }],
+    ["was sent", false, { state: "sent" }],
+    ["failed", false, { state: "failed" }],
+    ["was dropped", false, { state: "dropped" }],
+    ["expires in a millisecond", true, { expire_time: now + 1 }],
+    ["has expired", false, { expire_time: now }],
+  ])("claims a row that %s: %s", async (_name, claimed, change) => {
     const store = await open([newRow(now, change)]);
     expect((await take(store)).length).toBe(claimed ? 1 : 0);
   });
 
-  it("takes no more than asked for, those that wait longest first", async () => {
+  it("takes no more than the limit, longest waiting first", async () => {
     const waits = [3, 1, 4, 1, 5, 9, 2, 6];
     const store = await open(waits.map((wait) => newRow(now, { next_attempt_time: now - wait })));
     const rows = await take(store, now, 4);
     expect(rows.map((row) => now - row.next_attempt_time)).toEqual([9, 6, 5, 4]);
   });
 
-  it("drops what has expired and tells of it", async () => {
+  it("drops expired rows and reports them", async () => {
     const store = await open([newRow(now - 600_000), newRow(now)]);
-    const told: OutboxRow[] = [];
-    const onExpired = (rows: OutboxRow[]) => void told.push(...rows);
-    const rows = await claim(store, now, { leaseMs: 1, most: 5, leaseId: "l", onExpired });
+    const dropped: OutboxRow[] = [];
+    const onExpired = (rows: OutboxRow[]) => void dropped.push(...rows);
+    const rows = await claim(store, now, { leaseMs: 1, limit: 5, leaseId: "l", onExpired });
     expect(rows).toHaveLength(1);
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatchObject({ state: "dropped", reason: "expired", settle_time: now });
+    expect(dropped).toHaveLength(1);
+    expect(dropped[0]).toMatchObject({ state: "dropped", reason: "expired", settle_time: now });
     expect((await allRows(store)).map((row) => row.state)).toEqual(["dropped", "queued"]);
   });
 
-  it("leaves an expired row to the courier that has it under way", async () => {
+  it("leaves an expired row to the courier that leases it", async () => {
     const store = await open([newRow(now, { expire_time: now, lease_id: "l", lease_until: now + 1 })]);
     await take(store);
     expect(await onlyRow(store)).toMatchObject({ state: "queued", lease_id: "l" });
   });
 
   it("F20 works through a backlog of expired rows in bounded steps", async () => {
-    const dead = Array.from({ length: 1_200 }, (_, i) => newRow(now - 700_000 + i));
-    const store = await open([...dead, newRow(now)]);
+    const expired = Array.from({ length: 1_200 }, (_, i) => newRow(now - 700_000 + i));
+    const store = await open([...expired, newRow(now)]);
     const dropped: number[] = [];
     const onExpired = (rows: OutboxRow[]) => void dropped.push(rows.length);
     const claimed: number[] = [];
     for (let i = 0; i < 3; i++) {
-      claimed.push((await claim(store, now, { leaseMs: 1000, most: 5, leaseId: "l", onExpired })).length);
+      claimed.push((await claim(store, now, { leaseMs: 1000, limit: 5, leaseId: "l", onExpired })).length);
     }
     expect(dropped).toEqual([500, 500, 200]);
-    // The live one does not wait until they are out of its way.
+    // The live row does not wait for the end of the backlog.
     expect(claimed).toEqual([1, 0, 0]);
   });
 
-  it("F20 takes those that live from both ends of a dead backlog, and those that have waited longest first where there is none", async () => {
-    const dead = Array.from({ length: 1_600 }, (_, i) => newRow(now - 700_000 + i));
+  it("F20 takes live rows at both ends of an expired backlog, then the longest waiting first", async () => {
+    const expired = Array.from({ length: 1_600 }, (_, i) => newRow(now - 700_000 + i));
     const oldest = newRow(now, { next_attempt_time: now - 800_000 });
     const newest = [5, 4, 3, 2, 1].map((wait) => newRow(now - wait));
-    const store = await open([...dead, oldest, ...newest]);
+    const store = await open([...expired, oldest, ...newest]);
     const claimed: string[][] = [];
     for (let i = 0; i < 4; i++) claimed.push((await take(store, now, 3)).map((row) => row.mail_id));
     const [five, four, three, two, one] = newest.map((row) => `${row.mail_id}`);
@@ -245,22 +229,22 @@ describe("claim", () => {
     ]);
   });
 
-  it("F20 drops the dead mail of a user who asks for another one just then, and neither waits for the other in vain", async () => {
+  it("F20 drops the expired mail of a user who asks for another at the same time, without a deadlock", async () => {
     const store = await open([newRow(now - 700_000)]);
     let asking: Promise<void> | undefined;
     const ask = () =>
       store.write(async (trx) => {
-        await lockUser(trx, "u");
-        await trx.updateTable("outbox").set({ reason: "seen" }).where("user_id", "=", "u").execute();
+        await lockUser(trx, userOf("1"));
+        await trx.updateTable("outbox").set({ reason: "seen" }).where("user_id", "=", userOf("1")).execute();
       });
     await claim(store, now, {
       leaseMs: 1000,
-      most: 5,
+      limit: 5,
       leaseId: "l",
       onSettle: async (trx) => {
         asking = ask();
         await sleep(100);
-        await trx.updateTable("users").set({ change_time: now }).where("user_id", "=", "u").execute();
+        await trx.updateTable("users").set({ change_time: now }).where("user_id", "=", userOf("1")).execute();
       },
     });
     await asking;
@@ -271,7 +255,7 @@ describe("claim", () => {
     expect(rows).toEqual([{ deadlocks: 0 }]);
   });
 
-  it("F17 gives each of 200 rows to one of 50 claims at once", async () => {
+  it("F17 gives each of 200 rows to one of 50 concurrent claims", async () => {
     const store = await open(Array.from({ length: 200 }, () => newRow(now)));
     const claims = Array.from({ length: 50 }, (_, i) => take(store, now, 7, `lease-${i}`));
     const claimed = (await Promise.all(claims)).flat().map((row) => row.mail_id);
@@ -283,7 +267,7 @@ describe("claim", () => {
 describe("settle", () => {
   async function claimed(change: Partial<NewOutboxRow> = {}) {
     const store = await open([newRow(now, change)]);
-    const [row] = await claim(store, now, { leaseMs: 100_000, most: 1, leaseId: "mine" });
+    const [row] = await claim(store, now, { leaseMs: 100_000, limit: 1, leaseId: "mine" });
     if (!row) throw new Error("the row was not claimed");
     return { store, row };
   }
@@ -292,7 +276,7 @@ describe("settle", () => {
     [{ kind: "sent" }, "sent", null],
     [{ kind: "reject", reason: "550 5.1.1 rcpt" }, "failed", "550 5.1.1 rcpt"],
     [{ kind: "drop", reason: "code not alive" }, "dropped", "code not alive"],
-  ])("ends a row for good: %j", async (outcome, state, reason) => {
+  ])("settles a row: %j", async (outcome, state, reason) => {
     const { store, row } = await claimed({ reason: "timeout" });
     expect(await settle(store, now + 5, row, outcome)).toEqual({ state, reason });
     expect(await onlyRow(store)).toMatchObject({
@@ -331,7 +315,7 @@ describe("settle", () => {
     [4, 25_000],
     [50, 25_000],
   ])(
-    "F12 waits after attempt %i for %i ms and up to a tenth more if nobody was reached",
+    "F12 waits after attempt %i for %i ms and up to a tenth more if no relay was reached",
     async (attempts, delay) => {
       const { store, row } = await claimed({ attempts: attempts - 1 });
       await settle(store, now, row, { kind: "retry", reason: "connection", isUnreached: true });
@@ -341,57 +325,27 @@ describe("settle", () => {
     },
   );
 
-  it("fails a row at once if its code dies before the next attempt", async () => {
+  it("fails a row at once if it expires before the next attempt", async () => {
     const { store, row } = await claimed({ expire_time: now + 2_000 });
     const outcome = { kind: "retry", reason: "451 rcpt" } as const;
     expect(await settle(store, now, row, outcome)).toEqual({ state: "failed", reason: "451 rcpt" });
     expect(await onlyRow(store)).toMatchObject({ state: "failed", reason: "451 rcpt", settle_time: now });
   });
 
-  it("keeps what came of it with the authenticator, unless a newer mail was settled before", async () => {
-    const old = newRow(now, { next_attempt_time: now - 1 });
-    const store = await open([old, newRow(now, { code_salt: new Uint8Array(16).fill(2) })]);
-    const rows = await claim(store, now, { leaseMs: 100_000, most: 2, leaseId: "mine" });
-    const kept = async () =>
-      store.db
-        .selectFrom("otp_emails")
-        .select(["mail_id", "mail_state", "mail_create_time", "mail_settle_time", "mail_reason"])
-        .where("otp_email_id", "=", "1")
-        .executeTakeFirstOrThrow();
-    await settle(store, now, rows[1]!, { kind: "retry", reason: "451" });
-    expect(await kept()).toMatchObject({ mail_id: null, mail_state: null });
-    // The newer of two that wait.
-    expect([...(await waitingMails(store.db, ["1", "2"])).values()]).toEqual([
-      { state: "deferred", createTime: now, settleTime: null, reason: "451" },
-    ]);
-    const [again] = await claim(store, now + 3_000, { leaseMs: 100_000, most: 1, leaseId: "mine" });
-    await settle(store, now + 4_000, again!, { kind: "drop", reason: "code not alive" });
-    const newest = {
-      mail_id: again!.mail_id,
-      mail_state: "suppressed",
-      mail_create_time: now,
-      mail_settle_time: now + 4_000,
-      mail_reason: "code not alive",
-    };
-    expect(await kept()).toEqual(newest);
-    await settle(store, now + 5_000, rows[0]!, { kind: "sent" });
-    expect(await kept()).toEqual(newest);
-  });
-
-  it("keeps that a mail was not sent before its code died", async () => {
-    const store = await open([newRow(now, { expire_time: now })]);
-    await claim(store, now, { leaseMs: 100_000, most: 1, leaseId: "mine" });
-    const row = await store.db
-      .selectFrom("otp_emails")
-      .select(["mail_state", "mail_reason"])
-      .where("otp_email_id", "=", "1")
-      .executeTakeFirst();
-    expect(row).toEqual({ mail_state: "failed", mail_reason: "expired" });
-  });
-
-  it("F17 changes nothing once the lease belongs to another courier", async () => {
+  it.each<[Outcome, string]>([
+    [{ kind: "sent" }, "sent"],
+    [{ kind: "retry", reason: "451 rcpt" }, "queued"],
+  ])("calls onSettle with the changed row: %j", async (outcome, state) => {
     const { store, row } = await claimed();
-    const [taken] = await claim(store, now + 100_000, { leaseMs: 100_000, most: 1, leaseId: "theirs" });
+    const settled: OutboxRow[] = [];
+    await settle(store, now, row, outcome, async (_trx, changed) => void settled.push(changed));
+    expect(settled).toEqual([await onlyRow(store)]);
+    expect(settled).toMatchObject([{ mail_id: row.mail_id, state }]);
+  });
+
+  it("F17 changes nothing if the lease belongs to another courier", async () => {
+    const { store, row } = await claimed();
+    const [taken] = await claim(store, now + 100_000, { leaseMs: 100_000, limit: 1, leaseId: "theirs" });
     expect(await settle(store, now + 100_001, row, { kind: "sent" })).toBeUndefined();
     await release(store, row);
     expect(await onlyRow(store)).toEqual(taken);
@@ -404,38 +358,38 @@ describe("settle", () => {
     expect(await onlyRow(store)).toMatchObject({ state: "sent" });
   });
 
-  it("holds while nobody else took the row, even after the time of the lease", async () => {
+  it("succeeds after the lease has ended if no one else claimed the row", async () => {
     const { store, row } = await claimed();
     expect(await settle(store, now + 200_000, row, { kind: "sent" })).toMatchObject({ state: "sent" });
   });
 });
 
 describe("release", () => {
-  it("gives a row back, due at once", async () => {
+  it("makes a row due at once", async () => {
     const store = await open([newRow(now)]);
-    const [row] = await claim(store, now, { leaseMs: 100_000, most: 1, leaseId: "mine" });
+    const [row] = await claim(store, now, { leaseMs: 100_000, limit: 1, leaseId: "mine" });
     await release(store, row!);
     expect(await onlyRow(store)).toMatchObject({
       state: "queued",
       lease_id: null,
       lease_until: null,
     });
-    expect(await claim(store, now, { leaseMs: 1, most: 1, leaseId: "next" })).toHaveLength(1);
+    expect(await claim(store, now, { leaseMs: 1, limit: 1, leaseId: "next" })).toHaveLength(1);
   });
 });
 
 describe("nextDueTime", () => {
   it.each<[string, Partial<NewOutboxRow>[], number | undefined]>([
-    ["of an empty outbox", [], undefined],
+    ["is undefined for an empty outbox", [], undefined],
     [
       "is that of the earliest row",
       [{ next_attempt_time: now + 9 }, { next_attempt_time: now + 3 }],
       now + 3,
     ],
-    ["may be past", [{ next_attempt_time: now - 9 }], now - 9],
-    ["leaves out what is settled", [{ state: "sent" }, { state: "failed" }], undefined],
-    ["leaves out what is in other hands", [{ lease_id: "l", lease_until: now + 1 }], undefined],
-    ["knows rows that were left behind", [{ lease_id: "l", lease_until: now }], now],
+    ["may be in the past", [{ next_attempt_time: now - 9 }], now - 9],
+    ["ignores settled rows", [{ state: "sent" }, { state: "failed" }], undefined],
+    ["ignores leased rows", [{ lease_id: "l", lease_until: now + 1 }], undefined],
+    ["includes rows with an expired lease", [{ lease_id: "l", lease_until: now }], now],
   ])("%s", async (_name, rows, expected) => {
     const store = await open(rows.map((row) => newRow(now, row)));
     expect(await nextDueTime(store.db, now)).toBe(expected);

@@ -10,23 +10,23 @@ function opened(now = 0) {
 }
 
 describe("a circuit breaker", () => {
-  it("stays closed below as many failures in a row", () => {
+  it("stays closed below the maximum of consecutive failures", () => {
     const breaker = createCircuitBreaker(limits);
     for (const found of ["fails", "fails", "answers", "fails", "fails", "unknown"] as const) {
       breaker.leave(breaker.enter(0)!, found, 0);
     }
-    expect(breaker.enter(0)).toBe("usual");
+    expect(breaker.enter(0)).toBe("normal");
     expect(breaker.restsUntil).toBeUndefined();
   });
 
-  it("opens after as many, until the rest is over", () => {
+  it("opens at the maximum, until the rest is over", () => {
     const breaker = opened(500);
     expect(breaker.restsUntil).toBe(1_500);
     expect(breaker.enter(1_499)).toBeUndefined();
     expect(breaker.enter(1_500)).toBe("probe");
   });
 
-  it("lets one probe through at a time", () => {
+  it("admits one probe at a time", () => {
     const breaker = opened();
     expect(breaker.enter(1_000)).toBe("probe");
     expect(breaker.enter(1_000)).toBeUndefined();
@@ -34,14 +34,14 @@ describe("a circuit breaker", () => {
     expect(breaker.enter(1_000)).toBe("probe");
   });
 
-  it("closes when the probe is answered, and counts from the start", () => {
+  it("closes when the probe succeeds, and counts from zero", () => {
     const breaker = opened();
     breaker.leave(breaker.enter(1_000)!, "answers", 1_100);
     breaker.leave(breaker.enter(1_100)!, "fails", 1_100);
-    expect(breaker.enter(1_100)).toBe("usual");
+    expect(breaker.enter(1_100)).toBe("normal");
   });
 
-  it("doubles the rest with each probe that fails, up to the longest", () => {
+  it("doubles the rest with each failed probe, up to the maximum", () => {
     const breaker = opened();
     const rests: number[] = [];
     for (let i = 0; i < 4; i++) {
@@ -52,7 +52,7 @@ describe("a circuit breaker", () => {
     expect(rests).toEqual([2_000, 3_000, 3_000, 3_000]);
   });
 
-  it("begins with the shortest rest again after it was closed", () => {
+  it("starts with the shortest rest again after it was closed", () => {
     const breaker = opened();
     breaker.leave(breaker.enter(1_000)!, "fails", 1_000);
     breaker.leave(breaker.enter(3_000)!, "answers", 3_000);
@@ -60,13 +60,13 @@ describe("a circuit breaker", () => {
     expect(breaker.restsUntil).toBe(5_000);
   });
 
-  it("does not rest longer for attempts that began before it opened", () => {
+  it("does not prolong the rest for attempts from before it opened", () => {
     const breaker = opened();
-    for (let i = 0; i < 10; i++) breaker.leave("usual", "fails", 900);
+    for (let i = 0; i < 10; i++) breaker.leave("normal", "fails", 900);
     expect(breaker.restsUntil).toBe(1_000);
   });
 
-  it("does not rest longer when the clock is set back", () => {
+  it("does not prolong the rest when the clock is set back", () => {
     const breaker = opened(1_000_000);
     expect(breaker.enter(0)).toBe("probe");
   });

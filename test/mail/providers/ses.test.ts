@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import { dkimVerify } from "mailauth/lib/dkim/verify.js";
 import { simpleParser } from "mailparser";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
+import type { DkimSettings } from "../../../src/mail/mailer.ts";
 import { createSesProvider } from "../../../src/mail/providers/ses.ts";
-import type { DkimSettings } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { code, from, mail, never } from "../../support/mail/outgoing-mail.ts";
 import { startDeafListener } from "../../support/mail/relay.ts";
 
@@ -16,7 +16,7 @@ interface SendEmail {
   readonly Content: { readonly Raw: { readonly Data: string } };
 }
 
-/** An endpoint that speaks SendEmail of the SES API v2: POST /v2/email/outbound-emails, REST and JSON. */
+/** An endpoint with SendEmail of the SES API v2: POST /v2/email/outbound-emails with JSON. */
 async function startSes(answer: { status: number; error?: string; message?: string } = { status: 200 }) {
   const calls: { path: string | undefined; authorization: string | undefined; body: SendEmail }[] = [];
   const server = createServer(async (request, response) => {
@@ -58,7 +58,7 @@ async function createProvider(endpoint: string, options: { dkim?: DkimSettings; 
 }
 
 describe("Amazon SES", () => {
-  it("gets the mail as it is, for the one recipient, signed for the region", async () => {
+  it("receives the raw mail for its recipient, in a request signed for the region", async () => {
     const { endpoint, calls } = await startSes();
     expect(await (await createProvider(endpoint)).send(mail, never)).toEqual({ kind: "sent" });
     expect(calls).toHaveLength(1);
@@ -86,13 +86,13 @@ describe("Amazon SES", () => {
     [404, "NotFoundException", { kind: "retry", reason: "ses 404" }],
     [429, "TooManyRequestsException", { kind: "retry", reason: "ses 429" }],
     [500, `${code}`, { kind: "retry", reason: "ses 500" }],
-  ])("that answers %i %s", async (status, error, expected) => {
+  ])("determines the result with %i %s", async (status, error, expected) => {
     const { endpoint, calls } = await startSes({ status, error });
     expect(await (await createProvider(endpoint)).send(mail, never)).toEqual(expected);
     expect(calls).toHaveLength(1);
   });
 
-  it("is told where notifications go if the mail comes back", async () => {
+  it("receives the return path for notifications", async () => {
     const { endpoint, calls } = await startSes();
     const envelopeFrom = "bounces+163840776835432705-0a1b@example.com";
     await (await createProvider(endpoint)).send({ ...mail, envelopeFrom }, never);
@@ -102,7 +102,7 @@ describe("Amazon SES", () => {
     });
   });
 
-  it("gets a DKIM signature that holds with the Message-ID and Date that SES puts in their places", async () => {
+  it("receives a DKIM signature that is valid with the Message-ID and Date that SES sets", async () => {
     const { endpoint, calls } = await startSes();
     const { privateKey, publicKey } = generateKeyPairSync("rsa", {
       modulusLength: 2048,
@@ -121,7 +121,7 @@ describe("Amazon SES", () => {
     expect(results.map(({ status }) => status)).toMatchObject([{ result: "pass", aligned: "example.com" }]);
   });
 
-  it("has refused the sender, and not the mail, when it has not verified it", async () => {
+  it("rejects the sender, not the mail, if the sender is not verified", async () => {
     const message =
       "Email address is not verified. The following identities failed the check in region EU-CENTRAL-1: codes@example.com";
     const { endpoint } = await startSes({ status: 400, error: "MessageRejected", message });
@@ -132,7 +132,7 @@ describe("Amazon SES", () => {
     });
   });
 
-  it("F16 that hangs up without an answer may have the mail", async () => {
+  it("F16 may have the mail if it disconnects without an answer", async () => {
     const { endpoint } = await startSes({ status: 0, error: "hang up" });
     expect(await (await createProvider(endpoint)).send(mail, never)).toEqual({
       kind: "retry",
@@ -141,7 +141,7 @@ describe("Amazon SES", () => {
     });
   });
 
-  it("F12 that cannot be logged in to means another attempt", async () => {
+  it("F12 causes a retry without credentials", async () => {
     const { endpoint, calls } = await startSes();
     const provider = await createProvider(endpoint);
     vi.stubEnv("AWS_ACCESS_KEY_ID", "");
@@ -152,19 +152,19 @@ describe("Amazon SES", () => {
     expect(calls).toEqual([]);
   });
 
-  it("F13 that takes no connection means another attempt", async () => {
+  it("F13 causes a retry if it accepts no connection", async () => {
     const provider = await createProvider(`http://127.0.0.1:${await startDeafListener()}`, {
       connectMs: 200,
     });
     expect(await provider.send(mail, never)).toEqual({ kind: "retry", reason: "ses connection" });
   });
 
-  it("F12 that is not there means another attempt", async () => {
+  it("F12 causes a retry if it is down", async () => {
     const provider = await createProvider("http://127.0.0.1:1");
     expect(await provider.send(mail, never)).toEqual({ kind: "retry", reason: "ses connection" });
   });
 
-  it("ends when the courier does", async () => {
+  it("ends on abort", async () => {
     const { endpoint, calls } = await startSes({ status: 0 });
     const provider = await createProvider(endpoint);
     const stopping = new AbortController();
@@ -174,10 +174,13 @@ describe("Amazon SES", () => {
     expect(await sending).toMatchObject({ kind: "retry" });
   });
 
-  it.each([["a@x.io,b@y.io"], ["a@x.io\r\nBcc: b@y.io"]])("T21, T26 does not get %j", async (to) => {
-    const { endpoint, calls } = await startSes();
-    const result = await (await createProvider(endpoint)).send({ ...mail, to }, never);
-    expect(result).toEqual({ kind: "reject", reason: "address" });
-    expect(calls).toEqual([]);
-  });
+  it.each([["a@x.io,b@y.io"], ["a@x.io\r\nBcc: b@y.io"]])(
+    "T21, T26 does not receive a mail to %j",
+    async (to) => {
+      const { endpoint, calls } = await startSes();
+      const result = await (await createProvider(endpoint)).send({ ...mail, to }, never);
+      expect(result).toEqual({ kind: "reject", reason: "address" });
+      expect(calls).toEqual([]);
+    },
+  );
 });

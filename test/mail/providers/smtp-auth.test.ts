@@ -2,25 +2,26 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { SMTPServerAuthentication } from "smtp-server";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createSmtpMailer, type OAuthSettings } from "../../../src/mail/smtp/smtp-mailer.ts";
+import type { OAuthSettings } from "../../../src/mail/mailer.ts";
+import { createSmtpMailer } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { from, mail, never } from "../../support/mail/outgoing-mail.ts";
 import { certificate, startRelay, startTap } from "../../support/mail/relay.ts";
 
-/** A relay with TLS that wants a login by this method alone, and what it was told. */
+/** A relay with TLS that requires a login with this method, and the credentials it received. */
 async function startAuthRelay(method: string, isRight: (auth: SMTPServerAuthentication) => boolean) {
-  const told: SMTPServerAuthentication[] = [];
+  const logins: SMTPServerAuthentication[] = [];
   const relay = await startRelay({
     ...certificate("relay"),
     authOptional: false,
     authMethods: [method],
     onAuth(auth, _session, callback) {
-      told.push(auth);
+      logins.push(auth);
       if (isRight(auth)) return callback(null, { user: auth.username });
-      // RFC 7628 §3.2.2: why not, in JSON.
+      // RFC 7628 §3.2.2: the error as JSON.
       callback(null, { data: { status: "401", schemes: "bearer" } });
     },
   });
-  return { relay, told };
+  return { relay, logins };
 }
 
 function createMailer(userinfo: string, port: number, oauth?: OAuthSettings) {
@@ -31,7 +32,7 @@ function createMailer(userinfo: string, port: number, oauth?: OAuthSettings) {
   return mailer;
 }
 
-/** A token endpoint (RFC 6749 §3.2). Answers with these, one after the other, the last one for good. */
+/** A token endpoint (RFC 6749 §3.2) that gives these answers in order, then repeats the last. */
 async function startTokenServer(...answers: { status: number; body: string; location?: string }[]) {
   const requests: URLSearchParams[] = [];
   const server = createServer(async (request, response) => {
@@ -58,22 +59,22 @@ const token = (accessToken: string) => ({
 });
 
 describe("a password", () => {
-  it.each(["PLAIN", "LOGIN"])("T27 is told by AUTH %s, under TLS alone", async (method) => {
-    const { relay, told } = await startAuthRelay(method, ({ password }) => password === "p@ss");
+  it.each(["PLAIN", "LOGIN"])("T27 is sent with AUTH %s, only under TLS", async (method) => {
+    const { relay, logins } = await startAuthRelay(method, ({ password }) => password === "p@ss");
     const tap = await startTap(relay.port);
     expect(await createMailer("user:p%40ss", tap.port).send(mail, never)).toEqual({ kind: "sent" });
-    expect(told).toMatchObject([{ method, username: "user", password: "p@ss" }]);
+    expect(logins).toMatchObject([{ method, username: "user", password: "p@ss" }]);
     expect(tap.bytes()).not.toMatch(/AUTH|p@ss|dXNlcg|cEBzcw/);
   });
 });
 
 describe("XOAUTH2", () => {
-  it("logs in with an access token that a refresh token gets, once for all mails", async () => {
+  it("logs in with an access token, requested once for all mails", async () => {
     const { oauth, requests } = await startTokenServer(token("first"));
-    const { relay, told } = await startAuthRelay("XOAUTH2", ({ accessToken }) => accessToken === "first");
+    const { relay, logins } = await startAuthRelay("XOAUTH2", ({ accessToken }) => accessToken === "first");
     const mailer = createMailer("otp%40example.com?auth=xoauth2", relay.port, oauth);
     for (let i = 0; i < 3; i++) expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
-    expect(told[0]).toMatchObject({ method: "XOAUTH2", username: "otp@example.com", accessToken: "first" });
+    expect(logins[0]).toMatchObject({ method: "XOAUTH2", username: "otp@example.com", accessToken: "first" });
     expect(requests.map((request) => Object.fromEntries(request))).toEqual([
       {
         grant_type: "refresh_token",
@@ -84,7 +85,7 @@ describe("XOAUTH2", () => {
     ]);
   });
 
-  it("gets a new access token when the relay no longer takes the old one", async () => {
+  it("requests a new access token if the relay rejects the old one", async () => {
     const { oauth, requests } = await startTokenServer(token("first"), token("second"));
     const { relay } = await startAuthRelay("XOAUTH2", ({ accessToken }) => accessToken === "second");
     const mailer = createMailer("otp?auth=xoauth2", relay.port, oauth);
@@ -95,18 +96,18 @@ describe("XOAUTH2", () => {
   it.each([
     ["refuses", { status: 400, body: '{"error":"invalid_grant","error_description":"ABCD2345 refresh"}' }],
     ["fails", { status: 500, body: "ABCD2345" }],
-    ["answers no JSON", { status: 200, body: "<html>" }],
-    ["sends elsewhere", { status: 302, body: "", location: "http://127.0.0.1:1/" }],
-  ])("means another attempt when the token endpoint %s, and tells nothing of it", async (_name, answer) => {
+    ["does not answer with JSON", { status: 200, body: "<html>" }],
+    ["redirects", { status: 302, body: "", location: "http://127.0.0.1:1/" }],
+  ])("causes a retry without details if the token endpoint %s", async (_name, answer) => {
     const { oauth } = await startTokenServer(answer);
-    const { relay, told } = await startAuthRelay("XOAUTH2", () => true);
+    const { relay, logins } = await startAuthRelay("XOAUTH2", () => true);
     const result = await createMailer("otp?auth=xoauth2", relay.port, oauth).send(mail, never);
     expect(result).toMatchObject({ kind: "retry" });
     expect(JSON.stringify(result)).toMatch(/^\{"kind":"retry","reason":"(auth|connection)"\}$/);
-    expect(told).toEqual([]);
+    expect(logins).toEqual([]);
   });
 
-  it("means another attempt when the relay takes no token at all", async () => {
+  it("causes a retry if the relay rejects every token", async () => {
     const { oauth } = await startTokenServer(token("first"));
     const { relay } = await startAuthRelay("XOAUTH2", () => false);
     const result = await createMailer("otp?auth=xoauth2", relay.port, oauth).send(mail, never);
@@ -114,7 +115,7 @@ describe("XOAUTH2", () => {
     expect(relay.received).toEqual([]);
   });
 
-  it("needs to know where tokens come from", () => {
+  it("requires OAuth settings", () => {
     expect(() => createMailer("otp?auth=xoauth2", 1)).toThrow(/access tokens/);
   });
 });

@@ -44,7 +44,7 @@ function createProvider(url: string, timeouts: Partial<WebhookTimeouts> = {}, se
   return provider;
 }
 
-/** A server whose certificate nobody has signed that is trusted. */
+/** A server with a certificate that is not trusted. */
 async function startUntrusted() {
   const received: string[] = [];
   const { cert, key } = certificate("relay");
@@ -60,7 +60,7 @@ async function startUntrusted() {
 const status = (code: number) => (response: ServerResponse) => void response.writeHead(code).end("x");
 
 describe("a webhook", () => {
-  it("gets the mail", async () => {
+  it("receives the mail", async () => {
     const { url, calls } = await startReceiver();
     expect(await createProvider(url).send(mail, never)).toEqual({ kind: "sent" });
     expect(calls).toHaveLength(1);
@@ -82,18 +82,18 @@ describe("a webhook", () => {
     });
   });
 
-  it("is signed as Standard Webhooks has it", async () => {
+  it("is signed as defined by Standard Webhooks", async () => {
     const { url, calls } = await startReceiver();
     await createProvider(url).send(mail, never);
     const { headers, body } = calls[0]!;
     expect(() => new Webhook(secret).verify(body, headers as Record<string, string>)).not.toThrow();
-    // "base64(HMAC-SHA256(secret, {id}.{timestamp}.{payload}))", by other means than the library.
+    // "base64(HMAC-SHA256(secret, {id}.{timestamp}.{payload}))", without the library.
     const signed = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${body}`;
     const expected = createHmac("sha256", Buffer.alloc(32, 7)).update(signed).digest("base64");
     expect(headers["webhook-signature"]).toBe(`v1,${expected}`);
   });
 
-  it("is signed with both secrets while they change, so that either verifies", async () => {
+  it("is signed with each of two secrets", async () => {
     const next = `whsec_${Buffer.alloc(64, 8).toString("base64")}`;
     const { url, calls } = await startReceiver();
     await createProvider(url, {}, readWebhookSecrets(`${next}, ${secret}`)).send(mail, never);
@@ -104,7 +104,7 @@ describe("a webhook", () => {
     expect(headers["webhook-signature"]).toMatch(/^v1,\S+ v1,\S+$/);
   });
 
-  it("is told where the mail comes back to (RFC 5321 §4.4), and its language", async () => {
+  it("receives the return path (RFC 5321 §4.4) and the language of the mail", async () => {
     const { url, calls } = await startReceiver();
     const envelopeFrom = "bounces+163840776835432705-0a1b@example.com";
     await createProvider(url).send({ ...mail, envelopeFrom, language: "de" }, never);
@@ -115,7 +115,7 @@ describe("a webhook", () => {
     });
   });
 
-  it("F16 gets each attempt at a mail with the same id and the same body, and another mail with another", async () => {
+  it("F16 receives the same id and body with each attempt at a mail, and another id with another mail", async () => {
     const { url, calls } = await startReceiver();
     const provider = createProvider(url);
     await provider.send(mail, never);
@@ -145,12 +145,12 @@ describe("a webhook", () => {
     [502, { kind: "retry", reason: "webhook 502", mayHaveArrived: true }],
     [503, { kind: "retry", reason: "webhook 503" }],
     [504, { kind: "retry", reason: "webhook 504", mayHaveArrived: true }],
-  ])("that answers %i", async (answer, expected) => {
+  ])("determines the result with %i", async (answer, expected) => {
     const { url } = await startReceiver(status(answer));
     expect(await createProvider(url).send(mail, never)).toEqual(expected);
   });
 
-  it.each([301, 302, 303, 307, 308])("is not followed elsewhere: %i", async (redirect) => {
+  it.each([301, 302, 303, 307, 308])("is not followed to another URL: %i", async (redirect) => {
     const elsewhere = await startReceiver();
     const { url } = await startReceiver((response) =>
       response.writeHead(redirect, { location: elsewhere.url }).end(),
@@ -160,18 +160,18 @@ describe("a webhook", () => {
     expect(elsewhere.calls).toEqual([]);
   });
 
-  it("F12 that is not there means another attempt", async () => {
+  it("F12 causes a retry if it is down", async () => {
     const result = await createProvider("http://127.0.0.1:1/").send(mail, never);
     expect(result).toEqual({ kind: "retry", reason: "webhook connection" });
   });
 
-  it("F13 that takes no request in time means another attempt", async () => {
+  it("F13 causes a retry if it accepts no connection in time", async () => {
     const port = await startDeafListener();
     const provider = createProvider(`http://127.0.0.1:${port}/`, { connectMs: 200 });
     expect(await provider.send(mail, never)).toEqual({ kind: "retry", reason: "webhook connection" });
   });
 
-  it("T27 gets nothing before TLS stands, and nothing goes out to a certificate that is not trusted", async () => {
+  it("T27 receives nothing without TLS, or if its certificate is not trusted", async () => {
     const silent = await startScriptedRelay({ greeting: "(silence)" });
     const provider = createProvider(`https://127.0.0.1:${silent.port}/`, { connectMs: 200 });
     expect(await provider.send(mail, never)).toEqual({ kind: "retry", reason: "webhook connection" });
@@ -183,7 +183,7 @@ describe("a webhook", () => {
     expect(received).toEqual([]);
   });
 
-  it("F13, F16 that does not answer, or hangs up, may have the mail", async () => {
+  it("F13, F16 may have the mail if it does not answer or disconnects", async () => {
     const silent = await startReceiver(() => {});
     expect(await createProvider(silent.url, { sendMs: 300 }).send(mail, never)).toEqual({
       kind: "retry",
@@ -198,26 +198,26 @@ describe("a webhook", () => {
     });
   });
 
-  it("that answers with another protocol has not taken the mail", async () => {
+  it("does not accept the mail by switching protocols", async () => {
     const { url } = await startReceiver((response) => {
       response.socket?.end("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
     });
     expect(await createProvider(url).send(mail, never)).toMatchObject({ kind: "retry" });
   });
 
-  it("F13 that never ends its answer has answered", async () => {
+  it("F13 accepts the mail with an endless answer", async () => {
     const { url } = await startReceiver((response) => void response.writeHead(200).write("x"));
     expect(await createProvider(url).send(mail, never)).toEqual({ kind: "sent" });
   });
 
-  it("ends when the courier does", async () => {
+  it("ends on abort", async () => {
     const stopping = new AbortController();
     const { url } = await startReceiver(() => stopping.abort());
     expect(await createProvider(url).send(mail, stopping.signal)).toMatchObject({ kind: "retry" });
   });
 
   it.each([["a@x.io,b@y.io"], ["a@x.io\r\nBcc: b@y.io"], [`"${code}"@x.io`]])(
-    "T21, T26 does not get %j",
+    "T21, T26 does not receive a mail to %j",
     async (to) => {
       const { url, calls } = await startReceiver();
       expect(await createProvider(url).send({ ...mail, to }, never)).toEqual({
@@ -236,7 +236,7 @@ describe("a webhook", () => {
     [`whsec_${Buffer.alloc(23).toString("base64")}`],
     [`whsec_${Buffer.alloc(65).toString("base64")}`],
     [`whsec_${"*".repeat(40)}`],
-  ])("has no such secret: %j", (wrong) => {
+  ])("has no secret like %j", (wrong) => {
     for (const list of [wrong, `${secret},${wrong || "x"}`]) {
       expect(() => readWebhookSecrets(list)).toThrow(/must be "whsec_"/);
       expect(() => readWebhookSecrets(list)).not.toThrow(/hidden/);

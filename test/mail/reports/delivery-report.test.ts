@@ -5,7 +5,7 @@ import * as shapes from "../../support/mail/notifications.ts";
 
 const about = { returnPath: "bounces+1-0a@example.com", messageId: "<m1@otp.example.com>" };
 
-/** As the command does: no more of a message than is kept. */
+/** Reads a message like the command does, truncated. */
 async function read(text: string) {
   for await (const message of readMessages(chunks(text))) return readDeliveryReport(message);
   return undefined;
@@ -18,46 +18,46 @@ async function* chunks(text: string, size = 4096) {
 
 const failed = (status: string) => ({ kind: "failed", status });
 
-describe("a notification is read", () => {
+describe("readDeliveryReport reads a notification", () => {
   it.each<[string, shapes.Shape, object, "return path" | "other address", "Message-ID" | "none"]>([
     ["like Postfix's", shapes.postfix, failed("5.1.1"), "return path", "Message-ID"],
     ["like Exchange's", shapes.exchange, failed("5.1.10"), "other address", "Message-ID"],
     ["like Gmail's", shapes.gmail, failed("5.1.1"), "return path", "Message-ID"],
-    ["like Exim's, by the diagnosis", shapes.exim, failed("5.7.1"), "return path", "Message-ID"],
-    ["with addresses beyond ASCII", shapes.international, failed("5.1.1"), "return path", "Message-ID"],
+    [
+      "like Exim's, with the status of the diagnosis",
+      shapes.exim,
+      failed("5.7.1"),
+      "return path",
+      "Message-ID",
+    ],
+    ["with non-ASCII addresses", shapes.international, failed("5.1.1"), "return path", "Message-ID"],
     ["of a delay", shapes.delayed, { kind: "delayed", status: "4.4.1" }, "return path", "Message-ID"],
     ["after days of trying", shapes.expired, failed("4.4.7"), "return path", "Message-ID"],
     [
-      "of several recipients: the gravest",
+      "of several recipients: the worst",
       shapes.severalRecipients,
       failed("5.1.1"),
       "return path",
       "Message-ID",
     ],
     ["in base64", shapes.encoded, failed("5.1.1"), "return path", "Message-ID"],
+    ["before megabytes, which are cut off", shapes.huge, failed("5.1.1"), "return path", "Message-ID"],
     [
-      "with megabytes behind it, which are cut off",
-      shapes.huge,
-      failed("5.1.1"),
-      "return path",
-      "Message-ID",
-    ],
-    [
-      "without what was returned",
+      "without the returned mail",
       (all) => shapes.postfix(all).replace(/--4XyZ[^\n]*\nContent-Description: Undelivered[\s\S]*/, ""),
       failed("5.1.1"),
       "return path",
       "none",
     ],
     [
-      "with a diagnosis of another class than its status",
+      "with a diagnosis of another class than the status",
       (all) => shapes.exim(all).replace("550 5.7.1", "450 4.7.1"),
       failed("5.0.0"),
       "return path",
       "Message-ID",
     ],
     [
-      "with an address of the network in its diagnosis",
+      "with an IP address in the diagnosis",
       (all) => shapes.exim(all).replace("550 5.7.1 Message", "550 5.1.2.3"),
       failed("5.0.0"),
       "return path",
@@ -71,20 +71,20 @@ describe("a notification is read", () => {
   });
 });
 
-describe("nothing is read", () => {
+describe("readDeliveryReport ignores a message", () => {
   it.each<[string, shapes.Shape]>([
-    ["of a receipt", shapes.delivered],
-    ["of a forwarded notification", shapes.forwarded],
-    ["of one within what another returns", shapes.nested],
-    ["of the words in an ordinary mail", shapes.quoted],
-    ["of an automatic answer", shapes.outOfOffice],
+    ["that is a receipt", shapes.delivered],
+    ["that forwards a notification", shapes.forwarded],
+    ["with a notification inside the returned mail", shapes.nested],
+    ["that quotes a notification", shapes.quoted],
+    ["that is an automatic reply", shapes.outOfOffice],
     ["without a status", (all) => shapes.postfix(all).replace("Status: 5.1.1\n", "")],
     ["with a status of words", (all) => shapes.postfix(all).replace("Status: 5.1.1", "Status: permanent")],
     [
       "with a status of four numbers",
       (all) => shapes.postfix(all).replace("Status: 5.1.1", "Status: 5.1.1.1"),
     ],
-    ["with a status that went well", (all) => shapes.postfix(all).replace("Status: 5.1.1", "Status: 2.1.5")],
+    ["with a status of success", (all) => shapes.postfix(all).replace("Status: 5.1.1", "Status: 2.1.5")],
     ["without an action", (all) => shapes.postfix(all).replace("Action: failed\n", "")],
     [
       "with another kind of report",
@@ -94,9 +94,9 @@ describe("nothing is read", () => {
     ["without the kind of report", (all) => shapes.postfix(all).replace("report-type=delivery-status;", "")],
     ["without a boundary", (all) => shapes.postfix(all).replace(/\n\tboundary=.*/, "")],
     ["cut off before its report", (all) => shapes.postfix(all).slice(0, 900)],
-    ["of nothing but headers", () => "Content-Type: multipart/report; report-type=delivery-status\n"],
+    ["of only headers", () => "Content-Type: multipart/report; report-type=delivery-status\n"],
     [
-      "of bytes",
+      "of random bytes",
       () => Buffer.from(Array.from({ length: 4096 }, (_, i) => (i * 7919) % 256)).toString("latin1"),
     ],
     ["of an empty line", () => "\n"],
@@ -113,7 +113,7 @@ describe("nothing is read", () => {
     ["many headers", "To: a@b.c\n".repeat(25_000)],
     ["one long header", `To: ${"a@b.c,".repeat(40_000)}\n\n`],
     ["one folded header", `Content-Type: multipart/report;${"\n a=b;".repeat(40_000)}\n\n`],
-  ])("of %s, and it ends", async (_, text) => {
+  ])("of %s, in reasonable time", async (_, text) => {
     expect(await read(text)).toBeUndefined();
   });
 });
@@ -124,7 +124,7 @@ function nestedParts(depth: number): string {
   return text;
 }
 
-describe("messages are read", () => {
+describe("readMessages", () => {
   const split = async (text: string, size?: number) => {
     const messages: string[] = [];
     for await (const message of readMessages(chunks(text, size))) messages.push(message.toString());
@@ -132,24 +132,28 @@ describe("messages are read", () => {
   };
 
   it.each<[string, string, string[]]>([
-    ["none of nothing", "", []],
-    ["one that stands alone", "A: 1\n\nb\n", ["A: 1\n\nb\n"]],
-    ["one without a line feed", "A: 1", ["A: 1"]],
-    ["one with From in its text", "A: 1\n\nFrom here on\n", ["A: 1\n\nFrom here on\n"]],
-    ["of an mbox", "From a@b Mon\nA: 1\n\nb\n\nFrom c@d Tue\nA: 2\n\nd\n", ["A: 1\n\nb\n\n", "A: 2\n\nd\n"]],
+    ["reads nothing from an empty input", "", []],
+    ["reads a single message", "A: 1\n\nb\n", ["A: 1\n\nb\n"]],
+    ["reads a message without a line feed", "A: 1", ["A: 1"]],
+    ["reads a single message with From in its text", "A: 1\n\nFrom here on\n", ["A: 1\n\nFrom here on\n"]],
     [
-      "of an mbox with CR LF",
+      "reads an mbox",
+      "From a@b Mon\nA: 1\n\nb\n\nFrom c@d Tue\nA: 2\n\nd\n",
+      ["A: 1\n\nb\n\n", "A: 2\n\nd\n"],
+    ],
+    [
+      "reads an mbox with CRLF",
       "From a\r\nA: 1\r\n\r\nb\r\n\r\nFrom c\r\nA: 2\r\n",
       ["A: 1\r\n\r\nb\r\n\r\n", "A: 2\r\n"],
     ],
-    ["with From behind a line of text", "From a\nA: 1\n\nb\nFrom c\n", ["A: 1\n\nb\nFrom c\n"]],
-    ["with From quoted", "From a\nA: 1\n\n>From c\n", ["A: 1\n\n>From c\n"]],
-    ["of empty ones", "From a\n\nFrom b\n\nFrom c\nA: 1\n", ["\n", "\n", "A: 1\n"]],
-  ])("%s, in pieces of any size", async (_, text, messages) => {
+    ["ignores From after a line of text", "From a\nA: 1\n\nb\nFrom c\n", ["A: 1\n\nb\nFrom c\n"]],
+    ["ignores a quoted From", "From a\nA: 1\n\n>From c\n", ["A: 1\n\n>From c\n"]],
+    ["reads empty messages", "From a\n\nFrom b\n\nFrom c\nA: 1\n", ["\n", "\n", "A: 1\n"]],
+  ])("%s, in chunks of any size", async (_, text, messages) => {
     for (const size of [1, 2, 3, 7, 4096]) expect(await split(text, size)).toEqual(messages);
   });
 
-  it("with no more than is kept of one that is too long, and the next as it is", async () => {
+  it("truncates a message that is too long, and reads the next", async () => {
     const long = `From a\nA: 1\n\n${"x".repeat(99)}\n`.padEnd(messageBytesMax * 3, "y");
     const [first, second, ...others] = await split(`${long}\n\nFrom b\nA: 2\n`);
     expect(first).toHaveLength(messageBytesMax);

@@ -1,8 +1,8 @@
 import { simpleParser } from "mailparser";
 import { describe, expect, it } from "vitest";
+import type { OutgoingMail } from "../../../src/mail/mailer.ts";
 import { writeMessage } from "../../../src/mail/smtp/message.ts";
-import type { OutgoingMail } from "../../../src/mail/smtp/smtp-mailer.ts";
-import { builtInLetter } from "../../../src/mail/templates/letters.ts";
+import { builtInTemplate } from "../../../src/mail/templates/mail-templates.ts";
 import { renderVerificationMail } from "../../../src/mail/templates/verification.ts";
 import { languages } from "../../../src/texts/languages.ts";
 
@@ -22,7 +22,7 @@ const mailOf = (changes: Partial<OutgoingMail>): OutgoingMail => ({
 const written = (changes: Partial<OutgoingMail>, sender = from) =>
   writeMessage(sender, mailOf(changes)).toString("latin1");
 
-/** Headers with their folding undone, in their order. */
+/** Unfolded header fields, in their order. */
 const headersOf = (raw: string) =>
   raw
     .slice(0, raw.indexOf("\r\n\r\n"))
@@ -31,10 +31,10 @@ const headersOf = (raw: string) =>
 
 describe("a written message", () => {
   it.each(languages)(
-    "has lines of at most 76 printable ASCII characters, and says what it was to say: %s",
+    "has lines of at most 76 printable ASCII characters, and parses to the same content: %s",
     async (language) => {
       const rendered = renderVerificationMail({
-        letter: builtInLetter("verification", language),
+        template: builtInTemplate("verification", language),
         code: "ABCD2345",
         link: "https://otp.example.com/verify?h=abc=def&x=é",
         ttlMs: 600_000,
@@ -49,7 +49,7 @@ describe("a written message", () => {
     },
   );
 
-  it("is the same each time", () => {
+  it("is the same for each attempt", () => {
     expect(written({})).toBe(written({}));
   });
 
@@ -68,22 +68,22 @@ describe("a written message", () => {
     ["", "codes@example.com"],
     ['Count, "and" sign', '"Count, \\"and\\" sign" <codes@example.com>'],
     ["Gegenzeichen für alle", "=?UTF-8?Q?Gegenzeichen_f=C3=BCr_alle?= <codes@example.com>"],
-  ])("writes the name of the sender: %s", (name, expected) => {
+  ])("encodes the name of the sender: %s", (name, expected) => {
     expect(headersOf(written({}, { ...from, name }))[0]).toBe(`From: ${expected}`);
   });
 
-  it("has no boundary that a text could have", async () => {
+  it("has a boundary that can not occur in a text", async () => {
     const text = "--=_countersign\n--=_countersign--\nend";
     const parsed = await simpleParser(written({ text, html: "<p>--=_countersign--</p>" }));
     expect(parsed.text).toBe(text);
     expect(parsed.html).toBe("<p>--=_countersign--</p>");
   });
 
-  it("ends each line with CRLF, however the text has it", () => {
+  it("ends each line with CRLF, whatever the text uses", () => {
     expect(written({ text: "a\rb\nc\r\nd", html: "" })).toMatch(/\r\n\r\na\r\nb\r\nc\r\nd\r\n$/);
   });
 
-  it("has one part where there is no HTML", async () => {
+  it("has a single part without HTML", async () => {
     const raw = written({ html: "" });
     expect(headersOf(raw)).toContain("Content-Type: text/plain; charset=utf-8");
     expect((await simpleParser(raw)).text).toBe("one\ntwo\n");

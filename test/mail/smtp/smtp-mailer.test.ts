@@ -3,12 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import { simpleParser } from "mailparser";
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { OutgoingMail } from "../../../src/mail/mailer.ts";
 import { isLoopback, parseRelay } from "../../../src/mail/smtp/relay.ts";
-import {
-  createSmtpMailer,
-  type OutgoingMail,
-  type SmtpMailerOptions,
-} from "../../../src/mail/smtp/smtp-mailer.ts";
+import { createSmtpMailer, type SmtpMailerOptions } from "../../../src/mail/smtp/smtp-mailer.ts";
+import { code, from, mail, never } from "../../support/mail/outgoing-mail.ts";
 import {
   certificate,
   listen,
@@ -22,21 +20,7 @@ import {
 } from "../../support/mail/relay.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
-const code = "ABCD2345";
-
-const mail: OutgoingMail = {
-  to: "mini@mouse.com",
-  subject: "Your code",
-  text: `Your code:\n\n${code}\n`,
-  html: `<p>${code}</p>`,
-  messageId: "<abc@id.example>",
-  date: new Date("2026-11-23T09:00:00Z"),
-};
-
-const never = new AbortController().signal;
-
 function createMailer(url: string, options: Partial<SmtpMailerOptions> = {}) {
-  const from = { name: "Countersign", address: "codes@example.com" };
   const mailer = createSmtpMailer({ url, from, ...options });
   onTestFinished(() => mailer[Symbol.asyncDispose]());
   return mailer;
@@ -44,7 +28,7 @@ function createMailer(url: string, options: Partial<SmtpMailerOptions> = {}) {
 
 const clearText = (port: number) => `smtp://127.0.0.1:${port}`;
 
-/** Sends one mail to a relay that only listens, and returns what it got. */
+/** Sends a mail and returns it as the relay received it. */
 async function received(changes: Partial<OutgoingMail> = {}, options?: Partial<SmtpMailerOptions>) {
   const relay = await startRelay();
   const mailer = createMailer(clearText(relay.port), options);
@@ -53,7 +37,7 @@ async function received(changes: Partial<OutgoingMail> = {}, options?: Partial<S
   return relay.received[0]!;
 }
 
-/** The header fields by lower-case name, unfolded. */
+/** Unfolded header fields, by lower-case name. */
 function headersOf({ raw }: ReceivedMail): Map<string, string[]> {
   const head = raw.slice(0, raw.indexOf("\r\n\r\n")).replace(/\r\n[ \t]+/g, " ");
   const fields = new Map<string, string[]>();
@@ -98,12 +82,12 @@ describe("a mail on the wire", () => {
     ["a line that is a dot", "before\n.\nafter\n"],
     ["lines that begin with dots", "..\n.a\n"],
     ["a line of 2000 characters", `${"x".repeat(2000)}\n`],
-    ["a line of 2000 characters beyond ASCII", `${"ü".repeat(2000)}\n`],
+    ["a line of 2000 non-ASCII characters", `${"ü".repeat(2000)}\n`],
     ["an end of data and a command", "a\r\n.\r\nMAIL FROM:<e@evil.example>\r\n"],
     ["lone line breaks", "a\rb\nc\r\nd\n"],
     ["blanks at the end of lines", "a  \nb\t\n"],
-    ["what looks like a boundary", "--\n----_NmP\n"],
-  ])("arrives whole, in short lines of CRLF: %s", async (_name, text) => {
+    ["a line like a boundary", "--\n----_NmP\n"],
+  ])("arrives unchanged, in short lines with CRLF: %s", async (_name, text) => {
     const { raw } = await received({ text });
     expect(raw.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
     expect(Math.max(...raw.split("\r\n").map((line) => line.length))).toBeLessThanOrEqual(998);
@@ -116,7 +100,7 @@ describe("a mail on the wire", () => {
     ["a\nX-Evil: 1"],
     ["a\u0000b"],
     ["\u202eabc"],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what an attacker writes.
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is attacker input.
     ["<a href=//evil>x</a> {{7*7}} ${7*7} <%=7%>"],
     ["Schlüssel für Ünïcödé"],
     ["x".repeat(10_000)],
@@ -141,13 +125,13 @@ describe("a mail on the wire", () => {
     expect(headers.get("message-id")).toHaveLength(1);
   });
 
-  it("carries a sender's name beyond ASCII", async () => {
+  it("has the name of the sender, also if it is not ASCII", async () => {
     const from = { name: "Zürich, Codes", address: "codes@example.com" };
     const parsed = await simpleParser((await received({}, { from })).raw);
     expect(parsed.from?.value).toEqual([from]);
   });
 
-  it("never reads files or URLs that a mail names", async () => {
+  it("treats names of files and URLs as text", async () => {
     const text = "file:///etc/passwd";
     expect((await simpleParser((await received({ text, html: "http://127.0.0.1/" })).raw)).text).toBe(text);
   });
@@ -161,7 +145,7 @@ describe("a recipient", () => {
     ["a_b-c@sub.x.io"],
     ["a@xn--bcher-kva.example"],
     ["a!b%c{d}@x.io"],
-  ])("T21 is the one RCPT TO, as it is: %s", async (to) => {
+  ])("T21 is sent unchanged in a single RCPT TO: %s", async (to) => {
     const relay = await startScriptedRelay({});
     expect(await createMailer(clearText(relay.port)).send({ ...mail, to }, never)).toEqual({ kind: "sent" });
     expect(relay.bytes().match(/^RCPT TO:.*$/gim)).toEqual([`RCPT TO:<${to}>\r`].map((line) => line.trim()));
@@ -188,14 +172,14 @@ describe("a recipient", () => {
     ["a@x。io"],
     ["a@[127.0.0.1]"],
     [`${"a".repeat(250)}@x.io`],
-  ])("T21, T26 is refused without a connection: %j", async (to) => {
+  ])("T21, T26 is rejected without a connection: %j", async (to) => {
     const relay = await startScriptedRelay({});
     const result = await createMailer(clearText(relay.port)).send({ ...mail, to }, never);
     expect(result).toEqual({ kind: "reject", reason: "address" });
     expect(relay.connections).toBe(0);
   });
 
-  it("T26 costs exactly EHLO, MAIL, RCPT, DATA and the message", async () => {
+  it("T26 takes exactly EHLO, MAIL, RCPT, DATA and the message", async () => {
     const relay = await startScriptedRelay({});
     const mailer = createMailer(clearText(relay.port), { name: "mail.example.com" });
     await mailer.send(mail, never);
@@ -241,15 +225,15 @@ describe("the reply of the relay", () => {
     ["DATA 5yz", { DATA: "554 5.5.1 no" }, { kind: "reject", reason: "554 5.5.1 data" }],
     ["dot 4yz", { dot: `451 4.7.0 ${secret}` }, { kind: "retry", reason: "451 4.7.0 data" }],
     ["dot 5yz", { dot: `554 5.7.1 spam: ${secret}` }, { kind: "reject", reason: "554 5.7.1 data" }],
-    ["a status that is none", { RCPT: `550 5.1.1${code}` }, { kind: "reject", reason: "550 rcpt" }],
-  ])("%s", async (_name, script, expected) => {
+    ["malformed status", { RCPT: `550 5.1.1${code}` }, { kind: "reject", reason: "550 rcpt" }],
+  ])("determines the result: %s", async (_name, script, expected) => {
     const relay = await startScriptedRelay(script);
     const result = await createMailer(clearText(relay.port)).send(mail, never);
     expect(result).toEqual(expected);
     expect(JSON.stringify(result)).not.toContain(code);
   });
 
-  it("is judged the same when commands are pipelined (RFC 2920)", async () => {
+  it("determines the result also with pipelining (RFC 2920)", async () => {
     const relay = await startScriptedRelay({
       EHLO: "250-relay.test\n250 PIPELINING",
       RCPT: "550 5.1.1 no",
@@ -262,7 +246,7 @@ describe("the reply of the relay", () => {
 
 describe("a connection that breaks", () => {
   it.each<[keyof Script]>([["greeting"], ["EHLO"], ["MAIL"], ["RCPT"], ["DATA"]])(
-    "F16 means another attempt: at %s",
+    "F16 causes a retry: at %s",
     async (point) => {
       const relay = await startScriptedRelay({ [point]: "(reset)" });
       const result = await createMailer(clearText(relay.port)).send(mail, never);
@@ -270,20 +254,20 @@ describe("a connection that breaks", () => {
     },
   );
 
-  it("F16 means another attempt: amid a message that no buffer on the way holds as a whole", async () => {
+  it("F16 causes a retry: amid a message that is larger than all buffers", async () => {
     const relay = await startScriptedRelay({ body: "(reset)" });
     const text = "x".repeat(16 * 1024 * 1024);
     const result = await createMailer(clearText(relay.port)).send({ ...mail, text }, never);
     expect(result).toEqual({ kind: "retry", reason: "connection" });
   });
 
-  it("F16 means another attempt, and that the mail may have arrived: after the final dot", async () => {
+  it("F16 causes a retry of a mail that may have arrived: after the final dot", async () => {
     const relay = await startScriptedRelay({ dot: "(reset)" });
     const result = await createMailer(clearText(relay.port)).send(mail, never);
     expect(result).toEqual({ kind: "retry", reason: "connection", mayHaveArrived: true });
   });
 
-  it("F12 means another attempt when nobody listens, and heals by itself", async () => {
+  it("F12 causes a retry if the port is closed, until it is open", async () => {
     const relay = await startRelay();
     await relay.stop();
     const mailer = createMailer(clearText(relay.port));
@@ -293,13 +277,13 @@ describe("a connection that breaks", () => {
     expect(back.received).toHaveLength(1);
   });
 
-  it("F12 means another attempt when the name does not resolve", async () => {
+  it("F12 causes a retry if the name does not resolve", async () => {
     const mailer = createMailer("smtp://relay.invalid:25");
     expect(await mailer.send(mail, never)).toMatchObject({ kind: "retry" });
   });
 });
 
-describe("a relay that talks nonsense", () => {
+describe("a relay that violates the protocol", () => {
   const replies: readonly [string, string][] = [
     ["garbage", "\u0000\u0007what?"],
     ["a line that is too long", `250 ${"x".repeat(2 ** 20)}`],
@@ -308,7 +292,7 @@ describe("a relay that talks nonsense", () => {
   const points = ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot"] as const;
 
   it.each(points.flatMap((point) => replies.map(([name, reply]) => [name, point, reply] as const)))(
-    "F13 means another attempt: %s at %s",
+    "F13 causes a retry: %s at %s",
     async (_name, point, reply) => {
       const bad: Script = point === "EHLO" ? { EHLO: reply, HELO: reply } : { [point]: reply };
       const relay = await startScriptedRelay(bad);
@@ -341,7 +325,7 @@ describe("a relay that talks nonsense", () => {
     ["354 to the message", { dot: "354 go on" }, { reason: "354 data" }],
     ["221 to the message", { dot: "221 bye" }, { reason: "221 data", mayHaveArrived: true }],
     ["150 to the message", { dot: "150 wait" }, { reason: "150 data" }],
-  ])("F13 means another attempt, and no mail that passes for sent: %s", async (name, script, failure) => {
+  ])("F13 causes a retry, and the mail does not count as sent: %s", async (name, script, failure) => {
     const relay = await startScriptedRelay(script);
     const url = clearText(relay.port).replace("//", "//user:password@");
     const mailer = createMailer(url, { timeouts: { greetingMs: 500, commandMs: 500 } });
@@ -352,17 +336,11 @@ describe("a relay that talks nonsense", () => {
   });
 
   it.each(["EHLO", "MAIL", "RCPT", "DATA", "dot"] as const)(
-    "F13, I6 is cut off in a reply without end to %s",
+    "F13, I6 is disconnected during an endless reply to %s",
     async (point) => {
       const chunk = `250-${"x".repeat(500)}\r\n`.repeat(120);
-      let written = 0;
+      let written = () => 0;
       const port = await listen((socket) => {
-        const more = () => {
-          while (!socket.destroyed && written < 2 ** 28) {
-            written += chunk.length;
-            if (!socket.write(chunk)) return;
-          }
-        };
         const replies = [
           ["dot", "\r\n.\r\n", ""],
           ["DATA", "DATA\r\n", "354 go on"],
@@ -370,53 +348,58 @@ describe("a relay that talks nonsense", () => {
           ["MAIL", "MAIL FROM", "250 ok"],
           ["EHLO", "EHLO", "250 r"],
         ] as const;
-        let heard = "";
+        let input = "";
         let last: string | undefined;
         socket.on("data", (data) => {
-          heard += data.toString("latin1");
-          const [step, , reply] = replies.find(([, text]) => heard.includes(text)) ?? [];
-          // The message comes in pieces.
+          input += data.toString("latin1");
+          const [step, , reply] = replies.find(([, text]) => input.includes(text)) ?? [];
+          // The message arrives in several chunks.
           if (step === last) return;
           last = step;
-          if (step === point) {
-            socket.on("drain", more);
-            more();
-          } else if (reply) socket.write(`${reply}\r\n`);
+          if (step === point) written = writeEndlessly(socket, chunk);
+          else if (reply) socket.write(`${reply}\r\n`);
         });
         socket.write("220 r\r\n");
       });
       expect(await createMailer(clearText(port)).send(mail, never)).toMatchObject({ kind: "retry" });
-      expect(written).toBeGreaterThan(0);
-      expect(written).toBeLessThan(2 ** 26);
+      expect(written()).toBeGreaterThan(0);
+      expect(written()).toBeLessThan(2 ** 26);
     },
   );
 
   it.each([
     ["line", "x".repeat(65_536)],
     ["reply of lines", `220-${"x".repeat(500)}\r\n`.repeat(120)],
-  ])("F13, I6 is cut off in a %s without end, before it takes up memory", async (_name, chunk) => {
-    let written = 0;
+  ])("F13, I6 is disconnected during an endless %s, before it takes up memory", async (_name, chunk) => {
+    let written = () => 0;
     const port = await listen((socket) => {
-      const more = () => {
-        while (!socket.destroyed && written < 2 ** 28) {
-          written += chunk.length;
-          if (!socket.write(chunk)) return;
-        }
-      };
-      socket.on("drain", more);
       socket.write("220-");
-      more();
+      written = writeEndlessly(socket, chunk);
     });
     expect(await createMailer(clearText(port)).send(mail, never)).toEqual({
       kind: "retry",
       reason: "connection",
     });
-    expect(written).toBeLessThan(2 ** 26);
+    expect(written()).toBeLessThan(2 ** 26);
   });
 });
 
+/** Writes a chunk again and again until the socket is destroyed. Returns how many bytes were written so far. */
+function writeEndlessly(socket: Socket, chunk: string): () => number {
+  let written = 0;
+  const write = () => {
+    while (!socket.destroyed && written < 2 ** 28) {
+      written += chunk.length;
+      if (!socket.write(chunk)) return;
+    }
+  };
+  socket.on("drain", write);
+  write();
+  return () => written;
+}
+
 describe("a relay that is too slow", () => {
-  // Beyond the time that a test has: what ends an attempt is the one limit that a test sets.
+  // Longer than a test may take, so that only the timeout under test can end an attempt.
   const forever = 600_000;
   const timeouts = {
     connectMs: forever,
@@ -432,8 +415,8 @@ describe("a relay that is too slow", () => {
     ["no reply to MAIL", { MAIL: "(silence)" }, { commandMs: 50 }],
     ["no reply to RCPT", { RCPT: "(silence)" }, { commandMs: 50 }],
     ["no reply to DATA", { DATA: "(silence)" }, { commandMs: 50 }],
-    ["no end in sight", { DATA: "(silence)" }, { sendMs: 300 }],
-  ])("F13 is given up: %s", async (_name, script, limit) => {
+    ["nothing within the limit for the attempt", { DATA: "(silence)" }, { sendMs: 300 }],
+  ])("F13 causes a timeout: %s", async (_name, script, limit) => {
     const relay = await startScriptedRelay(script);
     const mailer = createMailer(clearText(relay.port), { timeouts: { ...timeouts, ...limit } });
     expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "timeout" });
@@ -441,8 +424,8 @@ describe("a relay that is too slow", () => {
 
   it.each<[string, Partial<typeof timeouts>]>([
     ["no reply to the message", { messageMs: 50 }],
-    ["no end in sight after the message", { sendMs: 300 }],
-  ])("F13 is given up, and may have arrived: %s", async (_name, limit) => {
+    ["nothing within the limit for the attempt, after the message", { sendMs: 300 }],
+  ])("F13 causes a timeout of a mail that may have arrived: %s", async (_name, limit) => {
     const relay = await startScriptedRelay({ dot: "(silence)" });
     const mailer = createMailer(clearText(relay.port), { timeouts: { ...timeouts, ...limit } });
     expect(await mailer.send(mail, never)).toEqual({
@@ -452,14 +435,14 @@ describe("a relay that is too slow", () => {
     });
   });
 
-  it("F13 is given up: no connection", async () => {
+  it("F13 causes a timeout: no connection", async () => {
     const mailer = createMailer(clearText(await startDeafListener()), {
       timeouts: { ...timeouts, connectMs: 200 },
     });
     expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "timeout" });
   });
 
-  it("F13 is given up: one byte at a time", async () => {
+  it("F13 causes a timeout: one byte at a time", async () => {
     const port = await listen((socket) => {
       const timer = setInterval(() => socket.write("2"), 20);
       socket.on("close", () => clearInterval(timer));
@@ -468,7 +451,7 @@ describe("a relay that is too slow", () => {
     expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "timeout" });
   });
 
-  it("F13 is given up over TLS, too: no reply to RCPT", async () => {
+  it("F13 causes a timeout over TLS: no reply to RCPT", async () => {
     const relay = await startRelay({ ...certificate("relay"), secure: true, onRcptTo: () => {} });
     const mailer = createMailer(`smtps://localhost:${relay.port}`, {
       ca: certificate("relay").cert,
@@ -477,15 +460,13 @@ describe("a relay that is too slow", () => {
     expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "timeout" });
   });
 
-  it("may take longer over the message than over a command", async () => {
-    const relay = await startRelay({
-      onMail: () => sleep(1_500),
-    });
-    const mailer = createMailer(clearText(relay.port), { timeouts: { ...timeouts, commandMs: 1_000 } });
+  it("may take longer for the message than for a command", async () => {
+    const relay = await startRelay({ onMail: () => sleep(900) });
+    const mailer = createMailer(clearText(relay.port), { timeouts: { ...timeouts, commandMs: 600 } });
     expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
   });
 
-  it("does not hold up another mail", async () => {
+  it("does not block another mail", async () => {
     const slow = await startScriptedRelay({ RCPT: "(silence)" });
     const mailer = createMailer(clearText(slow.port), { timeouts });
     const abort = new AbortController();
@@ -499,13 +480,13 @@ describe("a relay that is too slow", () => {
 });
 
 describe("abort and disposal", () => {
-  it("gives up a mail whose signal was aborted before", async () => {
+  it("does not send a mail whose signal is already aborted", async () => {
     const relay = await startScriptedRelay({});
     const result = await createMailer(clearText(relay.port)).send(mail, AbortSignal.abort());
     expect(result).toEqual({ kind: "retry", reason: "aborted" });
   });
 
-  it("gives up the mails under way when the mailer is disposed, and sends no more", async () => {
+  it("ends mails under way when the mailer is disposed, and sends no others", async () => {
     const relay = await startScriptedRelay({ RCPT: "(silence)" });
     const mailer = createMailer(clearText(relay.port));
     const sending = mailer.send(mail, never);
@@ -517,7 +498,7 @@ describe("abort and disposal", () => {
 });
 
 describe("kept connections", () => {
-  it("carry one mail after the other", async () => {
+  it("send one mail after the other", async () => {
     const relay = await startRelay();
     const mailer = createMailer(clearText(relay.port));
     for (let i = 0; i < 3; i++) expect(await mailer.send(mail, never)).toEqual({ kind: "sent" });
@@ -525,7 +506,7 @@ describe("kept connections", () => {
     expect(relay.connections).toBe(1);
   });
 
-  it("survive a refused mail", async () => {
+  it("survive a rejected mail", async () => {
     const relay = await startRelay({
       onRcptTo: ({ address }, _session, callback) =>
         callback(address.startsWith("no") ? refusal(550, "no") : null),
@@ -539,7 +520,7 @@ describe("kept connections", () => {
     expect(relay.received.map((m) => m.to)).toEqual([["yes@x.io"]]);
   });
 
-  it("are replaced when the relay was restarted meanwhile", async () => {
+  it("are replaced after a restart of the relay", async () => {
     const relay = await startRelay();
     const mailer = createMailer(clearText(relay.port));
     await mailer.send(mail, never);
@@ -555,14 +536,14 @@ describe("T27, F18 TLS", () => {
   const starttls = "250-r\n250 STARTTLS";
 
   it.each<[string, Script, string]>([
-    ["the relay offers no STARTTLS and knows none", {}, "tls"],
-    ["the relay says 454 to STARTTLS", { EHLO: starttls, STARTTLS: "454 4.7.0 not now" }, "tls"],
-    ["the relay says 501 to STARTTLS", { EHLO: starttls, STARTTLS: "501 5.5.4 no" }, "tls"],
-    ["the relay knows no EHLO", { EHLO: "502 no" }, "502 greeting"],
+    ["the relay has no STARTTLS", {}, "tls"],
+    ["the relay replies 454 to STARTTLS", { EHLO: starttls, STARTTLS: "454 4.7.0 not now" }, "tls"],
+    ["the relay replies 501 to STARTTLS", { EHLO: starttls, STARTTLS: "501 5.5.4 no" }, "tls"],
+    ["the relay has no EHLO", { EHLO: "502 no" }, "502 greeting"],
     ["the connection breaks at STARTTLS", { EHLO: starttls, STARTTLS: "(reset)" }, "connection"],
     ["the relay does not answer STARTTLS", { EHLO: starttls, STARTTLS: "(silence)" }, "timeout"],
-    ["the relay goes on in clear text", { EHLO: starttls, STARTTLS: "220 go\n250 r" }, "timeout"],
-  ])("F18 waits, and sends nothing in clear: %s", async (_name, script, reason) => {
+    ["the relay continues in clear text", { EHLO: starttls, STARTTLS: "220 go\n250 r" }, "timeout"],
+  ])("F18 sends nothing in clear text: %s", async (_name, script, reason) => {
     const relay = await startScriptedRelay(script);
     const mailer = createMailer(`smtp://user:password@127.0.0.1:${relay.port}`, {
       requireTls: true,
@@ -573,7 +554,7 @@ describe("T27, F18 TLS", () => {
   });
 
   it.each(["smtp", "smtps"])(
-    "F18 waits, and sends nothing in clear: %s, and the relay hangs up right behind the handshake",
+    "F18 sends nothing in clear text: %s, and the relay disconnects right after the handshake",
     async (scheme) => {
       const { cert, key } = certificate("relay");
       let clear = "";
@@ -607,9 +588,9 @@ describe("T27, F18 TLS", () => {
     },
   );
 
-  it("is required by default of a relay that is not on this machine by name", async () => {
+  it("is required by default unless the host of the relay is a loopback name", async () => {
     const relay = await startScriptedRelay({});
-    // A connection to "any address" ends up here, but the name does not say so.
+    // Connects to this machine, but isn't a loopback name.
     const mailer = createMailer(`smtp://0.0.0.0:${relay.port}`);
     expect(await mailer.send(mail, never)).toEqual({ kind: "retry", reason: "tls" });
     for (const secret of content) expect(relay.bytes()).not.toContain(secret);
@@ -617,9 +598,9 @@ describe("T27, F18 TLS", () => {
 
   it.each<[string, "relay" | "other-name" | "expired", boolean]>([
     ["self-signed", "relay", false],
-    ["of another name", "other-name", true],
+    ["for another name", "other-name", true],
     ["expired", "expired", true],
-  ])("does not talk to a relay whose certificate is %s", async (_name, name, trusted) => {
+  ])("sends nothing to a relay whose certificate is %s", async (_name, name, trusted) => {
     const ca = trusted ? certificate(name).cert : undefined;
     const schemes: Record<string, boolean> = { smtp: false, smtps: true };
     for (const [scheme, secure] of Object.entries(schemes)) {
@@ -638,7 +619,7 @@ describe("T27, F18 TLS", () => {
   it.each([
     ["smtp", false],
     ["smtps", true],
-  ])("hides the mail and the password: %s", async (scheme, secure) => {
+  ])("protects the mail and the password: %s", async (scheme, secure) => {
     const relay = await startRelay({
       ...certificate("relay"),
       secure,
@@ -655,7 +636,7 @@ describe("T27, F18 TLS", () => {
     for (const secret of content) expect(tap.bytes()).not.toContain(secret);
   });
 
-  it("ignores what was slipped in before TLS stood", async () => {
+  it("ignores replies that are injected before TLS", async () => {
     const { cert, key } = certificate("relay");
     let clear = "";
     const port = await listen((socket) => {
@@ -664,7 +645,7 @@ describe("T27, F18 TLS", () => {
         clear += chunk.toString("latin1");
         if (clear.includes("STARTTLS\r\n")) {
           socket.off("data", read);
-          // The second reply would pass for the one to the EHLO under TLS.
+          // The second reply must not count as the one to the encrypted EHLO.
           socket.write("220 go\r\n250-relay\r\n250 AUTH PLAIN\r\n");
           const secured = new TLSSocket(socket, { isServer: true, cert, key });
           secured.on("error", () => {});
@@ -697,7 +678,7 @@ describe("authentication", () => {
     ["535", "535 5.7.8 bad credentials", { kind: "retry", reason: "535 5.7.8 auth" }],
     ["534", "534 5.7.9 too weak", { kind: "retry", reason: "534 5.7.9 auth" }],
     ["454", "454 4.7.0 later", { kind: "retry", reason: "454 4.7.0 auth" }],
-  ])("that fails is about us and not the mail: %s", async (_name, reply, expected) => {
+  ])("that fails causes a retry: %s", async (_name, reply, expected) => {
     const relay = await startScriptedRelay({ EHLO: "250-r\n250 AUTH PLAIN", AUTH: reply });
     const mailer = createMailer(`smtp://user:password@127.0.0.1:${relay.port}`);
     expect(await mailer.send(mail, never)).toEqual(expected);
@@ -705,7 +686,7 @@ describe("authentication", () => {
   });
 });
 
-describe("the settings", () => {
+describe("the options", () => {
   it.each<[string, object]>([
     ["smtp://mail.example.com", { host: "mail.example.com", port: 587, implicitTls: false }],
     ["smtp://mail.example.com:25/", { host: "mail.example.com", port: 25, implicitTls: false }],
@@ -714,7 +695,7 @@ describe("the settings", () => {
     ["smtp://u:p@x.io", { credentials: { user: "u", pass: "p" } }],
     ["smtp://u%40x.io:p%3A%2F@x.io", { credentials: { user: "u@x.io", pass: "p:/" } }],
     ["smtp://x.io", { credentials: undefined }],
-  ])("are read from %s", (url, expected) => {
+  ])("are parsed from %s", (url, expected) => {
     expect(parseRelay(url)).toMatchObject(expected);
   });
 
@@ -730,7 +711,7 @@ describe("the settings", () => {
     ["smtp://u:hidden%@x.io"],
     ["smtp://u:hidden@x%0d%0a.io"],
     ["smtp://u:hidden@x.io:99999"],
-  ])("are refused without being quoted: %j", (url) => {
+  ])("are rejected without being quoted: %j", (url) => {
     expect(() => parseRelay(url)).toThrow(/SMTP URL/);
     expect(() => parseRelay(url)).not.toThrow(/hidden/);
   });
@@ -745,18 +726,17 @@ describe("the settings", () => {
     ["127.0.0.1.example.com", false],
     ["10.0.0.1", false],
     ["::", false],
-  ])("need no TLS on this machine alone: %s %s", (host, expected) => {
+  ])("require no TLS for a loopback host: %s %s", (host, expected) => {
     expect(isLoopback(host)).toBe(expected);
   });
 
-  const from = { name: "Countersign", address: "codes@example.com" };
   it.each<[string, Partial<SmtpMailerOptions>]>([
     ["a name for EHLO with a command", { name: "x\r\nMAIL FROM:<e@evil.example>" }],
     ["a name for EHLO with a blank", { name: "a b" }],
     ["a sender with a command", { from: { ...from, address: "a@x.io>\r\nRCPT TO:<b@y.io" } }],
     ["a sender with two addresses", { from: { ...from, address: "a@x.io,b@y.io" } }],
     ["a sender's name with a header field", { from: { ...from, name: "a\r\nBcc: e@evil.example" } }],
-  ])("T26 are refused: %s", (_name, options) => {
+  ])("T26 are rejected: %s", (_name, options) => {
     expect(() => createSmtpMailer({ url: "smtp://127.0.0.1", from, ...options })).toThrow(/must/);
   });
 });

@@ -18,12 +18,12 @@ function createMailer({ port }: { port: number }) {
   return mailer;
 }
 
-/** What the relay was told, up to the message. */
+/** What the relay received before the message. */
 const dialogueOf = (relay: { bytes(): string }) =>
   Buffer.from(relay.bytes(), "latin1").toString("utf8").split("DATA\r\n")[0]!;
 
-describe("a mail to a local part beyond ASCII (RFC 6531)", () => {
-  it("T21, T26 costs exactly EHLO, MAIL with SMTPUTF8, one RCPT of the canonical address, and DATA", async () => {
+describe("a mail to a non-ASCII local part (RFC 6531)", () => {
+  it("T21, T26 takes exactly EHLO, MAIL with SMTPUTF8, one RCPT with the canonical address, and DATA", async () => {
     const parsed = parseEmailAddress("δοκιμή@παράδειγμα.δοκιμή", { utf8: true });
     expect(parsed).toMatchObject({ ok: true, address: { mailbox: to, canonical: to } });
     const relay = await startScriptedRelay(offering);
@@ -35,7 +35,7 @@ describe("a mail to a local part beyond ASCII (RFC 6531)", () => {
     expect(dialogue).toBe(`${ehlo}MAIL FROM:<codes@example.com> SMTPUTF8\r\nRCPT TO:<${to}>\r\n`);
   });
 
-  it("arrives at a relay, with the address in its header", async () => {
+  it("arrives with the address in its header", async () => {
     const relay = await startRelay();
     expect(await createMailer(relay).send({ ...mail, to }, never)).toEqual({ kind: "sent" });
     expect(relay.received).toHaveLength(1);
@@ -45,9 +45,9 @@ describe("a mail to a local part beyond ASCII (RFC 6531)", () => {
 
   it.each([
     ["does not offer it", { EHLO: "250-relay.test\n250 8BITMIME" }],
-    ["offers something of a longer name", { EHLO: "250 SMTPUTF8X" }],
+    ["offers an extension with a longer name", { EHLO: "250 SMTPUTF8X" }],
     ["knows no EHLO", { EHLO: "502 no", HELO: "250 SMTPUTF8" }],
-  ])("never goes to a relay that %s", async (_name, script) => {
+  ])("is not sent to a relay that %s", async (_name, script) => {
     const relay = await startScriptedRelay(script);
     const mailer = createMailer(relay);
     const result = await mailer.send({ ...mail, to }, never);
@@ -56,14 +56,14 @@ describe("a mail to a local part beyond ASCII (RFC 6531)", () => {
     expect(relay.bytes()).not.toContain("MAIL");
   });
 
-  it("F12 waits for a relay that is not there", async () => {
+  it("F12 waits for a relay that is down", async () => {
     const relay = await startRelay();
     await relay.stop();
     const result = await createMailer(relay).send({ ...mail, to }, never);
     expect(result).toEqual({ kind: "retry", reason: "connection" });
   });
 
-  it("ends when the courier does, while the relay is asked", async () => {
+  it("ends on abort while the relay is probed", async () => {
     const relay = await startScriptedRelay({ EHLO: "(silence)" });
     const stopping = new AbortController();
     const sending = createMailer(relay).send({ ...mail, to }, stopping.signal);
@@ -72,7 +72,7 @@ describe("a mail to a local part beyond ASCII (RFC 6531)", () => {
     expect(await sending).toMatchObject({ kind: "retry" });
   });
 
-  it("T21 is one recipient whatever it looks like", async () => {
+  it("T21 is rejected if it could be anything but one recipient", async () => {
     const relay = await startScriptedRelay(offering);
     const mailer = createMailer(relay);
     await mailer.probe();
@@ -92,7 +92,7 @@ describe("a mail to a local part beyond ASCII (RFC 6531)", () => {
 });
 
 describe("what a relay offers", () => {
-  it("is not known before it greets, and learned anew with each connection", async () => {
+  it("is unknown before its greeting, and updated with each connection", async () => {
     const relay = await startScriptedRelay(offering);
     const mailer = createMailer(relay);
     expect(mailer.takesUtf8()).toBeUndefined();
@@ -103,13 +103,13 @@ describe("what a relay offers", () => {
     expect(mailer.takesUtf8()).toBe(false);
   });
 
-  it("is asked for at the start, and again after a minute where nobody answered", async () => {
+  it("is probed at the start, and again after a minute without an answer", async () => {
     const gone = await startRelay();
     await gone.stop();
     const clock = new MovableClock();
     const log = { info() {}, warn() {} };
-    const usual = { from, smtpUrl: `smtp://127.0.0.1:${gone.port}` };
-    const senders = await openSenders({ clock, log, usual, organizations: {} });
+    const defaultSender = { from, smtpUrl: `smtp://127.0.0.1:${gone.port}` };
+    const senders = await openSenders({ clock, log, defaultSender, organizations: {} });
     onTestFinished(() => senders[Symbol.asyncDispose]());
     expect(senders.takesUtf8()).toBe(false);
     await startRelay({ port: gone.port });
@@ -119,12 +119,12 @@ describe("what a relay offers", () => {
     });
   });
 
-  it("decides by which of several relays the mail leaves", async () => {
+  it("decides which of several relays sends the mail", async () => {
     const plain = await startScriptedRelay({});
     const able = await startRelay();
-    const usual = { from, smtpUrl: `smtp://127.0.0.1:${plain.port} smtp://127.0.0.1:${able.port}` };
+    const defaultSender = { from, smtpUrl: `smtp://127.0.0.1:${plain.port} smtp://127.0.0.1:${able.port}` };
     const log = { info() {}, warn() {} };
-    const senders = await openSenders({ clock: new MovableClock(), log, usual, organizations: {} });
+    const senders = await openSenders({ clock: new MovableClock(), log, defaultSender, organizations: {} });
     onTestFinished(() => senders[Symbol.asyncDispose]());
     await waitFor("both answers", () => senders.takesUtf8());
     expect(await senders.send({ ...mail, to }, never)).toEqual({ kind: "sent" });

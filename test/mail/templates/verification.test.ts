@@ -16,13 +16,13 @@ describe("the verification mail", () => {
     expect(subject).toBe("Your code to verify this email address for Countersign");
   });
 
-  it("has the code and the link on lines of their own", () => {
+  it("has the code and the link on their own lines", () => {
     const lines = renderVerificationMail(input).text.split("\n");
     expect(lines.filter((line) => line === input.code)).toHaveLength(1);
     expect(lines.filter((line) => line === input.link)).toHaveLength(1);
   });
 
-  it("has one link in HTML, and no address to load anything from", () => {
+  it("has one link in HTML, and loads nothing", () => {
     const { html } = renderVerificationMail(input);
     expect(html.match(/https?:/g)).toHaveLength(1);
     expect(html).toContain('href="https://app.example.com/verify?user=u&amp;code=ABCD2345"');
@@ -30,7 +30,7 @@ describe("the verification mail", () => {
     expect(html).toContain(">ABCD2345</div>");
   });
 
-  it("says what to do if one did not ask for it", () => {
+  it("explains what to do if it was not requested", () => {
     const { text, html } = renderVerificationMail(input);
     for (const part of [text, html]) expect(part).toContain("You did not ask for it? Then you can ignore");
   });
@@ -43,7 +43,7 @@ describe("the verification mail", () => {
     [150_000, "2 minutes"],
     [600_000, "10 minutes"],
     [1_000, "1 second"],
-  ])("puts %i ms in words: %s", (ttlMs, words) => {
+  ])("formats %i ms as %s", (ttlMs, words) => {
     const { text, html } = renderVerificationMail({ ...input, ttlMs });
     for (const part of [text, html]) expect(part).toContain(`once, within ${words} of your request.`);
   });
@@ -51,7 +51,7 @@ describe("the verification mail", () => {
   it.each<[string, string]>([
     ["<a href=//evil>x</a>", "&lt;a href=//evil&gt;x&lt;/a&gt;"],
     ["{{7*7}}", "{{7*7}}"],
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what an attacker writes.
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is attacker input.
     ["${7*7}", "${7*7}"],
     ["<%=7%>", "&lt;%=7%&gt;"],
     ["$& $1 $$ $`", "$&amp; $1 $$ $`"],
@@ -60,7 +60,7 @@ describe("the verification mail", () => {
     [`"onmouseover='x'`, "&quot;onmouseover=&#39;x&#39;"],
     ["x".repeat(10_000), "x".repeat(80)],
     ["🐭".repeat(100), "🐭".repeat(80)],
-  ])("T23 takes the name of the service for text: %j", (serviceName, inHtml) => {
+  ])("T23 treats the name of the service as text: %j", (serviceName, inHtml) => {
     const { subject, text, html } = renderVerificationMail({ ...input, serviceName });
     expect(subject.split("\n")).toHaveLength(1);
     expect(text.split("\n")[0]).toMatch(/^To verify this email address for .*, enter this code:$/);
@@ -68,12 +68,12 @@ describe("the verification mail", () => {
     for (const part of [subject, text, html]) expect(part).not.toContain("49");
   });
 
-  it("T23 takes the link for text in HTML", () => {
+  it("T23 escapes the link in HTML", () => {
     const { html } = renderVerificationMail({ ...input, link: `https://x.io/"><script>` });
     expect(html).toContain('href="https://x.io/&quot;&gt;&lt;script&gt;"');
   });
 
-  it("arrives as it was made, long links included", async () => {
+  it("arrives unchanged, also with a long link", async () => {
     const relay = await startRelay();
     const from = { name: "Countersign", address: "codes@example.com" };
     const mailer = createSmtpMailer({ url: `smtp://127.0.0.1:${relay.port}`, from });

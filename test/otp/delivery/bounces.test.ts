@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { DeliveryState } from "../../../gen/countersign/user/v3alpha/otp_email_pb.ts";
 import { createKeyRing } from "../../../src/otp/codes/keys.ts";
 import { readReturnPath } from "../../../src/otp/codes/return-path.ts";
-import { findReportedMail, type Report, recordReport } from "../../../src/otp/delivery/bounces.ts";
+import { type Feedback, findReportedMail, recordFeedback } from "../../../src/otp/delivery/bounces.ts";
 import { startTestApp, type TestApp } from "../../support/app.ts";
 import { refusal, startRelay } from "../../support/mail/relay.ts";
 import { addUser, addVerified } from "../../support/users.ts";
@@ -13,14 +13,14 @@ const address = "mini@mouse.com";
 const secret = Buffer.alloc(32, 7);
 const keys = createKeyRing([{ id: "k", secret }]);
 
-/** A service that hands over to a relay, which refuses recipients as it is told. */
+/** Starts a service with a relay whose replies the test sets. */
 async function start(environment: Record<string, string> = {}) {
-  const says: { mail?: Error; rcpt?: Error; data?: Error } = {};
+  const replies: { mail?: Error; rcpt?: Error; data?: Error } = {};
   const relay = await startRelay({
-    onMailFrom: (_address, _session, callback) => callback(says.mail ?? null),
-    onRcptTo: (_address, _session, callback) => callback(says.rcpt ?? null),
+    onMailFrom: (_address, _session, callback) => callback(replies.mail ?? null),
+    onRcptTo: (_address, _session, callback) => callback(replies.rcpt ?? null),
     onMail: () => {
-      if (says.data) throw says.data;
+      if (replies.data) throw replies.data;
     },
   });
   const test = await startTestApp({
@@ -32,12 +32,12 @@ async function start(environment: Record<string, string> = {}) {
   });
   const client = await test.admin();
   await addUser(client);
-  return { test, client, relay, says };
+  return { test, client, relay, replies };
 }
 
 type Started = Awaited<ReturnType<typeof start>>;
 
-/** What is told of the last mail, once it is settled. */
+/** Status of the last mail, once it is settled. */
 async function lastMail({ client }: Pick<Started, "client">, otpEmailId: string, userId = "u") {
   const read = async () => (await client.getOTPEmail({ userId, otpEmailId })).otpEmail?.lastMail;
   await waitFor("the mail is settled", async () => (await read())?.settleTime !== undefined);
@@ -56,26 +56,26 @@ async function mailEvents(test: TestApp, userId = "u") {
   return rows.map(({ data, ...row }) => ({ ...row, ...(JSON.parse(data) as object) }));
 }
 
-/** Reports what came of the only mail that was sent, or of the one at this place. */
-async function report({ test }: Pick<Started, "test">, what: Report, index = 0) {
+/** Records feedback on the only mail, or on the one at this index. */
+async function report({ test }: Pick<Started, "test">, feedback: Feedback, index = 0) {
   const mails = await test.app.store.db.selectFrom("outbox").selectAll().orderBy("mail_id").execute();
   const mail = mails[index]!;
   const { store, clock } = test.app;
-  return store.write((trx) => recordReport(trx, { clock, keys }, mail, what, "notification"));
+  return store.write((trx) => recordFeedback(trx, { clock, keys }, mail, feedback, "notification"));
 }
 
-describe("F15 a relay that does not know the recipient", () => {
-  it("ends the mail, and for a day no further one goes to the address: not of another user either", async () => {
+describe("F15 a rejection by the relay", () => {
+  it("fails the mail and suppresses the address for a day, also for other users", async () => {
     const started = await start();
-    const { test, client, relay, says } = started;
-    says.rcpt = refusal(550, "5.1.1 no such user");
+    const { test, client, relay, replies } = started;
+    replies.rcpt = refusal(550, "5.1.1 no such user");
     const added = await client.addOTPEmail({ userId: "u", email: { address } });
     expect(await lastMail(started, added.otpEmailId)).toEqual({
       state: DeliveryState.FAILED,
       reason: "550 5.1.1 rcpt",
     });
 
-    delete says.rcpt;
+    delete replies.rcpt;
     test.clock.move(day / 2);
     const admin = await test.admin();
     await addUser(admin, "v", "p");
@@ -98,16 +98,16 @@ describe("F15 a relay that does not know the recipient", () => {
   });
 
   it.each([
-    ["a bad mailbox at RCPT", "rcpt", refusal(550, "5.1.1 no such user"), "550 5.1.1 rcpt"],
-    ["a bad domain at RCPT", "rcpt", refusal(550, "5.1.2 no such domain"), "550 5.1.2 rcpt"],
-    ["a mailbox that has moved", "rcpt", refusal(551, "5.1.6 moved"), "551 5.1.6 rcpt"],
-    ["a mailbox that is disabled", "rcpt", refusal(550, "5.2.1 disabled"), "550 5.2.1 rcpt"],
-    ["a bad mailbox behind the message", "data", refusal(550, "5.1.1 no such user"), "550 5.1.1 data"],
+    ["of a bad mailbox at RCPT", "rcpt", refusal(550, "5.1.1 no such user"), "550 5.1.1 rcpt"],
+    ["of a bad domain at RCPT", "rcpt", refusal(550, "5.1.2 no such domain"), "550 5.1.2 rcpt"],
+    ["of a mailbox that has moved", "rcpt", refusal(551, "5.1.6 moved"), "551 5.1.6 rcpt"],
+    ["of a disabled mailbox", "rcpt", refusal(550, "5.2.1 disabled"), "550 5.2.1 rcpt"],
+    ["of a bad mailbox after the message", "data", refusal(550, "5.1.1 no such user"), "550 5.1.1 data"],
   ] as const)(
-    "because of %s suppresses the address for a day, and the callers are answered as ever",
+    "%s suppresses the address for a day without a difference in replies",
     async (_, step, refused, reason) => {
       const started = await start();
-      const { client, relay, says, test } = started;
+      const { client, relay, replies, test } = started;
       const shapes: string[] = [];
       const ask = async (userId: string, to: string) => {
         const added = await client.addOTPEmail({ userId, email: { address: to } });
@@ -115,15 +115,15 @@ describe("F15 a relay that does not know the recipient", () => {
         test.clock.move(60_000);
         const resent = await client.resendOTPEmailCode({ userId, otpEmailId: added.otpEmailId });
         shapes.push(JSON.stringify([added, resent].map((reply) => Object.keys(reply).sort())));
-        await waitFor("it is settled", async () => (await mailEvents(test, userId)).length === 2);
+        await waitFor("the mail is settled", async () => (await mailEvents(test, userId)).length === 2);
         return mailEvents(test, userId);
       };
-      says[step] = refused;
+      replies[step] = refused;
       expect(await ask("u", address)).toMatchObject([
         { type: "mail.failed", reason },
         { type: "mail.suppressed", reason: "address suppressed" },
       ]);
-      delete says[step];
+      delete replies[step];
       expect(relay.received).toEqual([]);
       await addUser(client, "v");
       expect((await ask("v", "good@mouse.com")).map(({ type }) => type)).toEqual(["mail.sent", "mail.sent"]);
@@ -135,33 +135,33 @@ describe("F15 a relay that does not know the recipient", () => {
   );
 
   it.each([
-    ["a policy at RCPT", "rcpt", refusal(550, "5.7.1 go away")],
-    ["the sender at RCPT", "rcpt", refusal(553, "5.1.8 your domain does not exist")],
-    ["no enhanced status at RCPT", "rcpt", refusal(550, "no")],
-    ["a full mailbox at RCPT", "rcpt", refusal(552, "5.2.2 full")],
-    ["a status that is about nobody yet, at MAIL", "mail", refusal(550, "5.1.1 no")],
-    ["spam behind the message", "data", refusal(554, "5.7.1 spam")],
-    ["no enhanced status behind the message", "data", refusal(550, "no")],
-  ] as const)("because of %s suppresses nothing", async (_, step, refused) => {
+    ["by a policy at RCPT", "rcpt", refusal(550, "5.7.1 go away")],
+    ["of the sender at RCPT", "rcpt", refusal(553, "5.1.8 your domain does not exist")],
+    ["without an enhanced status at RCPT", "rcpt", refusal(550, "no")],
+    ["of a full mailbox at RCPT", "rcpt", refusal(552, "5.2.2 full")],
+    ["with a status about a recipient at MAIL", "mail", refusal(550, "5.1.1 no")],
+    ["of spam after the message", "data", refusal(554, "5.7.1 spam")],
+    ["without an enhanced status after the message", "data", refusal(550, "no")],
+  ] as const)("%s suppresses nothing", async (_, step, refused) => {
     const started = await start();
-    const { client, relay, says, test } = started;
-    says[step] = refused;
+    const { client, relay, replies, test } = started;
+    replies[step] = refused;
     const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } });
     expect((await lastMail(started, otpEmailId)).state).toBe(DeliveryState.FAILED);
-    delete says[step];
+    delete replies[step];
     test.clock.move(60_000);
     await client.resendOTPEmailCode({ userId: "u", otpEmailId });
     await waitFor("a mail comes", () => relay.received.length === 1);
   });
 
-  it("T17 is answered like any other: Add, resend and challenge", async () => {
+  it("T17 does not change the replies to Add, resend and challenge", async () => {
     const started = await start();
-    const { test, client, says } = started;
+    const { test, client, replies } = started;
     const login = test.challengeClient(await test.token("login", { permissions: ["otp.challenge"] }));
-    says.rcpt = refusal(550, "5.1.1 no such user");
+    replies.rcpt = refusal(550, "5.1.1 no such user");
     const bad = await client.addOTPEmail({ userId: "u", email: { address } });
     await lastMail(started, bad.otpEmailId);
-    delete says.rcpt;
+    delete replies.rcpt;
 
     const shapes = [];
     for (const [userId, to] of [
@@ -182,8 +182,8 @@ describe("F15 a relay that does not know the recipient", () => {
   });
 });
 
-describe("a mail that comes back", () => {
-  it("has failed, for good: the trail tells of it once, and the address is suppressed", async () => {
+describe("feedback on a mail", () => {
+  it("fails the mail, is logged once, and suppresses the address", async () => {
     const started = await start();
     const { test, client } = started;
     const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } });
@@ -210,9 +210,9 @@ describe("a mail that comes back", () => {
     expect((await lastMail(started, otpEmailId)).state).toBe(DeliveryState.SUPPRESSED);
   });
 
-  it.each<[string, Report, string, string, DeliveryState, string]>([
+  it.each<[string, Feedback, string, string, DeliveryState, string]>([
     [
-      "for a while",
+      "of a temporary failure",
       { kind: "failed", status: "4.4.7" },
       "bounced",
       "mail.bounced",
@@ -220,7 +220,7 @@ describe("a mail that comes back", () => {
       "bounce 4.4.7",
     ],
     [
-      "by a policy",
+      "of a policy",
       { kind: "failed", status: "5.7.1" },
       "bounced",
       "mail.bounced",
@@ -228,31 +228,31 @@ describe("a mail that comes back", () => {
       "bounce 5.7.1",
     ],
     [
-      "not yet",
+      "of a delay",
       { kind: "delayed", status: "4.4.1" },
       "noted",
       "mail.sent",
       DeliveryState.SENT,
       "delayed 4.4.1",
     ],
-    ["as a complaint", { kind: "complaint" }, "suppressed", "mail.complained", DeliveryState.SENT, ""],
-  ])("%s", async (_, what, outcome, lastEvent, state, reason) => {
+    ["of a complaint", { kind: "complaint" }, "suppressed", "mail.complained", DeliveryState.SENT, ""],
+  ])("%s is recorded", async (_, feedback, outcome, lastEvent, state, reason) => {
     const started = await start();
     const { otpEmailId } = await started.client.addOTPEmail({ userId: "u", email: { address } });
     await lastMail(started, otpEmailId);
-    expect(await report(started, what)).toBe(outcome);
+    expect(await report(started, feedback)).toBe(outcome);
     expect(await lastMail(started, otpEmailId)).toEqual({ state, reason });
     expect((await mailEvents(started.test)).at(-1)?.type).toBe(lastEvent);
     const suppressed = await started.test.app.store.db.selectFrom("suppressions").selectAll().execute();
     expect(suppressed).toHaveLength(outcome === "suppressed" ? 1 : 0);
   });
 
-  it("is told with its challenge, through all states: deferred, sent, failed", async () => {
+  it("is visible with its challenge, through all states: deferred, sent, failed", async () => {
     const started = await start();
-    const { test, client, says } = started;
+    const { test, client, replies } = started;
     const otpEmailId = await addVerified(client, "u", address);
     const login = test.challengeClient(await test.token("login", { permissions: ["otp.challenge"] }));
-    says.rcpt = refusal(450, "4.7.0 later");
+    replies.rcpt = refusal(450, "4.7.0 later");
     const name = { userId: "u", otpEmailId };
     const { challengeId } = await login.createOTPEmailChallenge({ ...name, audience: "https://a.example" });
     const mail = async () => (await login.getOTPEmailChallenge({ ...name, challengeId })).challenge?.mail;
@@ -260,7 +260,7 @@ describe("a mail that comes back", () => {
       waitFor("the next state of the mail", async () => (await mail())?.state === state);
     await isIn(DeliveryState.DEFERRED);
     expect((await client.getOTPEmail(name)).otpEmail?.lastMail?.state).toBe(DeliveryState.DEFERRED);
-    delete says.rcpt;
+    delete replies.rcpt;
     test.clock.move(3_000);
     await isIn(DeliveryState.SENT);
     expect(await report(started, { kind: "failed", status: "5.1.1" })).toBe("suppressed");
@@ -271,7 +271,7 @@ describe("a mail that comes back", () => {
     });
   });
 
-  it("after a newer one was sent leaves what is told of that", async () => {
+  it("does not change the status of a newer mail", async () => {
     const started = await start();
     const { test, client } = started;
     const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } });
@@ -283,18 +283,18 @@ describe("a mail that comes back", () => {
     expect((await lastMail(started, otpEmailId)).state).toBe(DeliveryState.SENT);
   });
 
-  it("before it is recorded as sent is not sent again, and has failed", async () => {
+  it("fails a mail that is still queued, which is not sent again", async () => {
     const started = await start();
-    const { test, client, says } = started;
-    // The relay may have taken the mail: nobody knows, and it will be tried again.
-    says.rcpt = refusal(450, "4.7.0 later");
+    const { test, client, replies } = started;
+    // The relay may have accepted the mail although it will be tried again.
+    replies.rcpt = refusal(450, "4.7.0 later");
     const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } });
     await waitFor("the mail is deferred", async () => {
       const { otpEmail } = await client.getOTPEmail({ userId: "u", otpEmailId });
       return otpEmail?.lastMail?.state === DeliveryState.DEFERRED;
     });
     expect(await report(started, { kind: "failed", status: "5.1.1" })).toBe("suppressed");
-    delete says.rcpt;
+    delete replies.rcpt;
     test.clock.move(120_000);
     expect(await lastMail(started, otpEmailId)).toEqual({
       state: DeliveryState.FAILED,
@@ -305,14 +305,14 @@ describe("a mail that comes back", () => {
 });
 
 describe("the envelope sender", () => {
-  it("is the plain sender, unless there is a bounce address", async () => {
+  it("is the sender without a bounce address", async () => {
     const { client, relay } = await start();
     await client.addOTPEmail({ userId: "u", email: { address } });
     await waitFor("a mail comes", () => relay.received.length === 1);
     expect(relay.received[0]?.from).toBe("countersign@dev.example");
   });
 
-  it("names its mail with a MAC, and the sender in the header stays", async () => {
+  it("identifies the mail with a MAC, and differs from the From header", async () => {
     const { test, client, relay } = await start({ COUNTERSIGN_BOUNCE_ADDRESS: "bounces@example.com" });
     await client.addOTPEmail({ userId: "u", email: { address } });
     await waitFor("a mail comes", () => relay.received.length === 1);

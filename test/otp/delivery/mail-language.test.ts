@@ -22,7 +22,7 @@ async function add(test: TestApp, headers: Record<string, string>, protocol?: Pr
 }
 
 describe.each(protocols)("over %s", (protocol) => {
-  it("a mail speaks the language that the call asks for", async () => {
+  it("a mail is in the language that the call requests", async () => {
     const test = await startWithUser("fr");
     expect(await add(test, inGerman.headers, protocol)).toBe("de");
     const [mail] = await test.mails(address);
@@ -33,13 +33,13 @@ describe.each(protocols)("over %s", (protocol) => {
 
 describe("the language of a mail", () => {
   it.each<[string, Record<string, string>, string | undefined, string, string]>([
-    ["the user's, if the call asks for none", {}, "fr-CA", "it", "fr"],
-    ["the user's, if the call asks for any", { "accept-language": "*" }, "fr", "it", "fr"],
-    ["the user's, if the call asks for none that there is", { "accept-language": "eo" }, "fr", "it", "fr"],
-    ["the default, if the user's is none that there is", {}, "eo", "it", "it"],
+    ["the user's, if the call requests none", {}, "fr-CA", "it", "fr"],
+    ["the user's, if the call accepts any", { "accept-language": "*" }, "fr", "it", "fr"],
+    ["the user's, if none of the requested ones is available", { "accept-language": "eo" }, "fr", "it", "fr"],
+    ["the default, if the user's is not available", {}, "eo", "it", "it"],
     ["the default, if there is no other", {}, undefined, "ja", "ja"],
     [
-      "no code: what the header says is data",
+      "the default, if the header is malformed",
       { "accept-language": "<script>, ../../de" },
       undefined,
       "en",
@@ -50,7 +50,7 @@ describe("the language of a mail", () => {
     expect(await add(test, headers)).toBe(expected);
   });
 
-  it("is the one of the latest call, also for a mail that still waits", async () => {
+  it("is that of the latest call, also for a waiting mail", async () => {
     const test = await startWithUser("fr", {
       COUNTERSIGN_SMTP_URL: "smtp://127.0.0.1:1",
       COUNTERSIGN_MAIL_INTERVAL: "0s",
@@ -63,7 +63,7 @@ describe("the language of a mail", () => {
         .select(["language", "message_id"])
         .where("state", "=", "queued")
         .execute();
-    // It is in the hands of the courier first.
+    // The courier has the mail first.
     await expect
       .poll(
         async () => (await test.app.store.db.selectFrom("outbox").select("lease_id").execute())[0]?.lease_id,
@@ -79,7 +79,7 @@ describe("the language of a mail", () => {
     expect(now.find(({ language }) => language === "ko")?.message_id).not.toBe(before?.message_id);
   });
 
-  it("is the call's for a login, and the user's for a notice: whoever changes an account is perhaps not its owner", async () => {
+  it("is the call's for a login, and the user's for a notice, whose caller may not be the user", async () => {
     const test = await startWithUser("pl");
     const client = await test.admin();
     const otpEmailId = await addVerified(client, "u", address);
@@ -91,7 +91,7 @@ describe("the language of a mail", () => {
     expect((await test.mails(address, 2))[0]!.html).toContain('<html lang="pl" dir="ltr"');
   });
 
-  it("leaves the subject without the code, unless COUNTERSIGN_CODE_IN_SUBJECT is on", async () => {
+  it("is used without the code in the subject, unless COUNTERSIGN_CODE_IN_SUBJECT is on", async () => {
     for (const setting of ["off", "on"]) {
       const test = await startTestApp({ environment: { COUNTERSIGN_CODE_IN_SUBJECT: setting } });
       const client = await test.admin();

@@ -6,7 +6,7 @@ import { type ReceivedMail, refusal, startRelay } from "../../support/mail/relay
 import { addUser } from "../../support/users.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
-/** What befalls the row of a mail, and how it ends: each as SQL on one row, by the address that it is for. */
+/** Damages to the row of a mail or its recipient, as SQL, and the resulting state and reason. */
 const damages: readonly [name: string, damage: string, state: string, reason: string][] = [
   ["template", "update outbox set url_template = 'https://x/{{.Nope' where", "failed", "compose"],
   ["address", "update otp_emails set address = 'a@x.io, b@evil.example' where", "failed", "compose"],
@@ -24,7 +24,7 @@ const damages: readonly [name: string, damage: string, state: string, reason: st
   ["other", "update outbox set purpose = 'login' where", "dropped", "code not alive"],
 ];
 
-it("F19 damaged rows are tried once and have failed, or are dropped, and the others go out", async () => {
+it("F19 damaged rows fail or are dropped at the first attempt, and the others are sent", async () => {
   let isGreylisted = true;
   const received: ReceivedMail[] = [];
   const relay = await startRelay({
@@ -44,7 +44,7 @@ it("F19 damaged rows are tried once and have failed, or are dropped, and the oth
     idOf.set(name, added.otpEmailId);
   }
   const rows = () => db.selectFrom("outbox").selectAll().execute();
-  await waitFor("all are put off", async () =>
+  await waitFor("all are deferred", async () =>
     (await rows()).every((row) => row.attempts === 1 && row.lease_id === null),
   );
   for (const [name, damage] of damages)
@@ -57,7 +57,7 @@ it("F19 damaged rows are tried once and have failed, or are dropped, and the oth
   for (const [name, , state, reason] of damages)
     expect([name, found.get(idOf.get(name)!)]).toMatchObject([name, { state, reason, attempts: 2 }]);
   expect(received.map(({ to }) => to[0]).sort()).toEqual(["fine@x.io", "good@x.io"]);
-  // I4: nowhere is a code kept.
+  // I4: no code is stored or logged.
   const codes = received.map(({ raw }) => /^[0-9A-HJKMNP-TV-Z]{8}\r?$/m.exec(raw)?.[0].trim() ?? "none");
   const kept = (await dumpOf(test.dataDir)) + test.logLines.join("\n");
   for (const code of codes) expect(kept).not.toContain(code);

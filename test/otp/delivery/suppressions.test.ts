@@ -5,10 +5,10 @@ import {
   isSuppressed,
   refusedAddressStatus,
   releaseAddress,
-  suppress,
+  suppressRecipient,
 } from "../../../src/otp/delivery/suppressions.ts";
 import { MovableClock } from "../../support/clock.ts";
-import { addAuthenticators, openTestStore } from "../../support/mail/rows.ts";
+import { openMailStore } from "../../support/mail/rows.ts";
 
 const day = 86_400_000;
 const keyOf = (id: string) => ({ id, secret: Buffer.alloc(32, id) });
@@ -16,19 +16,18 @@ const first = { otp_email_id: "1", address_canonical: "a1@x.io" };
 const second = { otp_email_id: "2", address_canonical: "a2@x.io" };
 
 async function setUp() {
-  const store = await openTestStore();
   const clock = new MovableClock();
-  await addAuthenticators(store, clock.now(), 2);
+  const { store } = await openMailStore(clock.now(), 2);
   const context = { store, clock, keys: createKeyRing([keyOf("a")]) };
   const hit = (address = first, keys = context.keys) =>
     store.write((trx) =>
-      suppress(trx, { ...context, keys }, address, { status: "5.1.1", source: "notification" }),
+      suppressRecipient(trx, { ...context, keys }, address, { status: "5.1.1", source: "notification" }),
     );
   return { ...context, context, hit };
 }
 
 describe("a suppressed address", () => {
-  it("is so for 1 day, then 7, then 30 and no longer, and none of its neighbours is", async () => {
+  it("is suppressed for 1 day, then 7, then 30, without any other address", async () => {
     const { context, clock, hit } = await setUp();
     expect(await isSuppressed(context, first)).toBe(false);
     for (const days of [1, 7, 30, 30]) {
@@ -41,7 +40,7 @@ describe("a suppressed address", () => {
     }
   });
 
-  it("is so no longer for mails that were sent before it began", async () => {
+  it("is not suppressed longer for mails from before the suppression", async () => {
     const { context, clock, hit } = await setUp();
     await Promise.all(Array.from({ length: 10 }, () => hit()));
     clock.move(day - 1);
@@ -50,7 +49,7 @@ describe("a suppressed address", () => {
     expect(await isSuppressed(context, first)).toBe(false);
   });
 
-  it("begins anew after 90 quiet days", async () => {
+  it("starts again with one day after 90 days without a bounce", async () => {
     const { context, clock, hit } = await setUp();
     await hit();
     clock.move(91 * day);
@@ -59,7 +58,7 @@ describe("a suppressed address", () => {
     expect(await isSuppressed(context, first)).toBe(false);
   });
 
-  it("is found under a new key, stays one, and its release is complete", async () => {
+  it("is found under a new key, counted once, and released completely", async () => {
     const { context, store, clock, hit } = await setUp();
     const keys = createKeyRing([keyOf("b"), keyOf("a")]);
     await hit();
@@ -72,7 +71,7 @@ describe("a suppressed address", () => {
     expect(await isSuppressed({ ...context, keys }, first)).toBe(false);
   });
 
-  it("stays so when its authenticator is removed, and the table names no address", async () => {
+  it("stays suppressed without its authenticator, and is not stored in plain text", async () => {
     const { context, store, hit } = await setUp();
     await hit();
     expect(JSON.stringify(await store.db.selectFrom("suppressions").selectAll().execute())).not.toContain(
@@ -83,7 +82,7 @@ describe("a suppressed address", () => {
   });
 });
 
-describe("a status is about the address", () => {
+describe("isAboutAddress", () => {
   it.each([
     ["5.1.1", true],
     ["5.1.0", true],
@@ -118,7 +117,7 @@ describe("a status is about the address", () => {
   });
 });
 
-describe("a refusal of our relay names a status of the address", () => {
+describe("refusedAddressStatus", () => {
   it.each([
     ["550 5.1.1 rcpt", "5.1.1"],
     ["553 5.1.3 rcpt", "5.1.3"],

@@ -8,7 +8,7 @@ import {
 
 const values = { UserID: "u/1 ü", Code: "7QZ4M2KX", OrgID: "o&p='(x)*!", OTPEmailID: "163840776835432705" };
 
-/** Any string that JavaScript can hold: control characters and halves of surrogate pairs too. */
+/** Any JavaScript string, with control characters and lone surrogates. */
 const anyString = fc.array(fc.nat(0xffff), { maxLength: 40 }).map((units) => String.fromCharCode(...units));
 
 function parse(source: string) {
@@ -29,7 +29,7 @@ describe("a template", () => {
     ["http://localhost:3000/{{.Code}}", "http://localhost:3000/7QZ4M2KX"],
     ["http://127.0.0.1/{{.Code}}", "http://127.0.0.1/7QZ4M2KX"],
     ["http://[::1]:8080/{{.Code}}", "http://[::1]:8080/7QZ4M2KX"],
-  ])("%s renders", (source, link) => {
+  ])("renders: %s", (source, link) => {
     expect(parse(source).render(values)).toBe(link);
   });
 
@@ -37,7 +37,7 @@ describe("a template", () => {
     ["https://App.Example.com:443/x", "app.example.com"],
     ["https://app.example.com:8443/x", "app.example.com:8443"],
     ["https://xn--bcher-kva.example/x", "xn--bcher-kva.example"],
-  ])("%s leads to %s", (source, host) => {
+  ])("has a normalized host: %s, %s", (source, host) => {
     const template = parse(source);
     expect(template.host).toBe(host);
     expect(hostAllowed(template, ["other.example", host])).toBe(true);
@@ -45,7 +45,7 @@ describe("a template", () => {
   });
 });
 
-describe("loopback", () => {
+describe("a loopback host", () => {
   it.each([
     ["http://localhost:3000/", true],
     ["https://LOCALHOST/", true],
@@ -56,13 +56,13 @@ describe("loopback", () => {
     ["https://localhost.example.com/", false],
     ["https://128.0.0.1/", false],
     ["https://[::2]/", false],
-  ])("%s: %s", (source, loopback) => {
+  ])("is recognized: %s, %s", (source, loopback) => {
     expect(parse(source).loopback).toBe(loopback);
   });
 });
 
 describe("the variables of a template", () => {
-  it("can be fewer", () => {
+  it("can be restricted", () => {
     const withCode = "https://x.io/{{.UserID}}/{{.Code}}";
     const parsed = parseUrlTemplate(withCode, ["UserID", "OrgID"]);
     expect(parsed.ok ? "" : parsed.problem).toMatch(/position 26: use {{.UserID}}, {{.OrgID}}$/);
@@ -74,16 +74,16 @@ describe("the length of a template", () => {
   it.each([
     [200, true],
     [201, false],
-  ])("of %d characters is accepted: %s", (length, ok) => {
+  ])("of %d characters is valid: %s", (length, ok) => {
     expect(parseUrlTemplate("https://example.com/".padEnd(length, "x"), urlTemplateVariables).ok).toBe(ok);
   });
 
-  it("of none is refused", () => {
+  it("is rejected if empty", () => {
     expect(parseUrlTemplate("", urlTemplateVariables).ok).toBe(false);
   });
 });
 
-describe("T23 refuses, and says where", () => {
+describe("T23 a template", () => {
   it.each([
     [
       "an unknown variable",
@@ -103,15 +103,15 @@ describe("T23 refuses, and says where", () => {
     ["no beginning", "https://x.io/.Code}}", /}} without {{ at position 19: use {{.UserID}}, /],
     ["a space", "https://x.io/a b", /position 15/],
     ["a line feed", "https://x.io/\n", /position 14/],
-    ["a character beyond ASCII", "https://x.io/ü", /position 14/],
+    ["a non-ASCII character", "https://x.io/ü", /position 14/],
     ["a quote", 'https://x.io/"onclick=', /position 14/],
     ["an angle bracket", "https://x.io/<b>", /position 14/],
     ["an apostrophe", "https://x.io/'onclick=", /position 14/],
-    ["a percent sign alone", "https://x.io/100%", /position 17/],
-    ["a percent sign that takes from a value", "https://x.io/%{{.Code}}", /position 14/],
-    ["a digit and a percent sign that take from a value", "https://x.io/%4{{.Code}}", /position 14/],
-    ["what stands behind a wide character, in characters", "https://x.io/😀/{{.Nope}}", /position 16/],
-  ])("%s", (_name, source, message) => {
+    ["a lone percent sign", "https://x.io/100%", /position 17/],
+    ["a percent sign before a value", "https://x.io/%{{.Code}}", /position 14/],
+    ["a percent sign and a digit before a value", "https://x.io/%4{{.Code}}", /position 14/],
+    ["a variable after a wide character, in characters", "https://x.io/😀/{{.Nope}}", /position 16/],
+  ])("is rejected with the position of %s", (_name, source, message) => {
     const parsed = parseUrlTemplate(source, urlTemplateVariables);
     expect(parsed.ok ? "" : parsed.problem).toMatch(message);
   });
@@ -123,14 +123,14 @@ describe("T23 refuses, and says where", () => {
     ["a loopback address as a number", "http://2130706433/"],
     ["an address in hexadecimal", "https://0x7f.1/"],
     ["an address that ends in hexadecimal", "https://0.0.0.0x0/"],
-    ["an IPv6 address that is not shortest", "https://[0:0::1]/"],
+    ["an uncompressed IPv6 address", "https://[0:0::1]/"],
     ["a port without a number", "https://good.example:/"],
     ["a port with a leading zero", "https://good.example:0443/"],
     ["another scheme", "ftp://good.example/"],
     ["a script", "javascript:alert(1)"],
     ["data", "data:text/html,x"],
     ["no scheme", "//example.com/"],
-    ["a path alone", "/verify"],
+    ["only a path", "/verify"],
     ["no slashes", "https:example.com"],
     ["one slash", "https:/example.com/"],
     ["three slashes", "https:///example.com/"],
@@ -140,26 +140,26 @@ describe("T23 refuses, and says where", () => {
     ["a variable in the host", "https://good.example{{.Code}}.evil.example/"],
     ["a variable as the host", "https://{{.Code}}/"],
     ["a variable as the port", "https://good.example:{{.Code}}/"],
-    ["a variable right behind the host", "https://good.example{{.Code}}"],
+    ["a variable right after the host", "https://good.example{{.Code}}"],
     ["a variable as the scheme", "{{.Code}}://good.example/"],
     ["a percent-encoded dot", "https://good.example%2eevil.example/"],
     ["a percent-encoded dot at the end of the URL", "https://good.example%2eevil"],
     ["a tab in the host", "https://good.exam\tple/"],
     ["a line break in the scheme", "ht\r\ntps://good.example/"],
-    ["an A-label that does not decode", "https://xn--a.example/"],
-    ["a host beyond ASCII", "https://bücher.example/"],
+    ["an invalid A-label", "https://xn--a.example/"],
+    ["a non-ASCII host", "https://bücher.example/"],
     ["a full-width dot", "https://good。example/"],
     ["an empty host", "https://:443/"],
-    ["a port that is none", "https://good.example:99999/"],
+    ["an invalid port", "https://good.example:99999/"],
     ["leading space", " https://good.example/"],
     ["braces in the host", "https://good{x}.example/"],
-  ])("%s", (_name, source) => {
+  ])("is rejected with %s", (_name, source) => {
     expect(parseUrlTemplate(source, urlTemplateVariables).ok).toBe(false);
   });
 });
 
 describe("a rendered link", () => {
-  it("keeps the checked origin, whatever the values are", () => {
+  it("keeps the checked origin with any values", () => {
     const template = parse("https://example.com/{{.UserID}}/x?{{.OrgID}}={{.Code}}#{{.OTPEmailID}}");
     const text = fc.oneof(anyString, fc.string({ unit: "grapheme" }));
     fc.assert(
@@ -174,7 +174,7 @@ describe("a rendered link", () => {
     );
   });
 
-  it("leads to the host that was checked, whatever the template is", () => {
+  it("leads to the checked host with any template", () => {
     const pieces = fc.constantFrom(
       ..."/?#@:.%\\[]{}'&=\t\nü。",
       "{{.Code}}",
@@ -206,7 +206,7 @@ describe("a rendered link", () => {
           const url = new URL(link);
           expect(url.host).toBe(host);
           expect([url.username, url.password]).toEqual(["", ""]);
-          // What reads the host off the link without a URL parser finds the same.
+          // Software that finds the host without a URL parser gets the same.
           expect(link.slice("https://".length).split(/[/?#]/)[0]?.replace(/:443$/, "")).toBe(host);
         },
       ),

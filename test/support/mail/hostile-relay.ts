@@ -2,37 +2,37 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
-/** A copy of a mail that came to its final dot. */
+/** A mail that was received up to its final dot. */
 export interface Copy {
   readonly to: string;
   readonly raw: string;
   /** Milliseconds since the epoch. */
   readonly time: number;
-  /** Whether the relay said that it has taken it, and was heard as far as it knows. Otherwise it reset the connection. */
+  /** Whether the relay sent its 250. Otherwise it reset the connection, or replied with an error. */
   isTold: boolean;
 }
 
 export interface HostileRelay {
   readonly url: string;
   readonly copies: readonly Copy[];
-  /** How often it did what, by name. */
+  /** Count of each fault, by name. */
   readonly faults: ReadonlyMap<string, number>;
-  /** When it took to resting, in milliseconds since the epoch. */
+  /** Starts of its rests, in milliseconds since the epoch. */
   readonly restTimes: readonly number[];
-  /** Takes no connections for so long, and resets those that are open. */
+  /** Resets all connections, and refuses new ones for a while. */
   rest(ms: number): Promise<void>;
 }
 
 export interface HostileOptions {
-  /** From 0 to 1, the same for the same seed. */
+  /** Numbers from 0 to 1, determined by a seed. */
   readonly random: () => number;
-  /** How probable a fault is at each step of a dialogue. */
+  /** Probability of a fault at each step of a dialogue. */
   readonly faultRate: number;
-  /** Whether a recipient is refused for good. */
+  /** Reports whether a recipient is rejected permanently. */
   readonly refuses: (to: string) => boolean;
 }
 
-/** What befalls a client at a step, apart from what it asked for. */
+/** Faults by step of the dialogue. */
 const faults: Readonly<Record<string, readonly [name: string, reply: string | "(reset)"][]>> = {
   EHLO: [["EHLO reset", "(reset)"]],
   MAIL: [
@@ -57,7 +57,7 @@ const faults: Readonly<Record<string, readonly [name: string, reply: string | "(
   ],
 };
 
-/** A relay on loopback that is slow, says no, and resets connections at every step, by chance. */
+/** Starts a relay that is slow, replies with errors and resets connections at random. */
 export async function startHostileRelay({
   random,
   faultRate,
@@ -68,7 +68,7 @@ export async function startHostileRelay({
   const sockets = new Set<Socket>();
   const restTimes: number[] = [];
 
-  /** Undefined: none this time. */
+  /** Returns undefined for no fault. */
   function faultAt(step: string) {
     const choices = faults[step] ?? [];
     if (choices.length === 0 || random() >= faultRate) return undefined;
@@ -126,7 +126,7 @@ export async function startHostileRelay({
     sockets.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => sockets.delete(socket));
-    // It was accepted by the system before the listener was closed.
+    // The system accepted it before the listener was closed.
     if (!server.listening) return void socket.resetAndDestroy();
     converse(socket);
   });

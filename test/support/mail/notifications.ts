@@ -1,7 +1,7 @@
-/** Delivery status notifications in the shapes of different servers, all about one mail. Lines end with a line feed. */
+/** Delivery status notifications as different servers write them, all about one mail. Lines end with LF. */
 
 export interface About {
-  /** The return path that the mail went out with. */
+  /** Return path of the mail. */
   readonly returnPath: string;
   /** With its angle brackets. */
   readonly messageId: string;
@@ -12,7 +12,7 @@ export type Shape = (about: About) => string;
 const report = (boundary: string) =>
   `multipart/report; report-type=delivery-status;\n\tboundary="${boundary}"`;
 
-/** Folded fields, the address in Delivered-To, the whole message returned. */
+/** Folded fields, the address in Delivered-To, the whole mail returned. */
 export const postfix: Shape = ({ returnPath, messageId }) => `Return-Path: <>
 X-Original-To: ${returnPath}
 Delivered-To: ${returnPath}
@@ -74,7 +74,7 @@ Action: delivered
 --4XyZ.1732352400/mx.relay.example--
 `;
 
-/** HTML in base64, the status as a number of its own, X-headers everywhere, CR LF. */
+/** HTML in base64, the status as a separate field, many X-headers, CRLF. */
 export const exchange: Shape = ({ messageId }) =>
   `From: <postmaster@example.onmicrosoft.com>
 To: <codes@example.com>
@@ -129,7 +129,7 @@ gone
 --_2a1c_--
 `.replaceAll("\n", "\r\n");
 
-/** The report in a part beside a related one, a diagnosis over many lines with a link, headers in full. */
+/** The report next to a related part, a diagnosis of many lines with a link, full headers. */
 export const gmail: Shape = ({ returnPath, messageId }) => `Delivered-To: ${returnPath}
 Return-Path: <>
 From: Mail Delivery Subsystem <mailer-daemon@googlemail.com>
@@ -179,7 +179,7 @@ To: mini@mouse.com
 --000000000000abc--
 `;
 
-/** No enhanced status but in the diagnosis, headers alone returned, everything in lower case. */
+/** The enhanced status only in the diagnosis, only headers returned, lower case. */
 export const exim: Shape = ({ returnPath, messageId }) => `return-path: <>
 envelope-to: ${returnPath}
 from: mail delivery system <Mailer-Daemon@host.example>
@@ -213,7 +213,7 @@ subject: Confirm your email address
 --1732352400-eximdsn-1--
 `;
 
-/** RFC 6533: addresses beyond ASCII, in UTF-8, in the types that are for them. */
+/** RFC 6533: non-ASCII addresses in UTF-8, with the media types for them. */
 export const international: Shape = ({ returnPath, messageId }) => `Delivered-To: ${returnPath}
 From: Почта <mailer-daemon@пример.example>
 To: ${returnPath}
@@ -243,24 +243,24 @@ To: ñandú@mouse.com
 --=_utf8--
 `;
 
-/** It is on its way still. */
+/** The mail is delayed. */
 export const delayed: Shape = (about) =>
   postfix(about)
     .replace("Action: failed", "Action: delayed")
     .replace("Status: 5.1.1", "Status: 4.4.1")
     .replace(/Diagnostic-Code: .*\n {4}.*\n/, "Will-Retry-Until: Sat, 28 Nov 2026 09:00:00 +0000 (UTC)\n");
 
-/** Given up after days. */
+/** Failed after days of retries. */
 export const expired: Shape = (about) =>
   postfix(about)
     .replace("Status: 5.1.1", "Status: 4.4.7")
     .replace(/Diagnostic-Code: .*\n {4}.*\n/, "Diagnostic-Code: X-Relay; delivery temporarily suspended\n");
 
-/** One that went well, as a receipt. */
+/** A receipt for a delivered mail. */
 export const delivered: Shape = (about) =>
   postfix(about).replace("Action: failed", "Action: delivered").replace("Status: 5.1.1", "Status: 2.0.0");
 
-/** A server that made two mails of one: one went well, one is late, one failed. */
+/** From a server that expanded the recipient: one delivered, one delayed, one failed. */
 export const severalRecipients: Shape = (about) =>
   postfix(about).replace(
     "Final-Recipient:",
@@ -285,11 +285,11 @@ export const encoded: Shape = (about) => {
   );
 };
 
-/** A message of megabytes behind the report, which is cut off. */
+/** A returned mail of megabytes after the report, which is truncated. */
 export const huge: Shape = (about) =>
   postfix(about).replace("Action: delivered", `${"x".repeat(76)}\n`.repeat(100_000));
 
-/** Somebody forwards a report as an attachment of an ordinary mail: it is theirs to talk about. */
+/** An ordinary mail with a notification as an attachment. */
 export const forwarded: Shape = (about) => `From: someone@mouse.com
 To: ${about.returnPath}
 MIME-Version: 1.0
@@ -306,11 +306,11 @@ ${postfix(about)}
 --outer--
 `;
 
-/** A report that says that all went well, with a failure inside the message that it returns. */
+/** A receipt with a failure inside the returned mail. */
 export const nested: Shape = (about) =>
   delivered(about).replace(/(message\/rfc822\n\n)[\s\S]*/, `$1${postfix(about).replaceAll("4XyZ", "other")}`);
 
-/** The words of a report in the text of an ordinary mail. */
+/** An ordinary mail that quotes a report. */
 export const quoted: Shape = ({ returnPath, messageId }) => `From: someone@mouse.com
 To: ${returnPath}
 Subject: Undelivered Mail Returned to Sender
@@ -322,7 +322,7 @@ Status: 5.1.1
 Message-ID: ${messageId}
 `;
 
-/** An answer of a person or a machine. */
+/** An automatic reply. */
 export const outOfOffice: Shape = ({ returnPath }) => `From: mini@mouse.com
 To: ${returnPath}
 Auto-Submitted: auto-replied

@@ -1,4 +1,4 @@
-import type { OutgoingMail } from "../../../src/mail/smtp/smtp-mailer.ts";
+import type { OutgoingMail } from "../../../src/mail/mailer.ts";
 
 export const code = "ABCD2345";
 

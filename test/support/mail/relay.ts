@@ -7,7 +7,7 @@ import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { onTestFinished } from "vitest";
 import type { OnEnd } from "../folder.ts";
 
-/** A mail as a relay has got it, byte for byte after the dots were unstuffed. */
+/** A mail as received by a relay, without dot-stuffing. */
 export interface ReceivedMail {
   readonly from: string;
   readonly to: string[];
@@ -17,12 +17,12 @@ export interface ReceivedMail {
 export interface TestRelay {
   readonly port: number;
   readonly received: ReceivedMail[];
-  /** How many connections were opened. */
+  /** Number of connections so far. */
   connections: number;
   stop(): Promise<void>;
 }
 
-/** A real SMTP server on a free port, or on `port`. `onMail` may throw to refuse a mail. Without TLS unless told so. */
+/** Starts a real SMTP server on `port`, or a free one. `onMail` may throw to reject a mail. No TLS by default. */
 export async function startRelay(
   options: SMTPServerOptions & { port?: number; onMail?: (mail: ReceivedMail) => void | Promise<void> } = {},
   onEnd: OnEnd = onTestFinished,
@@ -70,18 +70,18 @@ export async function startRelay(
   return relay;
 }
 
-/** The options of a relay with a certificate from the folder `tls`. */
+/** Options of a relay with a certificate from the folder `tls`. */
 export function certificate(name: "relay" | "other-name" | "expired") {
   const read = (file: string) => readFileSync(new URL(`./tls/${file}`, import.meta.url), "utf8");
   return { cert: read(`${name}.cert.pem`), key: read(`${name}.key.pem`), disabledCommands: [] };
 }
 
-/** An error that a handler of the relay answers with. */
+/** Creates an error that a handler of the relay replies with. */
 export function refusal(responseCode: number, message: string): Error {
   return Object.assign(new Error(message), { responseCode });
 }
 
-/** What a scripted relay does at a point: a reply, silence, or a reset of the connection. */
+/** Reaction of a scripted relay: a reply, silence, or a reset of the connection. */
 export type Step = string | "(silence)" | "(reset)";
 
 export interface Script {
@@ -93,7 +93,7 @@ export interface Script {
   MAIL?: Step;
   RCPT?: Step;
   DATA?: Step;
-  /** After the first bytes of the message. Undefined: the relay reads on. */
+  /** After the first bytes of the message. Undefined: keep reading. */
   body?: Step;
   /** After the final dot. */
   dot?: Step;
@@ -113,15 +113,15 @@ const cooperative: Script = {
 
 export interface ScriptedRelay {
   readonly port: number;
-  /** All that clients sent. */
+  /** Everything that clients sent. */
   bytes(): string;
   connections: number;
   script: Script;
-  /** Says a line to all that are connected, such as one that they still wait for. */
+  /** Sends a line to all connected clients, such as a late reply. */
   say(line: string): void;
 }
 
-/** A relay that does what a script says at each point of the dialogue, right or wrong. */
+/** Starts a relay that follows a script, right or wrong. */
 export async function startScriptedRelay(script: Script): Promise<ScriptedRelay> {
   const chunks: Buffer[] = [];
   const sockets = new Set<Socket>();
@@ -174,7 +174,7 @@ function converse(socket: Socket, script: () => Script): void {
   });
 }
 
-/** A wire to a relay that can be listened to: what goes through it towards the relay. */
+/** Starts a proxy to a relay that records what clients send. */
 export async function startTap(relayPort: number): Promise<{ port: number; bytes: () => string }> {
   const chunks: Buffer[] = [];
   const port = await listen((socket) => {
@@ -186,7 +186,7 @@ export async function startTap(relayPort: number): Promise<{ port: number; bytes
   return { port, bytes: () => Buffer.concat(chunks).toString("latin1") };
 }
 
-/** Listens on a free port until the test is over. Returns the port. */
+/** Listens on a free port until the test ends. Returns the port. */
 export async function listen(onSocket: (socket: Socket) => void): Promise<number> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -203,7 +203,7 @@ export async function listen(onSocket: (socket: Socket) => void): Promise<number
   return (server.address() as AddressInfo).port;
 }
 
-/** A port that takes no connection: it listens, never accepts, and its queue is full. */
+/** Opens a port that accepts no connections, because its queue is full. */
 export async function startDeafListener(): Promise<number> {
   const listener = new Worker(
     `const { parentPort } = require("node:worker_threads");
