@@ -19,7 +19,8 @@ import {
 import { describeSuppressions, releaseNamed, UnknownNameError } from "./cli/commands/suppression.ts";
 import { help } from "./cli/help.ts";
 import { openOperator } from "./cli/operator.ts";
-import { ConfigError, readConfig, readDataConfig, readMailConfig, readPolicy } from "./config/config.ts";
+import { readConfig, readDataConfig, readMailConfig, readPolicy } from "./config/config.ts";
+import { ConfigError } from "./config/config-error.ts";
 import { parseDuration } from "./config/values.ts";
 import { isId } from "./db/core/id.ts";
 import { DatabaseRefused, isFailure } from "./db/core/storage-failure.ts";

@@ -103,7 +103,7 @@ describe("the README", () => {
         if (!command.includes("npm start")) continue;
         const child = spawn("npm", ["start"], {
           cwd: folder,
-          env: { ...process.env, COUNTERSIGN_LISTEN: `127.0.0.1:${port}` },
+          env: { PATH: process.env.PATH, HOME: process.env.HOME, COUNTERSIGN_LISTEN: `127.0.0.1:${port}` },
           detached: true,
         });
         onTestFinished(() => {

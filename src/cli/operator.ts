@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { ConfigError, readOperatorConfig } from "../config/config.ts";
+import { readOperatorConfig } from "../config/config.ts";
+import { ConfigError } from "../config/config-error.ts";
 import { openStore, type Store } from "../db/store.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { createKeyRing, hasDevelopmentKey, type KeyRing, openDevelopmentKey } from "../otp/codes/keys.ts";

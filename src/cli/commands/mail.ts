@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
-import { ConfigError, type MailConfig } from "../../config/config.ts";
+import type { MailConfig } from "../../config/config.ts";
+import { ConfigError } from "../../config/config-error.ts";
 import { senderOf } from "../../config/mail.ts";
 import { systemClock } from "../../lib/clock.ts";
 import { makeMessageId } from "../../mail/outbox/claim.ts";
