@@ -32,13 +32,13 @@ export const bounceSettings = {
     check: bounceAddress,
     unset: "mails bounce to their sender",
     help:
-      "Address that mails bounce to, such as bounces@example.com. Each mail has a return path of its own, " +
-      "bounces+MAIL@example.com, which must be delivered there too",
+      "Address that mails bounce to, such as `bounces@example.com`. Each mail has a return path of its own, " +
+      "`bounces+MAIL@example.com`, which must be delivered there too",
   },
   COUNTERSIGN_BOUNCE_WEBHOOK_SECRET: {
     check: webhookSecret,
     unset: "no webhook",
     isSecret: true,
-    help: "Secret that reports to the webhook /webhooks/bounces are signed with: whsec_BASE64 (Standard Webhooks)",
+    help: "Secret that reports to the webhook `/webhooks/bounces` are signed with: `whsec_BASE64` (Standard Webhooks)",
   },
 } satisfies Settings;

@@ -34,33 +34,33 @@ export const callerSettings = {
     isNeeded: true,
     help:
       "Issuers whose access tokens are accepted, comma separated: an https URL (its keys are discovered), " +
-      "URL|JWKS_URL, or local for the tokens of countersign token",
+      "`URL|JWKS_URL`, or `local` for the tokens of `countersign token`",
   },
   COUNTERSIGN_AUDIENCE: {
     check: text,
     devDefault: "countersign",
     isNeeded: true,
-    help: "Audience (aud claim) that access tokens must have",
+    help: "Audience (`aud` claim) that access tokens must have",
   },
   COUNTERSIGN_ROLES_CLAIM: {
     check: text,
     default: "urn:zitadel:iam:org:project:roles",
-    help: "Claim that holds the permissions by organization: {permission: {org: …}}",
+    help: "Claim that holds the permissions by organization: `{permission: {org: …}}`",
   },
   COUNTERSIGN_OAUTH_AUTHORIZE_URL: {
     check: endpoint,
     default: "/oauth/v2/authorize",
-    help: "Authorization endpoint, for signing in at /docs only: a URL, or a path at the first issuer",
+    help: "Authorization endpoint, for signing in at `/docs` only: a URL, or a path at the first issuer",
   },
   COUNTERSIGN_OAUTH_TOKEN_URL: {
     check: endpoint,
     default: "/oauth/v2/token",
-    help: "Token endpoint, for signing in at /docs only: a URL, or a path at the first issuer",
+    help: "Token endpoint, for signing in at `/docs` only: a URL, or a path at the first issuer",
   },
   COUNTERSIGN_OAUTH_SCOPES: {
     check: list,
     default: "openid,urn:zitadel:iam:org:project:id:zitadel:aud",
-    help: "Scopes to request when signing in at /docs, comma separated",
+    help: "Scopes to request when signing in at `/docs`, comma separated",
   },
 } satisfies Settings;
 

@@ -19,9 +19,9 @@ export const dataSettings = {
   },
   COUNTERSIGN_DATABASE_URL: {
     check: databaseUrl,
-    unset: "countersign.db in COUNTERSIGN_DATA_DIR",
+    unset: "`countersign.db` in `COUNTERSIGN_DATA_DIR`",
     isSecret: true,
-    help: "sqlite:PATH, or postgres://user:password@host:port/database",
+    help: "Database: `sqlite:PATH`, or `postgres://user:password@host:port/database`",
   },
 } satisfies Settings;
 

@@ -44,26 +44,26 @@ const audiences = v.pipe(
 export const keySettings = {
   COUNTERSIGN_KEYS: {
     check: codeKeys,
-    unset: "generated in COUNTERSIGN_DATA_DIR",
+    unset: "generated in `COUNTERSIGN_DATA_DIR`",
     isNeeded: true,
     isSecret: true,
     help:
-      "Keys that codes are derived from: id:base64, comma separated, each of at least 32 bytes " +
-      "(openssl rand -base64 32 makes one). The first derives new codes, all verify",
+      "Keys that codes are derived from: `id:base64`, comma separated, each of at least 32 bytes " +
+      "(`openssl rand -base64 32` makes one). The first derives new codes, all verify",
   },
   COUNTERSIGN_PROOF_KEYS: {
     check: proofKeys,
-    unset: "generated in COUNTERSIGN_DATA_DIR",
+    unset: "generated in `COUNTERSIGN_DATA_DIR`",
     isNeeded: true,
     isSecret: true,
     help:
-      "Private P-256 keys for proofs of logins: PEM text, or the path of a PEM file (openssl ecparam -genkey " +
-      "-name prime256v1 -noout makes one). The first signs, all are published",
+      "Private P-256 keys for proofs of logins: PEM text, or the path of a PEM file (`openssl ecparam " +
+      "-genkey -name prime256v1 -noout` makes one). The first signs, all are published",
   },
   COUNTERSIGN_PROOF_AUDIENCES: {
     check: audiences,
     default: "",
     devDefault: "*",
-    help: "Audiences that proofs may be requested for, comma separated, or * for any",
+    help: "Audiences that proofs may be requested for, comma separated, or `*` for any",
   },
 } satisfies Settings;

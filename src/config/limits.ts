@@ -16,7 +16,7 @@ export const limitSettings = {
   COUNTERSIGN_CODE_ALPHABET: {
     check: v.picklist(["crockford", "digits"], "must be crockford or digits"),
     default: "crockford",
-    help: "Alphabet of the code that verifies an address: crockford (letters and digits) or digits",
+    help: "Alphabet of the code that verifies an address: `crockford` (letters and digits) or `digits`",
   },
   COUNTERSIGN_CODE_LENGTH: {
     check: integer(4, 12),
@@ -51,7 +51,7 @@ export const limitSettings = {
   COUNTERSIGN_ATTEMPTS_IN_ROW_MAX: {
     check: integer(1, 1_000),
     default: "100",
-    help: "Wrong attempts in a row after which the authenticator is locked for COUNTERSIGN_LOCK_MAX",
+    help: "Wrong attempts in a row after which the authenticator is locked for `COUNTERSIGN_LOCK_MAX`",
   },
   COUNTERSIGN_LOCK_MIN: {
     check: duration(1_000, 86_400_000, "1s to 1d"),
@@ -86,12 +86,12 @@ export const limitSettings = {
   COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: {
     check: ceiling,
     default: "1000",
-    help: "Mails per client address (IPv6: per /64) and hour, or off",
+    help: "Mails per client address (IPv6: per /64) and hour, or `off`",
   },
   COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: {
     check: ceiling,
     default: "10000",
-    help: "Mails in total per hour, or off (see docs/scale.md)",
+    help: "Mails in total per hour, or `off` (see docs/scale.md)",
   },
   COUNTERSIGN_NOTICES_PER_DAY_MAX: {
     check: integer(1, 1_000),

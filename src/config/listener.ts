@@ -55,7 +55,7 @@ export const listenerSettings = {
     check: origin,
     unset: "the address it listens on",
     isNeeded: true,
-    help: "Origin under which users reach the service, such as https://otp.example.com. Links in mails start with it",
+    help: "Origin under which users reach the service, such as `https://otp.example.com`. Links in mails start with it",
   },
   COUNTERSIGN_LISTEN: {
     check: listen,
@@ -78,33 +78,33 @@ export const listenerSettings = {
   COUNTERSIGN_TRUSTED_PROXIES: {
     check: proxies,
     default: "",
-    help: "Proxies whose X-Forwarded-For header is trusted: IP addresses and networks, comma separated",
+    help: "Proxies whose `X-Forwarded-For` header is trusted: IP addresses and networks, comma separated",
   },
   COUNTERSIGN_ALLOWED_ORIGINS: {
     check: origins,
     default: "",
     devDefault: "*",
-    help: "Origins whose pages may call the API from a browser (CORS), comma separated, or * for all",
+    help: "Origins whose pages may call the API from a browser (CORS), comma separated, or `*` for all",
   },
   COUNTERSIGN_LINK_HOSTS: {
     check: hosts,
-    unset: "the host of COUNTERSIGN_PUBLIC_URL",
-    help: "Hosts that end users may name in a url_template, comma separated",
+    unset: "the host of `COUNTERSIGN_PUBLIC_URL`",
+    help: "Hosts that end users may name in a `url_template`, comma separated",
   },
   COUNTERSIGN_REFLECTION: {
     check: onOff,
     default: "on",
-    help: "on or off: whether gRPC server reflection is available",
+    help: "`on` or `off`: whether gRPC server reflection is available",
   },
   COUNTERSIGN_METRICS: {
     check: onOff,
     default: "off",
-    help: "on or off: whether /metrics is available, to everyone who can reach the port (Prometheus)",
+    help: "`on` or `off`: whether everyone who can reach the port can read `/metrics` (Prometheus)",
   },
   COUNTERSIGN_LOG_LEVEL: {
     check: v.picklist(logLevels, `must be one of ${logLevels.join(", ")}`),
     default: "info",
-    help: `Least severe messages to log: ${logLevels.join(", ")}`,
+    help: `Lowest level to log: ${logLevels.map((level) => `\`${level}\``).join(", ")}`,
   },
 } satisfies Settings;
 

@@ -28,24 +28,24 @@ export const mailSettings = {
     isNeeded: true,
     isSecret: true,
     help:
-      "Mail providers, comma separated, tried in order: smtp://user:password@host:port, smtps://…, " +
-      "smtp://user@host?auth=xoauth2, ses://REGION or webhook+https://…",
+      "Mail providers, comma separated, tried in order: `smtp://user:password@host:port`, `smtps://…`, " +
+      "`smtp://user@host?auth=xoauth2`, `ses://REGION` or `webhook+https://…`",
   },
   COUNTERSIGN_MAIL_FROM: {
     check: mailFrom,
     devDefault: "Countersign <countersign@dev.example>",
     isNeeded: true,
-    help: "Sender of mails: Name <address>, or an address. The name is also the name of the service in mails",
+    help: "Sender of mails: `Name <address>`, or an address. The name is also the name of the service in mails",
   },
   COUNTERSIGN_DEFAULT_LANGUAGE: {
     check: v.picklist(languages, `must be one of ${languages.join(", ")}`),
     default: "en",
-    help: "Language of mails and pages where none of the requested languages is available, such as en, de or ja",
+    help: "Language of mails and pages where none of the requested languages is available, such as `en`, `de` or `ja`",
   },
   COUNTERSIGN_CODE_IN_SUBJECT: {
     check: onOff,
     default: "off",
-    help: "on or off: whether the subject of a mail contains its code",
+    help: "`on` or `off`: whether the subject of a mail contains its code",
   },
   COUNTERSIGN_TEMPLATES_DIR: {
     check: text,
@@ -55,7 +55,7 @@ export const mailSettings = {
   COUNTERSIGN_SMTP_OAUTH_TOKEN_URL: {
     check: tokenUrl,
     unset: "no OAuth 2.0",
-    help: "Token endpoint for SMTP servers with ?auth=xoauth2. The next three settings go with it",
+    help: "Token endpoint for SMTP servers with `?auth=xoauth2`. The next three settings go with it",
   },
   COUNTERSIGN_SMTP_OAUTH_CLIENT_ID: {
     check: text,
@@ -74,7 +74,7 @@ export const mailSettings = {
   COUNTERSIGN_MAIL_WEBHOOK_SECRET: {
     check: text,
     isSecret: true,
-    help: "Secret to sign requests to webhook+https:// providers with: whsec_BASE64, several during a rotation",
+    help: "Secret to sign requests to `webhook+https://` providers with: `whsec_BASE64`, several during a rotation",
   },
   COUNTERSIGN_DKIM_DOMAIN: {
     check: dkimDomain,
@@ -83,7 +83,7 @@ export const mailSettings = {
   },
   COUNTERSIGN_DKIM_SELECTOR: {
     check: dkimSelector,
-    help: "DKIM selector: the public key is published at SELECTOR._domainkey.DOMAIN",
+    help: "DKIM selector: the public key is published at `SELECTOR._domainkey.DOMAIN`",
   },
   COUNTERSIGN_DKIM_KEY: {
     check: v.pipe(pem, dkimKey),
@@ -93,7 +93,7 @@ export const mailSettings = {
   COUNTERSIGN_SENDERS_FILE: {
     check: senders,
     unset: "one sender for all",
-    help: 'JSON file with the senders of organizations: {"ORG_ID": {"from": …, "smtpUrl": …}}',
+    help: 'JSON file with the senders of organizations: `{"ORG_ID": {"from": …, "smtpUrl": …}}`',
   },
 } satisfies Settings;
 

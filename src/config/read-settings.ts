@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { ConfigError } from "./config-error.ts";
-import type { CrossCheck, Setting, Settings, Values } from "./setting.ts";
+import { type CrossCheck, type Setting, type Settings, toPlainText, type Values } from "./setting.ts";
 import { unknownSettings } from "./unknown-settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -53,7 +53,9 @@ function readSetting(name: string, setting: Setting, environment: Environment, m
     text = mode === "dev" ? (setting.devDefault ?? setting.default) : setting.default;
     if (text === undefined) {
       const isMissing = mode === "serve" && setting.isNeeded;
-      return isMissing ? { problems: [`${name} is missing. ${setting.help}.`] } : { value: undefined };
+      return isMissing
+        ? { problems: [`${name} is missing. ${toPlainText(setting.help)}.`] }
+        : { value: undefined };
     }
   }
   const { success, output, issues } = v.safeParse(setting.check, text);

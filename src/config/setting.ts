@@ -4,13 +4,13 @@ import * as v from "valibot";
 export interface Setting {
   /** Turns the text of the variable into its value. Its messages never quote the text, which may be a secret. */
   readonly check: v.GenericSchema<string, unknown>;
-  /** What it does and how it is written: a phrase without a full stop. */
+  /** What it does and how it is written: a phrase without a full stop, with values between backticks. */
   readonly help: string;
   /** Used where the variable is not set; written as an operator would write it. */
   readonly default?: string;
   /** Like `default`, for every command but `serve`. */
   readonly devDefault?: string;
-  /** What happens where it is neither set nor has a default: a phrase for the documentation. */
+  /** What happens where it is neither set nor has a default: a phrase like `help`. */
   readonly unset?: string;
   /** Whether `serve` refuses to start without it. */
   readonly isNeeded?: true;
@@ -29,6 +29,11 @@ export type Values<S extends Settings> = {
     ? v.InferOutput<S[N]["check"]>
     : v.InferOutput<S[N]["check"]> | undefined;
 };
+
+/** Help for a terminal: without backticks. */
+export function toPlainText(help: string): string {
+  return help.replaceAll("`", "");
+}
 
 /** The values of settings that all have a default, where none is set. */
 export function defaultsOf<S extends Readonly<Record<string, Setting & { readonly default: string }>>>(
