@@ -1,22 +1,25 @@
 const lineWidth = 110;
 
-/** A term, indented by two, and its text in a column of its own. A term that is too long has a line of its own. */
-export function formatEntry(term: string, text: string, column: number): string {
-  const lines = wrap(text, lineWidth - column);
-  const head = `  ${term}`;
-  const first = head.length < column - 1 ? `${head.padEnd(column)}${lines.shift() ?? ""}` : head;
-  return [first.trimEnd(), ...lines.map((line) => `${" ".repeat(column)}${line}`)].join("\n");
+/** A term, and its text in the column from `column` on. A long term has a line of its own. */
+export function formatEntry(
+  term: string,
+  text: string,
+  { indent = 2, column }: { indent?: number; column: number },
+): string {
+  const head = " ".repeat(indent) + term;
+  const [first = "", ...others] = wrap(text, lineWidth - column);
+  const rest = others.map((line) => `\n${" ".repeat(column)}${line}`).join("");
+  const start = head.length < column ? head.padEnd(column) : `${head}\n${" ".repeat(column)}`;
+  return start + first + rest;
 }
 
-/** Breaks text into lines between words. A word longer than a line stays whole. */
-function wrap(text: string, width: number): string[] {
+/** Breaks text into lines between words. A word that is longer than a line stays whole. */
+export function wrap(text: string, width = lineWidth): string[] {
   const lines: string[] = [];
-  let line = "";
   for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines.splice(-1, 1, `${last} ${word}`);
+    else lines.push(word);
   }
-  return [...lines, line];
+  return lines;
 }

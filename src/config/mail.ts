@@ -29,7 +29,7 @@ export const mailSettings = {
     isSecret: true,
     help:
       "Mail providers, comma separated, tried in order: `smtp://user:password@host:port`, `smtps://…`, " +
-      "`smtp://user@host?auth=xoauth2`, `ses://REGION` or `webhook+https://…`",
+      "`smtp://user@host?auth=xoauth2`, `ses://REGION` or `webhook+https://HOST/PATH`",
   },
   COUNTERSIGN_MAIL_FROM: {
     check: mailFrom,

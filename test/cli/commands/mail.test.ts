@@ -79,7 +79,7 @@ describe("countersign mail test", () => {
       COUNTERSIGN_SMTP_URL: "smtp://127.0.0.1:1",
     });
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toMatch(/^Error: the relay did not take the mail: \w+/);
+    expect(stderr).toMatch(/^Error: the mail provider did not accept the mail: \w+/);
   });
 });
 

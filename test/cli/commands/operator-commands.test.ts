@@ -175,7 +175,9 @@ describe("countersign suppression", () => {
       const { code, stdout } = await run("suppression", "release", name);
       expect([code, stdout.trim()]).toEqual([
         0,
-        name === address.toUpperCase() ? "mails go to this address again" : "the address is not suppressed",
+        name === address.toUpperCase()
+          ? "mails are sent to this address again"
+          : "the address is not suppressed",
       ]);
     }
     expect((await run("suppression", "release", "1")).code).toBe(2);
@@ -264,8 +266,8 @@ describe("countersign outbox", () => {
     await client.lockUser({ userId: "v" });
 
     const one = async (mailId: string) => (await run("outbox", "retry", mailId)).stdout;
-    expect(await one(verified.mailId)).toContain("its code is dead");
-    expect(await one(expired.mailId)).toContain("its code is dead");
+    expect(await one(verified.mailId)).toContain("its code is no longer valid");
+    expect(await one(expired.mailId)).toContain("its code is no longer valid");
     expect(await one(unknown.mailId)).toContain("suppressed");
     expect(await one(locked.mailId)).toContain("not active");
     expect(await one("1")).toContain("no such mail");
