@@ -7,7 +7,7 @@ export const exitCodes = {
   ok: 0,
   failed: 1,
   usage: 2,
-  /** EX_DATAERR: the database is damaged or not of Countersign. A restart won't help. */
+  /** EX_DATAERR: the database is damaged, or belongs to another program. A restart won't help. */
   databaseRefused: 65,
   /** EX_SOFTWARE: the disk failed, or the database was found to be damaged. A restart may help. */
   storageFailed: 70,
@@ -15,7 +15,12 @@ export const exitCodes = {
   tryAgainLater: 75,
 };
 
-/** @param command for `bounce`, every other code than EX_TEMPFAIL makes a mail server return the notification to its sender. */
+/**
+ * The exit code for an error that a command threw.
+ *
+ * @param command the first word of its name. After `bounce`, a mail server returns the notification to its sender, and loses
+ *   it so, unless the code is EX_TEMPFAIL.
+ */
 export function exitCodeOf(error: unknown, command: string): number {
   if (error instanceof UsageError) return exitCodes.usage;
   if (command === "bounce") {

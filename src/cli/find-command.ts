@@ -50,7 +50,7 @@ export function findCommand(argv: readonly string[]): {
   throw new UsageError(`there is no command ${JSON.stringify(words)}${hint}`);
 }
 
-/** The commands that a command line is about: one, or a group such as `outbox`. Empty if there is neither. */
+/** The command that a command line starts with, or all of a group such as `outbox`. Empty if there is neither. */
 export function commandsOf(argv: readonly string[]): readonly Command[] {
   const command = commandIn(argv);
   return command ? [command] : groupOf(argv);

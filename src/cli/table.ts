@@ -1,6 +1,6 @@
 /**
- * Formats rows for a terminal, in columns two spaces apart. Control characters are replaced: cells hold text from other
- * parties, and a terminal would execute them.
+ * Formats rows for a terminal, in columns two spaces apart. Control characters are replaced: cells may hold text of
+ * other parties, which could control the terminal.
  */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [

@@ -83,7 +83,7 @@ export function readConfig(mode: Mode, environment: Environment = process.env): 
 }
 
 /**
- * Reads where the data is and what tokens are for: for the commands that need no keys.
+ * Reads where the data is and which audience tokens have, for the commands that need no keys.
  *
  * @throws ConfigError
  */
@@ -94,8 +94,8 @@ export function readDataConfig(environment: Environment = process.env) {
 }
 
 /**
- * Reads where the data of a server is, its keys and its limits: for the commands that work on the data of a server, which may run at the same time.
- * `keys` is undefined if none are set.
+ * Reads where the data of a server is, its keys and its limits: for the commands that work on this data. `keys` is undefined
+ * if none are set.
  *
  * @throws ConfigError
  */
@@ -106,7 +106,7 @@ export function readOperatorConfig(environment: Environment = process.env) {
 }
 
 /**
- * Reads the limits alone, also unsafe ones: `countersign doctor` shows why they are.
+ * Reads the limits, and accepts unsafe ones: `countersign doctor` explains why they are unsafe.
  *
  * @throws ConfigError if one of them is invalid.
  */
@@ -125,7 +125,7 @@ export function readMailConfig(environment: Environment = process.env) {
   const { COUNTERSIGN_PUBLIC_URL } = listenerSettings;
   const crossChecks = [unusableSender];
   const values = readSettings({ COUNTERSIGN_PUBLIC_URL, ...mailSettings }, environment, { crossChecks });
-  // A sample mail needs links, but they lead nowhere.
+  // The links of a sample mail lead nowhere.
   const publicUrl = values.COUNTERSIGN_PUBLIC_URL ?? "https://otp.example.com";
   return freeze({ ...toMailConfig(values), publicUrl });
 }
