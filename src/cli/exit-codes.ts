@@ -18,8 +18,8 @@ export const exitCodes = {
 /**
  * The exit code for an error that a command threw.
  *
- * @param command the first word of its name. After `bounce`, a mail server returns the notification to its sender, and loses
- *   it so, unless the code is EX_TEMPFAIL.
+ * @param command the first word of its name. After `bounce`, every code but EX_TEMPFAIL makes a mail server return the
+ *   notification to its sender.
  */
 export function exitCodeOf(error: unknown, command: string): number {
   if (error instanceof UsageError) return exitCodes.usage;
