@@ -23,7 +23,7 @@ async function importSettings() {
   const outfile = `${root}build/settings.mjs`;
   await build({
     stdin: {
-      contents: `export * from "./settings.ts"; export * from "./describe-default.ts";`,
+      contents: `export * from "./settings.ts"; export * from "./setting.ts";`,
       resolveDir: `${root}src/config`,
     },
     outfile,

@@ -1,5 +1,4 @@
-import { describeDefault } from "../config/describe-default.ts";
-import { type Setting, toPlainText } from "../config/setting.ts";
+import { describeDefault, type Setting, toPlainText } from "../config/setting.ts";
 import { subjects } from "../config/settings.ts";
 import type { Options } from "./arguments.ts";
 import type { Command } from "./command.ts";
