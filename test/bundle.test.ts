@@ -39,10 +39,13 @@ const built = join(root, "dist/src");
 const read = (name: string) => readFileSync(join(built, name), "utf8");
 
 it("its source map leads to the sources", () => {
-  const line = read("main.js")
+  const chunk = readdirSync(built).find(
+    (name) => /^main.*\.js$/.test(name) && read(name).includes("are not a certificate and its key"),
+  );
+  const line = read(chunk!)
     .split("\n")
     .findIndex((line) => line.includes("are not a certificate and its key"));
-  const entry = new SourceMap(JSON.parse(read("main.js.map"))).findEntry(line, 20);
+  const entry = new SourceMap(JSON.parse(read(`${chunk}.map`))).findEntry(line, 20);
   if (!("originalSource" in entry)) throw new Error("no source is known");
   const source = readFileSync(join(built, entry.originalSource), "utf8").split("\n");
   expect(source[entry.originalLine]).toContain("are not a certificate and its key");

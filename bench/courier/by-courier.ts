@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { defaultPolicy } from "../../src/config/limits.ts";
 import { openStore } from "../../src/db/store.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { parseEmailAddress } from "../../src/lib/email-address.ts";
@@ -12,7 +13,6 @@ import type { OTPContext } from "../../src/otp/context.ts";
 import { composeMail } from "../../src/otp/delivery/compose-mail.ts";
 import { recordSettled } from "../../src/otp/delivery/record-settled.ts";
 import { addOTPEmail } from "../../src/otp/enrolment/add.ts";
-import { defaultPolicy } from "../../src/otp/policy.ts";
 import { createUser } from "../../src/users/user.ts";
 import { addressOf, sender } from "./mail.ts";
 

@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
-import { ConfigError, readOperatorConfig } from "../config/config.ts";
+import { readOperatorConfig } from "../config/config.ts";
+import { ConfigError } from "../config/config-error.ts";
 import { openStore, type Store } from "../db/store.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import { createKeyRing, hasDevelopmentKey, type KeyRing, openDevelopmentKey } from "../otp/codes/keys.ts";
 import type { Policy } from "../otp/policy.ts";
 
-/** What a command works on: the data of a server, which may run at the same time. */
+/** The data of a server, which may run at the same time. */
 export interface Operator extends AsyncDisposable {
   readonly store: Store;
   readonly clock: Clock;
@@ -14,9 +15,9 @@ export interface Operator extends AsyncDisposable {
 }
 
 /**
- * Opens the data that the settings name, and makes none.
+ * Opens the existing data of a server. Needs the keys of the server: with others, nothing would be found.
  *
- * @throws ConfigError if there is no database, or no keys: under others than those of the server nothing would be found.
+ * @throws ConfigError if there is no database, or no keys.
  */
 export async function openOperator(): Promise<Operator> {
   const { dataDir, databaseUrl, keys, policy } = readOperatorConfig();
@@ -24,11 +25,11 @@ export async function openOperator(): Promise<Operator> {
   const isMissing = databaseUrl.startsWith("sqlite:") && !existsSync(databaseUrl.slice("sqlite:".length));
   if (isMissing) {
     problems.push(
-      "COUNTERSIGN_DATABASE_URL or COUNTERSIGN_DATA_DIR must name the database of the server: there is none",
+      "COUNTERSIGN_DATABASE_URL or COUNTERSIGN_DATA_DIR must name the database of a server: there is none",
     );
   }
   if (!keys && !hasDevelopmentKey(dataDir)) {
-    problems.push("COUNTERSIGN_KEYS is missing: give the keys of the server");
+    problems.push("COUNTERSIGN_KEYS is missing: set the keys of the server");
   }
   if (problems.length > 0) throw new ConfigError(problems);
   const store = openStore(databaseUrl);

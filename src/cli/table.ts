@@ -1,6 +1,6 @@
 /**
- * Lines of columns for a terminal, two spaces apart, with a head. What is shown may come from outside: characters that would
- * steer the terminal are replaced.
+ * Formats rows for a terminal, in columns two spaces apart. Control characters are replaced: cells may hold text of
+ * other parties, which could control the terminal.
  */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [
@@ -18,7 +18,7 @@ export function formatTable(head: readonly string[], rows: readonly (readonly st
     .join("\n");
 }
 
-/** A time in UTC, by the second. */
+/** Formats milliseconds since the epoch as UTC, to the second. Empty for null. */
 export function formatTime(ms: number | null): string {
   return ms === null ? "" : new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { parseEmailAddress } from "../lib/email-address.ts";
 import { bounceLocalPartMax } from "../otp/codes/return-path.ts";
+import type { Settings } from "./setting.ts";
 import { text } from "./values.ts";
 
 const bounceAddress = v.pipe(
@@ -12,10 +13,10 @@ const bounceAddress = v.pipe(
   v.check((mailbox) => {
     const local = mailbox.slice(0, mailbox.lastIndexOf("@"));
     return local !== "" && local.length <= bounceLocalPartMax && !local.includes("+");
-  }, `must be an address such as bounces@example.com: up to ${bounceLocalPartMax} characters before the @, without a +, which takes the place of what is added for each mail`),
+  }, `must be an address such as bounces@example.com, with up to ${bounceLocalPartMax} characters before the @ and no + among them`),
 );
 
-/** As Standard Webhooks writes it: `whsec_` is part of the notation, not of the secret. */
+/** A secret as Standard Webhooks writes it: the prefix `whsec_` isn't part of the secret. */
 const webhookSecret = v.pipe(
   text,
   v.regex(
@@ -26,8 +27,18 @@ const webhookSecret = v.pipe(
   v.check(({ length }) => length >= 24 && length <= 64, "must have 24 to 64 bytes (Standard Webhooks)"),
 );
 
-/** Where mails come back to, and with what reports of that are signed. */
-export const bounceEntries = {
-  COUNTERSIGN_BOUNCE_ADDRESS: v.optional(bounceAddress),
-  COUNTERSIGN_BOUNCE_WEBHOOK_SECRET: v.optional(webhookSecret),
-};
+export const bounceSettings = {
+  COUNTERSIGN_BOUNCE_ADDRESS: {
+    check: bounceAddress,
+    unset: "mails bounce to their sender",
+    help:
+      "Address that mails bounce to, such as `bounces@example.com`. Each mail has a return path of its own, " +
+      "`bounces+MAIL@example.com`, which must be delivered there too",
+  },
+  COUNTERSIGN_BOUNCE_WEBHOOK_SECRET: {
+    check: webhookSecret,
+    unset: "no webhook",
+    isSecret: true,
+    help: "Secret that reports to the webhook `/webhooks/bounces` are signed with: `whsec_BASE64` (Standard Webhooks)",
+  },
+} satisfies Settings;

@@ -1,221 +1,151 @@
 import type { KeyObject } from "node:crypto";
-import * as v from "valibot";
 import type { logLevels } from "../lib/log.ts";
 import type { DkimSettings, MailAddress, OAuthSettings } from "../mail/mailer.ts";
 import type { OrganizationSender } from "../mail/providers/senders.ts";
 import type { CodeKey } from "../otp/codes/keys.ts";
 import type { Policy } from "../otp/policy.ts";
 import type { Language } from "../texts/languages.ts";
-import { bounceEntries } from "./bounces.ts";
-import { type ConfiguredIssuer, callerEntries, toCallerConfig } from "./callers.ts";
-import { dataEntries, toDataConfig } from "./data.ts";
-import { codeKeyEntries, proofEntries, toKeys } from "./keys.ts";
-import { policyEntries, toPolicy, unsafePolicy } from "./limits.ts";
-import { listenerEntries, publicUrlEntries, toListenerConfig, unusableTls } from "./listener.ts";
-import { mailEntries, toMailConfig, unusableSender } from "./mail.ts";
-import { type Environment, parseSettings } from "./parse-settings.ts";
+import { type ConfiguredIssuer, callerSettings, toCallerConfig } from "./callers.ts";
+import { dataSettings, toDataConfig } from "./data.ts";
+import { keySettings } from "./keys.ts";
+import { limitSettings, toPolicy, unsafePolicy } from "./limits.ts";
+import { listenerSettings, toListenerConfig, unusableTls } from "./listener.ts";
+import { mailSettings, toMailConfig, unusableSender } from "./mail.ts";
+import { type Environment, type Mode, readSettings } from "./read-settings.ts";
+import type { Values } from "./setting.ts";
+import { allSettings } from "./settings.ts";
 
-/** Everything the service is told from outside: read once, checked, frozen. */
+/** The configuration of a server: read once, checked, frozen. */
 export interface Config {
   readonly mode: Mode;
   readonly listen: { readonly host: string; readonly port: number };
-  /**
-   * Where people and mails reach the service: an origin, without a slash at the end. Undefined under `dev` if none is
-   * given: where the service listens.
-   */
+  /** An origin, without a slash at the end. Undefined under `dev` if none is set: the address it listens on. */
   readonly publicUrl: string | undefined;
   readonly dataDir: string;
   readonly databaseUrl: string;
-  /** Undefined under `dev` if none are given: one is made in the data folder. */
+  /** The first derives codes, all verify them. Undefined under `dev` if none are set: one is generated in `dataDir`. */
   readonly keys: readonly [CodeKey, ...CodeKey[]] | undefined;
-  /** The first signs proofs, all are published. Undefined under `dev` if none are given: one is made in the data folder. */
+  /** The first signs proofs, all are published. Undefined under `dev` if none are set: one is generated in `dataDir`. */
   readonly proofKeys: readonly [KeyObject, ...KeyObject[]] | undefined;
-  /** For whom proofs may be asked for. */
   readonly proofAudiences: "any" | readonly string[];
   readonly issuers: readonly ConfiguredIssuer[];
   /** Whether tokens of `countersign token` are accepted. */
   readonly trustLocalIssuer: boolean;
   readonly audience: string;
   readonly rolesClaim: string;
-  /** Undefined under `dev` if none is given: the mailbox in the process. */
+  /** Undefined under `dev` if none is set: mails go to the development mailbox. */
   readonly smtpUrl: string | undefined;
   readonly mailFrom: MailAddress;
-  /** Of mails and pages to whoever asks for none that there is. */
+  /** Used in mails and pages when none of the requested languages is available. */
   readonly defaultLanguage: Language;
-  /** Whether the subject of a mail shows its code. */
+  /** Whether the subject of a mail contains its code. */
   readonly codeInSubject: boolean;
-  /** The folder of own texts and layouts of mails. */
+  /** Folder of custom mail templates. */
   readonly templatesDir: string | undefined;
-  /** Where mails come back to, each to a variation of its own. Undefined: to the sender. */
+  /** Base of the return path of each mail. Undefined: mails bounce to their sender. */
   readonly bounceAddress: string | undefined;
-  /** With what reports of bounces are signed. Undefined: none are taken. */
+  /** Undefined: there is no webhook for bounces. */
   readonly bounceWebhookSecret: Uint8Array | undefined;
   readonly dkim: DkimSettings | undefined;
-  /** For the relays whose URL has `?auth=xoauth2`. */
+  /** For SMTP servers whose URL has `?auth=xoauth2`. */
   readonly smtpOAuth: OAuthSettings | undefined;
   readonly mailWebhookSecret: string | undefined;
-  /** The senders of organizations, by the id of the organization. */
+  /** Senders of organizations, by the id of the organization. */
   readonly senders: Readonly<Record<string, OrganizationSender>>;
-  /** Hosts that the user itself may name in a link. Undefined: that of the public URL. */
+  /** Hosts that end users may name in a link. Undefined: the host of the public URL. */
   readonly linkHosts: readonly string[] | undefined;
   readonly allowedOrigins: readonly string[];
-  /** Where people get tokens, for the API reference: URLs, or paths at the first issuer (without one: at this service). */
+  /** Where the API reference gets tokens: URLs, or paths at the first issuer (at this service if there is none). */
   readonly oauth: {
     readonly authorizeUrl: string;
     readonly tokenUrl: string;
     readonly scopes: readonly string[];
   };
-  /** Whether grpc.reflection tells clients the contract. */
+  /** Whether gRPC server reflection is available. */
   readonly reflection: boolean;
-  /** Whether /metrics is there. */
+  /** Whether /metrics is available. */
   readonly metrics: boolean;
-  /** Addresses and networks whose X-Forwarded-For is believed. */
+  /** Addresses and networks whose X-Forwarded-For is trusted. */
   readonly trustedProxies: readonly string[];
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly logLevel: (typeof logLevels)[number];
   readonly policy: Policy;
 }
 
-export type Mode = "dev" | "serve";
-
-/** What was wrong with the settings: each by its name, never by its value. */
-export class ConfigError extends Error {
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(`the settings are not complete or not safe:\n${problems.map((p) => `  ${p}`).join("\n")}`);
-    this.name = "ConfigError";
-    this.problems = problems;
-  }
-}
-
-const schema = v.object({
-  ...dataEntries,
-  ...listenerEntries,
-  ...publicUrlEntries,
-  ...codeKeyEntries,
-  ...proofEntries,
-  ...callerEntries,
-  ...mailEntries,
-  ...bounceEntries,
-  ...policyEntries,
-});
-
-type Settings = v.InferOutput<typeof schema>;
-
 /**
- * Reads the settings of `dev` or `serve`.
+ * Reads all settings, for `dev` or `serve`.
  *
- * @throws ConfigError with all problems at once.
+ * @throws ConfigError
  */
 export function readConfig(mode: Mode, environment: Environment = process.env): Config {
-  const { settings, problems } = parseSettings(schema, environment);
-  // What is there and wrong is not missing as well.
-  const told = new Set(problems.map((problem) => problem.split(" ", 1)[0]));
-  problems.push(
-    ...missingIn(mode, settings).filter(
-      (problem) => !problem.includes(" is missing: ") || !told.has(problem.split(" ", 1)[0]),
-    ),
-  );
-  if (problems.length > 0) throw new ConfigError(problems);
-  return freeze(toConfig(mode, settings));
-}
-
-/** Where the data is: what `countersign token` and `countersign migrate` need. */
-export function readDataConfig(environment: Environment = process.env) {
-  const { settings, problems } = parseSettings(v.object(dataEntries), environment);
-  if (problems.length > 0) throw new ConfigError(problems);
-  return freeze(toDataConfig(settings));
+  const crossChecks = [unusableTls, unusableSender, unsafePolicy];
+  return freeze(toConfig(mode, readSettings(allSettings, environment, { mode, crossChecks })));
 }
 
 /**
- * Reads what the commands need that work on the data of a server, beside it or while it is stopped: where that is, its keys
- * and its limits. `keys` is undefined if none are given.
+ * Reads where the data is and which audience tokens have, for the commands that need no keys.
  *
- * @throws ConfigError with all problems at once.
+ * @throws ConfigError
+ */
+export function readDataConfig(environment: Environment = process.env) {
+  const { COUNTERSIGN_AUDIENCE } = callerSettings;
+  const values = readSettings({ ...dataSettings, COUNTERSIGN_AUDIENCE }, environment);
+  return freeze({ ...toDataConfig(values), audience: values.COUNTERSIGN_AUDIENCE });
+}
+
+/**
+ * Reads where the data of a server is, its keys and its limits: for the commands that work on this data. `keys` is undefined
+ * if none are set.
+ *
+ * @throws ConfigError
  */
 export function readOperatorConfig(environment: Environment = process.env) {
-  const { settings, problems } = parseSettings(
-    v.object({ ...dataEntries, ...codeKeyEntries, ...policyEntries }),
-    environment,
-  );
-  if (problems.length > 0) throw new ConfigError(problems);
-  return freeze({ ...toDataConfig(settings), keys: toKeys(settings), policy: toPolicy(settings) });
+  const { COUNTERSIGN_KEYS } = keySettings;
+  const values = readSettings({ ...dataSettings, COUNTERSIGN_KEYS, ...limitSettings }, environment);
+  return freeze({ ...toDataConfig(values), keys: values.COUNTERSIGN_KEYS, policy: toPolicy(values) });
 }
 
 /**
- * Reads the limits alone, for `countersign doctor`: also where they are not safe, so that it can show why.
+ * Reads the limits, and accepts unsafe ones: `countersign doctor` explains why they are unsafe.
  *
- * @throws ConfigError if one of them cannot be read.
+ * @throws ConfigError if one of them is invalid.
  */
 export function readPolicy(environment: Environment = process.env): Policy {
-  const { settings, problems } = parseSettings(v.object(policyEntries), environment);
-  if (problems.length > 0) throw new ConfigError(problems);
-  return toPolicy(settings);
+  return toPolicy(readSettings(limitSettings, environment));
 }
 
 export type MailConfig = ReturnType<typeof readMailConfig>;
 
 /**
- * Reads what mails are made of and how they leave, for `countersign mail`.
+ * Reads what mails look like and how they are sent, for `countersign mail`.
  *
- * @throws ConfigError with all problems at once.
+ * @throws ConfigError
  */
 export function readMailConfig(environment: Environment = process.env) {
-  const { settings, problems } = parseSettings(
-    v.object({ ...publicUrlEntries, ...mailEntries }),
-    environment,
-  );
-  problems.push(...unusableSender(settings));
-  if (problems.length > 0) throw new ConfigError(problems);
-  return freeze({
-    ...toMailConfig(settings),
-    publicUrl: settings.COUNTERSIGN_PUBLIC_URL ?? "https://otp.example.com",
-  });
+  const { COUNTERSIGN_PUBLIC_URL } = listenerSettings;
+  const crossChecks = [unusableSender];
+  const values = readSettings({ COUNTERSIGN_PUBLIC_URL, ...mailSettings }, environment, { crossChecks });
+  // The links of a sample mail lead nowhere.
+  const publicUrl = values.COUNTERSIGN_PUBLIC_URL ?? "https://otp.example.com";
+  return freeze({ ...toMailConfig(values), publicUrl });
 }
 
-/** What `serve` must be told, and what does not go together. */
-function missingIn(mode: Mode, settings: Partial<Settings>): string[] {
-  const problems: string[] = [];
-  if (mode === "serve") {
-    for (const [name, why] of Object.entries(neededToServe)) {
-      if (settings[name as keyof Settings] === undefined) problems.push(`${name} is missing: ${why}`);
-    }
-  }
-  problems.push(...unusableTls(settings), ...unusableSender(settings), ...unsafePolicy(settings));
-  return problems;
-}
-
-const neededToServe = {
-  COUNTERSIGN_PUBLIC_URL: "the links in mails begin with it",
-  COUNTERSIGN_KEYS: "codes are derived from them; openssl rand -base64 32 makes one",
-  COUNTERSIGN_PROOF_KEYS:
-    "proofs of logins are signed with them; openssl ecparam -genkey -name prime256v1 -noout makes one",
-  COUNTERSIGN_ISSUERS: "whose tokens are accepted",
-  COUNTERSIGN_AUDIENCE: "the aud that tokens for this service carry",
-  COUNTERSIGN_SMTP_URL: "mails leave through it",
-  COUNTERSIGN_MAIL_FROM: "mails come from it",
-} as const;
-
-function toConfig(mode: Mode, settings: Partial<Settings>): Config {
-  const forAnyone = mode === "dev" ? ["*"] : [];
-  const audiences = settings.COUNTERSIGN_PROOF_AUDIENCES ?? forAnyone;
-  const callers = toCallerConfig(settings);
+function toConfig(mode: Mode, values: Values<typeof allSettings>): Config {
+  const callers = toCallerConfig(values);
   return {
     mode,
-    publicUrl: settings.COUNTERSIGN_PUBLIC_URL,
-    keys: toKeys(settings),
-    proofKeys: settings.COUNTERSIGN_PROOF_KEYS,
-    proofAudiences: audiences.includes("*") ? "any" : audiences,
-    allowedOrigins: settings.COUNTERSIGN_ALLOWED_ORIGINS ?? forAnyone,
-    bounceAddress: settings.COUNTERSIGN_BOUNCE_ADDRESS,
-    bounceWebhookSecret: settings.COUNTERSIGN_BOUNCE_WEBHOOK_SECRET,
-    policy: toPolicy(settings),
+    ...toListenerConfig(values),
+    ...toDataConfig(values),
+    keys: values.COUNTERSIGN_KEYS,
+    proofKeys: values.COUNTERSIGN_PROOF_KEYS,
+    proofAudiences: values.COUNTERSIGN_PROOF_AUDIENCES,
     ...callers,
+    // `dev` prints a token of its own.
     trustLocalIssuer: mode === "dev" || callers.trustLocalIssuer,
-    ...toDataConfig(settings),
-    ...toListenerConfig(settings),
-    ...toMailConfig(settings),
+    ...toMailConfig(values),
+    bounceAddress: values.COUNTERSIGN_BOUNCE_ADDRESS,
+    bounceWebhookSecret: values.COUNTERSIGN_BOUNCE_WEBHOOK_SECRET,
+    policy: toPolicy(values),
   };
 }
 

@@ -1,29 +1,34 @@
 import { resolve } from "node:path";
 import * as v from "valibot";
+import type { Settings, Values } from "./setting.ts";
 import { text } from "./values.ts";
 
-/** Where the data is, and for whom tokens are. */
-export const dataEntries = {
-  COUNTERSIGN_DATA_DIR: v.optional(text, "./data"),
-  COUNTERSIGN_DATABASE_URL: v.optional(
-    v.pipe(
-      text,
-      v.regex(
-        /^sqlite:.|^postgres(ql)?:\/\/./,
-        "must be sqlite:PATH or postgres://user:password@host:port/database",
-      ),
-    ),
+const databaseUrl = v.pipe(
+  text,
+  v.regex(
+    /^sqlite:.|^postgres(ql)?:\/\/./,
+    "must be sqlite:PATH or postgres://user:password@host:port/database",
   ),
-  COUNTERSIGN_AUDIENCE: v.optional(text),
-};
+);
 
-type DataSettings = v.InferOutput<v.ObjectSchema<typeof dataEntries, undefined>>;
+export const dataSettings = {
+  COUNTERSIGN_DATA_DIR: {
+    check: text,
+    default: "./data",
+    help: "Folder of the SQLite database and of generated keys",
+  },
+  COUNTERSIGN_DATABASE_URL: {
+    check: databaseUrl,
+    unset: "`countersign.db` in `COUNTERSIGN_DATA_DIR`",
+    isSecret: true,
+    help: "Database: `sqlite:PATH`, or `postgres://user:password@host:port/database`",
+  },
+} satisfies Settings;
 
-export function toDataConfig(settings: Partial<DataSettings>) {
-  const dataDir = resolve(settings.COUNTERSIGN_DATA_DIR ?? "./data");
+export function toDataConfig(values: Values<typeof dataSettings>) {
+  const dataDir = resolve(values.COUNTERSIGN_DATA_DIR);
   return {
     dataDir,
-    databaseUrl: settings.COUNTERSIGN_DATABASE_URL ?? `sqlite:${dataDir}/countersign.db`,
-    audience: settings.COUNTERSIGN_AUDIENCE ?? "countersign",
+    databaseUrl: values.COUNTERSIGN_DATABASE_URL ?? `sqlite:${dataDir}/countersign.db`,
   };
 }

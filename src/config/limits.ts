@@ -1,81 +1,146 @@
 import * as v from "valibot";
 import { codeBits } from "../otp/codes/code.ts";
-import {
-  authenticatorGuessProbability,
-  defaultPolicy,
-  guessProbabilityMax,
-  type Policy,
-} from "../otp/policy.ts";
+import { authenticatorGuessProbability, guessProbabilityMax, type Policy } from "../otp/policy.ts";
+import { defaultsOf, type Given, type Settings, type Values } from "./setting.ts";
 import { ceiling, duration, integer } from "./values.ts";
 
-export const policyEntries = {
-  COUNTERSIGN_OTP_EMAILS_MAX: v.optional(integer(1, 100), "10"),
-  COUNTERSIGN_CODE_ALPHABET: v.optional(
-    v.picklist(["crockford", "digits"], "must be crockford or digits"),
-    "crockford",
-  ),
-  COUNTERSIGN_CODE_LENGTH: v.optional(integer(4, 12), "8"),
-  COUNTERSIGN_CODE_TTL: v.optional(duration(30_000, 600_000, "30s to 10m (ASVS 6.5.5)"), "10m"),
-  COUNTERSIGN_LOGIN_CODE_LENGTH: v.optional(integer(6, 12), "6"),
-  COUNTERSIGN_LOGIN_CODE_TTL: v.optional(duration(30_000, 600_000, "30s to 10m (ASVS 6.5.5)"), "5m"),
-  COUNTERSIGN_CODE_ATTEMPTS_MAX: v.optional(integer(1, 20), "5"),
-  COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX: v.optional(integer(1, 100), "10"),
-  COUNTERSIGN_ATTEMPTS_IN_ROW_MAX: v.optional(integer(1, 1_000), "100"),
-  COUNTERSIGN_MAIL_INTERVAL: v.optional(duration(0, 3_600_000, "0s to 1h"), "60s"),
-  COUNTERSIGN_MAILS_PER_HOUR_MAX: v.optional(integer(1, 1_000), "5"),
-  COUNTERSIGN_MAILS_PER_DAY_MAX: v.optional(integer(1, 1_000), "20"),
-  COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX: v.optional(integer(1, 1_000), "5"),
-  COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: v.optional(ceiling, "1000"),
-  COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: v.optional(ceiling, "10000"),
-  COUNTERSIGN_NOTICES_PER_DAY_MAX: v.optional(integer(1, 1_000), "20"),
-  COUNTERSIGN_LOCK_MIN: v.optional(duration(1_000, 86_400_000, "1s to 1d"), "5m"),
-  COUNTERSIGN_LOCK_MAX: v.optional(duration(1_000, 7 * 86_400_000, "1s to 7d"), "1d"),
-};
+/** OWASP ASVS 5.0, 6.5.5: a code lives for at most 10 minutes. */
+const codeTtl = duration(30_000, 600_000, "30s to 10m (ASVS 6.5.5)");
 
-type PolicySettings = v.InferOutput<v.ObjectSchema<typeof policyEntries, undefined>>;
+export const limitSettings = {
+  COUNTERSIGN_OTP_EMAILS_MAX: {
+    check: integer(1, 100),
+    default: "10",
+    help: "Authenticators (email addresses) per user",
+  },
+  COUNTERSIGN_CODE_ALPHABET: {
+    check: v.picklist(["crockford", "digits"], "must be crockford or digits"),
+    default: "crockford",
+    help: "Alphabet of the code that verifies an address: `crockford` (letters and digits) or `digits`",
+  },
+  COUNTERSIGN_CODE_LENGTH: {
+    check: integer(4, 12),
+    default: "8",
+    help: "Characters of the code that verifies an address",
+  },
+  COUNTERSIGN_CODE_TTL: {
+    check: codeTtl,
+    default: "10m",
+    help: "Lifetime of the code that verifies an address, 30s to 10m",
+  },
+  COUNTERSIGN_LOGIN_CODE_LENGTH: {
+    check: integer(6, 12),
+    default: "6",
+    help: "Digits of a login code, 6 to 12",
+  },
+  COUNTERSIGN_LOGIN_CODE_TTL: {
+    check: codeTtl,
+    default: "5m",
+    help: "Lifetime of a login code, 30s to 10m",
+  },
+  COUNTERSIGN_CODE_ATTEMPTS_MAX: {
+    check: integer(1, 20),
+    default: "5",
+    help: "Wrong attempts after which a code of either kind is void",
+  },
+  COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX: {
+    check: integer(1, 100),
+    default: "10",
+    help: "Wrong attempts within an hour after which the authenticator is locked",
+  },
+  COUNTERSIGN_ATTEMPTS_IN_ROW_MAX: {
+    check: integer(1, 1_000),
+    default: "100",
+    help: "Wrong attempts in a row after which the authenticator is locked for `COUNTERSIGN_LOCK_MAX`",
+  },
+  COUNTERSIGN_LOCK_MIN: {
+    check: duration(1_000, 86_400_000, "1s to 1d"),
+    default: "5m",
+    help: "Duration of the first lock. Each further one lasts twice as long",
+  },
+  COUNTERSIGN_LOCK_MAX: {
+    check: duration(1_000, 7 * 86_400_000, "1s to 7d"),
+    default: "1d",
+    help: "Duration of the longest lock",
+  },
+  COUNTERSIGN_MAIL_INTERVAL: {
+    check: duration(0, 3_600_000, "0s to 1h"),
+    default: "60s",
+    help: "Time between two mails for one authenticator",
+  },
+  COUNTERSIGN_MAILS_PER_HOUR_MAX: {
+    check: integer(1, 1_000),
+    default: "5",
+    help: "Mails per authenticator and hour",
+  },
+  COUNTERSIGN_MAILS_PER_DAY_MAX: {
+    check: integer(1, 1_000),
+    default: "20",
+    help: "Mails per authenticator and day",
+  },
+  COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX: {
+    check: integer(1, 1_000),
+    default: "5",
+    help: "Mails per address and hour, over all users and organizations",
+  },
+  COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX: {
+    check: ceiling,
+    default: "1000",
+    help: "Mails per client address (IPv6: per /64) and hour, or `off`",
+  },
+  COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX: {
+    check: ceiling,
+    default: "10000",
+    help: "Mails in total per hour, or `off` (see docs/scale.md)",
+  },
+  COUNTERSIGN_NOTICES_PER_DAY_MAX: {
+    check: integer(1, 1_000),
+    default: "20",
+    help: "Changes per user and day that the other addresses of the user are notified of",
+  },
+} satisfies Settings;
 
-export function toPolicy(settings: Partial<PolicySettings>): Policy {
-  const { otpEmailsMax, enrolment, login, attempts, mails } = defaultPolicy;
-  const attemptsMax = settings.COUNTERSIGN_CODE_ATTEMPTS_MAX ?? enrolment.attemptsMax;
+export function toPolicy(values: Values<typeof limitSettings>): Policy {
+  const attemptsMax = values.COUNTERSIGN_CODE_ATTEMPTS_MAX;
   return {
-    otpEmailsMax: settings.COUNTERSIGN_OTP_EMAILS_MAX ?? otpEmailsMax,
+    otpEmailsMax: values.COUNTERSIGN_OTP_EMAILS_MAX,
     enrolment: {
-      format: {
-        alphabet: settings.COUNTERSIGN_CODE_ALPHABET ?? enrolment.format.alphabet,
-        length: settings.COUNTERSIGN_CODE_LENGTH ?? enrolment.format.length,
-      },
-      codeTtlMs: settings.COUNTERSIGN_CODE_TTL ?? enrolment.codeTtlMs,
+      format: { alphabet: values.COUNTERSIGN_CODE_ALPHABET, length: values.COUNTERSIGN_CODE_LENGTH },
+      codeTtlMs: values.COUNTERSIGN_CODE_TTL,
       attemptsMax,
     },
     login: {
-      format: {
-        alphabet: login.format.alphabet,
-        length: settings.COUNTERSIGN_LOGIN_CODE_LENGTH ?? login.format.length,
-      },
-      codeTtlMs: settings.COUNTERSIGN_LOGIN_CODE_TTL ?? login.codeTtlMs,
+      format: { alphabet: "digits", length: values.COUNTERSIGN_LOGIN_CODE_LENGTH },
+      codeTtlMs: values.COUNTERSIGN_LOGIN_CODE_TTL,
       attemptsMax,
     },
     attempts: {
-      perHourMax: settings.COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX ?? attempts.perHourMax,
-      inRowMax: settings.COUNTERSIGN_ATTEMPTS_IN_ROW_MAX ?? attempts.inRowMax,
-      lockMsMin: settings.COUNTERSIGN_LOCK_MIN ?? attempts.lockMsMin,
-      lockMsMax: settings.COUNTERSIGN_LOCK_MAX ?? attempts.lockMsMax,
+      perHourMax: values.COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX,
+      inRowMax: values.COUNTERSIGN_ATTEMPTS_IN_ROW_MAX,
+      lockMsMin: values.COUNTERSIGN_LOCK_MIN,
+      lockMsMax: values.COUNTERSIGN_LOCK_MAX,
     },
     mails: {
-      intervalMs: settings.COUNTERSIGN_MAIL_INTERVAL ?? mails.intervalMs,
-      perHourMax: settings.COUNTERSIGN_MAILS_PER_HOUR_MAX ?? mails.perHourMax,
-      perDayMax: settings.COUNTERSIGN_MAILS_PER_DAY_MAX ?? mails.perDayMax,
-      perAddressHourMax: settings.COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX ?? mails.perAddressHourMax,
-      perClientHourMax: settings.COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX ?? mails.perClientHourMax,
-      allHourMax: settings.COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX ?? mails.allHourMax,
-      noticesPerDayMax: settings.COUNTERSIGN_NOTICES_PER_DAY_MAX ?? mails.noticesPerDayMax,
+      intervalMs: values.COUNTERSIGN_MAIL_INTERVAL,
+      perHourMax: values.COUNTERSIGN_MAILS_PER_HOUR_MAX,
+      perDayMax: values.COUNTERSIGN_MAILS_PER_DAY_MAX,
+      perAddressHourMax: values.COUNTERSIGN_ADDRESS_MAILS_PER_HOUR_MAX,
+      perClientHourMax: values.COUNTERSIGN_CLIENT_MAILS_PER_HOUR_MAX,
+      allHourMax: values.COUNTERSIGN_ALL_MAILS_PER_HOUR_MAX,
+      noticesPerDayMax: values.COUNTERSIGN_NOTICES_PER_DAY_MAX,
     },
   };
 }
 
-/** What would let codes be guessed. */
-export function unsafePolicy(settings: Partial<PolicySettings>): string[] {
-  const policy = toPolicy(settings);
+const defaults = defaultsOf(limitSettings);
+
+/** The limits where none are set. */
+export const defaultPolicy: Policy = toPolicy(defaults);
+
+/** Reports limits that contradict each other, or under which codes can be guessed. */
+export function unsafePolicy({ valid }: Given<typeof limitSettings>): string[] {
+  // An invalid limit counts as its default here, so that all problems are reported at once.
+  const policy = toPolicy({ ...defaults, ...valid });
   const problems: string[] = [];
   if (policy.attempts.lockMsMax < policy.attempts.lockMsMin) {
     problems.push("COUNTERSIGN_LOCK_MAX must not be shorter than COUNTERSIGN_LOCK_MIN");
@@ -87,11 +152,22 @@ export function unsafePolicy(settings: Partial<PolicySettings>): string[] {
   }
   if (authenticatorGuessProbability(policy) > guessProbabilityMax) {
     problems.push(
-      "COUNTERSIGN_CODE_LENGTH, COUNTERSIGN_LOGIN_CODE_LENGTH, COUNTERSIGN_CODE_ATTEMPTS_MAX, " +
-        "COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX, COUNTERSIGN_ATTEMPTS_IN_ROW_MAX, COUNTERSIGN_LOCK_MIN, COUNTERSIGN_LOCK_MAX and COUNTERSIGN_MAILS_PER_DAY_MAX " +
-        `together let one authenticator be guessed with a probability above ${guessProbabilityMax} in a day: lengthen the ` +
-        "code or the lock, or allow fewer attempts or mails (countersign doctor limits shows the sum)",
+      `${guessingNames.join(", ")} together let one authenticator be guessed with a probability above ` +
+        `${guessProbabilityMax} in a day: choose longer codes or locks, or fewer attempts or mails ` +
+        "(countersign doctor limits shows the calculation)",
     );
   }
   return problems;
 }
+
+/** The settings that `authenticatorGuessProbability` depends on. */
+const guessingNames = [
+  "COUNTERSIGN_CODE_LENGTH",
+  "COUNTERSIGN_LOGIN_CODE_LENGTH",
+  "COUNTERSIGN_CODE_ATTEMPTS_MAX",
+  "COUNTERSIGN_ATTEMPTS_PER_HOUR_MAX",
+  "COUNTERSIGN_ATTEMPTS_IN_ROW_MAX",
+  "COUNTERSIGN_LOCK_MIN",
+  "COUNTERSIGN_LOCK_MAX",
+  "COUNTERSIGN_MAILS_PER_DAY_MAX",
+] as const satisfies readonly (keyof typeof limitSettings)[];

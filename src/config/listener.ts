@@ -2,7 +2,8 @@ import { createSecureContext } from "node:tls";
 import * as v from "valibot";
 import { parseTrustedProxies } from "../http/client-address.ts";
 import { logLevels } from "../lib/log.ts";
-import { list, onOff, origin, parseUrl, pem, text } from "./values.ts";
+import { type Given, incomplete, type Settings, type Values } from "./setting.ts";
+import { isDistinct, list, onOff, origin, parseUrl, pem, text } from "./values.ts";
 
 const listen = v.pipe(
   text,
@@ -24,6 +25,7 @@ const hosts = v.pipe(
     "must be hosts, comma separated, such as app.example.com or localhost:3000",
   ),
   v.transform((items) => items.map((item) => item.toLowerCase())),
+  v.check((items) => isDistinct(items), "must not list a host twice"),
 );
 
 const proxies = v.pipe(
@@ -48,48 +50,85 @@ const origins = v.pipe(
   ),
 );
 
-/** The origin under which people and mails reach the service. */
-export const publicUrlEntries = { COUNTERSIGN_PUBLIC_URL: v.optional(origin) };
+export const listenerSettings = {
+  COUNTERSIGN_PUBLIC_URL: {
+    check: origin,
+    unset: "the address it listens on",
+    isNeeded: true,
+    help: "Origin under which users reach the service, such as `https://otp.example.com`. Links in mails start with it",
+  },
+  COUNTERSIGN_LISTEN: {
+    check: listen,
+    default: "127.0.0.1:8080",
+    help: "Host and port to listen on, for HTTP/1.1 and HTTP/2, with and without TLS",
+  },
+  COUNTERSIGN_TLS_CERT: {
+    check: pem,
+    unset: "no TLS",
+    // Not a secret, but it's kept beside its key.
+    isSecret: true,
+    help: "TLS certificate and its chain: PEM text, or the path of a PEM file",
+  },
+  COUNTERSIGN_TLS_KEY: {
+    check: pem,
+    unset: "no TLS",
+    isSecret: true,
+    help: "Private key of the TLS certificate: PEM text, or the path of a PEM file",
+  },
+  COUNTERSIGN_TRUSTED_PROXIES: {
+    check: proxies,
+    default: "",
+    help: "Proxies whose `X-Forwarded-For` header is trusted: IP addresses and networks, comma separated",
+  },
+  COUNTERSIGN_ALLOWED_ORIGINS: {
+    check: origins,
+    default: "",
+    devDefault: "*",
+    help: "Origins whose pages may call the API from a browser (CORS), comma separated, or `*` for all",
+  },
+  COUNTERSIGN_LINK_HOSTS: {
+    check: hosts,
+    unset: "the host of `COUNTERSIGN_PUBLIC_URL`",
+    help: "Hosts that end users may name in a `url_template`, comma separated",
+  },
+  COUNTERSIGN_REFLECTION: {
+    check: onOff,
+    default: "on",
+    help: "`on` or `off`: whether gRPC server reflection is available",
+  },
+  COUNTERSIGN_METRICS: {
+    check: onOff,
+    default: "off",
+    help: "`on` or `off`: whether everyone who can reach the port can read `/metrics` (Prometheus)",
+  },
+  COUNTERSIGN_LOG_LEVEL: {
+    check: v.picklist(logLevels, `must be one of ${logLevels.join(", ")}`),
+    default: "info",
+    help: `Lowest level to log: ${logLevels.map((level) => `\`${level}\``).join(", ")}`,
+  },
+} satisfies Settings;
 
-/** Where the service listens, whom it lets in, and what it shows of itself. */
-export const listenerEntries = {
-  COUNTERSIGN_LISTEN: v.optional(listen, "127.0.0.1:8080"),
-  COUNTERSIGN_LINK_HOSTS: v.optional(hosts),
-  COUNTERSIGN_ALLOWED_ORIGINS: v.optional(origins),
-  COUNTERSIGN_REFLECTION: v.optional(onOff, "on"),
-  COUNTERSIGN_METRICS: v.optional(onOff, "off"),
-  COUNTERSIGN_TRUSTED_PROXIES: v.optional(proxies, ""),
-  COUNTERSIGN_TLS_CERT: v.optional(pem),
-  COUNTERSIGN_TLS_KEY: v.optional(pem),
-  COUNTERSIGN_LOG_LEVEL: v.optional(v.picklist(logLevels, `must be one of ${logLevels.join(", ")}`), "info"),
-};
-
-type ListenerSettings = v.InferOutput<v.ObjectSchema<typeof listenerEntries, undefined>>;
-
-export function toListenerConfig(settings: Partial<ListenerSettings>) {
+export function toListenerConfig(values: Values<typeof listenerSettings>) {
+  const { COUNTERSIGN_TLS_CERT: cert, COUNTERSIGN_TLS_KEY: key } = values;
   return {
-    listen: settings.COUNTERSIGN_LISTEN ?? { host: "127.0.0.1", port: 8080 },
-    linkHosts: settings.COUNTERSIGN_LINK_HOSTS,
-    reflection: settings.COUNTERSIGN_REFLECTION !== "off",
-    metrics: settings.COUNTERSIGN_METRICS === "on",
-    trustedProxies: settings.COUNTERSIGN_TRUSTED_PROXIES ?? [],
-    tls: toTls(settings),
-    logLevel: settings.COUNTERSIGN_LOG_LEVEL ?? "info",
+    listen: values.COUNTERSIGN_LISTEN,
+    publicUrl: values.COUNTERSIGN_PUBLIC_URL,
+    tls: cert && key ? { cert, key } : undefined,
+    trustedProxies: values.COUNTERSIGN_TRUSTED_PROXIES,
+    allowedOrigins: values.COUNTERSIGN_ALLOWED_ORIGINS,
+    linkHosts: values.COUNTERSIGN_LINK_HOSTS,
+    reflection: values.COUNTERSIGN_REFLECTION,
+    metrics: values.COUNTERSIGN_METRICS,
+    logLevel: values.COUNTERSIGN_LOG_LEVEL,
   };
 }
 
-function toTls({ COUNTERSIGN_TLS_CERT: cert, COUNTERSIGN_TLS_KEY: key }: Partial<ListenerSettings>) {
-  return cert && key ? { cert, key } : undefined;
-}
-
-/** What of the certificate and its key does not go together. */
-export function unusableTls({
-  COUNTERSIGN_TLS_CERT: cert,
-  COUNTERSIGN_TLS_KEY: key,
-}: Partial<ListenerSettings>): string[] {
-  if (cert === undefined && key === undefined) return [];
-  if (cert === undefined || key === undefined)
-    return ["COUNTERSIGN_TLS_CERT and COUNTERSIGN_TLS_KEY go together: set both or neither"];
+/** Reports a certificate without its key, and one that doesn't belong to its key. */
+export function unusableTls({ valid, isSet }: Given<typeof listenerSettings>): string[] {
+  const { COUNTERSIGN_TLS_CERT: cert, COUNTERSIGN_TLS_KEY: key } = valid;
+  if (cert === undefined || key === undefined) {
+    return incomplete(["COUNTERSIGN_TLS_CERT", "COUNTERSIGN_TLS_KEY"], isSet);
+  }
   try {
     createSecureContext({ cert, key });
     return [];

@@ -1,61 +1,9 @@
-import { createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { parseEmailAddress } from "../lib/email-address.ts";
-import type { MailAddress } from "../mail/mailer.ts";
-import { isFetchable } from "../mail/providers/provider-url.ts";
 import { type OrganizationSender, senderProblems } from "../mail/providers/senders.ts";
+import { dkimDomain, dkimKey, dkimSelector, mailFrom, tokenUrl } from "./sender-values.ts";
 
-/** `Name <address>`, or an address alone. */
-export const mailFrom = v.pipe(
-  v.string(),
-  v.rawTransform(({ dataset, addIssue, NEVER }): MailAddress => {
-    const match = /^(?:([^<>"\r\n]*)<([^<>]+)>|([^<>\s]+))$/.exec(dataset.value.trim());
-    const parsed = parseEmailAddress(match?.[2] ?? match?.[3] ?? "");
-    if (parsed.ok) return { name: match?.[1]?.trim() ?? "", address: parsed.address.mailbox };
-    addIssue({ message: "must be an address such as codes@example.com or Example <codes@example.com>" });
-    return NEVER;
-  }),
-);
-
-/** An https URL, or one of this machine. */
-export const tokenUrl = v.pipe(
-  v.string(),
-  v.check(
-    (value) => URL.canParse(value) && isFetchable(new URL(value)),
-    "must be an https URL without a password (http for loopback hosts only)",
-  ),
-);
-
-export const dkimDomain = v.pipe(
-  v.string(),
-  v.regex(
-    /^[a-z\d](?:[a-z\d.-]*[a-z\d])?$/,
-    "must be a domain in lower case (A-labels), such as example.com",
-  ),
-);
-
-export const dkimSelector = v.pipe(
-  v.string(),
-  v.regex(/^[a-z\d](?:[a-z\d.-]*[a-z\d])?$/i, "must be letters, digits, dots and dashes, such as mail2026"),
-);
-
-/** RFC 8301 §3.2: signers use RSA keys of at least 2048 bits. (RFC 8463's Ed25519 is not in nodemailer.) */
-export const dkimKey = v.pipe(
-  v.string(),
-  v.check(isDkimKey, "must be a private RSA key of at least 2048 bits in PEM: openssl genrsa 2048 makes one"),
-);
-
-function isDkimKey(pem: string): boolean {
-  try {
-    const { asymmetricKeyType, asymmetricKeyDetails } = createPrivateKey(pem);
-    return asymmetricKeyType === "rsa" && (asymmetricKeyDetails?.modulusLength ?? 0) >= 2048;
-  } catch {
-    return false;
-  }
-}
-
-/** The text of the file that a setting names. */
+/** The path of a file, as the text of that file. */
 const fileText = v.pipe(
   v.string(),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
@@ -85,9 +33,9 @@ const senderEntry = v.strictObject({
 type SenderEntry = v.InferOutput<typeof senderEntry>;
 
 /**
- * Reads the file of COUNTERSIGN_SENDERS_FILE: the senders of organizations, by the id of the organization.
+ * Reads the file of COUNTERSIGN_SENDERS_FILE: a JSON object with the senders of organizations, by organization id.
  *
- * Problems name the organization and the member, and quote no value.
+ * @returns the senders, and problems that name the organization and the member but quote no value.
  */
 export function readSendersFile(path: string): {
   readonly senders: Readonly<Record<string, OrganizationSender>>;
@@ -97,7 +45,7 @@ export function readSendersFile(path: string): {
   try {
     entries = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    // The text of a SyntaxError quotes the file.
+    // The message of a SyntaxError quotes the file.
     const problem = error instanceof SyntaxError ? "is not JSON" : "cannot be read";
     return { senders: {}, problems: [`names a file that ${problem}`] };
   }
@@ -131,16 +79,16 @@ function toSender({ from, smtpUrl, dkim, oauth, webhookSecret }: SenderEntry): O
 }
 
 function problemsOf(sender: OrganizationSender): [string, string][] {
-  // Without providers of its own it uses those of all, which are checked where they are set.
+  // Without providers of its own it uses the default ones, which are checked where they are set.
   const { smtpUrl = "smtp://localhost" } = sender;
   return senderProblems({ ...sender, smtpUrl }).map(({ setting, problem }) => [setting, problem]);
 }
 
-/** Of what is not one of our own sentences, nothing is told: it quotes what it got. */
+/** Replaces the messages of valibot, which quote what they received. */
 function messageOf(issue: v.BaseIssue<unknown>): string {
   if (issue.type === "strict_object") {
     if (v.getDotPath(issue) === null) return "must be an object";
-    return issue.received === "undefined" ? "is missing" : "is no member that a sender has";
+    return issue.received === "undefined" ? "is missing" : "is not a known member";
   }
   return issue.kind === "schema" ? "is missing or of the wrong type" : issue.message;
 }

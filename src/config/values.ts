@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
+import { isLoopback } from "../mail/smtp/relay.ts";
 
 export const text = v.pipe(v.string(), v.trim(), v.nonEmpty("must not be empty"));
 
-export const list = v.pipe(
+/** Comma-separated items, without blanks around them. */
+export const items = v.pipe(
   v.string(),
   v.transform((value) =>
     value
@@ -12,6 +14,16 @@ export const list = v.pipe(
       .filter((item) => item !== ""),
   ),
 );
+
+/** Comma-separated items, each listed once. */
+export const list = v.pipe(
+  items,
+  v.check((listed) => isDistinct(listed), "must not list an item twice"),
+);
+
+export function isDistinct(values: readonly string[]): boolean {
+  return new Set(values).size === values.length;
+}
 
 export function integer(min: number, max: number) {
   return v.pipe(
@@ -23,7 +35,7 @@ export function integer(min: number, max: number) {
   );
 }
 
-/** Off is no limit at all. */
+/** A number of at least 1, or "off": Infinity. */
 export const ceiling = v.pipe(
   text,
   v.regex(/^(off|\d{1,9})$/, 'must be a whole number from 1 to 999999999, or "off"'),
@@ -33,12 +45,13 @@ export const ceiling = v.pipe(
 
 const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** "90s", "10m", "1h" or "1d" in milliseconds, or undefined. */
+/** Reads "90s", "10m", "1h" or "1d" as milliseconds. Undefined if it is none of these. */
 export function parseDuration(value: string): number | undefined {
   const match = /^(\d{1,6})([smhd])$/.exec(value);
   return match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : undefined;
 }
 
+/** A duration in milliseconds. `range` says to the reader what the limits are. */
 export function duration(minMs: number, maxMs: number, range: string) {
   return v.pipe(
     text,
@@ -52,17 +65,21 @@ export const origin = v.pipe(
   v.check((value) => {
     const url = parseUrl(value);
     if (url?.pathname !== "/" || url.search || url.hash || url.username || url.password) return false;
-    return url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname));
+    return isHttpsOrLoopback(value);
   }, "must be an https origin such as https://otp.example.com (http for loopback hosts only), without a path"),
   v.transform((value) => new URL(value).origin),
 );
 
-export const onOff = v.picklist(["on", "off"], "must be on or off");
+export const onOff = v.pipe(
+  v.picklist(["on", "off"], "must be on or off"),
+  v.transform((value) => value === "on"),
+);
 
+/** A URL, or a path at an origin that is known elsewhere. */
 export const endpoint = v.pipe(
   text,
   v.check(
-    (value) => /^\/(?!\/)[^?#]*$/.test(value) || (isFetchable(value) && !parseUrl(value)?.password),
+    (value) => /^\/(?!\/)[^?#]*$/.test(value) || (isHttpsOrLoopback(value) && !parseUrl(value)?.password),
     "must be an https URL without a password, or a path such as /oauth/v2/authorize",
   ),
 );
@@ -75,7 +92,7 @@ export const pem = v.pipe(
     try {
       return readFileSync(dataset.value, "utf8");
     } catch {
-      addIssue({ message: "must be PEM text, or the path of a file that can be read" });
+      addIssue({ message: "must be PEM text, or the path of a readable PEM file" });
       return NEVER;
     }
   }),
@@ -86,11 +103,9 @@ export function parseUrl(value: string): URL | undefined {
   return URL.canParse(value) ? new URL(value) : undefined;
 }
 
-export function isFetchable(value: string): boolean {
+/** Whether it is an https URL, or an http URL of this machine. */
+export function isHttpsOrLoopback(value: string): boolean {
   const url = parseUrl(value);
-  return url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(url.hostname));
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
+  if (url?.protocol === "http:") return isLoopback(url.hostname.replace(/^\[(.*)\]$/, "$1"));
+  return url?.protocol === "https:";
 }

@@ -54,22 +54,6 @@ export interface MailPolicy {
  */
 export const lifeLeftMsMax = 660_000;
 
-export const defaultPolicy: Policy = {
-  otpEmailsMax: 10,
-  enrolment: { format: { alphabet: "crockford", length: 8 }, codeTtlMs: 600_000, attemptsMax: 5 },
-  login: { format: { alphabet: "digits", length: 6 }, codeTtlMs: 300_000, attemptsMax: 5 },
-  attempts: { perHourMax: 10, inRowMax: 100, lockMsMin: 300_000, lockMsMax: dayMs },
-  mails: {
-    intervalMs: 60_000,
-    perHourMax: 5,
-    perDayMax: 20,
-    perAddressHourMax: 5,
-    perClientHourMax: 1_000,
-    allHourMax: 10_000,
-    noticesPerDayMax: 20,
-  },
-};
-
 /** The allowed probability that one authenticator is guessed in a day. */
 export const guessProbabilityMax = 1e-4;
 

@@ -33,8 +33,8 @@ const serveSettings = () => ({
   COUNTERSIGN_MAIL_FROM: "codes@example.com",
 });
 
-describe("countersign --help", () => {
-  it("names every command and every setting", async () => {
+describe("countersign", () => {
+  it("prints its help with every command and every setting", async () => {
     const { code, stdout } = await runCommand(["--help"]);
     expect(code).toBe(0);
     for (const command of ["dev", "serve", "migrate", "token"])
@@ -50,7 +50,7 @@ describe("countersign --help", () => {
     [["token"], /--subject is missing/],
     [["token", "--subject", "a", "--permission", "root"], /--permission must be/],
     [["token", "--subject", "a", "--ttl", "soon"], /--ttl must be/],
-  ])("a command line that cannot be run says how to mend it: %j", async (args, message) => {
+  ])("says how to correct the command line %j", async (args, message) => {
     const { code, stdout, stderr } = await runCommand(args, dataFolder());
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(message);
@@ -58,7 +58,7 @@ describe("countersign --help", () => {
 });
 
 describe("countersign dev", () => {
-  it("prints lines that work as they are pasted, from the address to the verified authenticator", async () => {
+  it("prints commands that work as pasted, up to a verified authenticator", async () => {
     const dev = await startCommand(["dev"], dataFolder());
     const lines = await welcomeOf(dev);
     const token = /^TOKEN=.+$/m.exec(lines)![0];
@@ -89,7 +89,7 @@ describe("countersign dev", () => {
     expect(dev.stdout()).toMatch(/^mail to mini@mouse.com: /m);
   });
 
-  it("keeps its data: a second start finds the user, and the token of before", async () => {
+  it("keeps its data: the user and the token survive a restart", async () => {
     const data = dataFolder();
     const first = await startCommand(["dev"], data);
     const token = /^TOKEN=(.+)$/m.exec(await welcomeOf(first))![1];
@@ -104,7 +104,7 @@ describe("countersign dev", () => {
 });
 
 describe("countersign token", () => {
-  it("prints a token and nothing else, which the server of the same folder accepts", async () => {
+  it("prints nothing but a token, which the server of the same folder accepts", async () => {
     const data = dataFolder();
     const dev = await startCommand(["dev"], data);
     const call = async (...args: string[]) => {
@@ -127,7 +127,7 @@ describe("countersign token", () => {
 });
 
 describe("countersign serve", () => {
-  it("F35 refuses to start without its settings, and names all of them at once", async () => {
+  it("F35 reports all missing settings at once", async () => {
     const { code, stderr } = await runCommand(["serve"], {
       ...dataFolder(),
       COUNTERSIGN_KEYS: "k1:c2VjcmV0",
@@ -139,7 +139,7 @@ describe("countersign serve", () => {
     expect(stderr).not.toContain("c2VjcmV0");
   });
 
-  it("has nothing of the development server", async () => {
+  it("has no development mailbox", async () => {
     const serve = await startCommand(["serve"], serveSettings());
     for (const path of ["/dev/mailbox", "/dev/mailbox/messages"]) {
       expect((await fetch(serve.origin + path)).status).toBe(404);
@@ -148,7 +148,7 @@ describe("countersign serve", () => {
     expect(serve.stdout()).toBe("");
   });
 
-  it("does not trust the local issuer unless it is told to", async () => {
+  it("trusts the local issuer only if it is listed", async () => {
     const settings = { ...serveSettings(), COUNTERSIGN_ISSUERS: "https://id.example.com" };
     const serve = await startCommand(["serve"], settings);
     const { stdout } = await runCommand(["token", "--subject", "s", "--permission", "user.write"], settings);
@@ -157,7 +157,7 @@ describe("countersign serve", () => {
     expect(reply.status).toBe(401);
   });
 
-  it("refuses a damaged database and leaves it as it is", async () => {
+  it("refuses a damaged database and leaves it unchanged", async () => {
     const settings = serveSettings();
     expect((await runCommand(["migrate"], settings)).code).toBe(0);
     const path = join(settings.COUNTERSIGN_DATA_DIR, "countersign.db");
@@ -193,7 +193,7 @@ describe("TLS", () => {
 });
 
 describe("countersign migrate", () => {
-  it("says what it ran, and then that there is nothing to do", async () => {
+  it("prints what it ran, and on the next run that there is nothing to do", async () => {
     const data = dataFolder();
     expect((await runCommand(["migrate"], data)).stdout).toBe(`ran ${Object.keys(migrations).join(", ")}\n`);
     expect((await runCommand(["migrate"], data)).stdout).toBe("the database is up to date\n");
@@ -201,7 +201,7 @@ describe("countersign migrate", () => {
 });
 
 describe("countersign doctor limits", () => {
-  it("prints the probability that one authenticator is guessed in a day, and what it is made of", async () => {
+  it("prints how likely one authenticator is to be guessed in a day, and why", async () => {
     const { code, stdout, stderr } = await runCommand(["doctor", "limits"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toContain("Login: 1 in 10,000 (1.0e-4)");
@@ -211,7 +211,7 @@ describe("countersign doctor limits", () => {
     expect(stdout).toContain("Both: 1 in 10,000 (1.0e-4)");
   });
 
-  it("shows why settings are refused, too", async () => {
+  it("explains limits that dev and serve refuse", async () => {
     const { code, stdout } = await runCommand(["doctor", "limits"], { COUNTERSIGN_MAILS_PER_DAY_MAX: "50" });
     expect(code).toBe(0);
     expect(stdout).toContain("Login: 1 in 4,000");
@@ -224,7 +224,7 @@ describe("countersign doctor limits", () => {
 });
 
 describe("F33 SIGTERM", () => {
-  it("lets the request in flight finish, takes no new ones, and exits with 0", async () => {
+  it("finishes the request in flight, accepts no new ones, and exits with 0", async () => {
     const serve = await startCommand(["serve"], serveSettings());
     const { port } = new URL(serve.origin);
     const path = "/countersign.user.v3alpha.UserService/GetUserByID";
@@ -250,7 +250,7 @@ describe("F33 SIGTERM", () => {
     expect((await serve.finished()).code).toBe(0);
   });
 
-  it("a second one exits at once", async () => {
+  it("ends the process at once when it comes twice", async () => {
     const serve = await startCommand(["serve"], serveSettings());
     const { port } = new URL(serve.origin);
     const hanging = httpRequest({ port, host: "127.0.0.1", path: "/v3alpha/users", method: "POST" });
@@ -296,7 +296,7 @@ describe("two processes on one database", () => {
     return clients as [(typeof clients)[0], (typeof clients)[0]];
   }
 
-  it("add at most 10 authenticators of 50 at once", async () => {
+  it("add 10 of 50 authenticators that are requested at once", async () => {
     const [a, b] = await startTwo();
     const outcomes = await Promise.all(
       Array.from({ length: 50 }, (_, i) => {
@@ -311,7 +311,7 @@ describe("two processes on one database", () => {
     expect(outcomes.filter((o) => o === "OTP_EMAIL_LIMIT_REACHED")).toHaveLength(40);
   });
 
-  it("T25 queue five mails to one address of 100 at once for 50 users", async () => {
+  it("T25 queue 5 of 100 mails that 50 users request at once to one address", async () => {
     const [a, b] = await startTwo();
     const organization = { org: { case: "orgId", value: "demo" } } as const;
     await Promise.all(Array.from({ length: 50 }, (_, i) => a.createUser({ userId: `u${i}`, organization })));
@@ -322,12 +322,12 @@ describe("two processes on one database", () => {
       }),
     );
     expect(outcomes.filter((o) => o === "OK")).toHaveLength(5);
-    // The second call of a user that had one of the five.
+    // RESEND_TOO_SOON: the second call of a user who got one of the five.
     const refusals = ["RESEND_TOO_SOON", "SEND_LIMIT_REACHED"];
     expect(outcomes.filter((o) => o !== "OK" && !refusals.includes(o))).toEqual([]);
   });
 
-  it("do once what 50 calls with one Idempotency-Key ask for, and give each the same reply", async () => {
+  it("execute 50 calls with one Idempotency-Key once, and give each the same reply", async () => {
     const [a, b] = await startTwo();
     const request = {
       userId: "demo-user",
@@ -343,7 +343,7 @@ describe("two processes on one database", () => {
     expect(await outcomeOf(reused)).toBe("IDEMPOTENCY_KEY_REUSED");
   });
 
-  it("leave an effect with its reply, or neither, when one is killed while it works", {
+  it("keep the effect and the reply of a call, or neither, when one is killed", {
     timeout: 120_000,
   }, async () => {
     const data = dataFolder();
@@ -374,11 +374,11 @@ describe("two processes on one database", () => {
       );
       await sleep(10 + 15 * round);
       victim.child.kill("SIGKILL");
-      const told = await Promise.all(calls);
+      const replies = await Promise.all(calls);
       for (let i = 0; i < 40; i++) {
         const { userId } = await create(survivor.origin, from + i);
         users.add(userId);
-        if (told[i]) expect(told[i]?.userId).toBe(userId);
+        if (replies[i]) expect(replies[i]?.userId).toBe(userId);
       }
     }
     const list = await fetch(`${survivor.origin}/v3alpha/users/search`, {
@@ -390,7 +390,7 @@ describe("two processes on one database", () => {
     expect(listed.map((user) => user.userId).sort()).toEqual(["demo-user", ...users].sort().slice(0, 100));
   });
 
-  it("add one authenticator for one address", async () => {
+  it("add one authenticator when 40 calls add one address", async () => {
     const [a, b] = await startTwo();
     const email = { address: "mini@mouse.com", verification: { case: "returnCode", value: {} } } as const;
     const add = (client: typeof a) => client.addOTPEmail({ userId: "demo-user", email });

@@ -2,7 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { ConfigError, readConfig, readDataConfig } from "../../src/config/config.ts";
+import { readConfig, readDataConfig } from "../../src/config/config.ts";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { proofKey } from "../support/proof-key.ts";
 
@@ -19,6 +20,7 @@ const complete = {
 };
 
 const proofKeysWrong = /^COUNTERSIGN_PROOF_KEYS must be private keys on P-256/;
+const repeated = /^COUNTERSIGN_\w+ must not list an item twice$/;
 const twice = (text: string) => text + text;
 
 function problemsOf(environment: Record<string, string>, mode: "dev" | "serve" = "serve"): readonly string[] {
@@ -32,7 +34,7 @@ function problemsOf(environment: Record<string, string>, mode: "dev" | "serve" =
 }
 
 describe("serve", () => {
-  it("starts with everything that it needs, and freezes it", () => {
+  it("reads a complete environment and freezes the result", () => {
     const config = readConfig("serve", complete);
     expect(config).toMatchObject({
       mode: "serve",
@@ -65,40 +67,36 @@ describe("serve", () => {
     expect(Object.isFrozen(config) && Object.isFrozen(config.policy.enrolment.format)).toBe(true);
   });
 
-  it("F35 names everything that is missing at once", () => {
+  it("F35 reports all missing settings at once", () => {
     const names = problemsOf({}).map((problem) => problem.split(" ")[0]);
     expect(names).toEqual(Object.keys(complete));
   });
 
-  it("takes an empty variable for one that is not set", () => {
+  it("treats an empty variable as unset", () => {
     expect(problemsOf({ ...complete, COUNTERSIGN_AUDIENCE: "" })).toEqual([
       expect.stringMatching(/^COUNTERSIGN_AUDIENCE is missing/),
     ]);
   });
 
   it.each<[string, Record<string, string>, RegExp]>([
-    [
-      "a key that is too short",
-      { COUNTERSIGN_KEYS: "k1:c2hvcnQtc2VjcmV0" },
-      /^COUNTERSIGN_KEYS .*at least 32 bytes/,
-    ],
-    ["proof keys that are none", { COUNTERSIGN_PROOF_KEYS: "-----BEGIN PRIVATE KEY-----" }, proofKeysWrong],
-    ["a proof key of another curve", { COUNTERSIGN_PROOF_KEYS: proofKey("P-384") }, proofKeysWrong],
-    ["one proof key twice", { COUNTERSIGN_PROOF_KEYS: twice(proofKey()) }, proofKeysWrong],
+    ["a short key", { COUNTERSIGN_KEYS: "k1:c2hvcnQtc2VjcmV0" }, /^COUNTERSIGN_KEYS .*at least 32 bytes/],
+    ["malformed proof keys", { COUNTERSIGN_PROOF_KEYS: "-----BEGIN PRIVATE KEY-----" }, proofKeysWrong],
+    ["a proof key on another curve", { COUNTERSIGN_PROOF_KEYS: proofKey("P-384") }, proofKeysWrong],
+    ["a repeated proof key", { COUNTERSIGN_PROOF_KEYS: twice(proofKey()) }, proofKeysWrong],
     ["a key without an id", { COUNTERSIGN_KEYS: key }, /^COUNTERSIGN_KEYS must be id:base64/],
-    ["a key that is no base64", { COUNTERSIGN_KEYS: "k1:???" }, /^COUNTERSIGN_KEYS must be id:base64/],
+    ["a key that is not base64", { COUNTERSIGN_KEYS: "k1:???" }, /^COUNTERSIGN_KEYS must be id:base64/],
     [
-      "one key id twice",
+      "a repeated key id",
       { COUNTERSIGN_KEYS: `k1:${key},k1:${key}` },
       /^COUNTERSIGN_KEYS must not use a key id twice/,
     ],
     [
-      "no room for authenticators",
+      "zero authenticators",
       { COUNTERSIGN_OTP_EMAILS_MAX: "0" },
       /^COUNTERSIGN_OTP_EMAILS_MAX must be at least 1/,
     ],
     [
-      "a public URL in clear text",
+      "a public URL without TLS",
       { COUNTERSIGN_PUBLIC_URL: "http://otp.example.com" },
       /^COUNTERSIGN_PUBLIC_URL must be an https/,
     ],
@@ -112,9 +110,9 @@ describe("serve", () => {
       { COUNTERSIGN_PUBLIC_URL: "https://a@otp.example.com" },
       /^COUNTERSIGN_PUBLIC_URL/,
     ],
-    ["an issuer in clear text", { COUNTERSIGN_ISSUERS: "http://id.example.com" }, /^COUNTERSIGN_ISSUERS/],
+    ["an issuer without TLS", { COUNTERSIGN_ISSUERS: "http://id.example.com" }, /^COUNTERSIGN_ISSUERS/],
     [
-      "an SMTP URL of another kind",
+      "an SMTP URL with another scheme",
       { COUNTERSIGN_SMTP_URL: "https://secret@mail.example.com" },
       /^COUNTERSIGN_SMTP_URL/,
     ],
@@ -125,8 +123,12 @@ describe("serve", () => {
       /^COUNTERSIGN_MAIL_FROM/,
     ],
     ["a port beyond 65535", { COUNTERSIGN_LISTEN: "127.0.0.1:70000" }, /^COUNTERSIGN_LISTEN/],
-    ["no port", { COUNTERSIGN_LISTEN: "127.0.0.1" }, /^COUNTERSIGN_LISTEN/],
-    ["another database", { COUNTERSIGN_DATABASE_URL: "mysql://secret@db" }, /^COUNTERSIGN_DATABASE_URL/],
+    ["a listener without a port", { COUNTERSIGN_LISTEN: "127.0.0.1" }, /^COUNTERSIGN_LISTEN/],
+    [
+      "an unsupported database",
+      { COUNTERSIGN_DATABASE_URL: "mysql://secret@db" },
+      /^COUNTERSIGN_DATABASE_URL/,
+    ],
     ["a link host with a path", { COUNTERSIGN_LINK_HOSTS: "app.example.com/x" }, /^COUNTERSIGN_LINK_HOSTS/],
     [
       "an origin with a path",
@@ -134,38 +136,38 @@ describe("serve", () => {
       /^COUNTERSIGN_ALLOWED_ORIGINS/,
     ],
     [
-      "any origin beside another",
+      "a wildcard beside an origin",
       { COUNTERSIGN_ALLOWED_ORIGINS: "*,https://app.example.com" },
       /^COUNTERSIGN_ALLOWED_ORIGINS/,
     ],
     [
-      "a token endpoint in clear text",
+      "a token endpoint without TLS",
       { COUNTERSIGN_OAUTH_TOKEN_URL: "http://id.example.com/token" },
       /^COUNTERSIGN_OAUTH_TOKEN_URL must be an https URL/,
     ],
     [
-      "an authorization endpoint of another host without a scheme",
+      "an authorization endpoint without a scheme",
       { COUNTERSIGN_OAUTH_AUTHORIZE_URL: "//evil.example/authorize" },
       /^COUNTERSIGN_OAUTH_AUTHORIZE_URL must be/,
     ],
     [
-      "a password in a token endpoint, which all could read",
+      "a token endpoint with a password",
       { COUNTERSIGN_OAUTH_TOKEN_URL: "https://me:secret@id.example.com/token" },
       /^COUNTERSIGN_OAUTH_TOKEN_URL must be/,
     ],
     ["a certificate without its key", { COUNTERSIGN_TLS_CERT: "-----BEGIN CERTIFICATE-----" }, /go together/],
     [
-      "a key file that is not there",
+      "a missing key file",
       { COUNTERSIGN_TLS_KEY: "/nowhere/secret.pem" },
       /^COUNTERSIGN_TLS_KEY must be PEM/,
     ],
     [
-      "a certificate that is no PEM",
+      "a certificate that is not PEM",
       { COUNTERSIGN_TLS_CERT: fileURLToPath(new URL("../../LICENSE", import.meta.url)) },
       /^COUNTERSIGN_TLS_CERT must be PEM/,
     ],
     [
-      "a certificate and a key that are none",
+      "a malformed certificate and key",
       {
         COUNTERSIGN_TLS_CERT: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
         COUNTERSIGN_TLS_KEY: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
@@ -173,15 +175,23 @@ describe("serve", () => {
       /are not a certificate and its key/,
     ],
     ["an unknown log level", { COUNTERSIGN_LOG_LEVEL: "loud" }, /^COUNTERSIGN_LOG_LEVEL/],
-    ["a code that lives too long", { COUNTERSIGN_CODE_TTL: "11m" }, /^COUNTERSIGN_CODE_TTL .*10m \(ASVS/],
+    [
+      "a code lifetime above 10 minutes",
+      { COUNTERSIGN_CODE_TTL: "11m" },
+      /^COUNTERSIGN_CODE_TTL .*10m \(ASVS/,
+    ],
     [
       "a duration without a unit",
       { COUNTERSIGN_CODE_TTL: "600" },
       /^COUNTERSIGN_CODE_TTL must be a duration/,
     ],
-    ["five digits", { COUNTERSIGN_CODE_ALPHABET: "digits", COUNTERSIGN_CODE_LENGTH: "5" }, /too short/],
     [
-      "codes that can be guessed",
+      "codes of five digits",
+      { COUNTERSIGN_CODE_ALPHABET: "digits", COUNTERSIGN_CODE_LENGTH: "5" },
+      /too short/,
+    ],
+    [
+      "codes that are easy to guess",
       {
         COUNTERSIGN_CODE_ALPHABET: "digits",
         COUNTERSIGN_CODE_LENGTH: "6",
@@ -190,37 +200,54 @@ describe("serve", () => {
       /guessed with a probability above 0.0001 in a day/,
     ],
     [
-      "five digits at login",
+      "login codes of five digits",
       { COUNTERSIGN_LOGIN_CODE_LENGTH: "5" },
       /^COUNTERSIGN_LOGIN_CODE_LENGTH .*at least 6/,
     ],
     [
-      "a code at login that lives too long",
+      "a login code lifetime above 10 minutes",
       { COUNTERSIGN_LOGIN_CODE_TTL: "11m" },
       /^COUNTERSIGN_LOGIN_CODE_TTL .*10m \(ASVS/,
     ],
     [
-      "codes at login that can be guessed, where the other is safe",
+      "login codes that are easy to guess",
       { COUNTERSIGN_CODE_ATTEMPTS_MAX: "6" },
       /COUNTERSIGN_LOGIN_CODE_LENGTH.* together let one authenticator be guessed/,
     ],
     [
-      "mails that bring too many codes",
+      "mail limits that allow too many codes",
       { COUNTERSIGN_MAILS_PER_DAY_MAX: "21" },
       /COUNTERSIGN_MAILS_PER_DAY_MAX together let one authenticator be guessed/,
     ],
     [
-      "a proxy that is no address",
+      "a proxy that is not an address",
       { COUNTERSIGN_TRUSTED_PROXIES: "10.0.0.0/8, lb.example.com" },
       /^COUNTERSIGN_TRUSTED_PROXIES must be addresses and networks/,
     ],
     [
-      "a longest lock below the first",
+      "a longest lock shorter than the first",
       { COUNTERSIGN_LOCK_MIN: "10m", COUNTERSIGN_LOCK_MAX: "5m" },
       /^COUNTERSIGN_LOCK_MAX/,
     ],
-    ["a secret in two places", { COUNTERSIGN_KEYS_FILE: "/nowhere" }, /both set/],
-  ])("F35 refuses %s, and never tells the value", (_name, settings, message) => {
+    ["a repeated issuer", { COUNTERSIGN_ISSUERS: "https://id.example.com,https://id.example.com" }, repeated],
+    [
+      "an issuer with two key sets",
+      { COUNTERSIGN_ISSUERS: "https://id.example.com,https://id.example.com|https://id.example.com/keys" },
+      /^COUNTERSIGN_ISSUERS must not name an issuer twice$/,
+    ],
+    [
+      "a repeated link host",
+      { COUNTERSIGN_LINK_HOSTS: "app.example.com,APP.example.com" },
+      /^COUNTERSIGN_LINK_HOSTS must not list a host twice$/,
+    ],
+    ["a repeated audience", { COUNTERSIGN_PROOF_AUDIENCES: "app, app" }, repeated],
+    [
+      "a repeated mail provider",
+      { COUNTERSIGN_SMTP_URL: "smtp://mail.example.com smtp://mail.example.com" },
+      /^COUNTERSIGN_SMTP_URL must not name a provider twice$/,
+    ],
+    ["a secret that is set twice", { COUNTERSIGN_KEYS_FILE: "/nowhere" }, /both set/],
+  ])("F35 refuses %s without quoting the value", (_name, settings, message) => {
     const problems = problemsOf({ ...complete, ...settings });
     expect(
       problems.some((problem) => message.test(problem)),
@@ -241,11 +268,24 @@ describe("serve", () => {
     expect(config.keys?.map(({ id }) => id)).toEqual(["k1", "old"]);
     expect(problemsOf({ ...rest, COUNTERSIGN_KEYS_FILE: join(folder, "none") })).toEqual([
       "COUNTERSIGN_KEYS_FILE names a file that cannot be read",
-      expect.stringMatching(/^COUNTERSIGN_KEYS is missing/),
     ]);
   });
 
-  it("lets proofs be for nobody, unless it is told for whom", () => {
+  it("doesn't report an invalid setting as missing too", () => {
+    expect(problemsOf({ ...complete, COUNTERSIGN_KEYS: "k1", COUNTERSIGN_AUDIENCE: "" })).toEqual([
+      expect.stringMatching(/^COUNTERSIGN_KEYS must be id:base64/),
+      expect.stringMatching(/^COUNTERSIGN_AUDIENCE is missing/),
+    ]);
+    const oauth = { COUNTERSIGN_SMTP_OAUTH_TOKEN_URL: "x", COUNTERSIGN_SMTP_OAUTH_CLIENT_ID: "id" };
+    const smtpUrl = { COUNTERSIGN_SMTP_URL: "smtp://user@mail.example.com?auth=xoauth2" };
+    expect(problemsOf({ ...complete, ...smtpUrl, ...oauth })).toEqual([
+      expect.stringMatching(/^COUNTERSIGN_SMTP_OAUTH_TOKEN_URL must be an https URL/),
+      expect.stringMatching(/^COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET is missing/),
+      expect.stringMatching(/^COUNTERSIGN_SMTP_OAUTH_REFRESH_TOKEN is missing/),
+    ]);
+  });
+
+  it("allows no proof audiences by default, and any under dev", () => {
     const audiencesOf = (audiences: Record<string, string>, mode: "dev" | "serve" = "serve") =>
       readConfig(mode, { ...complete, ...audiences }).proofAudiences;
     expect(audiencesOf({})).toEqual([]);
@@ -253,7 +293,7 @@ describe("serve", () => {
     expect(audiencesOf({ COUNTERSIGN_PROOF_AUDIENCES: "a, b" })).toEqual(["a", "b"]);
   });
 
-  it("trusts the local issuer only if it is named", () => {
+  it("trusts the local issuer only if it is listed", () => {
     const config = readConfig("serve", {
       ...complete,
       COUNTERSIGN_ISSUERS: "local,https://a.example|https://a.example/k",
@@ -264,7 +304,7 @@ describe("serve", () => {
 });
 
 describe("dev", () => {
-  it("needs no setting", () => {
+  it("starts without any setting", () => {
     const config = readConfig("dev", {});
     expect(config).toMatchObject({
       mode: "dev",
@@ -278,7 +318,7 @@ describe("dev", () => {
     expect(config.databaseUrl).toMatch(/^sqlite:\/.*\/data\/countersign\.db$/);
   });
 
-  it("is held to the same limits", () => {
+  it("enforces the same limits as serve", () => {
     expect(
       problemsOf({ COUNTERSIGN_CODE_ALPHABET: "digits", COUNTERSIGN_CODE_LENGTH: "4" }, "dev"),
     ).not.toEqual([]);
@@ -286,7 +326,7 @@ describe("dev", () => {
 });
 
 describe("readDataConfig", () => {
-  it("finds the database beside the local keys", () => {
+  it("puts the database into the data folder", () => {
     expect(readDataConfig({ COUNTERSIGN_DATA_DIR: "/srv/countersign" })).toEqual({
       dataDir: "/srv/countersign",
       databaseUrl: "sqlite:/srv/countersign/countersign.db",

@@ -2,7 +2,8 @@ import { generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { ConfigError, readConfig } from "../../src/config/config.ts";
+import { readConfig } from "../../src/config/config.ts";
+import { ConfigError } from "../../src/config/config-error.ts";
 import { parseProviderUrls } from "../../src/mail/providers/provider-url.ts";
 import { startTestApp } from "../support/app.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -45,7 +46,7 @@ function problemsOf(environment: Record<string, string>): readonly string[] {
   return [];
 }
 
-/** The path of a senders file with this content. */
+/** Writes a senders file and returns its path. */
 function sendersFile(content: unknown): string {
   const path = join(temporaryFolder(), "senders.json");
   writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
@@ -58,7 +59,7 @@ function keyFile(pem: string): string {
   return path;
 }
 
-describe("the providers", () => {
+describe("parseProviderUrls", () => {
   it.each<[string, object[]]>([
     ["smtp://mail.example.com", [{ kind: "smtp", name: "smtp mail.example.com:587", xoauth2: false }]],
     [
@@ -77,7 +78,7 @@ describe("the providers", () => {
     ],
     ["webhook+http://127.0.0.1:8080/", [{ kind: "webhook", url: "http://127.0.0.1:8080/" }]],
     ["webhook+http://[::1]/", [{ kind: "webhook" }]],
-  ])("are read from %s", (list, expected) => {
+  ])("reads %s", (list, expected) => {
     expect(parseProviderUrls(list)).toMatchObject(expected);
   });
 
@@ -98,18 +99,18 @@ describe("the providers", () => {
     ["webhook+https://hidden:hidden@x.io/"],
     ["webhook+https://"],
     ["webhook+ftp://hidden.example"],
-  ])("T27 are refused without being quoted: %j", (list) => {
+  ])("T27 refuses %j without quoting it", (list) => {
     expect(() => parseProviderUrls(list)).toThrow(/must/);
     expect(() => parseProviderUrls(list)).not.toThrow(/hidden/);
   });
 
-  it("says which of several is none", () => {
+  it("says which URL of a list is invalid", () => {
     expect(() => parseProviderUrls("smtp://x.io, smtp:x.io")).toThrow(/^number 2 of 2: the SMTP URL must be/);
   });
 });
 
-describe("the settings of the sender", () => {
-  it("are read together, also from files", () => {
+describe("the default sender", () => {
+  it("is read from several settings and from files", () => {
     const environment = {
       ...relay,
       ...dkim,
@@ -126,7 +127,7 @@ describe("the settings of the sender", () => {
     });
   });
 
-  it("name ses:// at start where the AWS SDK is not installed, and need nothing of it elsewhere", async () => {
+  it("needs the AWS SDK for ses:// alone, and says so", async () => {
     const preload = join(temporaryFolder(), "preload.cjs");
     writeFileSync(
       preload,
@@ -152,52 +153,56 @@ describe("the settings of the sender", () => {
 
   it.each<[string, Record<string, string>, RegExp]>([
     [
-      "no secret for a webhook",
+      "a webhook without a secret",
       { COUNTERSIGN_SMTP_URL: "webhook+https://x.io" },
       /^COUNTERSIGN_MAIL_WEBHOOK_SECRET must/,
     ],
     [
-      "a short secret",
+      "a short webhook secret",
       { COUNTERSIGN_MAIL_WEBHOOK_SECRET: "whsec_aGlkZGVu" },
       /^COUNTERSIGN_MAIL_WEBHOOK_SECRET must/,
     ],
     [
-      "nowhere to get tokens",
+      "XOAUTH2 without a token endpoint",
       { COUNTERSIGN_SMTP_URL: "smtp://a@x.io?auth=xoauth2" },
       /^COUNTERSIGN_SMTP_OAUTH_TOKEN_URL is missing/,
     ],
     [
-      "half of what tokens need",
+      "an incomplete set of OAuth settings",
       { ...oauth, COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET: "" },
       /^COUNTERSIGN_SMTP_OAUTH_CLIENT_SECRET is missing/,
     ],
     [
-      "T27 tokens in clear text",
+      "T27 a token endpoint without TLS",
       { ...oauth, COUNTERSIGN_SMTP_OAUTH_TOKEN_URL: "http://id.example.com/hidden" },
       /^COUNTERSIGN_SMTP_OAUTH_TOKEN_URL must be an https URL/,
     ],
-    ["no selector", { ...dkim, COUNTERSIGN_DKIM_SELECTOR: "" }, /^COUNTERSIGN_DKIM_SELECTOR is missing/],
     [
-      "a short key",
+      "DKIM without a selector",
+      { ...dkim, COUNTERSIGN_DKIM_SELECTOR: "" },
+      /^COUNTERSIGN_DKIM_SELECTOR is missing/,
+    ],
+    [
+      "a short DKIM key",
       { ...dkim, COUNTERSIGN_DKIM_KEY: rsaKey(1024) },
       /^COUNTERSIGN_DKIM_KEY must be a private RSA/,
     ],
     [
-      "T26 a line in the selector",
+      "T26 a line break in the selector",
       { ...dkim, COUNTERSIGN_DKIM_SELECTOR: "a\r\nBcc: hidden" },
       /^COUNTERSIGN_DKIM_SELECTOR/,
     ],
     [
-      "another domain",
+      "a DKIM domain that is not the sender's",
       { ...dkim, COUNTERSIGN_DKIM_DOMAIN: "ample.com" },
       /^COUNTERSIGN_DKIM_DOMAIN must be of the sender/,
     ],
     [
-      "a file that is not there",
+      "a missing senders file",
       { COUNTERSIGN_SENDERS_FILE: "/nowhere" },
       /^COUNTERSIGN_SENDERS_FILE names a file/,
     ],
-  ])("are refused: %s", (_name, environment, expected) => {
+  ])("refuses %s", (_name, environment, expected) => {
     const problems = problemsOf({ ...relay, ...environment });
     expect(problems.length, String(problems)).toBeGreaterThan(0);
     for (const problem of problems) expect(problem).toMatch(expected);
@@ -205,8 +210,8 @@ describe("the settings of the sender", () => {
   });
 });
 
-describe("the file of senders", () => {
-  it("has a sender for an organization", () => {
+describe("COUNTERSIGN_SENDERS_FILE", () => {
+  it("holds a sender for each organization", () => {
     const COUNTERSIGN_SENDERS_FILE = sendersFile({
       acme: {
         from: "Acme <login@acme.example>",
@@ -230,40 +235,56 @@ describe("the file of senders", () => {
 
   const from = "a@x.io";
   it.each<[string, unknown, RegExp]>([
-    ["no JSON", '{"hidden": ', / names a file that is not JSON$/],
+    ["text that is not JSON", '{"hidden": ', / names a file that is not JSON$/],
     ["a list", ["hidden"], / names a file that is not a JSON object/],
-    ["no object", { acme: "hidden" }, / entry "acme", as a whole must be an object$/],
-    ["no sender", { acme: {} }, / entry "acme", from is missing$/],
-    ["an unknown member", { acme: { from, password: "hidden" } }, / entry "acme", password is no member/],
-    ["two senders", { acme: { from: "hidden@x.io, b@x.io" } }, / entry "acme", from must be an address/],
-    ["a number", { acme: { from, smtpUrl: 1 } }, / entry "acme", smtpUrl is missing or of the wrong type$/],
-    ["no provider", { acme: { from, smtpUrl: "http://hidden" } }, / entry "acme", smtpUrl the SMTP URL must/],
+    ["an entry that is not an object", { acme: "hidden" }, / entry "acme", as a whole must be an object$/],
+    ["an entry without a sender", { acme: {} }, / entry "acme", from is missing$/],
     [
-      "no webhook secret",
+      "an unknown member",
+      { acme: { from, password: "hidden" } },
+      / entry "acme", password is not a known member/,
+    ],
+    [
+      "an entry with two senders",
+      { acme: { from: "hidden@x.io, b@x.io" } },
+      / entry "acme", from must be an address/,
+    ],
+    [
+      "a number as smtpUrl",
+      { acme: { from, smtpUrl: 1 } },
+      / entry "acme", smtpUrl is missing or of the wrong type$/,
+    ],
+    [
+      "an unknown provider",
+      { acme: { from, smtpUrl: "http://hidden" } },
+      / entry "acme", smtpUrl the SMTP URL must/,
+    ],
+    [
+      "a webhook without a secret",
       { acme: { from, smtpUrl: "webhook+https://x.io" } },
       / entry "acme", webhookSecret must/,
     ],
     [
-      "no tokens",
+      "XOAUTH2 without a token endpoint",
       { acme: { from, smtpUrl: "smtp://a@x.io?auth=xoauth2" } },
       / entry "acme", oauth is missing/,
     ],
     [
-      "another domain",
+      "a DKIM domain that is not the sender's",
       () => ({ acme: { from, dkim: { domain: "hidden.example", selector: "s", keyFile: keyFile(key) } } }),
       / entry "acme", dkim must be of the sender's domain/,
     ],
     [
-      "a key file that is not there",
+      "a missing DKIM key file",
       { acme: { from, dkim: { domain: "x.io", selector: "s", keyFile: "/hidden" } } },
       / entry "acme", dkim.keyFile names a file that cannot be read$/,
     ],
     [
-      "a key that is none",
+      "a malformed DKIM key",
       () => ({ acme: { from, dkim: { domain: "x.io", selector: "s", keyFile: keyFile("hidden") } } }),
       / entry "acme", dkim.keyFile must be a private RSA key/,
     ],
-  ])("is refused, by the entry and never by the value: %s", (_name, content, expected) => {
+  ])("refuses %s, naming the entry but not the value", (_name, content, expected) => {
     const path = sendersFile(typeof content === "function" ? content() : content);
     const problems = problemsOf({ ...relay, COUNTERSIGN_SENDERS_FILE: path });
     expect(problems).toEqual([expect.stringMatching(expected)]);
@@ -271,17 +292,17 @@ describe("the file of senders", () => {
     expect(problems[0]).not.toContain("hidden");
   });
 
-  it("names all problems at once", () => {
+  it("reports all problems at once", () => {
     const content = { acme: { from: "x" }, other: { from, smtpUrl: "x" } };
     expect(problemsOf({ ...relay, COUNTERSIGN_SENDERS_FILE: sendersFile(content) })).toHaveLength(2);
   });
 
-  it("decides from whom the users of an organization get their mails", async () => {
-    const usual = await startRelay();
+  it("sends the mails of an organization from its own sender", async () => {
+    const fallback = await startRelay();
     const acme = await startRelay();
     const test = await startTestApp({
       environment: {
-        COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${usual.port}`,
+        COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${fallback.port}`,
         COUNTERSIGN_MAIL_FROM: "codes@example.com",
         COUNTERSIGN_SENDERS_FILE: sendersFile({
           acme: { from: "Acme <login@acme.example>", smtpUrl: `smtp://127.0.0.1:${acme.port}` },
@@ -293,9 +314,9 @@ describe("the file of senders", () => {
       await client.createUser({ userId: org, organization: { org: { case: "orgId", value: org } } });
       await client.addOTPEmail({ userId: org, email: { address: `${org}@mouse.com` } });
     }
-    await waitFor("both mails", () => acme.received.length + usual.received.length === 2);
+    await waitFor("both mails", () => acme.received.length + fallback.received.length === 2);
     expect(acme.received).toMatchObject([{ from: "login@acme.example", to: ["acme@mouse.com"] }]);
-    expect(usual.received).toMatchObject([{ from: "codes@example.com", to: ["other@mouse.com"] }]);
+    expect(fallback.received).toMatchObject([{ from: "codes@example.com", to: ["other@mouse.com"] }]);
     expect(test.logLines.join("")).not.toMatch(/mouse\.com/);
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { defaultPolicy } from "../../src/config/limits.ts";
 import {
   type AttemptPolicy,
   authenticatorGuessProbability,
-  defaultPolicy,
   guessesPerDay,
   guessProbabilityMax,
   guessProbabilityPerDay,

@@ -1,12 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { allSettings } from "../../src/config/settings.ts";
 
-const src = fileURLToPath(new URL("../../src/config", import.meta.url));
-
-/** The names of all settings that the code reads. */
+/** The names of all settings. */
 export function settingNames(): Set<string> {
-  const files = readdirSync(src);
-  const text = files.map((name) => readFileSync(join(src, name), "utf8")).join();
-  return new Set(text.match(/COUNTERSIGN_[A-Z]+(?:_[A-Z]+)*/g));
+  return new Set(Object.keys(allSettings));
 }

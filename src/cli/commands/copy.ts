@@ -1,17 +1,41 @@
 import cliProgress from "cli-progress";
 import { openStore } from "../../db/store.ts";
 import { type CopiedRows, copyDatabase } from "../../operation/transfer/copy.ts";
+import { required } from "../arguments.ts";
+import { defineCommand } from "../command.ts";
+import { exitCodes } from "../exit-codes.ts";
+
+export const copy = defineCommand({
+  name: "copy",
+  usage: "",
+  help:
+    "Copy a database into another, SQLite or PostgreSQL, and compare the two. Run again, it copies only what has " +
+    "changed since.",
+  options: {
+    from: {
+      type: "string",
+      placeholder: "URL",
+      help: "Database to read, written like COUNTERSIGN_DATABASE_URL [required]",
+    },
+    to: { type: "string", placeholder: "URL", help: "Database to write [required]" },
+  },
+  async run({ values }) {
+    const copied = await copyBetween(required("--from", values.from), required("--to", values.to));
+    console.log(describeCopy(copied));
+    return exitCodes.ok;
+  },
+});
 
 /**
- * Makes the database at one URL the same as that at another, with a progress bar where somebody looks.
+ * Makes the database at one URL the same as that at another. Shows a progress bar on a terminal.
  *
- * @throws if they are one, cannot be opened, or are not the same in the end.
+ * @throws if both are one database, can't be opened, or differ in the end.
  */
-export async function copyBetween(fromUrl: string, toUrl: string): Promise<CopiedRows[]> {
+async function copyBetween(fromUrl: string, toUrl: string): Promise<CopiedRows[]> {
   if (fromUrl === toUrl) throw new Error("--from and --to are the same database");
   await using from = openStore(fromUrl);
   await using to = openStore(toUrl);
-  // What is copied and where to must have the same tables.
+  // Both need the same tables.
   await from.migrate();
   await to.migrate();
   const bar = new cliProgress.SingleBar(
@@ -33,8 +57,7 @@ export async function copyBetween(fromUrl: string, toUrl: string): Promise<Copie
   }
 }
 
-/** What was copied, a line for each table. */
-export function describeCopy(copied: readonly CopiedRows[]): string {
+function describeCopy(copied: readonly CopiedRows[]): string {
   const lines = copied.map(
     ({ table, rows, changed, checksum }) =>
       `${table.padEnd(20)} ${String(rows).padStart(10)} rows, ${changed} of them written, sha256 ${checksum.slice(0, 16)}`,

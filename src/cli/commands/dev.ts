@@ -1,13 +1,28 @@
 import { type App, createApp } from "../../app/app.ts";
-import type { Config } from "../../config/config.ts";
+import { type Config, readConfig } from "../../config/config.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { createUser } from "../../users/user.ts";
+import { defineCommand } from "../command.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { runServer } from "../run-server.ts";
+
+export const dev = defineCommand({
+  name: "dev",
+  usage: "",
+  help:
+    "Start a development server with a demo user and a mailbox that catches every mail. It prints a token and " +
+    "commands to paste.",
+  options: {},
+  async run() {
+    await runServer(() => startDev(readConfig("dev")));
+    return exitCodes.ok;
+  },
+});
 
 const orgId = "demo";
 const userId = "demo-user";
 
-/** The development server: `createApp` with a user to try it with, and the commands to paste. */
-export async function startDev(config: Config): Promise<App> {
+async function startDev(config: Config): Promise<App> {
   const app = await createApp(config, {
     onMail: ({ to, subject }) => console.log(`mail to ${to}: ${subject} (${app.origin}/dev/mailbox)`),
   });
@@ -20,7 +35,7 @@ async function createDemoUser({ store, clock }: App): Promise<void> {
   try {
     await createUser(store, clock, { userId, orgId, displayName: "Demo User", actor: "countersign-dev" });
   } catch (error) {
-    // From the second start on.
+    // Created by an earlier start.
     if (error instanceof Refusal && error.reason === "USER_ALREADY_EXISTS") return;
     throw error;
   }
@@ -40,10 +55,10 @@ async function welcome(app: App, config: Config): Promise<string> {
   const users = `${app.origin}/v3alpha/users`;
   return `
 Countersign listens at ${app.origin}
-${config.smtpUrl === undefined ? `Mails are caught at    ${app.origin}/dev/mailbox` : "Mails leave by COUNTERSIGN_SMTP_URL"}
+${config.smtpUrl === undefined ? `Mails are caught at    ${app.origin}/dev/mailbox` : "Mails are sent through COUNTERSIGN_SMTP_URL"}
 
 Paste this to add an address to the user ${userId}, read the code in the mail, and verify the address.
-(The token is valid for 12 hours, in the organization ${orgId}. Never use this server in production.)
+(The token is valid for 12 hours, in the organization ${orgId}. Don't use this server in production.)
 
 TOKEN=${token}
 

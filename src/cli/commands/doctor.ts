@@ -1,3 +1,4 @@
+import { readDataConfig, readPolicy } from "../../config/config.ts";
 import { problemsOf } from "../../db/sqlite/sqlite.ts";
 import { codeSpace } from "../../otp/codes/code.ts";
 import {
@@ -8,9 +9,33 @@ import {
   guessProbabilityPerDay,
   type Policy,
 } from "../../otp/policy.ts";
+import { defineCommand } from "../command.ts";
+import { exitCodes } from "../exit-codes.ts";
 
-/** What `countersign doctor limits` prints: how likely one authenticator is to be guessed in a day, and why. */
-export function describeLimits(policy: Policy): string {
+export const doctorLimits = defineCommand({
+  name: "doctor limits",
+  usage: "",
+  help: "Print how likely one authenticator is to be guessed in a day under the limits that are set, and why.",
+  options: {},
+  async run() {
+    console.log(describeLimits(readPolicy()));
+    return exitCodes.ok;
+  },
+});
+
+export const doctorDatabase = defineCommand({
+  name: "doctor database",
+  usage: "",
+  help: "Check every page and index of the SQLite database. The server may run meanwhile. Exit code 65: it is damaged.",
+  options: {},
+  async run() {
+    const problems = examineDatabase(readDataConfig().databaseUrl);
+    console.log(problems.length === 0 ? "the database is whole" : problems.join("\n"));
+    return problems.length === 0 ? exitCodes.ok : exitCodes.databaseRefused;
+  },
+});
+
+function describeLimits(policy: Policy): string {
   const { attempts, mails } = policy;
   return [
     "How likely is one authenticator to be guessed in a day, at most?",
@@ -20,28 +45,28 @@ export function describeLimits(policy: Policy): string {
     ...describeCode(policy, "Enrolment", policy.enrolment),
     "",
     `Both: ${odds(authenticatorGuessProbability(policy))}`,
-    "  An authenticator has one budget of wrong codes and of mails for both, so that its easier code is what counts.",
+    "  Both share one budget of wrong codes and of mails, so the code that is easier to guess decides.",
     "",
-    `Above 1 in ${count(1 / guessProbabilityMax)} the service does not start. How the sum is made:`,
+    `Above 1 in ${count(1 / guessProbabilityMax)} the service does not start. How the number of guesses is calculated:`,
     "",
-    `  by the hour  ${attempts.perHourMax - 1} wrong codes in each of 24 hours lock nothing; the next one of an hour does, first for`,
+    `  by the hour  ${attempts.perHourMax - 1} wrong codes in each of 24 hours lock nothing. The next one within an hour locks, first for`,
     `               ${span(attempts.lockMsMin)}, then twice as long each time, up to ${span(attempts.lockMsMax)}.`,
-    `  in a row     The ${attempts.inRowMax}th wrong code in a row locks for ${span(attempts.lockMsMax)}, and so does each further one. Of these two`,
-    "               limits the lower holds.",
-    `  by mails     A right code sets both back. Whoever guesses while the owner passes checks needs a new code for each`,
-    `               few wrong ones, and ${mails.perDayMax} codes are mailed in a day. Where your application has codes returned instead`,
+    `  in a row     The ${attempts.inRowMax}th wrong code in a row locks for ${span(attempts.lockMsMax)}, and so does each further one. The lower of these`,
+    "               two limits applies.",
+    "  by mails     A right code resets both. An attacker who guesses while the owner logs in needs a new code after a",
+    `               few wrong attempts, and ${mails.perDayMax} codes are mailed per day. If your application has codes returned instead`,
     "               of mailed, it decides how many there are.",
   ].join("\n");
 }
 
 /**
- * What `countersign doctor database` finds wrong, a line each.
+ * Returns what is wrong with a SQLite database, a line each.
  *
- * @throws if there is no such database, or it is not SQLite: others have tools of their own.
+ * @throws if there is no such database, or it isn't SQLite.
  */
-export function examineDatabase(databaseUrl: string): string[] {
+function examineDatabase(databaseUrl: string): string[] {
   if (!databaseUrl.startsWith("sqlite:"))
-    throw new Error("only SQLite is looked at here: use the tools of PostgreSQL, such as pg_amcheck");
+    throw new Error("this command checks SQLite only: use the tools of PostgreSQL, such as pg_amcheck");
   return problemsOf(databaseUrl.slice("sqlite:".length));
 }
 

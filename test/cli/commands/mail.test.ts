@@ -7,7 +7,7 @@ import { startRelay } from "../../support/mail/relay.ts";
 import { runCommand } from "../../support/process/process.ts";
 
 describe("countersign mail preview", () => {
-  it("writes both parts of the mail that is asked for", async () => {
+  it("writes the HTML part and the text part to files", async () => {
     const out = join(temporaryFolder(), "mail.html");
     const args = ["mail", "preview", "--purpose", "login", "--language", "ar", "--out", out];
     const { code, stdout } = await runCommand(args, { COUNTERSIGN_MAIL_FROM: "Clubhouse <a@x.io>" });
@@ -19,7 +19,7 @@ describe("countersign mail preview", () => {
     );
   });
 
-  it("shows own templates, and says which of them cannot be used", async () => {
+  it("uses custom templates, and names the one that is invalid", async () => {
     const folder = temporaryFolder();
     const out = join(temporaryFolder(), "mail.html");
     const settings = { COUNTERSIGN_TEMPLATES_DIR: folder };
@@ -36,7 +36,7 @@ describe("countersign mail preview", () => {
 });
 
 describe("countersign mail test", () => {
-  it("sends one mail by the relay of the settings, and says so", async () => {
+  it("sends one mail through the configured relay", async () => {
     const relay = await startRelay();
     const { code, stdout } = await runCommand(
       ["mail", "test", "--to", "Mini@Mouse.com", "--language", "ja"],
@@ -54,8 +54,8 @@ describe("countersign mail test", () => {
     expect(mail.messageId).toMatch(/@club\.example\.com>$/);
   });
 
-  it("goes by the first of several providers that takes it, or by those of an organization from its sender", async () => {
-    const usual = await startRelay();
+  it("tries providers in order, or those of the organization", async () => {
+    const fallback = await startRelay();
     const acme = await startRelay();
     const senders = join(temporaryFolder(), "senders.json");
     writeFileSync(
@@ -64,22 +64,22 @@ describe("countersign mail test", () => {
     );
     const send = (...args: string[]) =>
       runCommand(["mail", "test", "--to", "mini@mouse.com", ...args], {
-        COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:1, smtp://127.0.0.1:${usual.port}`,
+        COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:1, smtp://127.0.0.1:${fallback.port}`,
         COUNTERSIGN_MAIL_FROM: "Clubhouse <codes@example.com>",
         COUNTERSIGN_SENDERS_FILE: senders,
       });
     expect(await send()).toMatchObject({ code: 0, stdout: "sent\n" });
     expect(await send("--org", "acme")).toMatchObject({ code: 0, stdout: "sent\n" });
-    expect(usual.received.map(({ from }) => from)).toEqual(["codes@example.com"]);
+    expect(fallback.received.map(({ from }) => from)).toEqual(["codes@example.com"]);
     expect(acme.received.map(({ from }) => from)).toEqual(["login@acme.example"]);
   });
 
-  it("says what came of it otherwise", async () => {
+  it("prints why a mail was not sent", async () => {
     const { code, stdout, stderr } = await runCommand(["mail", "test", "--to", "mini@mouse.com"], {
       COUNTERSIGN_SMTP_URL: "smtp://127.0.0.1:1",
     });
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toMatch(/^Error: the relay did not take the mail: \w+/);
+    expect(stderr).toMatch(/^Error: the mail provider did not accept the mail: \w+/);
   });
 });
 
@@ -95,13 +95,13 @@ describe("countersign mail", () => {
     [["mail", "preview", "--out", "x", "--language", "tlh"], /--language must be one of en, de/],
     [["mail", "test"], /--to must be the address/],
     [["mail", "test", "--to", "a@b.io, c@d.io"], /--to must be the address/],
-  ])("a command line that cannot be run says how to mend it: %j", async (args, message) => {
+  ])("says how to correct the command line %j", async (args, message) => {
     const { code, stderr } = await runCommand(args);
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
   });
 
-  it("names the setting that it lacks", async () => {
+  it("names the missing setting", async () => {
     const { code, stderr } = await runCommand(["mail", "test", "--to", "a@b.io"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/COUNTERSIGN_SMTP_URL is missing/);

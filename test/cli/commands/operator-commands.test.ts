@@ -18,7 +18,7 @@ const address = "mini@mouse.com";
 const secret = Buffer.alloc(32, 7).toString("base64");
 const minute = 60_000;
 
-/** A server and its relay, and how to run a command on its data while it runs. */
+/** Starts a server with a relay. `run` runs a command on its data meanwhile. */
 async function start() {
   const says: { rcpt?: Error } = {};
   const relay = await startRelay({
@@ -26,7 +26,7 @@ async function start() {
   });
   const keys = { COUNTERSIGN_KEYS: `k:${secret}` };
   const test = await startTestApp({
-    // The commands have no other clock.
+    // The commands use the real time.
     clock: new MovableClock(Date.now()),
     environment: {
       ...keys,
@@ -61,7 +61,7 @@ async function settled(client: UserClient, otpEmailId: string, userId = "u") {
   });
 }
 
-/** A notification of this shape about the mail that the relay got, as a file. */
+/** Writes notifications of these shapes about the mail that the relay received. Returns the path. */
 function notificationFile({ relay }: Pick<Started, "relay">, ...wanted: shapes.Shape[]): string {
   const { from = "", raw = "" } = relay.received[0] ?? {};
   const messageId = /^Message-ID: (<.+>)\r$/m.exec(raw)?.[1] ?? "";
@@ -77,12 +77,24 @@ const counted = (text: string) => text.match(/\d+/g)?.map(Number);
 
 describe("countersign bounce", () => {
   it.each<[string, shapes.Shape, number[], DeliveryState, string]>([
-    ["by its return path", shapes.postfix, [1, 1, 1, 0, 0, 0], DeliveryState.FAILED, "bounce 5.1.1"],
-    ["by its Message-ID", shapes.exchange, [1, 1, 1, 0, 0, 0], DeliveryState.FAILED, "bounce 5.1.10"],
-    ["because of a policy", shapes.exim, [1, 1, 0, 0, 0, 0], DeliveryState.FAILED, "bounce 5.7.1"],
-    ["late", shapes.delayed, [1, 0, 0, 1, 0, 0], DeliveryState.SENT, "delayed 4.4.1"],
-    ["as a receipt", shapes.delivered, [1, 0, 0, 0, 0, 1], DeliveryState.SENT, ""],
-  ])("finds a mail that came back %s", async (_, shape, counts, state, reason) => {
+    [
+      "that bounced, by its return path",
+      shapes.postfix,
+      [1, 1, 1, 0, 0, 0],
+      DeliveryState.FAILED,
+      "bounce 5.1.1",
+    ],
+    [
+      "that bounced, by its Message-ID",
+      shapes.exchange,
+      [1, 1, 1, 0, 0, 0],
+      DeliveryState.FAILED,
+      "bounce 5.1.10",
+    ],
+    ["that was refused by a policy", shapes.exim, [1, 1, 0, 0, 0, 0], DeliveryState.FAILED, "bounce 5.7.1"],
+    ["that is delayed", shapes.delayed, [1, 0, 0, 1, 0, 0], DeliveryState.SENT, "delayed 4.4.1"],
+    ["that was delivered", shapes.delivered, [1, 0, 0, 0, 0, 1], DeliveryState.SENT, ""],
+  ])("finds the mail %s", async (_, shape, counts, state, reason) => {
     const started = await start();
     const { otpEmailId } = await sendMail(started);
     const { code, stdout } = await started.run("bounce", notificationFile(started, shape));
@@ -91,7 +103,7 @@ describe("countersign bounce", () => {
     expect(await settled(started.client, otpEmailId)).toMatchObject({ state, reason });
   });
 
-  it("reads a whole mbox, and to read it again changes nothing", async () => {
+  it("reads a whole mbox, and changes nothing when it reads it again", async () => {
     const started = await start();
     await sendMail(started);
     const { delayed, outOfOffice, huge, gmail } = shapes;
@@ -104,15 +116,15 @@ describe("countersign bounce", () => {
 
   it.each<[string, (about: shapes.About) => shapes.About]>([
     [
-      "another MAC",
+      "a forged MAC",
       (about) => ({
         ...about,
         returnPath: about.returnPath.replace(/.@/, (end) => (end === "0@" ? "1@" : "0@")),
       }),
     ],
     ["an id without a MAC", (about) => ({ ...about, returnPath: about.returnPath.replace(/-[^@]*/, "") })],
-    ["the sender alone", (about) => ({ ...about, returnPath: "countersign@dev.example" })],
-  ])("believes nobody who makes up %s", async (_, forge) => {
+    ["only the sender as its return path", (about) => ({ ...about, returnPath: "countersign@dev.example" })],
+  ])("ignores a notification with %s", async (_, forge) => {
     const started = await start();
     const { otpEmailId } = await sendMail(started);
     const shape: shapes.Shape = (about) =>
@@ -122,7 +134,7 @@ describe("countersign bounce", () => {
     expect(await settled(started.client, otpEmailId)).toMatchObject({ state: DeliveryState.SENT });
   });
 
-  it("reads standard input, as a mail server hands a mail to a program", async () => {
+  it("reads standard input, as mail servers pipe mails to programs", async () => {
     const started = await start();
     await sendMail(started);
     const input = readFileSync(notificationFile(started, shapes.postfix));
@@ -140,7 +152,7 @@ describe("countersign bounce", () => {
     expect(counted(stdout)).toEqual([1, 1, 1, 0, 0, 0]);
   });
 
-  it("says what is missing", async () => {
+  it("reports a missing file, missing keys and a missing database", async () => {
     const { run, test } = await start();
     const missing = await run("bounce", join(temporaryFolder(), "none"));
     expect(missing).toMatchObject({ code: 1, stdout: "" });
@@ -157,7 +169,7 @@ describe("countersign bounce", () => {
 });
 
 describe("countersign suppression", () => {
-  it("lists whom a suppressed address concerns, in every organization, and lets it go", async () => {
+  it("lists the authenticators of a suppressed address in all organizations, and releases it", async () => {
     const started = await start();
     const { run, client, relay, test } = started;
     const { otpEmailId } = await sendMail(started);
@@ -175,7 +187,9 @@ describe("countersign suppression", () => {
       const { code, stdout } = await run("suppression", "release", name);
       expect([code, stdout.trim()]).toEqual([
         0,
-        name === address.toUpperCase() ? "mails go to this address again" : "the address is not suppressed",
+        name === address.toUpperCase()
+          ? "mails are sent to this address again"
+          : "the address is not suppressed",
       ]);
     }
     expect((await run("suppression", "release", "1")).code).toBe(2);
@@ -185,7 +199,7 @@ describe("countersign suppression", () => {
     await waitFor("the mail comes", () => relay.received.length === 2);
   });
 
-  it("shows one whose authenticator was removed, by pages", async () => {
+  it("lists addresses of removed authenticators, page by page", async () => {
     const started = await start();
     const { run, client, says } = started;
     says.rcpt = refusal(550, "5.1.1 no");
@@ -201,7 +215,7 @@ describe("countersign suppression", () => {
 });
 
 describe("countersign outbox", () => {
-  it("lists mails by state, organization and page, with no address and no code", async () => {
+  it("lists mails by state, organization and page, without addresses or codes", async () => {
     const started = await start();
     const { run, client, says } = started;
     const sent = await sendMail(started, "a@mouse.com");
@@ -228,7 +242,7 @@ describe("countersign outbox", () => {
     }
   });
 
-  it("sends a mail again while its code lives, with that code and the same Message-ID", async () => {
+  it("sends a failed mail again with its code and Message-ID", async () => {
     const started = await start();
     const { run, client, relay, says, test } = started;
     says.rcpt = refusal(550, "5.7.1 no");
@@ -243,11 +257,11 @@ describe("countersign outbox", () => {
     await client.verifyOTPEmail({ userId: "u", otpEmailId, code: typed });
   });
 
-  it("sends none whose code is dead, replaced or on its way, and says why", async () => {
+  it("says why it doesn't send a mail again", async () => {
     const started = await start();
     const { run, client, says, test } = started;
     says.rcpt = refusal(550, "5.7.1 no");
-    // Of a user of its own: the verified address is told of what happens to the others.
+    // A user of its own: the verified address is notified of changes to the others of its user.
     await addUser(client, "w");
     const verified = await sendMail(started, "a@mouse.com", "w");
     await addVerified(client, "w", "a@mouse.com");
@@ -264,8 +278,8 @@ describe("countersign outbox", () => {
     await client.lockUser({ userId: "v" });
 
     const one = async (mailId: string) => (await run("outbox", "retry", mailId)).stdout;
-    expect(await one(verified.mailId)).toContain("its code is dead");
-    expect(await one(expired.mailId)).toContain("its code is dead");
+    expect(await one(verified.mailId)).toContain("its code is no longer valid");
+    expect(await one(expired.mailId)).toContain("its code is no longer valid");
     expect(await one(unknown.mailId)).toContain("suppressed");
     expect(await one(locked.mailId)).toContain("not active");
     expect(await one("1")).toContain("no such mail");

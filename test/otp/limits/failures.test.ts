@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
+import { defaultPolicy } from "../../../src/config/limits.ts";
 import {
   clearedFailures,
   type Failures,
   failuresLeft,
   withFailure,
 } from "../../../src/otp/limits/failures.ts";
-import { defaultPolicy, guessesPerDay } from "../../../src/otp/policy.ts";
+import { guessesPerDay } from "../../../src/otp/policy.ts";
 
 const minute = 60_000;
 const day = 1440 * minute;
