@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { dayMs, hourMs, secondMs } from "../lib/time.ts";
 import { codeBits } from "../otp/codes/code.ts";
 import { authenticatorGuessProbability, guessProbabilityMax, type Policy } from "../otp/policy.ts";
 import { defaultsOf, type Given, type Settings, type Values } from "./setting.ts";
@@ -54,17 +55,17 @@ export const limitSettings = {
     help: "Wrong attempts in a row after which the authenticator is locked for `COUNTERSIGN_LOCK_MAX`",
   },
   COUNTERSIGN_LOCK_MIN: {
-    check: duration(1_000, 86_400_000, "1s to 1d"),
+    check: duration(secondMs, dayMs, "1s to 1d"),
     default: "5m",
     help: "Duration of the first lock. Each further one lasts twice as long",
   },
   COUNTERSIGN_LOCK_MAX: {
-    check: duration(1_000, 7 * 86_400_000, "1s to 7d"),
+    check: duration(secondMs, 7 * dayMs, "1s to 7d"),
     default: "1d",
     help: "Duration of the longest lock",
   },
   COUNTERSIGN_MAIL_INTERVAL: {
-    check: duration(0, 3_600_000, "0s to 1h"),
+    check: duration(0, hourMs, "0s to 1h"),
     default: "60s",
     help: "Time between two mails for one authenticator",
   },

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
-import { isLoopback } from "../mail/smtp/relay.ts";
+import { isLoopback } from "../lib/loopback.ts";
+import { dayMs, hourMs, minuteMs, secondMs } from "../lib/time.ts";
 
 export const text = v.pipe(v.string(), v.trim(), v.nonEmpty("must not be empty"));
 
@@ -43,7 +44,7 @@ export const ceiling = v.pipe(
   v.minValue(1, "must be at least 1"),
 );
 
-const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const unitMs = { s: secondMs, m: minuteMs, h: hourMs, d: dayMs } as const;
 
 /** Reads "90s", "10m", "1h" or "1d" as milliseconds. Undefined if it is none of these. */
 export function parseDuration(value: string): number | undefined {
@@ -106,6 +107,6 @@ export function parseUrl(value: string): URL | undefined {
 /** Whether it is an https URL, or an http URL of this machine. */
 export function isHttpsOrLoopback(value: string): boolean {
   const url = parseUrl(value);
-  if (url?.protocol === "http:") return isLoopback(url.hostname.replace(/^\[(.*)\]$/, "$1"));
+  if (url?.protocol === "http:") return isLoopback(url.hostname);
   return url?.protocol === "https:";
 }

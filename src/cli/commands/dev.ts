@@ -1,6 +1,7 @@
 import { type App, createApp } from "../../app/app.ts";
 import { type Config, readConfig } from "../../config/config.ts";
 import { Refusal } from "../../lib/refusal.ts";
+import { hourMs } from "../../lib/time.ts";
 import { createUser } from "../../users/user.ts";
 import { defineCommand } from "../command.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -48,7 +49,7 @@ async function welcome(app: App, config: Config): Promise<string> {
       audience: config.audience,
       org: orgId,
       permissions: ["user.read", "user.write"],
-      ttlMs: 12 * 3_600_000,
+      ttlMs: 12 * hourMs,
     },
     app.clock,
   );

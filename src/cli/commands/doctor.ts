@@ -1,5 +1,6 @@
 import { readDataConfig, readPolicy } from "../../config/config.ts";
 import { problemsOf } from "../../db/sqlite/sqlite.ts";
+import { dayMs, hourMs, minuteMs } from "../../lib/time.ts";
 import { codeSpace } from "../../otp/codes/code.ts";
 import {
   authenticatorGuessProbability,
@@ -95,9 +96,9 @@ function span(ms: number): string {
 }
 
 const units = [
-  ["day", 86_400_000],
-  ["hour", 3_600_000],
-  ["minute", 60_000],
+  ["day", dayMs],
+  ["hour", hourMs],
+  ["minute", minuteMs],
 ] as const;
 
 function plural(number: number, unit: string): string {

@@ -2,12 +2,13 @@ import type { Kysely } from "kysely";
 import type { ExpiringRows } from "../../db/core/expiring.ts";
 import { firstIdAt } from "../../db/core/id.ts";
 import type { DB } from "../../db/core/schema.ts";
+import { dayMs } from "../../lib/time.ts";
 
 /**
  * How long a mail is kept after it was queued: servers retry for four to five days (RFC 5321 §4.5.4.1), and it may bounce
  * until then. Its result stays with the authenticator and in the audit log.
  */
-const keptMs = 7 * 24 * 3_600_000;
+const keptMs = 7 * dayMs;
 
 /** Mails that were queued a week ago and are settled. */
 export const expiredMails: ExpiringRows = {

@@ -1,4 +1,5 @@
-import { isLoopback, parseRelay } from "../smtp/relay.ts";
+import { isLoopback } from "../../lib/loopback.ts";
+import { parseRelay } from "../smtp/relay.ts";
 
 /** Configuration of a provider. `name` is safe to log. */
 export type ProviderUrl =
@@ -65,5 +66,5 @@ function parseSes(text: string): ProviderUrl {
 /** Reports whether a URL has no credentials, and uses clear text only on this machine. */
 export function isFetchable({ protocol, hostname, username, password }: URL): boolean {
   if (username !== "" || password !== "") return false;
-  return protocol === "https:" || (protocol === "http:" && isLoopback(hostname.replace(/^\[(.*)\]$/, "$1")));
+  return protocol === "https:" || (protocol === "http:" && isLoopback(hostname));
 }

@@ -36,11 +36,6 @@ export function parseRelay(text: string): Relay {
   };
 }
 
-/** Reports whether a host is this machine, where clear text can't be intercepted. IPv6 without brackets. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
 const xoauth2Query = "?auth=xoauth2";
 
 function isBare({ hostname, pathname, search, hash }: URL): boolean {

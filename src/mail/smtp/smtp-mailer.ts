@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { createTransport } from "nodemailer";
 import type MimeNode from "nodemailer/lib/mime-node";
 import type SMTPPool from "nodemailer/lib/smtp-pool";
+import { isLoopback } from "../../lib/loopback.ts";
 import type {
   DkimSettings,
   MailAddress,
@@ -13,7 +14,7 @@ import type {
 } from "../mailer.ts";
 import { hasValidEnvelope, needsUtf8, requireSender } from "./mailbox.ts";
 import { createDkim, writeMessage } from "./message.ts";
-import { isLoopback, parseRelay, type Relay } from "./relay.ts";
+import { parseRelay, type Relay } from "./relay.ts";
 import { createSocketProvider, type SocketProvider } from "./relay-socket.ts";
 import { sendWithTimeout } from "./send-with-timeout.ts";
 import { toFailure } from "./smtp-failure.ts";

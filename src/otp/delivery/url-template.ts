@@ -1,3 +1,5 @@
+import { isLoopback } from "../../lib/loopback.ts";
+
 /** Variables of links in verification mails. */
 export const urlTemplateVariables = ["UserID", "Code", "OrgID", "OTPEmailID"] as const;
 
@@ -128,10 +130,6 @@ function urlProblem(source: string, parts: readonly Part[]): string | undefined 
 
 function urlOf(parts: readonly Part[]): URL {
   return new URL(parts.map((part) => (typeof part === "string" ? part : "_")).join(""));
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
 /**

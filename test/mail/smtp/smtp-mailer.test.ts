@@ -3,8 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import { simpleParser } from "mailparser";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { isLoopback } from "../../../src/lib/loopback.ts";
 import type { OutgoingMail } from "../../../src/mail/mailer.ts";
-import { isLoopback, parseRelay } from "../../../src/mail/smtp/relay.ts";
+import { parseRelay } from "../../../src/mail/smtp/relay.ts";
 import { createSmtpMailer, type SmtpMailerOptions } from "../../../src/mail/smtp/smtp-mailer.ts";
 import { code, from, mail, never } from "../../support/mail/outgoing-mail.ts";
 import {
