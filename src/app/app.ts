@@ -19,7 +19,7 @@ import { signingKeyOf } from "../auth/signing-key.ts";
 import { createVerifier } from "../auth/verifier.ts";
 import type { Config } from "../config/config.ts";
 import { senderOf } from "../config/mail.ts";
-import { openDatabaseClock } from "../db/database-clock.ts";
+import { openDatabaseClock } from "../db/postgres/clock.ts";
 import { isStorageUnavailable } from "../db/storage-errors.ts";
 import { openStore, type Store } from "../db/store.ts";
 import { createEventFeed, type EventFeed } from "../events/event-feed.ts";

@@ -6,7 +6,7 @@ import pg from "pg";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { lockNames, lockUser } from "../../src/db/core/lock.ts";
 import type { DB } from "../../src/db/core/schema.ts";
-import { openDatabaseClock } from "../../src/db/database-clock.ts";
+import { openDatabaseClock } from "../../src/db/postgres/clock.ts";
 import { isStorageUnavailable } from "../../src/db/storage-errors.ts";
 import { openStore, type Store } from "../../src/db/store.ts";
 import { appendEvent } from "../../src/events/event.ts";

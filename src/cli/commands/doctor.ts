@@ -1,4 +1,4 @@
-import { problemsOf } from "../../db/sqlite/sqlite.ts";
+import { problemsOf } from "../../db/sqlite/integrity.ts";
 import { codeSpace } from "../../otp/codes/code.ts";
 import {
   authenticatorGuessProbability,

@@ -1,5 +1,5 @@
 import type Database from "better-sqlite3";
-import { type CheckpointThread, startCheckpointThread } from "./checkpoint-thread.ts";
+import { type CheckpointThread, type LogState, startCheckpointThread } from "./checkpoint-thread.ts";
 import type { SqliteHealth } from "./health.ts";
 
 /** From so many pages on there is a thread. It takes 40 ms to start. */
@@ -32,17 +32,9 @@ const pagesMany = 32_000;
 /** Between two such attempts: each stops the process for up to its busy timeout. */
 const pauseMs = 1_000;
 
-export interface LogState {
-  readonly busy: number;
-  /** Pages in the log. */
-  readonly log: number;
-  /** How many of them are in the database, too. */
-  readonly checkpointed: number;
-}
-
 export interface Checkpointer extends AsyncDisposable {
   /** For after a commit, when nobody waits. Where it returns a promise, the next commit is to wait for that. */
-  readonly committed: () => void | Promise<void>;
+  readonly afterCommit: () => void | Promise<void>;
 }
 
 /**
@@ -86,7 +78,7 @@ export function createCheckpointer(
       if (checkpointed < log) next = log + pagesMore;
     } catch (error) {
       // Full, say: to try it at each commit would help nobody.
-      const isOfSqlite = health.hear(error);
+      const isOfSqlite = health.observe(error);
       if (isOfSqlite) next = before + pagesMore;
       if (isOfSqlite || isClosed) return;
       hasThread = false;
@@ -96,11 +88,11 @@ export function createCheckpointer(
     }
   }
 
-  function committed(): void | Promise<void> {
+  function afterCommit(): void | Promise<void> {
     try {
       const { log, checkpointed } = run(look);
       // Commits that are faster than the thread wait for it here, so that the log stays within its bound.
-      if (aside) return log < pagesMax ? undefined : aside.then(committed);
+      if (aside) return log < pagesMax ? undefined : aside.then(afterCommit);
       if (hasThread && log >= pagesThread) thread ??= startCheckpointThread(path);
       if (log < pagesAside) {
         next = pagesAside;
@@ -122,7 +114,7 @@ export function createCheckpointer(
   }
 
   return {
-    committed,
+    afterCommit,
     async [Symbol.asyncDispose]() {
       isClosed = true;
       await thread?.stop();

@@ -10,8 +10,9 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import Database from "better-sqlite3";
-import { patienceMs } from "../../db/core/patience.ts";
-import { refuseDamaged, syncFolder } from "../../db/sqlite/sqlite.ts";
+import { writeTimeoutMs } from "../../db/core/write-timeout.ts";
+import { syncFolder } from "../../db/sqlite/file.ts";
+import { requireSound } from "../../db/sqlite/integrity.ts";
 import { openStore } from "../../db/store.ts";
 
 /** What to do where this is not SQLite. */
@@ -31,7 +32,7 @@ export async function backUp(databaseUrl: string, file: string): Promise<number>
   if (!existsSync(path)) throw new Error(`${path} is not there: there is nothing to back up`);
   const draft = draftOf(file);
   try {
-    const database = new Database(path, { fileMustExist: true, timeout: patienceMs });
+    const database = new Database(path, { fileMustExist: true, timeout: writeTimeoutMs });
     try {
       // All pages in one step: between two steps others may write, and the copy would begin anew each time.
       await database.backup(draft, { progress: () => Number.MAX_SAFE_INTEGER });
@@ -102,7 +103,7 @@ function check(copy: string, origin: string): void {
   // Not read-only: SQLite would leave a log beside it.
   const database = new Database(copy, { fileMustExist: true });
   try {
-    refuseDamaged(database, origin, true);
+    requireSound(database, origin, true);
   } catch (error) {
     throw new Error(`${origin} is not a whole database of Countersign`, { cause: error });
   } finally {

@@ -14,7 +14,7 @@ import Database from "better-sqlite3";
 import { Kysely, Migrator, sql } from "kysely";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { migrations } from "../../../src/db/migrations/index.ts";
-import { openSqlite } from "../../../src/db/sqlite/sqlite.ts";
+import { openSqlite } from "../../../src/db/sqlite/engine.ts";
 import { openStore } from "../../../src/db/store.ts";
 import { databaseOf, loadSettings } from "../../support/db/storage-load.ts";
 import { temporaryFolder } from "../../support/folder.ts";
@@ -30,11 +30,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** A database as the version of so many migrations left it, with a user in it. */
 async function databaseOfVersion(count: number): Promise<string> {
   const path = join(mkdtempSync(join(folder, "version-")), "store.db");
-  const { dialect, withoutForeignKeys } = openSqlite(path);
+  const { dialect } = openSqlite(path, { onError() {}, onFailure() {} });
   const db = new Kysely<unknown>({ dialect });
   const known = Object.fromEntries(Object.entries(migrations).slice(0, count));
   const migrator = new Migrator({ db, provider: { getMigrations: async () => known } });
-  const { error } = await withoutForeignKeys(() => migrator.migrateToLatest());
+  await sql`pragma foreign_keys = off`.execute(db);
+  const { error } = await migrator.migrateToLatest();
   if (error) throw error;
   if (count > 0)
     await sql`insert into users (user_id, org_id, state, sequence, create_time, change_time)

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Kysely, Migrator, sql } from "kysely";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { migrations } from "../../../src/db/migrations/index.ts";
-import { openSqlite } from "../../../src/db/sqlite/sqlite.ts";
+import { openSqlite } from "../../../src/db/sqlite/engine.ts";
 import { openStore } from "../../../src/db/store.ts";
 import { temporaryFolder } from "../../support/folder.ts";
 
@@ -11,7 +11,7 @@ const first = "0001-users-and-otp-emails";
 /** A database as the first migration leaves it, with what `fill` writes. */
 async function databaseOfFirst(fill: (db: Kysely<unknown>) => Promise<unknown>): Promise<string> {
   const path = join(temporaryFolder(), "store.db");
-  const db = new Kysely<unknown>({ dialect: openSqlite(path).dialect });
+  const db = new Kysely<unknown>({ dialect: openSqlite(path, { onError() {}, onFailure() {} }).dialect });
   const provider = { getMigrations: async () => ({ [first]: migrations[first]! }) };
   const { error } = await new Migrator({ db, provider }).migrateToLatest();
   if (error) throw error;

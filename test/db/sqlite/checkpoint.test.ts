@@ -2,8 +2,8 @@ import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createCheckpointer, type LogState } from "../../../src/db/sqlite/checkpoint.ts";
-import { startCheckpointThread } from "../../../src/db/sqlite/checkpoint-thread.ts";
+import { createCheckpointer } from "../../../src/db/sqlite/checkpoint.ts";
+import { type LogState, startCheckpointThread } from "../../../src/db/sqlite/checkpoint-thread.ts";
 import { SqliteHealth } from "../../../src/db/sqlite/health.ts";
 import { temporaryFolder } from "../../support/folder.ts";
 
@@ -30,7 +30,7 @@ async function writeMuch({ path, write, database }: ReturnType<typeof openLogged
   let megabytesMax = 0;
   for (let i = 0; i < 1_200; i++) {
     write();
-    await checkpointer.committed();
+    await checkpointer.afterCommit();
     await turn();
     megabytesMax = Math.max(megabytesMax, statSync(`${path}-wal`).size / 2 ** 20);
   }
@@ -63,7 +63,7 @@ it("a checkpoint that is cut off by the end is no error", async () => {
   const checkpointer = createCheckpointer(database, path, new SqliteHealth(told), told);
   while (logState().log < 12_000) write();
   // The first sees how much there is, and has the thread begin.
-  checkpointer.committed();
+  checkpointer.afterCommit();
   await checkpointer[Symbol.asyncDispose]();
   await turn();
   expect(errors).toEqual([]);

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { sql } from "kysely";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { refuseOldEngine } from "../../../src/db/sqlite/sqlite.ts";
+import { requireSafeVersion } from "../../../src/db/sqlite/file.ts";
 import { openStore } from "../../../src/db/store.ts";
 import { adminToken, callerOf, databaseOf, StorageLoad, startLoaded } from "../../support/db/storage-load.ts";
 import { temporaryFolder } from "../../support/folder.ts";
@@ -169,7 +169,7 @@ describe("F05 the log of a SQLite database", () => {
     ["3.53.2", true],
     ["4.0.0", true],
   ])("is trusted to no version with the WAL-reset bug: SQLite %s", (version, isSafe) => {
-    if (isSafe) expect(() => refuseOldEngine(version)).not.toThrow();
-    else expect(() => refuseOldEngine(version)).toThrow(/3\.51\.3 or later is needed/);
+    if (isSafe) expect(() => requireSafeVersion(version)).not.toThrow();
+    else expect(() => requireSafeVersion(version)).toThrow(/3\.51\.3 or later is needed/);
   });
 });

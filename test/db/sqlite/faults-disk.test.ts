@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
-import { isFailure } from "../../../src/db/core/storage-failure.ts";
-import { isStorageUnavailable } from "../../../src/db/storage-errors.ts";
+
+import { isFailure, isStorageUnavailable } from "../../../src/db/storage-errors.ts";
 import { type Fault, FaultyDisk, hasFaultyDisk, needsCompiler } from "../../support/db/faulty-disk.ts";
 import {
   adminToken,
