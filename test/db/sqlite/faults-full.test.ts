@@ -21,7 +21,7 @@ import { temporaryFolder } from "../../support/folder.ts";
 import { isReady, main, type Running } from "../../support/process/process.ts";
 import { addPending, addUser } from "../../support/users.ts";
 
-/** Loads a server, takes the room of its disk away and gives it back. */
+/** Loads a server, fills its disk and frees it again. */
 async function fillUnderLoad(dataDir: string, server: Running, load: StorageLoad, fill: () => () => void) {
   load.start(server);
   await expect.poll(() => load.acknowledged, { timeout: 20_000 }).toBeGreaterThan(200);
@@ -41,7 +41,7 @@ async function fillUnderLoad(dataDir: string, server: Running, load: StorageLoad
   load.checkDatabase(databaseOf(dataDir));
 
   free();
-  // Nothing but the question whether it is ready tells it that there is room again.
+  // Without any write, only the readiness check finds out that there is room again.
   await load.stop();
   await expect.poll(() => isReady(server), { timeout: 10_000 }).toBe(true);
   const before = load.acknowledged;
@@ -55,7 +55,7 @@ async function fillUnderLoad(dataDir: string, server: Running, load: StorageLoad
 
 describe("F03 a full disk", () => {
   it.skipIf(!hasSmallDisk)(
-    `refuses what writes and goes on with what reads, leaves nothing half done, and heals by itself (${needsMount})`,
+    `refuses writes, goes on reading and recovers by itself (${needsMount})`,
     { timeout: 60_000 },
     async () => {
       const disk = smallDisk();
@@ -68,7 +68,7 @@ describe("F03 a full disk", () => {
   );
 
   it.skipIf(!hasFaultyDisk)(
-    `does the same where the log has to grow and where it is moved into the database (${needsCompiler})`,
+    `does the same for the log and for the database file (${needsCompiler})`,
     { timeout: 60_000 },
     async () => {
       const dataDir = join(temporaryFolder(), "data");
@@ -83,7 +83,7 @@ describe("F03 a full disk", () => {
     },
   );
 
-  it("is told to callers with the time to wait, whatever the disk, and takes writes again once there is room", async () => {
+  it("is reported with a retry delay, and writes succeed once there is room", async () => {
     const test = await startTestApp();
     const client = await test.admin();
     await addUser(client);
@@ -104,7 +104,7 @@ describe("F03 a full disk", () => {
   });
 });
 
-describe("F03 a log that cannot be written", () => {
+describe("F03 log output that cannot be written", () => {
   const environment = (port: number) => ({
     PATH: process.env.PATH,
     ...loadSettings(join(temporaryFolder(), "data")),
@@ -121,8 +121,8 @@ describe("F03 a log that cannot be written", () => {
     return port;
   }
 
-  it.each(["on a full disk", "as nobody reads it any more"])(
-    "blocks no call, and no end: %s",
+  it.each(["on a full disk", "as its reader is gone"])(
+    "blocks neither calls nor the shutdown: %s",
     async (why) => {
       const port = await freePort();
       const isFull = why === "on a full disk";

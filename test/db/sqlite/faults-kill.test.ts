@@ -7,7 +7,7 @@ import { temporaryFolder } from "../../support/folder.ts";
 import type { Running } from "../../support/process/process.ts";
 import { rounds } from "../../support/soak.ts";
 
-/** Loads a server and kills it within 50 ms of its first commits. */
+/** Loads a server and kills it within 50 ms after its first commits. */
 async function killUnderLoad(load: StorageLoad, server: Running): Promise<void> {
   const before = load.acknowledged;
   load.start(server);
@@ -20,7 +20,7 @@ async function killUnderLoad(load: StorageLoad, server: Running): Promise<void> 
 }
 
 describe("F01 kill -9 under load", () => {
-  it("loses nothing that was acknowledged, and leaves nothing half done", {
+  it("loses no acknowledged write and leaves no partial one", {
     timeout: 3_600_000,
   }, async () => {
     const dataDir = join(temporaryFolder(), "data");
@@ -33,16 +33,15 @@ describe("F01 kill -9 under load", () => {
       server = await startLoaded(dataDir);
       load.checkDatabase(databaseOf(dataDir));
       await load.checkReplies(server, 5);
-      // So that the users do not have too many.
       await load.removeAll(server);
     }
-    console.log(`${times} times killed: ${load.acknowledged} acknowledged writes, all of them there`);
+    console.log(`killed ${times} times: all of ${load.acknowledged} acknowledged writes are there`);
   });
 });
 
 describe("F02 a loss of power under load", () => {
   it.skipIf(!hasFaultyDisk).each([{ torn: false }, { torn: true }])(
-    `loses nothing that was acknowledged (${needsCompiler}): $torn`,
+    `loses no acknowledged write (${needsCompiler}), torn: $torn`,
     { timeout: 3_600_000 },
     async ({ torn }) => {
       for (let round = 0; round < rounds(2, 50); round++) {
