@@ -13,9 +13,12 @@ export interface EngineListeners {
 }
 
 /**
- * An open database, as the store sees it. Each engine has a folder with the same files: `engine.ts` makes one of these from
- * `dialect.ts`, `writer.ts` and `health.ts`; `errors.ts` classifies its errors; `statements.ts` prepares statements once;
- * `types.ts` maps column types and values.
+ * An open database, as the store sees it. The folders of the engines are alike: `engine.ts` makes one of these from `dialect.ts`,
+ * `writer.ts` and `health.ts`; `errors.ts` classifies errors; `statements.ts` prepares statements once; `types.ts` maps column
+ * types and values. All other files belong to one engine only.
+ *
+ * A new engine is opened in `store.ts`, has its errors in `storage-errors.ts`, and is one of `hasManyWriters` (lock.ts) if its
+ * transactions write concurrently.
  */
 export interface Engine {
   readonly name: EngineName;

@@ -186,7 +186,7 @@ export interface OutboxTable {
  */
 export interface SuppressionsTable {
   digest: Fixed<string>;
-  /** The authenticator whose mail bounced, so that an operator can see whom it concerns. Null once it is removed. */
+  /** The authenticator whose mail bounced, for operators to look up. Null once it is removed. */
   otp_email_id: string | null;
   /** An enhanced status code (RFC 3463), or `complaint`. */
   status: string;

@@ -3,7 +3,7 @@ import { hasManyWriters } from "../core/lock.ts";
 
 /**
  * Stores which transaction wrote an event. Positions are assigned before the commit: with concurrent transactions a lower position
- * can be committed after a higher one, and only this tells a reader up to where the log is complete.
+ * can be committed after a higher one, and only this shows up to where the log is complete.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   if (!hasManyWriters(db)) return;

@@ -29,7 +29,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     where not exists (select 1 from users where users.user_id = events.user_id and users.org_id = events.org_id)
     group by org_id, user_id
   `.execute(db);
-  await (hasManyWriters(db) ? linkInPlace : linkAnew)(db);
+  await (hasManyWriters(db) ? linkInPlace : recreateLinked)(db);
 }
 
 /** The position of the previous event of the same user. */
@@ -50,7 +50,7 @@ async function linkInPlace(db: Kysely<unknown>): Promise<void> {
 }
 
 /** SQLite cannot drop the constraint of a table, so the table is recreated. */
-async function linkAnew(db: Kysely<unknown>): Promise<void> {
+async function recreateLinked(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createTable("events_linked")
     // Autoincrement: no position is reused, even if the newest events were removed, because watchers resume by position.

@@ -62,7 +62,7 @@ function guardClient(
 ): PostgresPoolClient {
   let brokenBy: unknown;
   let isUnreplicated = false;
-  // A commit whose wait for the standby was cancelled succeeds all the same. Only this notice tells.
+  // A commit whose wait for the standby was cancelled succeeds all the same. Only this notice shows it.
   const onNotice = ({ routine }: { routine?: string | undefined }) => {
     isUnreplicated ||= routine === "SyncRepWaitForLSN";
   };

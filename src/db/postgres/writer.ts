@@ -68,7 +68,7 @@ export function createWriter(db: Kysely<DB>, onCommit: () => void): Writer {
 /** The first pause between two attempts, at most, in milliseconds. It doubles with each attempt. */
 const pauseMs = 2;
 
-/** Rolls back a write whose caller was told that it timed out, unless its commit is under way. */
+/** Rolls back a write that has been reported as timed out, unless its commit is under way. */
 function requireBefore(deadline: number): void {
   if (performance.now() > deadline) throw new DatabaseTimeout("the database took too long");
 }

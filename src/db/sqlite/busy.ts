@@ -2,8 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isBusy } from "./errors.ts";
 
 /**
- * How long SQLite itself waits for another process, in milliseconds: about as long as a commit takes. The whole process
- * stands still meanwhile, so longer waits are retries.
+ * How long SQLite itself waits for another process, in milliseconds: about as long as a commit takes. It blocks the
+ * whole process, so longer waits are retries.
  */
 export const busyTimeoutMs = 10;
 

@@ -42,7 +42,7 @@ function createIfMissing(path: string): void {
     // A log without its database means that the database was lost. SQLite would start an empty one.
     if (existsSync(`${path}-wal`)) {
       throw new DatabaseRefused(
-        `${path}-wal is there but ${path} is not: restore the database, or move the log away`,
+        `${path}-wal exists but ${path} doesn't: restore the database, or move the log away`,
       );
     }
     create(path);

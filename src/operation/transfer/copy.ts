@@ -35,7 +35,7 @@ export interface CopiedRows {
   readonly checksum: string;
 }
 
-/** The databases differ after a copy, because one of them was written to meanwhile. */
+/** The databases differ after a copy, because one of them was written to during it. */
 export class DatabasesDiffer extends Error {
   override readonly name = "DatabasesDiffer";
 }
@@ -209,7 +209,7 @@ function toJson(value: Value | undefined): unknown {
 
 function differs({ name }: Table, original: number, copy: number): DatabasesDiffer {
   return new DatabasesDiffer(
-    `${name} differs between the databases (${original} rows, ${copy} in the copy): it was written to meanwhile. ` +
+    `${name} differs between the databases (${original} rows, ${copy} in the copy): it was written to during the copy. ` +
       "Stop the service and run this again: only changes are copied",
   );
 }

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { FaultyDisk, hasFaultyDisk, needsCompiler } from "../../support/db/faulty-disk.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 import { temporaryFolder } from "../../support/folder.ts";
 import { rounds } from "../../support/soak.ts";
 
@@ -98,7 +99,7 @@ describe("while the log is moved into the database", () => {
     { timeout: 3_600_000 },
     async ({ torn }) => {
       for (let round = 0; round < rounds(2, 25); round++) {
-        const path = join(temporaryFolder(), "countersign.db");
+        const path = join(memoryFolder(), "countersign.db");
         const disk = new FaultyDisk();
         disk.rememberSynced({ torn });
         const { last } = await writeUntilKilled(path, writes, disk.environment);

@@ -227,7 +227,7 @@ describe("F06 a damaged database", () => {
     await using store = openStore(`sqlite:${path}`);
     expect(await store.migrate()).toEqual([]);
     rmSync(path);
-    expect(() => openStore(`sqlite:${path}`)).toThrow(/-wal is there but/);
+    expect(() => openStore(`sqlite:${path}`)).toThrow(/-wal exists but/);
   });
 });
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 
 import { isFailure, isStorageUnavailable } from "../../../src/db/storage-errors.ts";
 import { type Fault, FaultyDisk, hasFaultyDisk, needsCompiler } from "../../support/db/faulty-disk.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 import {
   adminToken,
   callerOf,
@@ -12,7 +13,6 @@ import {
   StorageLoad,
   startLoaded,
 } from "../../support/db/storage-load.ts";
-import { temporaryFolder } from "../../support/folder.ts";
 import { runCommand } from "../../support/process/process.ts";
 
 describe(`F04 a disk that fails (${needsCompiler})`, () => {
@@ -20,7 +20,7 @@ describe(`F04 a disk that fails (${needsCompiler})`, () => {
     "in a %s makes the process exit with 70 and acknowledge nothing, and a restart goes on",
     { timeout: 60_000 },
     async (fault) => {
-      const dataDir = join(temporaryFolder(), "data");
+      const dataDir = join(memoryFolder(), "data");
       const disk = new FaultyDisk();
       const load = new StorageLoad(await adminToken(dataDir));
       const server = await startLoaded(dataDir, disk.environment);
@@ -87,7 +87,7 @@ describe(`F04 a disk that fails (${needsCompiler})`, () => {
   });
 
   it.skipIf(!hasFaultyDisk)("at start makes the process exit with 70", async () => {
-    const dataDir = join(temporaryFolder(), "data");
+    const dataDir = join(memoryFolder(), "data");
     const disk = new FaultyDisk();
     disk.begin("sync");
     const { code, stderr } = await runCommand(["dev"], { ...loadSettings(dataDir), ...disk.environment });

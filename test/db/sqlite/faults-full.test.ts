@@ -7,6 +7,7 @@ import { sql } from "kysely";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startTestApp } from "../../support/app.ts";
 import { FaultyDisk, hasFaultyDisk, needsCompiler } from "../../support/db/faulty-disk.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 import { fill, hasSmallDisk, needsMount, smallDisk } from "../../support/db/small-disk.ts";
 import {
   adminToken,
@@ -71,7 +72,7 @@ describe("F03 a full disk", () => {
     `does the same for the log and for the database file (${needsCompiler})`,
     { timeout: 60_000 },
     async () => {
-      const dataDir = join(temporaryFolder(), "data");
+      const dataDir = join(memoryFolder(), "data");
       const disk = new FaultyDisk();
       const load = new StorageLoad(await adminToken(dataDir));
       const server = await startLoaded(dataDir, disk.environment);

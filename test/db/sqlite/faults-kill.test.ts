@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { FaultyDisk, hasFaultyDisk, needsCompiler } from "../../support/db/faulty-disk.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 import { adminToken, databaseOf, StorageLoad, startLoaded } from "../../support/db/storage-load.ts";
 import { temporaryFolder } from "../../support/folder.ts";
 import type { Running } from "../../support/process/process.ts";
@@ -45,7 +46,7 @@ describe("F02 a loss of power under load", () => {
     { timeout: 3_600_000 },
     async ({ torn }) => {
       for (let round = 0; round < rounds(2, 50); round++) {
-        const dataDir = join(temporaryFolder(), "data");
+        const dataDir = join(memoryFolder(), "data");
         const disk = new FaultyDisk();
         disk.rememberSynced({ torn });
         const load = new StorageLoad(await adminToken(dataDir));

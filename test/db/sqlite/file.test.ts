@@ -95,7 +95,7 @@ describe("a damaged SQLite file", () => {
     const { store, path } = await openNew();
     await store.write((trx) => trx.insertInto("users").values(userRow).execute());
     copyFileSync(`${path}-wal`, `${path}-copy-wal`);
-    expect(() => openStore(`sqlite:${path}-copy`)).toThrow(/-wal is there but/);
+    expect(() => openStore(`sqlite:${path}-copy`)).toThrow(/-wal exists but/);
     expect(existsSync(`${path}-copy`)).toBe(false);
   });
 

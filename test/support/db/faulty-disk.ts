@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { temporaryFolder } from "../folder.ts";
+import { memoryFolder } from "./memory-folder.ts";
 
 /** A fault of the database files: syncs, writes or reads fail with EIO, or writes with ENOSPC (`full`). */
 export type Fault = "sync" | "write" | "read" | "full";
@@ -17,7 +17,7 @@ export const needsCompiler = "needs Linux and a C compiler";
 
 /** A disk that fails on demand, for processes started with this environment. */
 export class FaultyDisk {
-  readonly #folder = temporaryFolder();
+  readonly #folder = memoryFolder();
   readonly environment = { LD_PRELOAD: library ?? "", FAULTY_DISK: this.#folder };
 
   begin(fault: Fault): void {
