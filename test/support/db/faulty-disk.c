@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 struct range { ino_t inode; off_t from; size_t length; };
@@ -21,12 +22,26 @@ static struct range *unsynced;
 static size_t count, room;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static const char *const names[] = {"sync", "write", "read", "full", "durable", "torn"};
+enum { names_count = sizeof names / sizeof *names };
+
+// Whether there is a file of that name in FAULTY_DISK. Looks at most once a millisecond.
 static int is_set(const char *what) {
+  static _Thread_local int set[names_count];
+  static _Thread_local long looked_at = -1;
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  long now = time.tv_sec * 1000 + time.tv_nsec / 1000000;
   const char *folder = getenv("FAULTY_DISK");
-  char path[4096];
-  if (!folder) return 0;
-  snprintf(path, sizeof path, "%s/%s", folder, what);
-  return access(path, F_OK) == 0;
+  for (int i = 0; folder && now != looked_at && i < names_count; i++) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    set[i] = access(path, F_OK) == 0;
+  }
+  looked_at = now;
+  for (int i = 0; i < names_count; i++)
+    if (strcmp(names[i], what) == 0) return set[i];
+  abort();
 }
 
 static int is_ours(int fd) {
@@ -81,8 +96,13 @@ static void written(int fd, off_t from, size_t length) {
     keep(fd, to, range);
     close(to);
   } else {
-    if (count == room) unsynced = realloc(unsynced, (room = room * 2 + 1024) * sizeof *unsynced);
-    unsynced[count++] = range;
+    struct range *last = count > 0 ? &unsynced[count - 1] : NULL;
+    if (last && last->inode == range.inode && last->from + (off_t)last->length == from) {
+      last->length += length;
+    } else {
+      if (count == room) unsynced = realloc(unsynced, (room = room * 2 + 1024) * sizeof *unsynced);
+      unsynced[count++] = range;
+    }
   }
   pthread_mutex_unlock(&lock);
 }
