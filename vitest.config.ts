@@ -6,7 +6,7 @@ const onBothEngines = [
   "test/api/{gone-caller,idempotency}.test.ts",
   "test/api/challenges/challenges.test.ts",
   "test/api/users/{add-otp-email,list-events,otp-email-lifecycle,user-lifecycle,users,verify-otp-email}.test.ts",
-  "test/db/engines.test.ts",
+  "test/db/store.test.ts",
   "test/db/core/prepared.test.ts",
   "test/events/event-links.test.ts",
   "test/mail/courier/{courier,faults-kill}.test.ts",

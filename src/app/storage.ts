@@ -1,5 +1,5 @@
 import type { Config } from "../config/config.ts";
-import { openDatabaseClock } from "../db/database-clock.ts";
+import { openDatabaseClock } from "../db/postgres/clock.ts";
 import { openStore, type Store } from "../db/store.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";

@@ -1,5 +1,5 @@
-import { DatabaseRefused, isFailure } from "../db/core/storage-failure.ts";
-import { isStorageUnavailable } from "../db/storage-errors.ts";
+import { DatabaseRefused } from "../db/core/storage-failure.ts";
+import { isFailure, isStorageUnavailable } from "../db/storage-errors.ts";
 import { UsageError } from "./arguments.ts";
 
 /** From 64 on as in sysexits(3), for service managers and mail servers. */

@@ -1,87 +1,62 @@
-import { type Dialect, Kysely, type KyselyPlugin, sql } from "kysely";
+import { Kysely, sql } from "kysely";
+import type { Engine, EngineListeners, EngineName } from "./core/engine.ts";
+import { isMigrated } from "./core/migrate.ts";
 import type { DB } from "./core/schema.ts";
-import type { Write, WriteFor, Writer } from "./core/write.ts";
-import { isMigrated, migrate } from "./migrate.ts";
-import { openPostgres, openPostgresToMigrate, takesWrites } from "./postgres/postgres.ts";
-import { createTransactionWriter } from "./postgres/transaction-writer.ts";
-import { postgresTypes } from "./postgres/types.ts";
-import { createGroupWriter } from "./sqlite/group-writer.ts";
-import { openSqlite, type Sqlite } from "./sqlite/sqlite.ts";
+import type { Write, WriteFor } from "./core/write.ts";
+import { openPostgres } from "./postgres/engine.ts";
+import { openSqlite } from "./sqlite/engine.ts";
 
-export type EngineName = "sqlite" | "postgres";
-
-/** The storage. Reads go through `db`, writes through `write` and nothing else. */
+/** The storage. Reads go through `db`; all writes go through `write` or `writeFor`. */
 export interface Store extends AsyncDisposable {
   readonly engine: EngineName;
   readonly db: Kysely<DB>;
   readonly write: Write;
   readonly writeFor: WriteFor;
-  /** Calls the listener after each commit of this process, which may be of several writes. Returns how to stop that. It must not throw. */
+  /**
+   * Calls the listener after each commit of this process, which may be of several writes. It must not throw.
+   *
+   * @returns a function that removes the listener.
+   */
   onCommit(listener: () => void): () => void;
-  /** Runs the migrations that are missing and returns their names. */
+  /** Runs the missing migrations and returns their names. */
   migrate(): Promise<string[]>;
-  /** Whether the database answers and every migration has run. Never rejects. */
+  /** Whether the database answers, takes writes and has all migrations. Never rejects. */
   isReady(): Promise<boolean>;
 }
 
-export interface StoreOptions {
-  /** Told of errors that no call hears of, such as a connection that was lost while nobody used it. */
-  readonly onError?: (error: Error) => void;
-  /** Told once that the storage has failed, and that no call will succeed any more: the process should end. */
-  readonly onFailure?: (error: Error) => void;
-}
-
-interface Engine {
-  readonly name: EngineName;
-  readonly dialect: Dialect;
-  /** For the migrations. */
-  readonly plugins: KyselyPlugin[];
-  /** A connection of their own, which is closed when they have run. Undefined: they run on that of the rest. */
-  readonly toMigrate?: () => Dialect;
-  readonly createWriter: (db: Kysely<DB>, committed: () => void) => Writer;
-  /** Runs what migrates, as the engine needs it. */
-  readonly migrating: <T>(run: () => Promise<T>) => Promise<T>;
-  /** Called when migrations have run. */
-  readonly migrated: () => void;
-  /** Whether a write would find room, as far as is known. May try it. */
-  readonly takesWrites: (write: Write, db: Kysely<DB>) => Promise<boolean>;
-}
+export type StoreOptions = Partial<EngineListeners>;
 
 /**
- * Opens the database that a URL names.
+ * Opens the database at a URL.
  *
- * @param url `sqlite:PATH`, or `postgres://user:password@host:port/database`, which is connected to when it is first used.
+ * @param url `sqlite:PATH`, or `postgres://user:password@host:port/database`, which is connected to on first use.
  * @throws if the file is damaged or cannot be opened, or the URL is neither.
  */
-export function openStore(url: string, options: StoreOptions = {}): Store {
-  const engine = engineOf(url, options);
-  const { name, dialect, plugins, toMigrate, createWriter, migrating, migrated, takesWrites } = engine;
-  const db = new Kysely<DB>({ dialect });
+export function openStore(
+  url: string,
+  { onError = () => {}, onFailure = () => {} }: StoreOptions = {},
+): Store {
+  const engine = openEngine(url, { onError, onFailure });
+  const db = new Kysely<DB>({ dialect: engine.dialect });
   const listeners = new Set<() => void>();
-  const { writeFor, ...writer } = createWriter(db, () => {
+  const writer = engine.createWriter(db, () => {
     for (const listener of listeners) listener();
   });
-  const write: Write = (work) => writeFor(undefined, work);
+  const write: Write = (work) => writer.writeFor(undefined, work);
   return {
-    engine: name,
+    engine: engine.name,
     db,
     write,
-    writeFor,
+    writeFor: writer.writeFor,
     onCommit(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    async migrate() {
-      const own = toMigrate && new Kysely<DB>({ dialect: toMigrate() });
-      const withTypes = plugins.reduce((db, plugin) => db.withPlugin(plugin), own ?? db);
-      const ran = await migrating(() => migrate(withTypes)).finally(() => own?.destroy());
-      if (ran.length > 0) migrated();
-      return ran;
-    },
+    migrate: () => engine.migrate(db),
     async isReady() {
       try {
         await sql`select 1`.execute(db);
-        return (await isMigrated(db)) && (await takesWrites(write, db));
+        return (await isMigrated(db)) && (await engine.takesWrites(db, write));
       } catch {
         return false;
       }
@@ -93,47 +68,8 @@ export function openStore(url: string, options: StoreOptions = {}): Store {
   };
 }
 
-function engineOf(url: string, { onError = () => {}, onFailure = () => {} }: StoreOptions): Engine {
-  if (url.startsWith("sqlite:"))
-    return sqliteEngine(openSqlite(url.slice("sqlite:".length), onFailure, onError));
-  if (/^postgres(ql)?:\/\//.test(url)) {
-    return {
-      name: "postgres",
-      dialect: openPostgres(url, onError),
-      plugins: [postgresTypes],
-      toMigrate: () => openPostgresToMigrate(url),
-      createWriter: createTransactionWriter,
-      migrating: (run) => run(),
-      migrated: () => {},
-      takesWrites: (_, db) => takesWrites(db),
-    };
-  }
+function openEngine(url: string, listeners: EngineListeners): Engine {
+  if (url.startsWith("sqlite:")) return openSqlite(url.slice("sqlite:".length), listeners);
+  if (/^postgres(ql)?:\/\//.test(url)) return openPostgres(url, listeners);
   throw new Error("the database URL must be sqlite:PATH or postgres://user:password@host:port/database");
-}
-
-function sqliteEngine({ dialect, health, checkpoint, checkpointAll, withoutForeignKeys }: Sqlite): Engine {
-  let trial: Promise<boolean> | undefined;
-  // The smallest write there is: this number is not used for anything.
-  const tryWrite = (write: Write) =>
-    write((trx) => sql`pragma user_version = 0`.execute(trx)).then(
-      () => true,
-      () => false,
-    );
-  return {
-    name: "sqlite",
-    dialect,
-    plugins: [],
-    createWriter: (db, committed) => createGroupWriter(db, committed, checkpoint),
-    migrating: withoutForeignKeys,
-    // Or whoever loses the log would start with an empty database, and not notice.
-    migrated: checkpointAll,
-    async takesWrites(write) {
-      if (health.takesWrites) return true;
-      // Callers that are sent elsewhere write no more, so that nothing else would tell that there is room again.
-      trial ??= tryWrite(write).finally(() => {
-        trial = undefined;
-      });
-      return trial;
-    },
-  };
 }

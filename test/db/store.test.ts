@@ -1,144 +1,155 @@
-import {
-  copyFileSync,
-  existsSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
-import { join } from "node:path";
-import Database from "better-sqlite3";
-import { sql } from "kysely";
+import { sql, type Transaction } from "kysely";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { isId, makeId } from "../../src/db/core/id.ts";
+import { lockNames, lockUser } from "../../src/db/core/lock.ts";
+import type { DB } from "../../src/db/core/schema.ts";
 import { openStore, type Store } from "../../src/db/store.ts";
-import { temporaryFolder } from "../support/folder.ts";
+import { databaseUrlOf, engine, openTestStore } from "../support/db/database.ts";
+import { memoryFolder } from "../support/db/memory-folder.ts";
+import { userRow } from "../support/db/user-rows.ts";
 
-async function openNew(path = join(temporaryFolder(), "store.db")): Promise<{ store: Store; path: string }> {
-  const store = openStore(`sqlite:${path}`);
-  onTestFinished(() => store[Symbol.asyncDispose]());
-  await store.migrate();
-  return { store, path };
+async function insertOTPEmail(trx: Transaction<DB>, otpEmailId: string): Promise<void> {
+  await trx.insertInto("users").values(userRow).execute();
+  await trx
+    .insertInto("otp_emails")
+    .values({
+      otp_email_id: otpEmailId,
+      user_id: "u",
+      address: "a@x.io",
+      address_canonical: "a@x.io",
+      attempts: 0,
+      lock_count: 0,
+      create_time: 1_795_000_000_000,
+      change_time: 1,
+    })
+    .execute();
 }
 
-const user = {
-  user_id: "u",
-  org_id: "o",
-  state: "active",
-  preferred_language: null,
-  display_name: null,
-  sequence: 0,
-  create_time: 1,
-  change_time: 1,
-} as const;
-
-describe("a SQLite store", () => {
-  it("syncs every commit, keeps foreign keys and writes ahead", async () => {
-    const { store } = await openNew();
-    const pragma = async (name: string) => {
-      const { rows } = await sql<Record<string, unknown>>`pragma ${sql.raw(name)}`.execute(store.db);
-      return Object.values(rows[0]!)[0];
-    };
-    expect(await pragma("journal_mode")).toBe("wal");
-    expect(await pragma("synchronous")).toBe(2);
-    expect(await pragma("foreign_keys")).toBe(1);
-    expect(await pragma("busy_timeout")).toBe(10);
+describe(`a store on ${engine}`, () => {
+  it("returns ids beyond 2^53 exactly, and times as numbers", async () => {
+    const store = await openTestStore();
+    const id = "9223372036854775807";
+    await store.write((trx) => insertOTPEmail(trx, id));
+    const row = await store.db
+      .selectFrom("otp_emails")
+      .selectAll()
+      .where("otp_email_id", "=", id)
+      .executeTakeFirstOrThrow();
+    expect(row.otp_email_id).toBe(id);
+    expect(row.create_time).toBe(1_795_000_000_000);
   });
 
-  it("is readable by its owner alone", async () => {
-    const { store, path } = await openNew();
-    await store.write((trx) => trx.insertInto("users").values(user).execute());
-    for (const file of [path, `${path}-wal`]) expect(statSync(file).mode & 0o777).toBe(0o600);
+  it("runs each migration once", async () => {
+    const folder = memoryFolder();
+    const store = await openTestStore(folder);
+    const again = openStore(await databaseUrlOf(folder));
+    onTestFinished(() => again[Symbol.asyncDispose]());
+    expect(await again.migrate()).toEqual([]);
+    expect(await again.isReady()).toBe(true);
+    expect(await store.isReady()).toBe(true);
   });
-});
 
-describe("a damaged SQLite file", () => {
-  /** A database of 200 users, checkpointed into one file. */
-  async function filled(): Promise<string> {
-    const path = join(temporaryFolder(), "store.db");
-    const store = openStore(`sqlite:${path}`);
-    await store.migrate();
+  it("F09 refuses a database of a newer version", async () => {
+    const folder = memoryFolder();
+    const store = await openTestStore(folder);
+    await sql`insert into kysely_migration (name, timestamp) values ('9999-from-the-future', '')`.execute(
+      store.db,
+    );
+    const again = openStore(await databaseUrlOf(folder));
+    onTestFinished(() => again[Symbol.asyncDispose]());
+    await expect(again.migrate()).rejects.toThrow(/newer version of Countersign \(9999-from-the-future\)/);
+  });
+
+  it("rolls back a failed write, and keeps the concurrent ones", async () => {
+    const store = await openTestStore();
+    const results = await Promise.allSettled([
+      store.write((trx) => trx.insertInto("users").values(userRow).execute()),
+      store.write(async (trx) => {
+        await trx
+          .insertInto("users")
+          .values({ ...userRow, user_id: "v" })
+          .execute();
+        throw new Error("no");
+      }),
+      store.write((trx) =>
+        trx
+          .insertInto("users")
+          .values({ ...userRow, user_id: "w" })
+          .execute(),
+      ),
+    ]);
+    expect(results.map((r) => r.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    const rows = await store.db.selectFrom("users").select("user_id").orderBy("user_id").execute();
+    expect(rows.map((r) => r.user_id)).toEqual(["u", "w"]);
+  });
+
+  it("runs a write again if another process made the same id", async () => {
+    const store = await openTestStore();
+    await store.write((trx) => insertOTPEmail(trx, "1"));
+    const ids = ["7", "7", "8"];
+    const insert = () =>
+      store.write((trx) =>
+        trx
+          .insertInto("outbox")
+          .values({
+            mail_id: ids.shift()!,
+            purpose: "enrolment",
+            user_id: "u",
+            otp_email_id: "1",
+            code_salt: new Uint8Array(16),
+            url_template: null,
+            message_id: "<1@x>",
+            state: "queued",
+            attempts: 0,
+            next_attempt_time: 0,
+            expire_time: 1,
+            create_time: 0,
+          })
+          .returning("mail_id")
+          .executeTakeFirstOrThrow(),
+      );
+    expect([await insert(), await insert()]).toEqual([{ mail_id: 7 }, { mail_id: 8 }]);
+  });
+
+  it("keeps bytes unchanged, and orders text by its bytes", async () => {
+    const store = await openTestStore();
+    const names = ["a", "B", "é", "z", "Z", "_", "1", "ä"];
     await store.write((trx) =>
       trx
         .insertInto("users")
-        .values(Array.from({ length: 200 }, (_, i) => ({ ...user, user_id: `user-${i}`.padEnd(150, "x") })))
+        .values(names.map((user_id) => ({ ...userRow, user_id })))
         .execute(),
     );
-    await store[Symbol.asyncDispose]();
-    expect(existsSync(`${path}-wal`)).toBe(false);
-    return path;
-  }
-
-  it.each<[string, (path: string) => void, RegExp]>([
-    ["is no database at all", (path) => writeFileSync(path, "x".repeat(8192)), /is damaged/],
-    ["has a broken header", (path) => overwrite(path, 0, 16), /is damaged/],
-    ["has a broken page in the middle", (path) => overwrite(path, 4096 * 8, 4096), /is damaged/],
-    ["was cut off in a page", (path) => truncateSync(path, 4096 * 7 + 100), /is damaged/],
-    ["was cut off at a page", (path) => truncateSync(path, 4096 * 7), /is damaged/],
-    ["was emptied", (path) => truncateSync(path, 0), /is empty/],
-    ["is another program's", replaceByForeign, /is not a database of Countersign/],
-  ])("refuses to start and leaves the file as it is: it %s", async (_name, damage, message) => {
-    const path = await filled();
-    damage(path);
-    const before = readFileSync(path);
-    expect(() => openStore(`sqlite:${path}`)).toThrow(message);
-    expect(readFileSync(path).equals(before)).toBe(true);
+    const rows = await store.db.selectFrom("users").select("user_id").orderBy("user_id").execute();
+    expect(rows.map((row) => row.user_id)).toEqual(
+      names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+    );
+    await store.write((trx) => insertOTPEmail(trx, "5"));
+    const salt = Uint8Array.from({ length: 256 }, (_, i) => i);
+    await store.write((trx) => trx.updateTable("otp_emails").set({ code_salt: salt }).execute());
+    const row = await store.db.selectFrom("otp_emails").select("code_salt").executeTakeFirstOrThrow();
+    expect(Buffer.from(row.code_salt ?? []).equals(salt)).toBe(true);
+    const found = store.db.selectFrom("otp_emails").select("otp_email_id").where("code_salt", "=", salt);
+    expect(await found.execute()).toEqual([{ otp_email_id: 5 }]);
   });
 
-  it("refuses a log whose database is gone", async () => {
-    const { store, path } = await openNew();
-    await store.write((trx) => trx.insertInto("users").values(user).execute());
-    copyFileSync(`${path}-wal`, `${path}-copy-wal`);
-    expect(() => openStore(`sqlite:${path}-copy`)).toThrow(/-wal is there but/);
-    expect(existsSync(`${path}-copy`)).toBe(false);
-  });
-
-  function overwrite(path: string, from: number, length: number): void {
-    const bytes = readFileSync(path);
-    bytes.fill(0xa5, from, from + length);
-    writeFileSync(path, bytes);
-  }
-
-  function replaceByForeign(path: string): void {
-    rmSync(path);
-    const foreign = new Database(path);
-    foreign.exec("create table t (x)");
-    foreign.close();
-  }
-});
-
-describe("ids", () => {
-  it("are distinct, ordered, and positive 63-bit integers", () => {
-    const now = Date.parse("2026-11-23T09:00:00Z");
-    const ids = Array.from({ length: 20_000 }, (_, i) => makeId(now + Math.floor(i / 10_000)));
-    expect(new Set(ids).size).toBe(ids.length);
-    expect(ids.map(BigInt)).toEqual(ids.map(BigInt).sort((a, b) => (a < b ? -1 : 1)));
-    for (const id of [ids[0]!, ids.at(-1)!]) expect(isId(id)).toBe(true);
-  });
-
-  it("stay ordered when the clock is set back", () => {
-    const first = makeId(Date.parse("2026-11-23T10:00:00Z"));
-    const second = makeId(Date.parse("2026-11-23T09:00:00Z"));
-    expect(BigInt(second) > BigInt(first)).toBe(true);
-  });
-
-  it.each([
-    ["163840776835432705", true],
-    ["9223372036854775807", true],
-    ["9223372036854775808", false],
-    ["0", false],
-    ["01", false],
-    ["-1", false],
-    [" 1", false],
-    ["1 ", false],
-    ["1e3", false],
-    ["1.0", false],
-    ["0x10", false],
-    ["", false],
-    ["１", false],
-    ["1".repeat(200), false],
-  ])("%j: %s", (text, expected) => {
-    expect(isId(text)).toBe(expected);
+  it.each<[string, (trx: Transaction<DB>) => Promise<void>]>([
+    ["the user", (trx) => lockUser(trx, "u")],
+    ["a name", (trx) => lockNames(trx, ["other", "name"])],
+  ])("loses none of 50 increments under the lock of %s, in two stores", async (_, lock) => {
+    const folder = memoryFolder();
+    const stores = [await openTestStore(folder), await openTestStore(folder)];
+    await stores[0]!.write((trx) => trx.insertInto("users").values(userRow).execute());
+    const count = (store: Store) =>
+      store.write(async (trx) => {
+        await lock(trx);
+        const { sequence } = await trx.selectFrom("users").select("sequence").executeTakeFirstOrThrow();
+        await trx
+          .updateTable("users")
+          .set({ sequence: sequence + 1 })
+          .execute();
+      });
+    await Promise.all(Array.from({ length: 50 }, (_, i) => count(stores[i % 2]!)));
+    const row = await stores[0]!.db.selectFrom("users").select("sequence").executeTakeFirstOrThrow();
+    expect(row.sequence).toBe(50);
   });
 });

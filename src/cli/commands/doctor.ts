@@ -1,5 +1,5 @@
 import { readDataConfig, readPolicy } from "../../config/config.ts";
-import { problemsOf } from "../../db/sqlite/sqlite.ts";
+import { problemsOf } from "../../db/sqlite/integrity.ts";
 import { dayMs, hourMs, minuteMs } from "../../lib/time.ts";
 import { codeSpace } from "../../otp/codes/code.ts";
 import {

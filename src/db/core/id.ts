@@ -6,12 +6,12 @@ let lastMs = 0;
 let counter = 0;
 
 /**
- * Makes a 63-bit, time-ordered id, as a decimal string: 41 bits of milliseconds since 2015, 10 bits that
- * tell processes apart, 12 bits of a counter. Two processes that drew the same 10 bits may still make the
- * same id; the primary key refuses the second, and `write` runs its work again with a new one.
+ * Makes a 63-bit, time-ordered id as a decimal string: 41 bits of milliseconds since 2015, 10 random bits of this process and
+ * a 12-bit counter. Two processes with the same 10 bits may make the same id; the primary key rejects the second one, and
+ * `write` runs its work again with a new id.
  */
 export function makeId(nowMs: number): string {
-  // The counter borrows from the next millisecond rather than wait for it, and the time never runs backwards.
+  // An overflowing counter borrows from the next millisecond instead of waiting for it. The time never goes back.
   if (nowMs > lastMs) {
     lastMs = nowMs;
     counter = 0;
@@ -22,35 +22,33 @@ export function makeId(nowMs: number): string {
   return ((BigInt(lastMs - epochMs) << 22n) | BigInt((node << 12) | counter)).toString();
 }
 
-/** What every id is below that is made at this time or later. */
+/** The lower bound of the ids made at this time (milliseconds since the Unix epoch) or later. */
 export function firstIdAt(ms: number): string {
   return (BigInt(Math.max(0, ms - epochMs)) << 22n).toString();
 }
 
-/** A random id of 128 bits, for what must not be guessed or ordered. */
+/** A random 128-bit id in base64url, where ids must not be guessable or ordered. */
 export function makeRandomId(): string {
   return random128().toString("base64url");
 }
 
-const drawn = Buffer.alloc(4096);
-let drawnUsed = drawn.length;
+const pool = Buffer.alloc(4096);
+let poolUsed = pool.length;
 
-/**
- * 16 random bytes. They are drawn from the system 4 KB at a time: to ask for 16 takes 1.6 us, and nearly as long for more.
- * Each is given once, and not kept.
- */
+/** 16 random bytes. They are drawn 4 KB at a time: a system call for 16 bytes takes nearly as long. */
 export function random128(): Buffer {
-  if (drawnUsed === drawn.length) {
-    randomFillSync(drawn);
-    drawnUsed = 0;
+  if (poolUsed === pool.length) {
+    randomFillSync(pool);
+    poolUsed = 0;
   }
-  const bytes = Buffer.from(drawn.subarray(drawnUsed, drawnUsed + 16));
-  drawn.fill(0, drawnUsed, drawnUsed + 16);
-  drawnUsed += 16;
+  const bytes = Buffer.from(pool.subarray(poolUsed, poolUsed + 16));
+  // Bytes that were handed out are not kept here.
+  pool.fill(0, poolUsed, poolUsed + 16);
+  poolUsed += 16;
   return bytes;
 }
 
-/** Whether a string from outside can be an id at all. SQLite would read " 12" and "12e1" as numbers too. */
+/** Whether a string can be an id. SQLite would read " 12" and "12e1" as numbers, too. */
 export function isId(text: string): boolean {
   return /^[1-9][0-9]{0,18}$/.test(text) && BigInt(text) < 1n << 63n;
 }

@@ -11,33 +11,30 @@ import {
 } from "kysely";
 import type { DB } from "./schema.ts";
 
-/** Stands in a query for a value that each call gives. */
+/** Marks the place of a value that each call gives. */
 export type Param<P> = <K extends keyof P & string>(name: K) => RawBuilder<P[K]>;
 
-/** Runs a query with these values, at once where the engine can: then there is no promise to wait for. */
+/** Runs a query with these values. Synchronously if the engine can, so that there is no promise to wait for. */
 export type Prepared<P, R> = (db: Kysely<DB>, values: P) => R[] | Promise<R[]>;
 
-/** What the adapter of an engine can do that answers without waiting, and has one connection. */
-export interface ImmediateEngine {
-  /**
-   * Kysely's way to the connection is a promise for each of its layers, although the connection is in hand: 1.4 us a
-   * statement, where most run for 1 to 7.
-   */
-  prepareNow(sql: string): RunNow;
+/**
+ * The adapter of an engine that has one connection and answers synchronously. It saves the promises of Kysely's layers on the
+ * way to a connection that is at hand (docs/performance.md#storage).
+ */
+export interface SyncAdapter {
+  prepareSync(sql: string): RunSync;
 }
 
 /**
- * Runs a statement and returns its rows, or undefined where it has to wait: it is not of a transaction, and one is open.
+ * Runs a statement and returns its rows. Undefined: it has to wait, since it belongs to no transaction and one is open.
  *
- * @throws if it is of a transaction that is over.
+ * @throws if it belongs to a transaction that has ended.
  */
-export type RunNow = (parameters: readonly unknown[], isOfTransaction: boolean) => unknown[] | undefined;
+export type RunSync = (parameters: readonly unknown[], isInTransaction: boolean) => unknown[] | undefined;
 
 /**
- * A query that is built and compiled once for each engine, and not for each call: that costs more than to run it (measured:
- * 10 to 30 us to build one with Kysely, and 2 to 6 us for SQLite to run it).
- *
- * For queries of one shape, whose values alone differ.
+ * Builds and compiles a query once per engine instead of once per call, which costs several times as much as running it
+ * (docs/performance.md#storage). For queries that differ only in their values.
  */
 export function prepare<P extends object, R>(
   build: (db: Kysely<DB>, param: Param<P>) => Compilable<R>,
@@ -50,41 +47,41 @@ export function prepare<P extends object, R>(
       if (value instanceof Slot) return value.name as keyof P;
       throw new Error(`a value of a prepared query is neither a parameter nor a literal: ${query.sql}`);
     });
-    const runNow = isImmediate(adapter) ? adapter.prepareNow(query.sql) : undefined;
-    const made = { query, names, runNow };
+    const runSync = isSync(adapter) ? adapter.prepareSync(query.sql) : undefined;
+    const made = { query, names, runSync };
     compiled.set(adapter, made);
     return made;
   }
 
   return (db, values) => {
     const { adapter } = db.getExecutor();
-    const { query, names, runNow } = compiled.get(adapter) ?? compileFor(db, adapter);
+    const { query, names, runSync } = compiled.get(adapter) ?? compileFor(db, adapter);
     const parameters: unknown[] = [];
     for (const name of names) parameters.push(values[name]);
-    const found = runNow?.(parameters, db.isTransaction);
-    return (found as R[] | undefined) ?? runLater(db, { ...query, parameters });
+    const rows = runSync?.(parameters, db.isTransaction);
+    return (rows as R[] | undefined) ?? runAsync(db, { ...query, parameters });
   };
 }
 
 interface Compiled<P, R> {
   readonly query: CompiledQuery<R>;
-  /** Which value each parameter is. */
+  /** The name of each parameter, in their order. */
   readonly names: readonly (keyof P)[];
-  readonly runNow: RunNow | undefined;
+  readonly runSync: RunSync | undefined;
 }
 
-async function runLater<R>(db: Kysely<DB>, query: CompiledQuery<R>): Promise<R[]> {
+async function runAsync<R>(db: Kysely<DB>, query: CompiledQuery<R>): Promise<R[]> {
   const { rows } = await db.executeQuery<R>(query);
   return rows;
 }
 
-function isImmediate(adapter: DialectAdapter): adapter is DialectAdapter & ImmediateEngine {
-  return "prepareNow" in adapter;
+function isSync(adapter: DialectAdapter): adapter is DialectAdapter & SyncAdapter {
+  return "prepareSync" in adapter;
 }
 
 /**
- * Writes what is the same in each call into the statement. Where a table has a partial index, SQLite asks at each run anew
- * whether it serves for the parameters that are bound, and prepares the statement once more: 3 to 60 us.
+ * Writes constants into the text of a statement. With bound parameters SQLite checks on each run whether a partial index
+ * applies, and prepares the statement again (docs/performance.md#storage).
  */
 const constantsAsLiterals: KyselyPlugin = {
   transformQuery: ({ node, queryId }) => new Literals().transformNode(node, queryId),

@@ -1,8 +1,8 @@
 import type { ColumnType, Generated, Insertable, Selectable } from "kysely";
 
 /**
- * The tables. Times are milliseconds since the Unix epoch. Ids made by this service are 63-bit,
- * time-ordered integers (see id.ts), beyond what a number holds exactly, and so strings here.
+ * The tables. Times are milliseconds since the Unix epoch. Ids made by this service are 63-bit, time-ordered integers (see
+ * id.ts), which a number cannot hold exactly: they are strings here.
  */
 export interface DB {
   users: UsersTable;
@@ -25,9 +25,9 @@ export interface UsersTable {
   state: UserState;
   preferred_language: string | null;
   display_name: string | null;
-  /** How many events the user has: `details.sequence`. */
+  /** The number of events of the user: `details.sequence`. */
   sequence: number;
-  /** The position of the last of them, and of the one before: the trail is read back from there. Null: there is none. */
+  /** The positions of the last event and the one before it, from which the events are read backwards. Null: there is none. */
   last_event: number | null;
   previous_event: number | null;
   create_time: Fixed<number>;
@@ -35,34 +35,34 @@ export interface UsersTable {
 }
 
 /**
- * What happened to users, in order. Never a code, a token or an email address. It outlives the users.
+ * The audit log: what happened to users, in order. It outlives the users, and never holds a code, a token or an email address.
  *
- * No index finds the events of a user: each has the position of the one before it.
+ * There is no index by user: each event has the position of the user's previous one.
  */
 export interface EventsTable {
   /**
-   * Its place in the whole trail, given by the database. With one writer at a time, whoever has read up to a position has seen
-   * everything before it. With many, a lower position can be committed after a higher one (see the event feed).
+   * The place in the audit log, assigned by the database. With one writer at a time positions are committed in order. With many, a
+   * lower position can be committed after a higher one (see the event feed).
    */
   position: Generated<number>;
-  /** Of the event before it of the same user, in the same organization. */
+  /** The position of the previous event of the same user in the same organization. */
   previous: Fixed<number | null>;
   org_id: Fixed<string>;
   user_id: Fixed<string>;
   sequence: Fixed<number>;
   type: Fixed<string>;
   time: Fixed<number>;
-  /** The subject of the token that asked for it. */
+  /** The subject of the caller's token. */
   actor: Fixed<string>;
-  /** Where the call came from, if that is known. Forgotten with the user if it was the user's own. */
+  /** The address the call came from, if known. It is erased with the user if it was the user's own. */
   client_address: string | null;
-  /** In the words of whoever asked for it. */
+  /** The reason the caller gave. */
   reason: Fixed<string | null>;
   /** A small JSON object. */
   data: Fixed<string>;
 }
 
-/** Where the trails of deleted users end. Whoever takes the id in the same organization goes on from there. */
+/** The last events of deleted users. A new user with the same id in the same organization continues from there. */
 export interface EndedTrailsTable {
   org_id: Fixed<string>;
   user_id: Fixed<string>;
@@ -73,43 +73,43 @@ export interface EndedTrailsTable {
 export interface OTPEmailsTable extends LastMailColumns {
   otp_email_id: Fixed<string>;
   user_id: Fixed<string>;
-  /** As given. It never changes: another address is another authenticator. */
+  /** The address as given. It never changes: another address is another authenticator. */
   address: Fixed<string>;
-  /** For uniqueness within the user. */
+  /** Unique within the user. */
   address_canonical: Fixed<string>;
   verify_time: number | null;
-  /** The id of the key that derives the live code. The three code columns are null together: no code. */
+  /** The id of the key that derives the live code. The three code columns are null if there is none. */
   code_key_id: string | null;
   code_salt: Uint8Array | null;
   code_expire_time: number | null;
   /** Wrong or unfinished attempts at the live code. */
   attempts: number;
-  /** The same in a row, over all codes since the last right one. */
+  /** The same over all codes since the last right one. */
   failures: Generated<number>;
-  /** When the last of these were: a JSON list of as many as the limit of an hour, oldest first. */
+  /** The times of the last failures: a JSON list, oldest first, at most as long as the hourly limit. */
   failure_times: Generated<string>;
   /** How often this authenticator was locked since the last right code. */
   lock_count: number;
   locked_until: number | null;
-  /** When a code of it was last accepted. */
+  /** When one of its codes was last accepted. */
   last_use_time: number | null;
   create_time: Fixed<number>;
   change_time: number;
 }
 
-/** The last mail that was settled, and what came of it. Null together. One that still waits is in the outbox. */
+/** The last mail that was settled, and its outcome. Null if there is none. A mail that is still waiting is in the outbox. */
 export interface LastMailColumns {
   mail_id: string | null;
   mail_state: "sent" | "failed" | "suppressed" | null;
   mail_create_time: number | null;
   mail_settle_time: number | null;
-  /** As in the outbox. */
+  /** See `reason` of the outbox. */
   mail_reason: string | null;
 }
 
 /**
- * `pending`: waits for its code. All others are ends. `failed`: too many wrong codes. `expired`: and somebody has tried it
- * since. `reported`: by who read the mail.
+ * `pending` waits for its code, all others are final. `failed`: too many wrong codes. `expired`: its code was tried after it
+ * had expired. `reported`: by the reader of the mail.
  */
 export type ChallengeState =
   | "pending"
@@ -120,92 +120,92 @@ export type ChallengeState =
   | "cancelled"
   | "reported";
 
-/** Nobody has ended it yet. What ends those that wait ends those whose code has died, too. */
+/** The states of challenges that can still be ended: those whose code has expired, too. */
 export const openChallengeStates = ["pending", "expired"] as const satisfies ChallengeState[];
 
-/** Login-time checks of verified authenticators: at most one pending of each. */
+/** Login checks of verified authenticators, each of which has at most one pending. */
 export interface ChallengesTable extends LastMailColumns {
   challenge_id: Fixed<string>;
   otp_email_id: Fixed<string>;
   state: ChallengeState;
-  /** Whom the proof will be for. */
+  /** The audience of the proof. */
   audience: Fixed<string>;
-  /** What the proof repeats. */
+  /** Repeated in the proof. */
   nonce: Fixed<string | null>;
   /** The id of the key that the code is derived from. */
   code_key_id: Fixed<string>;
   code_salt: Fixed<Uint8Array>;
   /** Wrong or unfinished attempts at this code. */
   attempts: number;
-  /** When the reader of the mail said that it was somebody else. */
+  /** When the reader of the mail reported that they didn't ask for the code. */
   report_time: number | null;
   code_expire_time: Fixed<number>;
   create_time: Fixed<number>;
-  /** Until when the row is kept: the mail can be reported until then. */
+  /** When the row is removed. The mail can be reported until then. */
   expire_time: Fixed<number>;
 }
 
 export type MailState = "queued" | "sent" | "failed" | "dropped";
 
-/** Mails to be handed over to SMTP. No row holds a code: it is derived at that moment. */
+/** Mails to send over SMTP. No row holds a code: it is derived when the mail is sent. */
 export interface OutboxTable {
   mail_id: Fixed<string>;
   purpose: Fixed<string>;
   user_id: Fixed<string>;
   otp_email_id: Fixed<string>;
-  /** The salt of the code that this mail is about. Once the authenticator has another, the mail is dead. Empty: no code. */
+  /** The salt of the code in this mail. The mail is dead once the authenticator has another code. Empty: it has no code. */
   code_salt: Fixed<Uint8Array>;
-  /** The template of the link, or null for the service's own page. */
+  /** The template of the link. Null: the page of this service. */
   url_template: Fixed<string | null>;
-  /** What the request asked for (BCP 47), or null: the user's own. */
+  /** The language the call asked for (BCP 47). Null: the user's own. */
   language: Fixed<string | null>;
-  /** Of a notice: where the change that it tells of was asked for, if that is known. */
+  /** For a notice: the address that the reported change was requested from, if known. */
   client_address: Fixed<string | null>;
-  /** Made once, so that a second copy of a mail is recognised as such (RFC 5322 §3.6.4). */
+  /** The Message-ID (RFC 5322 §3.6.4), the same for each attempt, so that a second copy is recognised as such. */
   message_id: Fixed<string>;
   state: MailState;
-  /** How often the courier claimed it. */
+  /** How often the courier has claimed it. */
   attempts: number;
   next_attempt_time: number;
-  /** Who holds the lease, and until when. Null: nobody. */
+  /** The holder of the lease, and when it ends. Null: the mail is not leased. */
   lease_id: string | null;
   lease_until: number | null;
-  /** When the code dies, and the mail with it. */
+  /** When the code expires, and the mail with it. */
   expire_time: Fixed<number>;
   create_time: Fixed<number>;
   settle_time: number | null;
-  /** Why it is not sent (yet): reply code and enhanced status, never the server's words. */
+  /** Why it is not sent (yet): reply code and enhanced status, never the text of the server. */
   reason: string | null;
-  /** When it came back, or its reader complained. The first such report is the one that counts. */
+  /** When it bounced or its reader complained. The first report counts. */
   bounce_time: number | null;
 }
 
 /**
- * Addresses to which nothing is sent for a while. They are found by a keyed digest, as in `hits`: an address outlives its
- * authenticators here, and the table names nobody.
+ * Addresses to which no mail is sent for some time. They are stored as a keyed digest, as in `hits`: rows outlive the
+ * authenticators, and identify no one.
  */
 export interface SuppressionsTable {
   digest: Fixed<string>;
-  /** The authenticator whose mail came back, so that an operator can see whom it concerns. Null once that is removed. */
+  /** The authenticator whose mail bounced, for operators to look up. Null once it is removed. */
   otp_email_id: string | null;
   /** An enhanced status code (RFC 3463), or `complaint`. */
   status: string;
-  /** Who said so: our relay when it was given the mail, a delivery status notification, or the webhook of a provider. */
+  /** Where the report came from: our relay, a delivery status notification or the webhook of a provider. */
   source: SuppressionSource;
-  /** How often mails came back so far. Each further time lasts longer. */
+  /** How many mails bounced so far. Each one suppresses the address for longer. */
   count: number;
-  /** Of the last time. */
+  /** The time of the last bounce. */
   create_time: number;
   suppressed_until: number;
-  /** Until when it is remembered, to be longer the next time. */
+  /** When the row is removed. Until then another bounce suppresses the address for longer. */
   expire_time: number;
 }
 
 export type SuppressionSource = "relay" | "notification" | "webhook";
 
 /**
- * What is remembered of a removed authenticator that had failed, so that adding it again does not refill its attempts. It
- * is found by a keyed digest of organization, user and address: the table names nobody.
+ * The failures of removed authenticators, so that adding one again does not reset them. Stored under a keyed digest of
+ * organization, user and address, which identifies no one.
  */
 export interface RemovedOTPEmailsTable {
   digest: Fixed<string>;
@@ -216,21 +216,21 @@ export interface RemovedOTPEmailsTable {
   expire_time: Fixed<number>;
 }
 
-/** What counts towards limits, such as mails. It too names nobody. */
+/** The counters of rate limits, such as those on mails. They identify no one either. */
 export interface HitsTable {
-  /** A keyed digest of what is limited, such as one address. */
+  /** A keyed digest of what is limited, such as an address. */
   digest: Fixed<string>;
-  /** The start of the slot of time in which they fell. */
+  /** The start of the time slot that is counted. */
   time: Fixed<number>;
   count: number;
   expire_time: Fixed<number>;
 }
 
-/** Calls that may be sent again, and what was replied. Never a code. */
+/** The replies to calls with an idempotency key. Never a code. */
 export interface IdempotencyKeysTable {
-  /** A keyed digest of the principal and its key. */
+  /** A keyed digest of the principal and the idempotency key. */
   digest: Fixed<string>;
-  /** Of the method and its message. */
+  /** A digest of the method and the message. */
   request_digest: Fixed<string>;
   /** A small JSON object. */
   reply: Fixed<string>;
@@ -238,7 +238,7 @@ export interface IdempotencyKeysTable {
 }
 
 export type EventRow = Selectable<EventsTable>;
-/** Without what only its next event is written with. */
+/** A user, without a column that is only used to write its next event. */
 export type UserRow = Omit<Selectable<UsersTable>, "previous_event">;
 export type OTPEmailRow = Selectable<OTPEmailsTable>;
 export type ChallengeRow = Selectable<ChallengesTable>;

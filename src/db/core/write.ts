@@ -2,52 +2,52 @@ import type { Transaction } from "kysely";
 import type { DB } from "./schema.ts";
 
 /**
- * The one way to write. `work` runs in a transaction, is database-only, and may be run again from the start, so it
- * has no effect but on `trx`. The promise resolves after the commit: what it resolves to may be told to a caller.
+ * The one way to write. `work` runs in a transaction and may run again from the start, so its only effects are those on `trx`.
+ * The promise resolves after the commit: the result may be sent to a caller.
  *
- * @throws `WriteQueueFull`, `CallerGone`: then it was not begun.
+ * @throws WriteQueueFull or CallerGone if the work was not started; or what `work` or the database throws.
  */
 export type Write = <T>(work: Work<T>) => Promise<T>;
 
-/** Writes for someone who may go away before. Undefined: for nobody in particular. */
+/** Like `Write`, on behalf of a caller who may go away before the work starts. */
 export type WriteFor = <T>(caller: Caller | undefined, work: Work<T>) => Promise<T>;
 
 export type Work<T> = (trx: Transaction<DB>) => Promise<T>;
 
-/** Whoever waits for a write. */
+/** The caller that waits for a write. */
 export interface Caller {
-  /** Whether it waits no longer: a write that has not begun by then is not begun at all. */
+  /** Whether the caller has stopped waiting. Its write is then not started. */
   readonly isStopped: boolean;
-  /** How long it still waits, in milliseconds. Undefined: as long as it takes. */
+  /** How long the caller will still wait, in milliseconds. Undefined: it has no deadline. */
   timeoutMs?(): number | undefined;
 }
 
-/** To dispose it: what waits is done. */
+/** Disposing a writer waits for all pending writes. */
 export interface Writer extends AsyncDisposable {
   readonly writeFor: WriteFor;
 }
 
-/** About a second's work, with a slow disk. Whoever comes later than that is better told at once. */
+/** How many calls may wait for the database: about a second's work on a slow disk. Refusing more at once beats a timeout. */
 export const waitingMax = 2_000;
 
-/** How often a write is run at most: two of them may get in each other's way. */
-export const runsMax = 5;
+/** How often a write that conflicts with another is tried. */
+export const attemptsMax = 5;
 
-/** More writes wait than can be done in good time. The same call may succeed later. */
+/** Too many writes are waiting. The same call may succeed later. */
 export class WriteQueueFull extends Error {
   override readonly name = "WriteQueueFull";
 
   constructor() {
-    super("too many writes wait");
+    super("too many writes are waiting");
   }
 }
 
-/** The caller went away before its write was begun. */
+/** The caller went away before its write started. */
 export class CallerGone extends Error {
-  // As that of a call that was aborted: nothing is wrong, and nobody has to hear of it.
+  // The name of the error of an aborted call (DOMException): nothing is wrong, so it isn't logged as an error.
   override readonly name = "AbortError";
 
   constructor() {
-    super("the caller went away before its write");
+    super("the caller went away before its write started");
   }
 }

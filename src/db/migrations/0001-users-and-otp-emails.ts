@@ -13,7 +13,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn("change_time", "integer", (c) => c.notNull())
     .execute();
 
-  // No foreign key: the trail of a user outlives the user.
+  // No foreign key: events outlive their user.
   await db.schema
     .createTable("events")
     .addColumn("user_id", "text", (c) => c.notNull())
@@ -65,7 +65,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn("reason", "text")
     .execute();
 
-  // The courier asks for what is due; the cascade from otp_emails asks for the mails of one authenticator.
+  // The courier selects what is due; the cascade from otp_emails selects the mails of one authenticator.
   await db.schema.createIndex("outbox_due").on("outbox").columns(["state", "next_attempt_time"]).execute();
   await db.schema.createIndex("outbox_of_otp_email").on("outbox").column("otp_email_id").execute();
 }

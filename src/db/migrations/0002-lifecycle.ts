@@ -5,14 +5,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await addDelivery(db);
   await numberEvents(db);
 
-  // Users are listed by organization; the second index is for those that ask for one state.
+  // Users are listed by organization, and optionally by state.
   await db.schema.createIndex("users_of_org").on("users").columns(["org_id", "user_id"]).execute();
   await db.schema.createIndex("users_by_state").on("users").columns(["org_id", "state", "user_id"]).execute();
-  // Who has this address? The unique constraint begins with the user, and is of no help.
+  // Users are listed by address, too. The unique constraint begins with the user and doesn't help there.
   await db.schema.createIndex("otp_emails_by_address").on("otp_emails").column("address_canonical").execute();
 }
 
-/** What came of the last mail. Its row of the outbox does not have to be kept for that. */
+/** Keeps the outcome of the last mail, so that its outbox row doesn't have to be kept for that. */
 async function addDelivery(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable("otp_emails").addColumn("mail_id", "integer").execute();
   await db.schema.alterTable("otp_emails").addColumn("mail_state", "text").execute();
@@ -22,13 +22,13 @@ async function addDelivery(db: Kysely<unknown>): Promise<void> {
 }
 
 /**
- * Gives every event a position in the whole trail, and its organization, client and reason. SQLite cannot add a primary
- * key to a table, so it is made anew.
+ * Gives every event a position in the audit log, and its organization, client and reason. SQLite cannot add a primary key to a
+ * table, so the table is recreated.
  */
 async function numberEvents(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createTable("events_of_all")
-    // Never given twice, even if the newest events were removed: a watcher has seen everything up to its position.
+    // Autoincrement: no position is reused, even if the newest events were removed, because watchers resume by position.
     .addColumn("position", "integer", (c) => c.primaryKey().autoIncrement().notNull())
     .addColumn("org_id", "text", (c) => c.notNull())
     .addColumn("user_id", "text", (c) => c.notNull())
@@ -39,10 +39,10 @@ async function numberEvents(db: Kysely<unknown>): Promise<void> {
     .addColumn("client_address", "text")
     .addColumn("reason", "text")
     .addColumn("data", "text", (c) => c.notNull())
-    // With the organization: the id of a deleted user may be taken again, by another organization too.
+    // With the organization: another organization may reuse the id of a deleted user.
     .addUniqueConstraint("events_of_user", ["org_id", "user_id", "sequence"])
     .execute();
-  // Before this migration no user could be deleted: every event has its user.
+  // Before this migration users couldn't be deleted: every event has its user.
   await sql`
     insert into events_of_all (org_id, user_id, sequence, type, time, actor, data)
     select users.org_id, events.user_id, events.sequence, events.type, events.time, events.actor, events.data

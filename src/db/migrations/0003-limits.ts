@@ -4,11 +4,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await addFailures(db);
   await createHits(db);
   await createRetryKeys(db);
-  // Of notices, which tell where a change was asked for.
+  // Notices say where a change was requested from.
   await db.schema.alterTable("outbox").addColumn("client_address", "text").execute();
 }
 
-/** Wrong codes in a row and within an hour, beside those at the live code; and what is kept of a removed authenticator. */
+/** Counts wrong codes over all codes and per hour, and keeps the counts of removed authenticators. */
 async function addFailures(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .alterTable("otp_emails")
@@ -31,7 +31,7 @@ async function addFailures(db: Kysely<unknown>): Promise<void> {
 }
 
 async function createHits(db: Kysely<unknown>): Promise<void> {
-  // The hits of one limit are read from the newest back: the primary key has them in that order.
+  // The primary key has the order in which the hits of a limit are read, backwards from the newest.
   await db.schema
     .createTable("hits")
     .addColumn("digest", "text", (c) => c.notNull())
@@ -54,7 +54,7 @@ async function createRetryKeys(db: Kysely<unknown>): Promise<void> {
   await indexExpiry(db, "idempotency_keys");
 }
 
-/** The sweeper asks for what has expired, however much there is that has not. */
+/** For the sweeper, which selects expired rows among many that are not. */
 async function indexExpiry(db: Kysely<unknown>, table: string): Promise<void> {
   await db.schema.createIndex(`${table}_expired`).on(table).column("expire_time").execute();
 }

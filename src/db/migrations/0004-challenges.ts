@@ -19,7 +19,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn("expire_time", "integer", (c) => c.notNull())
     .execute();
 
-  // One live challenge an authenticator, whatever is done at once. The courier and the next challenge find it here.
+  // At most one live challenge per authenticator, even with concurrent calls. The courier and the next challenge use this index.
   await db.schema
     .createIndex("challenges_pending")
     .unique()
@@ -27,7 +27,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .column("otp_email_id")
     .where(sql.ref("state"), "=", "pending")
     .execute();
-  // The cascade from otp_emails asks for all of one authenticator, the sweeper for what has expired.
+  // The cascade from otp_emails selects the challenges of one authenticator, the sweeper those that have expired.
   await db.schema.createIndex("challenges_of_otp_email").on("challenges").column("otp_email_id").execute();
   await db.schema.createIndex("challenges_expiry").on("challenges").column("expire_time").execute();
 }

@@ -5,9 +5,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await addDelivery(db);
 
   await db.schema.alterTable("outbox").addColumn("bounce_time", "integer").execute();
-  // A bounce may name a mail by its Message-ID alone.
+  // A bounce may name a mail by its Message-ID only.
   await db.schema.createIndex("outbox_by_message_id").on("outbox").column("message_id").execute();
-  // Dead letters are few among all that was sent.
+  // Failed mails are few among all that were sent.
   await db.schema
     .createIndex("outbox_failed")
     .on("outbox")
@@ -29,7 +29,7 @@ async function createSuppressions(db: Kysely<unknown>): Promise<void> {
     .addColumn("expire_time", "integer", (c) => c.notNull())
     .execute();
   await db.schema.createIndex("suppressions_expired").on("suppressions").column("expire_time").execute();
-  // For the foreign key, where an authenticator is removed.
+  // For the foreign key, when an authenticator is removed.
   await db.schema
     .createIndex("suppressions_of_otp_email")
     .on("suppressions")
@@ -37,7 +37,7 @@ async function createSuppressions(db: Kysely<unknown>): Promise<void> {
     .execute();
 }
 
-/** What came of the mail of a challenge, as 0002 added it to the authenticators. */
+/** Keeps the outcome of the mail of a challenge, as 0002 did for authenticators. */
 async function addDelivery(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable("challenges").addColumn("mail_id", "integer").execute();
   await db.schema.alterTable("challenges").addColumn("mail_state", "text").execute();

@@ -2,8 +2,8 @@ import { type Kysely, sql } from "kysely";
 import { hasManyWriters } from "../core/lock.ts";
 
 /**
- * Which transaction wrote an event. Positions are given before the commit: where several transactions write at a time, one
- * with a lower position may be committed after one with a higher, and only this tells a reader how far nothing can be added.
+ * Stores which transaction wrote an event. Positions are assigned before the commit: with concurrent transactions a lower position
+ * can be committed after a higher one, and only this shows up to where the log is complete.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   if (!hasManyWriters(db)) return;

@@ -2,14 +2,13 @@ import { type Kysely, sql } from "kysely";
 import { hasManyWriters } from "../core/lock.ts";
 
 /**
- * Links each event to the one before it of the same user, and the user to its last one, in the place of an index by user: that
- * index changed a page at random for each event, of all the users there are (measured: 11 of 42 us a write, and a third of
- * what the disk has to write with ten million authenticators). The links are appended.
+ * Links each event to the user's previous one, and the user to the last one, instead of an index by user. That index changed a
+ * random page with each event (docs/performance.md#storage). Links are only appended.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable("users").addColumn("last_event", "integer").execute();
   await db.schema.alterTable("users").addColumn("previous_event", "integer").execute();
-  // Of deleted users, for whoever takes their id in the same organization: it goes on counting.
+  // A new user with the id of a deleted one in the same organization continues its sequence.
   await db.schema
     .createTable("ended_trails")
     .addColumn("org_id", "text", (c) => c.notNull())
@@ -18,7 +17,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn("last_event", "integer", (c) => c.notNull())
     .addPrimaryKeyConstraint("ended_trails_pk", ["org_id", "user_id"])
     .execute();
-  // While there is the index.
+  // Before the index is dropped.
   await sql`
     update users set last_event = (
       select max(position) from events where events.org_id = users.org_id and events.user_id = users.user_id
@@ -30,16 +29,16 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     where not exists (select 1 from users where users.user_id = events.user_id and users.org_id = events.org_id)
     group by org_id, user_id
   `.execute(db);
-  await (hasManyWriters(db) ? linkInPlace : linkAnew)(db);
+  await (hasManyWriters(db) ? linkInPlace : recreateLinked)(db);
 }
 
-/** For the event itself: where the one before it stands. */
+/** The position of the previous event of the same user. */
 const previous = sql`(
   select max(earlier.position) from events as earlier
   where earlier.org_id = events.org_id and earlier.user_id = events.user_id and earlier.sequence = events.sequence - 1
 )`;
 
-/** PostgreSQL. A position is taken before its event is written, from a sequence that has a name of its own for that. */
+/** PostgreSQL. Positions are taken from the sequence before the event is written, so the sequence gets a fixed name. */
 async function linkInPlace(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable("events").addColumn("previous", "integer").execute();
   await sql`update events set previous = ${previous}`.execute(db);
@@ -50,11 +49,11 @@ async function linkInPlace(db: Kysely<unknown>): Promise<void> {
   await sql`alter sequence ${sql.raw(rows[0]!.name)} rename to event_positions`.execute(db);
 }
 
-/** SQLite cannot drop the constraint of a table, so it is made anew. */
-async function linkAnew(db: Kysely<unknown>): Promise<void> {
+/** SQLite cannot drop the constraint of a table, so the table is recreated. */
+async function recreateLinked(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createTable("events_linked")
-    // Never given twice, even if the newest events were removed: a watcher has seen everything up to its position.
+    // Autoincrement: no position is reused, even if the newest events were removed, because watchers resume by position.
     .addColumn("position", "integer", (c) => c.primaryKey().autoIncrement().notNull())
     .addColumn("previous", "integer")
     .addColumn("org_id", "text", (c) => c.notNull())

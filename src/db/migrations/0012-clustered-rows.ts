@@ -2,17 +2,16 @@ import { type Kysely, sql } from "kysely";
 import { hasManyWriters } from "../core/lock.ts";
 
 /**
- * Keeps users and hits in the tree of their keys. Beside it SQLite had a second one, of rows by number, in which each row had
- * to be looked up once more (measured: 2 to 3 us for each of some three times that a call looks at its user, and more where
- * the pages are not at hand). PostgreSQL has nothing of the kind.
+ * Stores users and hits in the tree of their primary key (`without rowid`). SQLite kept them in a second tree, by row number, and
+ * each lookup went through both (docs/performance.md#storage). PostgreSQL has no such tables.
  *
- * Others refer to users: foreign keys are off while SQLite migrates, as its documentation asks for where a table is made anew.
+ * Other tables refer to users, so foreign keys are off during migrations on SQLite (see sqlite/engine.ts).
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   if (hasManyWriters(db)) return;
   const { rows: settings } = await sql<{ foreign_keys: number }>`pragma foreign_keys`.execute(db);
   if (settings[0]?.foreign_keys !== 0)
-    throw new Error("foreign keys are on: to drop users would delete theirs");
+    throw new Error("foreign keys are on: dropping users would delete the rows that refer to them");
   await db.schema
     .createTable("users_by_id")
     .addColumn("user_id", "text", (c) => c.primaryKey().notNull())
@@ -38,9 +37,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable("users_by_id").renameTo("users").execute();
   await db.schema.createIndex("users_of_org").on("users").columns(["org_id", "user_id"]).execute();
   await db.schema.createIndex("users_by_state").on("users").columns(["org_id", "state", "user_id"]).execute();
-  const { rows: astray } = await sql`pragma foreign_key_check`.execute(db);
-  if (astray.length > 0)
-    throw new Error("the database has rows of users that it does not have: restore a backup");
+  const { rows: orphans } = await sql`pragma foreign_key_check`.execute(db);
+  if (orphans.length > 0)
+    throw new Error("the database has rows that refer to missing users: restore a backup");
 
   await db.schema
     .createTable("hits_by_digest")

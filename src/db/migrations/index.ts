@@ -9,7 +9,7 @@ import * as manyWriters from "./0010-many-writers.ts";
 import * as eventLinks from "./0011-event-links.ts";
 import * as clusteredRows from "./0012-clustered-rows.ts";
 
-/** Every migration, by hand and in order. They only go forwards. */
+/** All migrations, in order, handwritten and forward only. */
 export const migrations: Record<string, Migration> = {
   "0001-users-and-otp-emails": usersAndOTPEmails,
   "0002-lifecycle": lifecycle,

@@ -1,17 +1,17 @@
 import pg from "pg";
-import { DatabaseSilent } from "./pool.ts";
+import { DatabaseTimeout, isPoolTimeout } from "./errors.ts";
 
 /**
- * A pool of connections to the one of several servers that takes writes. As in libpq with `target_session_attrs=read-write`
- * a new connection is tried at one after the other, here beginning with the one that took writes last. Connections to
- * another one are not used any more when that has changed: their server may have been thought dead, and live on.
+ * A pool of connections to whichever of several servers takes writes. Like libpq with `target_session_attrs=read-write`, a new
+ * connection tries one server after the other, here starting with the one that last took writes. When that changes, connections
+ * to the previous server are closed: it may be alive although it was replaced.
  *
- * @param urls of the servers, in the order in which they are tried first. All of them together get the time of one.
+ * @param urls the servers, in the order in which they are first tried. They share the connection timeout of the options.
  */
 export function openWritablePool(urls: readonly string[], options: pg.PoolConfig): pg.Pool {
   const timeoutMs = Math.floor((options.connectionTimeoutMillis ?? 0) / urls.length);
   const hosts = new WeakMap<pg.ClientBase, number>();
-  /** Of `urls`: which is tried next, and which took writes last. */
+  /** Indexes of `urls`: the server to try next, and the one that last took writes. */
   let next = 0;
   let writable = 0;
 
@@ -31,8 +31,8 @@ export function openWritablePool(urls: readonly string[], options: pg.PoolConfig
           if (hosts.get(client) === writable) return client;
           client.release(true);
         } catch (error) {
-          if (isWaitForOthers(error)) throw error;
-          // Unless somebody else has gone on before.
+          if (isPoolTimeout(error)) throw error;
+          // Unless a concurrent call has moved on already.
           if (next === host) next = (host + 1) % urls.length;
           if (++failures === urls.length) throw error;
         }
@@ -40,19 +40,14 @@ export function openWritablePool(urls: readonly string[], options: pg.PoolConfig
     }
   }
 
-  async function keepIfWritable(client: pg.ClientBase): Promise<void> {
-    // "on" in a standby, and in a server that is set to it.
+  async function requireWritable(client: pg.ClientBase): Promise<void> {
+    // "on" for a standby, and for a server that is set to read-only.
     const query = { text: "show transaction_read_only", query_timeout: timeoutMs };
     const { rows } = await client.query<{ transaction_read_only: string }>(query);
-    if (rows[0]?.transaction_read_only !== "off") throw new DatabaseSilent("no server takes writes");
+    if (rows[0]?.transaction_read_only !== "off") throw new DatabaseTimeout("no server takes writes");
     writable = hosts.get(client) ?? 0;
     next = writable;
   }
 
-  return new HostPool({ ...options, Client: HostClient, onConnect: keepIfWritable });
-}
-
-/** All connections are taken: that says nothing of the server. */
-function isWaitForOthers(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith("timeout exceeded when trying to connect");
+  return new HostPool({ ...options, Client: HostClient, onConnect: requireWritable });
 }

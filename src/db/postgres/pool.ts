@@ -1,128 +1,92 @@
 import type { PostgresPool, PostgresPoolClient } from "kysely";
-import pg from "pg";
-
-/** How many may wait for a connection: about a second's work. Whoever comes later than that is better told at once. */
-const waitingMax = 2_000;
-
-/** No connection is to be had in good time, or no answer on one. The same call may succeed later. */
-export class DatabaseSilent extends Error {
-  override readonly name = "DatabaseSilent";
-}
-
-/** Committed here, and perhaps nowhere else: whether it outlives a failover is not known. */
-export class NotReplicated extends Error {
-  override readonly name = "NotReplicated";
-
-  constructor() {
-    super("the standby did not confirm the commit");
-  }
-}
+import type pg from "pg";
+import { waitingMax } from "../core/write.ts";
+import { DatabaseTimeout, isUsableAfter, NotReplicated } from "./errors.ts";
+import { PostgresHealth } from "./health.ts";
 
 /**
- * The pool as Kysely takes it. Nobody waits without end for a database that does not answer: where nothing has come from it
- * since a statement that ran out of time was sent, one call at a time tries it, and the others are refused at once.
+ * Wraps a pool for Kysely so that calls don't pile up while the server is silent: from a timeout on, one call at a time tries
+ * the server and the others are refused at once.
  *
- * @param nameOf the name under which a statement is prepared, if it is.
+ * @param statementNameOf returns the name under which a statement is prepared, or undefined if it isn't.
  */
-export function guardedPool(pool: pg.Pool, nameOf: (text: string) => string | undefined): PostgresPool {
+export function guardPool(
+  pool: pg.Pool,
+  statementNameOf: (text: string) => string | undefined,
+): PostgresPool {
+  const health = new PostgresHealth();
   const connectedAt = new WeakMap<pg.PoolClient, number>();
-  let answeredAt = Number.NEGATIVE_INFINITY;
-  let silentAt = Number.NEGATIVE_INFINITY;
-  let isSilent = false;
-  let isTried = false;
+  let isProbing = false;
   pool.on("connect", (client) => void connectedAt.set(client, performance.now()));
 
-  function heard(): void {
-    answeredAt = performance.now();
-    isSilent = false;
-  }
-
-  function failed(error: unknown, since: number): void {
-    if (error instanceof pg.DatabaseError) heard();
-    else if (isTimeout(error) && answeredAt < since) {
-      isSilent = true;
-      silentAt = performance.now();
-    }
-  }
-
+  /** Takes a connection made after the last silence. */
   async function connect(): Promise<pg.PoolClient> {
     const since = performance.now();
     try {
       for (;;) {
         const client = await pool.connect();
-        // One from before may be cut off without having heard of it.
-        if ((connectedAt.get(client) ?? 0) > silentAt) return client;
+        if ((connectedAt.get(client) ?? 0) > health.silentAt) return client;
         client.release(true);
       }
     } catch (error) {
-      failed(error, since);
+      health.observe(error, since);
       throw error;
     }
   }
 
-  async function take(): Promise<PostgresPoolClient> {
-    if (pool.waitingCount >= waitingMax) throw new DatabaseSilent("too many wait for a connection");
-    if (!isSilent) return guarded(await connect(), () => {});
-    if (isTried) throw new DatabaseSilent("the database does not answer");
-    isTried = true;
-    const end = () => {
-      isTried = false;
+  async function acquire(): Promise<PostgresPoolClient> {
+    if (pool.waitingCount >= waitingMax)
+      throw new DatabaseTimeout("too many calls are waiting for a connection");
+    if (!health.isSilent) return guardClient(await connect(), statementNameOf, health);
+    if (isProbing) throw new DatabaseTimeout("the database does not answer");
+    isProbing = true;
+    const endProbe = () => {
+      isProbing = false;
     };
     try {
-      return guarded(await connect(), end);
+      return guardClient(await connect(), statementNameOf, health, endProbe);
     } catch (error) {
-      end();
+      endProbe();
       throw error;
     }
   }
 
-  function guarded(client: pg.PoolClient, released: () => void): PostgresPoolClient {
-    let lost: unknown;
-    let isAlone = false;
-    // A wait for the standby that is cancelled ends as if all were well, but for this notice.
-    const notice = ({ routine }: { routine?: string | undefined }) => {
-      isAlone ||= routine === "SyncRepWaitForLSN";
-    };
-    client.on("notice", notice);
-    return {
-      async query(text: string, values: unknown[]) {
-        // Kysely rolls back after every error. Here nobody would hear it, and the first error is the one to be told.
-        if (lost !== undefined) throw lost;
-        const since = performance.now();
-        try {
-          const result = await client.query({ name: nameOf(text), text, values });
-          heard();
-          if (isAlone) throw new NotReplicated();
-          return result;
-        } catch (error) {
-          failed(error, since);
-          if (!isUsableAfter(error)) lost = error;
-          throw error;
-        }
-      },
-      release() {
-        client.off("notice", notice);
-        client.release(lost !== undefined);
-        released();
-      },
-    } as unknown as PostgresPoolClient;
-  }
-
-  return { connect: take, end: () => pool.end() } as unknown as PostgresPool;
+  return { connect: acquire, end: () => pool.end() } as unknown as PostgresPool;
 }
 
-/** Of a connection or a statement. To wait for others who hold all connections is something else. */
-function isTimeout(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    /^(Query read timeout|Connection terminated due to connection|timeout expired)/.test(error.message)
-  );
-}
-
-/**
- * Whether the connection can be used again. Not one on which an answer may still come, nor one to a server that ends (57P)
- * or takes no writes (25006): a new one may lead to the server that has taken its place.
- */
-function isUsableAfter(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && !/^(57P|08|25006)/.test(error.code ?? "");
+function guardClient(
+  client: pg.PoolClient,
+  statementNameOf: (text: string) => string | undefined,
+  health: PostgresHealth,
+  onRelease = () => {},
+): PostgresPoolClient {
+  let brokenBy: unknown;
+  let isUnreplicated = false;
+  // A commit whose wait for the standby was cancelled succeeds all the same. Only this notice shows it.
+  const onNotice = ({ routine }: { routine?: string | undefined }) => {
+    isUnreplicated ||= routine === "SyncRepWaitForLSN";
+  };
+  client.on("notice", onNotice);
+  return {
+    async query(text: string, values: unknown[]) {
+      // Kysely rolls back after every error. On a broken connection the first error is the one to report.
+      if (brokenBy !== undefined) throw brokenBy;
+      const since = performance.now();
+      try {
+        const result = await client.query({ name: statementNameOf(text), text, values });
+        health.answered();
+        if (isUnreplicated) throw new NotReplicated();
+        return result;
+      } catch (error) {
+        health.observe(error, since);
+        if (!isUsableAfter(error)) brokenBy = error;
+        throw error;
+      }
+    },
+    release() {
+      client.off("notice", onNotice);
+      client.release(brokenBy !== undefined);
+      onRelease();
+    },
+  } as unknown as PostgresPoolClient;
 }

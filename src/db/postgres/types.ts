@@ -10,8 +10,8 @@ import {
 import pg from "pg";
 
 /**
- * Turns the types of the migrations, which are written once, into those of PostgreSQL. `integer` holds 63 bits, in SQLite
- * too. Text is compared byte by byte, as in SQLite: pages of a list come in the same order from both, in any locale.
+ * Maps the column types of the migrations, which are written for SQLite, to those of PostgreSQL. An `integer` has 64 bits on
+ * both. Text compares byte by byte on both, in any locale, so that lists have the same order.
  */
 export const postgresTypes: KyselyPlugin = {
   transformQuery: ({ node }) => transformer.transformNode(node),
@@ -46,7 +46,7 @@ function toPostgres(type: OperationNode): OperationNode {
 
 const int8 = 20;
 
-/** Integers beyond 2^53 come back as decimal strings, never rounded; all others as numbers. The same as from SQLite. */
+/** Reads integers beyond 2^53 as decimal strings, never rounded, and all others as numbers. The same as on SQLite. */
 export const exactTypes: pg.CustomTypesConfig = {
   getTypeParser(oid, format) {
     if (oid === int8 && format !== "binary") return exactInteger;

@@ -1,25 +1,39 @@
 import { createRequire } from "node:module";
 import { Worker } from "node:worker_threads";
 import Database from "better-sqlite3";
-import type { LogState } from "./checkpoint.ts";
 
-/** A thread with a connection of its own that moves the log of a SQLite file into the database. */
+/** The result of `pragma wal_checkpoint`. */
+export interface LogState {
+  readonly busy: number;
+  /** Pages in the log. */
+  readonly log: number;
+  /** How many of them are in the database, too. */
+  readonly checkpointed: number;
+}
+
+/** A thread with its own connection that moves pages from the log of a SQLite file into the database. */
 export interface CheckpointThread {
   /**
-   * Moves what stands in the log now, while others read and write. To be called once at a time.
+   * Moves the pages that are in the log now, while others read and write. One call at a time.
    *
-   * @throws SqliteError if that failed; or why the thread has ended.
+   * @throws SqliteError if that failed; or the reason why the thread has ended.
    */
   move(): Promise<LogState>;
-  /** Ends it, whatever it is about: that is as safe as a crash. */
+  /** Ends the thread, also in the middle of a move. That is as safe as a crash. */
   stop(): Promise<void>;
 }
 
-type Report =
+/** What the thread answers to a message. */
+type Reply =
   | { readonly state: LogState }
   | { readonly error: { readonly code: string; readonly message: string } };
 
-/** As text, which runs wherever this file does: as a source, and put together with others. Such text is CommonJS. */
+interface PendingMove {
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A text instead of a file, so that it also runs from a bundle. Evaluated code is CommonJS. */
 const program = `
   const { parentPort, workerData } = require("node:worker_threads");
   const Database = require(workerData.driver);
@@ -35,42 +49,39 @@ const program = `
   });
 `;
 
+/** The thread holds a few objects, and gets a heap for no more. */
+const resourceLimits = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 16 };
+
+/** @param path of the SQLite file. */
 export function startCheckpointThread(path: string): CheckpointThread {
   const driver = createRequire(import.meta.url).resolve("better-sqlite3");
-  // It holds a few objects.
-  const resourceLimits = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 16 };
   const worker = new Worker(program, { eval: true, workerData: { driver, path }, resourceLimits });
-  // Nobody waits for it when the process ends: what it has not moved is in the log.
+  // Doesn't keep the process alive: pages that were not moved are safe in the log.
   worker.unref();
-  let working: Waiter | undefined;
+  let pending: PendingMove | undefined;
   let ended: Error | undefined;
   const end = (error: Error) => {
     ended ??= error;
-    working?.reject(ended);
+    pending?.reject(ended);
   };
-  // Also while nobody waits for it: an error that nobody listens to would end the process.
+  // Without a listener an error would end the process, even between two moves.
   worker.on("error", end);
-  worker.on("exit", () => end(new Error("the thread of the checkpoints has ended")));
-  worker.on("message", (report: Report) => working?.resolve(report));
+  worker.on("exit", () => end(new Error("the checkpoint thread has ended")));
+  worker.on("message", (reply: Reply) => pending?.resolve(reply));
   return {
     async move() {
       if (ended) throw ended;
-      const report = await new Promise<Report>((resolve, reject) => {
-        working = { resolve, reject };
+      const reply = await new Promise<Reply>((resolve, reject) => {
+        pending = { resolve, reject };
         worker.postMessage("move");
       }).finally(() => {
-        working = undefined;
+        pending = undefined;
       });
-      if ("state" in report) return report.state;
-      throw new Database.SqliteError(report.error.message, report.error.code);
+      if ("state" in reply) return reply.state;
+      throw new Database.SqliteError(reply.error.message, reply.error.code);
     },
     async stop() {
       await worker.terminate();
     },
   };
-}
-
-interface Waiter {
-  readonly resolve: (report: Report) => void;
-  readonly reject: (error: Error) => void;
 }

@@ -1,62 +1,37 @@
 import type Database from "better-sqlite3";
-import { type CheckpointThread, startCheckpointThread } from "./checkpoint-thread.ts";
+import { type CheckpointThread, type LogState, startCheckpointThread } from "./checkpoint-thread.ts";
 import type { SqliteHealth } from "./health.ts";
 
-/** From so many pages on there is a thread. It takes 40 ms to start. */
-const pagesThread = 4_000;
-
-/** From so many on it moves them into the database, so that nearly all of them are there at `pagesMax`. */
-const pagesAside = 12_000;
-
-/**
- * From so many on all that is left is moved between two commits: 62 MiB. Measured with 32 authenticators a commit, and no
- * thread, for 1,000 / 8,000 / 16,000 pages: 7,460 / 10,040 / 10,500 of them a second, of a commit p90 12.3 / 3.5 / 3.6 ms.
- */
-const pagesMax = 16_000;
-
-/** Before that, if so few are left: some 5 ms. */
-const pagesLast = 1_000;
-
-/**
- * How often the thread moves pages before. The first or the second time after the one that moved 12,000 of them takes as long
- * as that, of the disk, although it has 500; from then on a quarter.
- */
-const asideMin = 3;
-
-/** With a reader in the way, each attempt looks through the whole log: only so many pages later it is tried again. */
-const pagesMore = 4_000;
-
-/** From so many on, new readers are kept waiting for a moment, so that the log can begin anew: 125 MiB. */
-const pagesMany = 32_000;
-
-/** Between two such attempts: each stops the process for up to its busy timeout. */
-const pauseMs = 1_000;
-
-export interface LogState {
-  readonly busy: number;
-  /** Pages in the log. */
-  readonly log: number;
-  /** How many of them are in the database, too. */
-  readonly checkpointed: number;
-}
+/** When to do what, in pages of 4 KiB in the log. Measured in docs/performance.md#storage. */
+const thresholds = {
+  /** 47 MiB: the thread starts to move pages. A hot page is moved once for all its changes until then. */
+  start: 12_000,
+  /** 4 MiB: once the thread finds no more than this to move, the rest is moved between two commits, which takes about 5 ms. */
+  few: 1_000,
+  /** 62 MiB: the rest is moved between two commits in any case. This bounds the log. */
+  finish: 16_000,
+  /** 16 MiB: the next attempt if a reader is in the way, after that much more. Each attempt scans the whole log. */
+  retry: 4_000,
+  /** 125 MiB: attempts keep new readers waiting, for up to the busy timeout, so that the log can restart. */
+  blockReaders: 32_000,
+};
 
 export interface Checkpointer extends AsyncDisposable {
-  /** For after a commit, when nobody waits. Where it returns a promise, the next commit is to wait for that. */
-  readonly committed: () => void | Promise<void>;
+  /** To be called after each commit, when no caller is waiting. If it returns a promise, the next commit has to wait for it. */
+  readonly afterCommit: () => void | Promise<void>;
 }
 
 /**
- * Moves what stands in the log into the database whenever there is enough of it. SQLite could do so itself at a commit, but
- * keeps a failed sync to itself then, and begins the log anew when the next one succeeds, perhaps for nothing (F04).
+ * Moves the log into the database whenever it is long enough. SQLite could do so by itself, but it hides a failed sync after a
+ * commit and restarts the log once the next sync succeeds, perhaps without the data (F04).
  *
- * A thread does nearly all of it while commits go on: it is a wait of 20 to 50 ms for the disk. The log begins anew only
- * once it has been moved to its end, and while commits go on there is always something behind what the thread has moved. So
- * the last pages are moved between two commits. Measured with 64 calls of AddOTPEmail at a time: p99 16 ms in the place of 37.
+ * A thread moves nearly all pages while commits go on, because that waits 20 to 50 ms for the disk. The log restarts only once
+ * it has been moved to its end, which commits keep extending, so the last pages are moved between two commits.
  *
- * While somebody reads an old state, no more than that can be moved, and the log grows. It begins anew with the first
- * write after that reader has gone.
+ * Pages that a reader's snapshot needs cannot be moved, and the log grows. It restarts with the first write after that reader
+ * is gone.
  *
- * @param onError is told if the thread cannot work. From then on there is none.
+ * @param onError is called if the thread fails. From then on all pages are moved between commits.
  */
 export function createCheckpointer(
   database: Database.Database,
@@ -64,65 +39,61 @@ export function createCheckpointer(
   health: SqliteHealth,
   onError: (error: Error) => void,
 ): Checkpointer {
-  // Tells how much there is, and does nothing. Costs 1.4 us.
+  // Only reports the state. Costs 1.4 us.
   const look = database.prepare("pragma wal_checkpoint(NOOP)");
   const move = database.prepare("pragma wal_checkpoint(PASSIVE)");
-  const restart = database.prepare("pragma wal_checkpoint(RESTART)");
+  const moveAndBlockReaders = database.prepare("pragma wal_checkpoint(RESTART)");
   const run = (statement: Database.Statement) => health.run(() => statement.get() as LogState);
   let thread: CheckpointThread | undefined;
   let hasThread = true;
   let isClosed = false;
-  /** What the thread is about. */
-  let aside: Promise<void> | undefined;
-  /** How often the thread has moved pages since the log began. */
-  let asideCount = 0;
-  let next = pagesAside;
-  let nextRestart = 0;
+  let moving: Promise<void> | undefined;
+  /** Whether the last move of the thread found few pages. */
+  let isNearlyDone = false;
+  /** The next attempt, in pages in the log. */
+  let next = thresholds.start;
 
-  async function moveAside(thread: CheckpointThread, before: number): Promise<void> {
+  async function moveInThread(before: LogState): Promise<void> {
     try {
+      thread ??= startCheckpointThread(path);
       const { log, checkpointed } = await thread.move();
-      asideCount++;
-      if (checkpointed < log) next = log + pagesMore;
+      isNearlyDone = checkpointed - before.checkpointed <= thresholds.few;
+      if (checkpointed < log) next = log + thresholds.retry;
     } catch (error) {
-      // Full, say: to try it at each commit would help nobody.
-      const isOfSqlite = health.hear(error);
-      if (isOfSqlite) next = before + pagesMore;
+      const isOfSqlite = health.observe(error);
+      // The disk may be full: retrying after each commit would not help.
+      if (isOfSqlite) next = before.log + thresholds.retry;
       if (isOfSqlite || isClosed) return;
       hasThread = false;
-      onError(new Error("checkpoints have no thread of their own any more", { cause: error }));
+      onError(new Error("the checkpoint thread failed: pages are moved between commits", { cause: error }));
     } finally {
-      aside = undefined;
+      moving = undefined;
     }
   }
 
-  function committed(): void | Promise<void> {
+  function afterCommit(): void | Promise<void> {
     try {
-      const { log, checkpointed } = run(look);
-      // Commits that are faster than the thread wait for it here, so that the log stays within its bound.
-      if (aside) return log < pagesMax ? undefined : aside.then(committed);
-      if (hasThread && log >= pagesThread) thread ??= startCheckpointThread(path);
-      if (log < pagesAside) {
-        next = pagesAside;
-        asideCount = 0;
+      const state = run(look);
+      // If commits outrun the thread, they wait for it, so that the log keeps its bound.
+      if (moving) return state.log < thresholds.finish ? undefined : moving.then(afterCommit);
+      if (state.log < thresholds.start) {
+        next = thresholds.start;
+        isNearlyDone = false;
       }
-      if (log < next) return;
-      if (log >= pagesMax || (asideCount >= asideMin && log - checkpointed <= pagesLast)) {
-        next = log + pagesMore;
-        run(move);
-      } else if (thread && hasThread) {
-        aside = moveAside(thread, log);
+      if (state.log < next) return;
+      if (hasThread && !isNearlyDone && state.log < thresholds.finish) {
+        moving = moveInThread(state);
+      } else {
+        next = state.log + thresholds.retry;
+        run(state.log < thresholds.blockReaders ? move : moveAndBlockReaders);
       }
-      if (log < pagesMany || performance.now() < nextRestart) return;
-      nextRestart = performance.now() + pauseMs;
-      run(restart);
     } catch {
-      // Full or busy: the log grows, and we try again. That it has failed was heard by `health`.
+      // The disk is full, or another process holds the database: the log grows until the next attempt. Failures were observed.
     }
   }
 
   return {
-    committed,
+    afterCommit,
     async [Symbol.asyncDispose]() {
       isClosed = true;
       await thread?.stop();

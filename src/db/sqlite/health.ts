@@ -1,13 +1,17 @@
 import Database from "better-sqlite3";
-import { isFailure, StorageFailed } from "../core/storage-failure.ts";
+import { sql } from "kysely";
+import { StorageFailed } from "../core/storage-failure.ts";
+import type { Write } from "../core/write.ts";
+import { isDiskFailure, isWriteRefused } from "./errors.ts";
 
-/** What the statements of a SQLite database have told of its disk. */
+/** Whether the disk of a SQLite database works, learned from the statements that run. */
 export class SqliteHealth {
   #failure: StorageFailed | undefined;
   #takesWrites = true;
+  #probe: Promise<boolean> | undefined;
   readonly #onFailure: (error: Error) => void;
 
-  /** @param onFailure is told once, when the storage has failed. It must not throw. */
+  /** @param onFailure is called once, when the storage has failed. It must not throw. */
   constructor(onFailure: (error: Error) => void) {
     this.#onFailure = onFailure;
   }
@@ -16,17 +20,8 @@ export class SqliteHealth {
     return this.#failure !== undefined;
   }
 
-  /** False from a write that found no room, or no right to write, to the next commit. */
-  get takesWrites(): boolean {
-    return this.#takesWrites;
-  }
-
-  committed(): void {
-    this.#takesWrites = true;
-  }
-
   /**
-   * Runs a statement.
+   * Runs a statement and observes its error.
    *
    * @throws StorageFailed if the storage has failed before; or what the statement throws.
    */
@@ -35,12 +30,24 @@ export class SqliteHealth {
     try {
       return statement();
     } catch (error) {
-      this.hear(error);
+      this.observe(error);
       throw error;
     }
   }
 
-  /** @returns the failure: the first one, if there was one before. */
+  /** @returns whether it is an error of SQLite. */
+  observe(error: unknown): boolean {
+    if (!(error instanceof Database.SqliteError)) return false;
+    if (isDiskFailure(error)) this.fail(`the disk failed, or the database is damaged (${error.code})`, error);
+    else if (isWriteRefused(error)) this.#takesWrites = false;
+    return true;
+  }
+
+  committed(): void {
+    this.#takesWrites = true;
+  }
+
+  /** @returns the first failure, which may be an earlier one. */
   fail(message: string, cause?: unknown): StorageFailed {
     if (this.#failure) return this.#failure;
     this.#failure = new StorageFailed(message, { cause });
@@ -48,13 +55,23 @@ export class SqliteHealth {
     return this.#failure;
   }
 
-  /** @returns whether it is one of SQLite. What that tells of the disk is kept. */
-  hear(error: unknown): boolean {
-    if (!(error instanceof Database.SqliteError)) return false;
-    if (isFailure(error)) this.fail(`the disk failed, or the database is damaged (${error.code})`, error);
-    else if (noRoom.test(error.code)) this.#takesWrites = false;
-    return true;
+  /**
+   * Whether there is room to write, as of the last write that failed for the lack of it. It tries a write then: callers are
+   * sent elsewhere while the service isn't ready, so no other write would show that there is room again.
+   */
+  async takesWrites(write: Write): Promise<boolean> {
+    if (this.#takesWrites) return true;
+    this.#probe ??= tryWrite(write).finally(() => {
+      this.#probe = undefined;
+    });
+    return this.#probe;
   }
 }
 
-const noRoom = /^SQLITE_(FULL|READONLY|CANTOPEN|IOERR_SHMSIZE)/;
+/** Tries the smallest write there is: `user_version` is unused. */
+function tryWrite(write: Write): Promise<boolean> {
+  return write((trx) => sql`pragma user_version = 0`.execute(trx)).then(
+    () => true,
+    () => false,
+  );
+}

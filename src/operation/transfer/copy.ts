@@ -4,7 +4,7 @@ import { hasManyWriters } from "../../db/core/lock.ts";
 import type { DB } from "../../db/core/schema.ts";
 import type { Store } from "../../db/store.ts";
 
-/** What has its rows before what refers to them, each with its primary key. */
+/** All tables with their primary keys. A table comes before those that refer to it. */
 export const copiedTables = {
   users: ["user_id"],
   events: ["position"],
@@ -21,7 +21,7 @@ export const copiedTables = {
 export type CopiedTable = keyof typeof copiedTables;
 
 export interface CopyOptions {
-  /** Told after each chunk how many rows of a table have been gone through, of how many. */
+  /** Called after each chunk with the number of rows of the table that are done, and of all. */
   readonly onProgress?: (table: CopiedTable, done: number, all: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -29,18 +29,18 @@ export interface CopyOptions {
 export interface CopiedRows {
   readonly table: CopiedTable;
   readonly rows: number;
-  /** How many of them were not there before, or otherwise. */
+  /** How many of them were missing or different before. */
   readonly changed: number;
-  /** SHA-256 over all rows in the order of their keys, in hexadecimal. The same in both databases. */
+  /** SHA-256 over all rows in the order of their keys, in hexadecimal. The same for both databases. */
   readonly checksum: string;
 }
 
-/** The databases are not the same after a copy: somebody wrote to one of them meanwhile. */
-export class NotTheSame extends Error {
-  override readonly name = "NotTheSame";
+/** The databases differ after a copy, because one of them was written to during it. */
+export class DatabasesDiffer extends Error {
+  override readonly name = "DatabasesDiffer";
 }
 
-/** How many rows are compared and written at a time. */
+/** How many rows are compared and written at once. */
 const chunkRows = 500;
 
 type Value = string | number | null | Uint8Array;
@@ -49,17 +49,18 @@ type Row = Readonly<Record<string, Value>>;
 interface Table {
   readonly name: CopiedTable;
   readonly keys: readonly string[];
-  /** Those that both databases have. */
+  /** The columns that both databases have. */
   readonly columns: readonly string[];
 }
 
 /**
- * Makes one database the same as another, on whichever engines they are. Rows that are the same are left, so that a copy
- * that was broken off is gone on with, and one that was made while the service ran is brought up to date in little time
- * when it no longer does. In the end both are read through and compared.
+ * Makes one database equal to another, on whichever engines. Rows that are equal are left alone, so that running it again
+ * resumes an interrupted copy, or quickly updates one that was made while the service ran. In the end both databases are read
+ * and compared.
  *
- * @param from has all migrations. So has `to`, and nobody uses it.
- * @throws NotTheSame; or whatever either database throws: what was copied until then stays.
+ * @param from has all migrations.
+ * @param to has all migrations, too, and is not in use.
+ * @throws DatabasesDiffer; or what either database throws: rows copied until then stay.
  */
 export async function copyDatabase(
   from: Store,
@@ -67,8 +68,8 @@ export async function copyDatabase(
   { onProgress, signal }: CopyOptions = {},
 ): Promise<CopiedRows[]> {
   const tables = await tablesOf(from, to);
-  // What is gone goes first, and what refers to others before them: it may hold a name that another row has now.
-  for (const table of tables.toReversed()) await removeGone(from, to, table, signal);
+  // Deletes come first: a deleted row may hold a unique value that another row has now. Referring rows go before their targets.
+  for (const table of tables.toReversed()) await deleteGone(from, to, table, signal);
   const changed = new Map<CopiedTable, number>();
   for (const table of tables) {
     const all = await countOf(from, table);
@@ -80,13 +81,13 @@ export async function copyDatabase(
       onProgress?.(table.name, done, Math.max(all, done));
     }
   }
-  if (hasManyWriters(to.db)) await goOnNumbering(to);
+  if (hasManyWriters(to.db)) await continuePositions(to);
 
   const copied: CopiedRows[] = [];
   for (const table of tables) {
     const original = await digestOf(from, table, signal);
     const copy = await digestOf(to, table, signal);
-    if (original.checksum !== copy.checksum) throw notTheSame(table, original.rows, copy.rows);
+    if (original.checksum !== copy.checksum) throw differs(table, original.rows, copy.rows);
     copied.push({ table: table.name, ...copy, changed: changed.get(table.name) ?? 0 });
   }
   return copied;
@@ -110,9 +111,9 @@ async function countOf({ db }: Store, { name }: Table): Promise<number> {
   return rows[0]?.count ?? 0;
 }
 
-async function removeGone(from: Store, to: Store, table: Table, signal?: AbortSignal): Promise<void> {
+async function deleteGone(from: Store, to: Store, table: Table, signal?: AbortSignal): Promise<void> {
   for await (const rows of chunksOf(to, table, signal)) {
-    const kept = await namesakes(from, table, rows);
+    const kept = await textsOf(from, table, rows);
     const gone = rows.filter((row) => !kept.has(keyOf(table, row)));
     if (gone.length === 0) continue;
     await to.write((trx) =>
@@ -123,8 +124,8 @@ async function removeGone(from: Store, to: Store, table: Table, signal?: AbortSi
 
 /** @returns how many rows were written. */
 async function writeChanged(to: Store, table: Table, rows: readonly Row[]): Promise<number> {
-  const there = await namesakes(to, table, rows);
-  const changed = rows.filter((row) => there.get(keyOf(table, row)) !== textOf(table, row));
+  const existing = await textsOf(to, table, rows);
+  const changed = rows.filter((row) => existing.get(keyOf(table, row)) !== textOf(table, row));
   if (changed.length === 0) return 0;
   const { name, keys, columns } = table;
   const lists = changed.map((row) => sql`(${sql.join(columns.map((column) => row[column]))})`);
@@ -138,8 +139,8 @@ async function writeChanged(to: Store, table: Table, rows: readonly Row[]): Prom
   return changed.length;
 }
 
-/** Positions go on from the last one that was copied. SQLite sees to that itself. */
-async function goOnNumbering(to: Store): Promise<void> {
+/** Lets positions continue after the last one copied. SQLite does so by itself. */
+async function continuePositions(to: Store): Promise<void> {
   const last = sql`(select coalesce(max(position), 0) from events)`;
   await to.write((trx) => sql`select setval('event_positions', ${last} + 1, false)`.execute(trx));
 }
@@ -169,8 +170,8 @@ async function* chunksOf({ db }: Store, table: Table, signal?: AbortSignal): Asy
   }
 }
 
-/** The rows of the same keys, as texts by their keys. */
-async function namesakes({ db }: Store, table: Table, rows: readonly Row[]): Promise<Map<string, string>> {
+/** The rows with the same keys: their texts by their keys. */
+async function textsOf({ db }: Store, table: Table, rows: readonly Row[]): Promise<Map<string, string>> {
   const found = await sql<Row>`select ${refs(table.columns)} from ${sql.table(table.name)}
     where ${isOneOf(table, rows)}`.execute(db);
   return new Map(found.rows.map((row) => [keyOf(table, row), textOf(table, row)]));
@@ -197,7 +198,7 @@ function keyOf({ keys }: Table, row: Row): string {
   return JSON.stringify(keys.map((key) => row[key]));
 }
 
-/** The same for the same values, whichever database they come from. */
+/** Equal for equal values, whichever engine they come from. */
 function textOf({ columns }: Table, row: Row): string {
   return JSON.stringify(columns.map((column) => toJson(row[column])));
 }
@@ -206,9 +207,9 @@ function toJson(value: Value | undefined): unknown {
   return value instanceof Uint8Array ? { bytes: Buffer.from(value).toString("base64") } : value;
 }
 
-function notTheSame({ name }: Table, original: number, copy: number): NotTheSame {
-  return new NotTheSame(
-    `${name} is not the same in both (${original} rows, and ${copy} in the copy): it was written to meanwhile. ` +
-      "Stop the service and run this again: only what has changed is copied",
+function differs({ name }: Table, original: number, copy: number): DatabasesDiffer {
+  return new DatabasesDiffer(
+    `${name} differs between the databases (${original} rows, ${copy} in the copy): it was written to during the copy. ` +
+      "Stop the service and run this again: only changes are copied",
   );
 }

@@ -24,7 +24,7 @@ async function openWithUser() {
 
 describe("a prepared query", () => {
   it.each(["it's", 'a "name"', "?", "$1", ":name", "", null])(
-    "takes the value %j as it is",
+    "passes the value %j unchanged",
     async (given) => {
       const { store, name } = await openWithUser();
       await store.write(async (trx) => rename(trx, { name: given }));
@@ -32,7 +32,7 @@ describe("a prepared query", () => {
     },
   );
 
-  it.each(["it's", "a ? and a $1", "\\'", ""])("keeps the constant %j as it is", async (constant) => {
+  it.each(["it's", "a ? and a $1", "\\'", ""])("keeps the constant %j unchanged", async (constant) => {
     const { store } = await openWithUser();
     const build = prepare((db, param: Param<{ id: string }>) =>
       db
@@ -47,7 +47,7 @@ describe("a prepared query", () => {
     expect(await build(store.db, { id: "nobody" })).toEqual([]);
   });
 
-  it("reads what its own transaction has written, and nobody else reads that before the commit", async () => {
+  it("reads the writes of its own transaction, and others don't before the commit", async () => {
     const { store, name } = await openWithUser();
     let letGo = () => {};
     const held = new Promise<void>((resolve) => {
@@ -63,7 +63,7 @@ describe("a prepared query", () => {
       while (inside === undefined) await new Promise(setImmediate);
       return name();
     })();
-    // On SQLite the reader has to wait for the one connection; on PostgreSQL it reads what was there.
+    // On SQLite the reader waits for the one connection. On PostgreSQL it reads the committed row.
     if (engine === "postgres") expect(await reading).toBeNull();
     letGo();
     await writing;
@@ -72,7 +72,7 @@ describe("a prepared query", () => {
     expect(await name()).toBe("new");
   });
 
-  it("reads nothing of a transaction that is rolled back meanwhile", async () => {
+  it("reads nothing of a transaction that is then rolled back", async () => {
     const { store, name } = await openWithUser();
     let begun = false;
     let letGo = () => {};
@@ -92,7 +92,7 @@ describe("a prepared query", () => {
     expect(await reading).toBeNull();
   });
 
-  it("has what is the same in each call in its text, so that SQLite need not ask at each run which index serves", async () => {
+  it("has constants in its text, so that SQLite chooses a partial index once", async () => {
     const { store } = await openWithUser();
     const compiled: string[] = [];
     prepare((db) => {

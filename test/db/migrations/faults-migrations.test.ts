@@ -8,33 +8,33 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { Kysely, Migrator, sql } from "kysely";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { migrations } from "../../../src/db/migrations/index.ts";
-import { openSqlite } from "../../../src/db/sqlite/sqlite.ts";
+import { openSqlite } from "../../../src/db/sqlite/engine.ts";
 import { openStore } from "../../../src/db/store.ts";
+import { memoryFolder, memoryRoot } from "../../support/db/memory-folder.ts";
 import { databaseOf, loadSettings } from "../../support/db/storage-load.ts";
-import { temporaryFolder } from "../../support/folder.ts";
 import { migrateAndDie } from "../../support/process/dying-process.ts";
 import { runCommand } from "../../support/process/process.ts";
 import { rounds } from "../../support/soak.ts";
 
 const names = Object.keys(migrations);
 
-const folder = mkdtempSync(join(tmpdir(), "countersign-test-"));
+const folder = mkdtempSync(join(memoryRoot, "countersign-test-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** A database as the version of so many migrations left it, with a user in it. */
+/** A database after the first `count` migrations, with a user in it. */
 async function databaseOfVersion(count: number): Promise<string> {
   const path = join(mkdtempSync(join(folder, "version-")), "store.db");
-  const { dialect, withoutForeignKeys } = openSqlite(path);
+  const { dialect } = openSqlite(path, { onError() {}, onFailure() {} });
   const db = new Kysely<unknown>({ dialect });
   const known = Object.fromEntries(Object.entries(migrations).slice(0, count));
   const migrator = new Migrator({ db, provider: { getMigrations: async () => known } });
-  const { error } = await withoutForeignKeys(() => migrator.migrateToLatest());
+  await sql`pragma foreign_keys = off`.execute(db);
+  const { error } = await migrator.migrateToLatest();
   if (error) throw error;
   if (count > 0)
     await sql`insert into users (user_id, org_id, state, sequence, create_time, change_time)
@@ -43,7 +43,7 @@ async function databaseOfVersion(count: number): Promise<string> {
   return path;
 }
 
-/** All that the schema is made of, but for the tables in which migrations are noted. */
+/** The schema, without the tables of the migrator. */
 function schemaOf(path: string): unknown[] {
   const database = new Database(path);
   try {
@@ -61,7 +61,7 @@ const newest = schemaOf(await databaseOfVersion(names.length));
 
 describe("F09 F34 migrations", () => {
   it.each(names.map((name, version) => [name, version] as const))(
-    "killed within %s leave the version before, and are run by the next start",
+    "killed within %s leave the version before, and run at the next start",
     { timeout: 300_000 },
     async (_, version) => {
       const before = schemaOf(await databaseOfVersion(version));
@@ -81,12 +81,12 @@ describe("F09 F34 migrations", () => {
     },
   );
 
-  it("run once where several processes start at once, on a new database and on an old one", {
+  it("run once when four processes start at once, on a new and an old database", {
     timeout: 120_000,
   }, async () => {
     for (let round = 0; round < rounds(1, 20); round++) {
       for (const version of [undefined, 1]) {
-        const dataDir = join(temporaryFolder(), "data");
+        const dataDir = join(memoryFolder(), "data");
         const settings = loadSettings(dataDir);
         if (version !== undefined) {
           mkdirSync(dataDir, { mode: 0o700 });
@@ -96,8 +96,8 @@ describe("F09 F34 migrations", () => {
         expect(runs.map(({ code, stderr }) => ({ code, stderr }))).toEqual(
           Array(4).fill({ code: 0, stderr: "" }),
         );
-        const told = runs.map(({ stdout }) => stdout).sort();
-        expect(told).toEqual(
+        const outputs = runs.map(({ stdout }) => stdout).sort();
+        expect(outputs).toEqual(
           [
             `ran ${names.slice(version ?? 0).join(", ")}\n`,
             ...Array(3).fill("the database is up to date\n"),
@@ -109,8 +109,8 @@ describe("F09 F34 migrations", () => {
     }
   });
 
-  it("of a newer version are refused by a process, which leaves the database as it is", async () => {
-    const dataDir = join(temporaryFolder(), "data");
+  it("of a newer version are refused, and the database is left as it is", async () => {
+    const dataDir = join(memoryFolder(), "data");
     const settings = loadSettings(dataDir);
     await runCommand(["migrate"], settings);
     const database = new Database(databaseOf(dataDir));
@@ -123,9 +123,9 @@ describe("F09 F34 migrations", () => {
     expect(readFileSync(databaseOf(dataDir)).equals(before)).toBe(true);
   });
 
-  it("that were killed while the file was made leave nothing that a start refuses", async () => {
-    const path = join(temporaryFolder(), "store.db");
-    // What is left of a process that died before it gave the file its name.
+  it("killed while the file is created leave nothing that a start refuses", async () => {
+    const path = join(memoryFolder(), "store.db");
+    // Leftovers of processes that died before they renamed the file.
     writeFileSync(`${path}.${process.pid}.new`, "half");
     writeFileSync(`${path}.1.new`, "half");
     expect(await migrateAndDie(path, 0)).toBe("SIGKILL");

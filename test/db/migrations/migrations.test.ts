@@ -2,16 +2,16 @@ import { join } from "node:path";
 import { Kysely, Migrator, sql } from "kysely";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { migrations } from "../../../src/db/migrations/index.ts";
-import { openSqlite } from "../../../src/db/sqlite/sqlite.ts";
+import { openSqlite } from "../../../src/db/sqlite/engine.ts";
 import { openStore } from "../../../src/db/store.ts";
-import { temporaryFolder } from "../../support/folder.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 
 const first = "0001-users-and-otp-emails";
 
-/** A database as the first migration leaves it, with what `fill` writes. */
+/** A database after the first migration, with the rows that `fill` writes. */
 async function databaseOfFirst(fill: (db: Kysely<unknown>) => Promise<unknown>): Promise<string> {
-  const path = join(temporaryFolder(), "store.db");
-  const db = new Kysely<unknown>({ dialect: openSqlite(path).dialect });
+  const path = join(memoryFolder(), "store.db");
+  const db = new Kysely<unknown>({ dialect: openSqlite(path, { onError() {}, onFailure() {} }).dialect });
   const provider = { getMigrations: async () => ({ [first]: migrations[first]! }) };
   const { error } = await new Migrator({ db, provider }).migrateToLatest();
   if (error) throw error;
@@ -21,7 +21,7 @@ async function databaseOfFirst(fill: (db: Kysely<unknown>) => Promise<unknown>):
 }
 
 describe("0002-lifecycle", () => {
-  it("keeps every event, and gives it a position and the organization of its user", async () => {
+  it("keeps every event, and gives it a position and its user's organization", async () => {
     const path = await databaseOfFirst(async (db) => {
       await sql`insert into users (user_id, org_id, state, sequence, create_time, change_time)
         values ('u', 'o', 'active', 2, 1, 9), ('v', 'p', 'active', 1, 5, 5)`.execute(db);

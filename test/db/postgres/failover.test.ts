@@ -13,7 +13,7 @@ import { waitFor } from "../../support/wait-for.ts";
 const { COUNTERSIGN_DATA_DIR: _, ...withoutLimits } = loadSettings("");
 const environment = { ...withoutLimits, COUNTERSIGN_LOG_LEVEL: "info" };
 
-/** A service on the database, and a load that is ready to start. */
+/** A service on the database, and a load to start on it. */
 interface Loaded {
   readonly servers: Servers;
   readonly server: Running;
@@ -28,15 +28,19 @@ async function openLoaded(databaseUrl: string): Promise<Loaded> {
   return { servers, server, load };
 }
 
-/** Loads the service, lets something happen, and waits until writes are acknowledged again. */
-async function through({ load, server }: Loaded, happen: () => Promise<void>): Promise<number> {
+/**
+ * Loads the service, makes the database fail and waits until writes are acknowledged again.
+ *
+ * @returns how long that took after `fail`, in milliseconds.
+ */
+async function survive({ load, server }: Loaded, fail: () => Promise<void>): Promise<number> {
   load.start(server);
   const more = async (count: number) => {
     const wanted = load.acknowledged + count;
     await waitFor("acknowledged writes", () => load.acknowledged >= wanted);
   };
   await more(50);
-  await happen();
+  await fail();
   const returned = performance.now();
   await more(1);
   const recoveredMs = performance.now() - returned;
@@ -47,7 +51,7 @@ async function through({ load, server }: Loaded, happen: () => Promise<void>): P
     expect(body.details?.some(({ retryDelay }) => retryDelay === "1s")).toBe(true);
   }
   load.refused.splice(0);
-  await waitFor("it to be ready", () => isReady(server));
+  await waitFor("the service to be ready", () => isReady(server));
   await load.checkReplies(server, 10);
   return recoveredMs;
 }
@@ -58,21 +62,21 @@ async function restart(
   mode: "fast" | "immediate",
 ): Promise<void> {
   await primary.stop(mode);
-  await waitFor("it to say so", async () => !(await isReady(server)));
+  await waitFor("the service to report it", async () => !(await isReady(server)));
   await primary.start();
 }
 
-async function readOnlyForATime({ load, server }: Loaded, primary: PostgresServer): Promise<void> {
+async function makeReadOnlyForATime({ load, server }: Loaded, primary: PostgresServer): Promise<void> {
   const setReadOnly = async (value: string) => {
     await primary.query(`alter system set default_transaction_read_only = ${value}`);
     await primary.query("select pg_reload_conf()");
   };
   await setReadOnly("on");
-  await waitFor("it to say so", async () => !(await isReady(server)) && load.refused.length > 0);
+  await waitFor("the service to report it", async () => !(await isReady(server)) && load.refused.length > 0);
   await setReadOnly("off");
 }
 
-/** Ends the service, and compares what the database holds with what was acknowledged, in a copy of it. */
+/** Ends the service, and compares a copy of its database with the acknowledged writes. */
 async function endAndCheck({ servers: { settings }, server, load }: Loaded, url: string): Promise<void> {
   server.child.kill("SIGTERM");
   await server.finished();
@@ -84,7 +88,7 @@ async function endAndCheck({ servers: { settings }, server, load }: Loaded, url:
 
 describe("F08 a database server", () => {
   it.runIf(isSoak)(
-    "that is stopped under load, fast or at once, loses nothing that was acknowledged, and is found again",
+    "stopped under load, fast or at once, loses no acknowledged write",
     {
       timeout: 3_600_000,
     },
@@ -95,7 +99,7 @@ describe("F08 a database server", () => {
       const recovered: number[] = [];
       for (let round = 0; round < rounds(1, 20); round++) {
         for (const mode of ["fast", "immediate"] as const) {
-          const ms = await through(loaded, async () => {
+          const ms = await survive(loaded, async () => {
             await restart(loaded, primary, mode);
           });
           recovered.push(ms);
@@ -109,7 +113,7 @@ describe("F08 a database server", () => {
   );
 
   it.runIf(isSoak)(
-    "that takes no writes for a time makes the service say so, and it heals",
+    "that is read-only for a time makes the service report that, and it recovers",
     {
       timeout: 120_000,
     },
@@ -117,7 +121,7 @@ describe("F08 a database server", () => {
       const primary = await PostgresServer.create();
       await primary.start();
       const loaded = await openLoaded(primary.url);
-      await through(loaded, () => readOnlyForATime(loaded, primary));
+      await survive(loaded, () => makeReadOnlyForATime(loaded, primary));
     },
   );
 
@@ -134,22 +138,22 @@ describe("F08 a database server", () => {
     await standby.query("select pg_promote()");
   }
 
-  it("that is restarted, read-only for a time and then replaced by its synchronous standby loses nothing that was acknowledged; the URL names both", {
+  it("restarted, read-only and replaced by a standby in the URL loses no acknowledged write", {
     timeout: 120_000,
   }, async () => {
     const pair = await startPair();
     const hosts = [pair.standby, pair.primary].map(({ port }) => `127.0.0.1:${port}`);
     const databaseUrl = `postgres://countersign:countersign@${hosts.join()}/postgres?target_session_attrs=read-write`;
     const loaded = await openLoaded(databaseUrl);
-    await through(loaded, () => restart(loaded, pair.primary, "immediate"));
-    await through(loaded, () => readOnlyForATime(loaded, pair.primary));
-    const ms = await through(loaded, () => promote(pair));
+    await survive(loaded, () => restart(loaded, pair.primary, "immediate"));
+    await survive(loaded, () => makeReadOnlyForATime(loaded, pair.primary));
+    const ms = await survive(loaded, () => promote(pair));
     await endAndCheck(loaded, pair.standby.url);
     console.log(`promoted: writes again after ${ms.toFixed()} ms`);
   });
 
   it.runIf(isSoak)(
-    "that a synchronous standby takes the place of loses nothing that was acknowledged; the address moves to it",
+    "replaced by a standby at its address loses no acknowledged write",
     {
       timeout: 120_000,
     },
@@ -157,7 +161,7 @@ describe("F08 a database server", () => {
       const pair = await startPair();
       const proxy = await startDatabaseProxy(pair.primary.url);
       const loaded = await openLoaded(proxy.url);
-      const ms = await through(loaded, async () => {
+      const ms = await survive(loaded, async () => {
         await promote(pair);
         proxy.port = pair.standby.port;
       });
@@ -167,7 +171,7 @@ describe("F08 a database server", () => {
   );
 
   it.runIf(isSoak)(
-    "whose synchronous standby is gone acknowledges no write, not even one whose wait an operator ends",
+    "without its synchronous standby acknowledges no write, even if its wait is cancelled",
     {
       timeout: 120_000,
     },

@@ -10,7 +10,7 @@ import { waitFor } from "../../support/wait-for.ts";
 
 const names = Object.keys(migrations);
 
-/** An empty database on which each change of a table takes so long. */
+/** An empty database on which each DDL statement takes `ms` milliseconds. */
 async function slowDatabaseUrl(ms: number): Promise<string> {
   const url = await emptyDatabaseUrl();
   await withClient(url, (client) =>
@@ -30,10 +30,10 @@ const tablesOf = (url: string) =>
   });
 
 describe("F09 migrations on PostgreSQL", () => {
-  it("run once where four processes start at once, and the others wait as long as it takes", {
+  it("run once when four processes start at once, and the others wait", {
     timeout: 120_000,
   }, async () => {
-    // In full longer than any statement of the service may take.
+    // In a soak longer than the statement timeout of the service.
     const url = await slowDatabaseUrl(rounds(10, 300));
     const settings = { COUNTERSIGN_DATABASE_URL: url };
     const runs = await Promise.all(Array.from({ length: 4 }, () => runCommand(["migrate"], settings)));
@@ -46,7 +46,7 @@ describe("F09 migrations on PostgreSQL", () => {
   });
 
   it.runIf(isSoak)(
-    "of a process that is killed half way leave nothing, and are run by the one that waits",
+    "killed halfway leave nothing, and are run by the process that waits",
     {
       timeout: 600_000,
     },

@@ -28,8 +28,8 @@ async function eventsOf({ users }: Caller, type: string): Promise<number> {
   return events.filter((event) => event.type === type).length;
 }
 
-describe("F08 a connection to the database that is cut", () => {
-  it("before or after the commit, or in its reply: the same key gives one reply, one row and one mail", {
+describe("F08 a connection that is cut", () => {
+  it("around a commit leaves one row and one mail, if the call is repeated with its key", {
     timeout: 600_000,
   }, async () => {
     const { proxy, servers, caller } = await startBehindProxy();
@@ -64,7 +64,7 @@ describe("F08 a connection to the database that is cut", () => {
     ].map(([mark, isWrong]) => ({ cut, mark: String(mark), isWrong })),
   );
 
-  it("at any of its commits: a code verifies once, and a wrong one stays counted", async () => {
+  it("at any commit of a verification: a code verifies once, a wrong one stays counted", async () => {
     const { proxy, caller } = await startBehindProxy();
     const { users } = caller;
     for (const { cut, mark, isWrong } of cases) {
@@ -90,13 +90,13 @@ describe("F08 a connection to the database that is cut", () => {
   });
 });
 
-describe("F08 connections that are all taken", () => {
-  it("are waited for within bounds, and are there again as soon as they are free", async () => {
+describe("F08 a pool without a free connection", () => {
+  it("refuses calls at their deadline, and serves them once connections are free", async () => {
     const test = await startTestApp();
     const users = await test.admin("gRPC");
     await addUser(users);
     const held = await holdDatabase(test.dataDir);
-    // As long as the service waits by itself, or as long as its callers do.
+    // In a soak as long as the service waits by itself.
     const options = isSoak ? {} : { timeoutMs: 3_000 };
     const returned = { verification: { case: "returnCode", value: {} } } as const;
     const add = (i: number) => {
@@ -107,13 +107,13 @@ describe("F08 connections that are all taken", () => {
     expect(new Set(outcomes)).toEqual(new Set(["STORAGE_UNAVAILABLE"]));
     await held.release();
     expect(await add(100)).toBe("OK");
-    // Those who waited have been told, and nothing of theirs is done afterwards.
+    // The calls that were refused are not done afterwards.
     expect((await users.listOTPEmails({ userId: "u" })).otpEmails).toHaveLength(1);
   });
 });
 
 describe("F38 a process that is cut off from the database", () => {
-  it("answers UNAVAILABLE, piles nothing up and is not ready, while others go on; and heals", async () => {
+  it("refuses calls and isn't ready while other processes go on, and recovers", async () => {
     const { proxy, servers, server, caller } = await startBehindProxy();
     const other = await servers.start();
     const { users } = servers.callerOf(other);
@@ -126,12 +126,12 @@ describe("F38 a process that is cut off from the database", () => {
     expect(await isReady(server)).toBe(false);
     expect(await isReady(other)).toBe(true);
     expect(await outcomeOf(verify(servers.callerOf(other), 9_000))).toBe("OK");
-    // Nothing of what was asked for in the silence has come through.
+    // No call from the silence reached the database.
     expect(await outcomeOf(users.getOTPEmail({ userId: "u", otpEmailId }))).toBe("OK");
     proxy.isSilent = false;
     await waitFor("it to be ready again", () => isReady(server));
     expect(await outcomeOf(verify(caller, 9_000))).toBe("CODE_USED");
-    // No connection from before is left that would hold up a call.
+    // No connection from before is left to hold up a call.
     const calls = Array.from({ length: 50 }, () => outcomeOf(caller.users.listOTPEmails({ userId: "u" })));
     expect(new Set(await Promise.all(calls))).toEqual(new Set(["OK"]));
   });

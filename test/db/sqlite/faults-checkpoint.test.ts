@@ -7,13 +7,14 @@ import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { FaultyDisk, hasFaultyDisk, needsCompiler } from "../../support/db/faulty-disk.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 import { temporaryFolder } from "../../support/folder.ts";
 import { rounds } from "../../support/soak.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const users = 100;
 
-/** Writes to its users without end, 50 KB each time, with the built program. Tells of each write that stands, by its number. */
+/** Writes 50 KB at a time to its users without end, with the built program. Prints the number of each committed write. */
 const program = (path: string) => `
   import { writeSync } from "node:fs";
   import { sql } from "kysely";
@@ -33,7 +34,7 @@ const program = (path: string) => `
   }));
 `;
 
-/** The last number of each user that was told, when the process is killed some time after so many writes. */
+/** Kills the program some time after that many writes, and returns the last printed number of each user. */
 async function writeUntilKilled(path: string, writes: number, environment: Record<string, string> = {}) {
   const child = spawn(process.execPath, ["--input-type=module", "-e", program(path)], {
     cwd: root,
@@ -41,13 +42,13 @@ async function writeUntilKilled(path: string, writes: number, environment: Recor
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));
-  let told = "";
+  let output = "";
   child.stdout.setEncoding("utf8").on("data", (text) => {
-    told += text;
+    output += text;
   });
   const closed = once(child, "close");
   let walBytesMax = 0;
-  while (told.split("\n").length < writes && child.exitCode === null) {
+  while (output.split("\n").length < writes && child.exitCode === null) {
     await sleep(5);
     walBytesMax = Math.max(walBytesMax, statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0);
   }
@@ -56,7 +57,7 @@ async function writeUntilKilled(path: string, writes: number, environment: Recor
   const [, signal] = await closed;
   expect(signal).toBe("SIGKILL");
   const last = new Map<string, number>();
-  for (const line of told.split("\n").slice(0, -1)) {
+  for (const line of output.split("\n").slice(0, -1)) {
     const [user = "", number] = line.split(" ");
     last.set(user, Number(number));
   }
@@ -75,12 +76,12 @@ function check(path: string, last: ReadonlyMap<string, number>): void {
   }
 }
 
-/** 13 pages each: the log is full, and has been moved, more than once. */
+/** 13 pages each, so the log is moved and restarted twice. */
 const writes = 2_500;
 const mebibyte = 2 ** 20;
 
 describe("while the log is moved into the database", () => {
-  it("F01 kill -9 loses nothing that was told, and leaves nothing half done", {
+  it("F01 kill -9 loses no committed write", {
     timeout: 3_600_000,
   }, async () => {
     const path = join(temporaryFolder(), "countersign.db");
@@ -94,11 +95,11 @@ describe("while the log is moved into the database", () => {
   });
 
   it.skipIf(!hasFaultyDisk).each([{ torn: false }, { torn: true }])(
-    `F02 a loss of power neither (${needsCompiler}): $torn`,
+    `F02 a loss of power loses no committed write (${needsCompiler}), torn: $torn`,
     { timeout: 3_600_000 },
     async ({ torn }) => {
       for (let round = 0; round < rounds(2, 25); round++) {
-        const path = join(temporaryFolder(), "countersign.db");
+        const path = join(memoryFolder(), "countersign.db");
         const disk = new FaultyDisk();
         disk.rememberSynced({ torn });
         const { last } = await writeUntilKilled(path, writes, disk.environment);

@@ -1,30 +1,35 @@
-import { copyFileSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { sql } from "kysely";
-import { describe, expect, it } from "vitest";
-import { DatabaseRefused, isFailure } from "../../../src/db/core/storage-failure.ts";
+import { afterAll, describe, expect, it } from "vitest";
+import { DatabaseRefused } from "../../../src/db/core/storage-failure.ts";
+import { isFailure } from "../../../src/db/storage-errors.ts";
 import { openStore } from "../../../src/db/store.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 import { adminToken, callerOf, databaseOf, loadSettings } from "../../support/db/storage-load.ts";
-import { temporaryFolder } from "../../support/folder.ts";
 import { runCommand, startCommand } from "../../support/process/process.ts";
 import { rounds } from "../../support/soak.ts";
 
 const pageBytes = 4096;
 const users = 400;
 
-/** Names of users, in the order in which they were committed. */
+/** The names of the users, in the order in which they are committed. */
 const nameOf = (i: number) => `user-${String(i).padStart(5, "0")}`;
 
-/** What a store holds after a crash: the files that were left behind. */
+/** The files of a database after a crash. */
 interface Image {
   readonly database: Buffer;
   readonly log: Buffer;
 }
 
-/** Users, one a commit, of whom every tenth has a name that takes pages of its own; and pages that were used and are free. */
+/**
+ * The files of a database with one commit per user. Every tenth user has a name that takes several pages.
+ *
+ * @param isClosed whether the log has been moved into the database, which then has free pages, too.
+ */
 async function makeImage({ isClosed }: { isClosed: boolean }): Promise<Image> {
-  const path = join(temporaryFolder(), "store.db");
+  const path = join(memoryFolder(afterAll), "store.db");
   const store = openStore(`sqlite:${path}`);
   await store.migrate();
   for (let i = 0; i < users; i++) {
@@ -46,9 +51,13 @@ async function makeImage({ isClosed }: { isClosed: boolean }): Promise<Image> {
   return image;
 }
 
-/** What a start makes of the files: how many users there are, or undefined if it refuses, which it may. */
+const scratch = memoryFolder(afterAll);
+const closed = await makeImage({ isClosed: true });
+const crashed = await makeImage({ isClosed: false });
+
+/** How many users a start finds in these files. Undefined: it refuses them. */
 async function usersAfter({ database, log }: Image): Promise<number | undefined> {
-  const path = join(folder(), "store.db");
+  const path = join(scratch, "store.db");
   for (const part of ["", "-wal", "-shm"]) rmSync(path + part, { force: true });
   writeFileSync(path, database);
   if (log.length > 0) writeFileSync(`${path}-wal`, log);
@@ -68,21 +77,15 @@ async function usersAt(path: string): Promise<number | undefined> {
   }
 }
 
-let scratch: string | undefined;
-function folder(): string {
-  if (scratch === undefined || !existsSync(scratch)) scratch = temporaryFolder();
-  return scratch;
-}
-
 function flip(bytes: Buffer, bit: number): Buffer {
   const flipped = Buffer.from(bytes);
   flipped[bit >> 3]! ^= 1 << (bit & 7);
   return flipped;
 }
 
-/** The first page of each class, by the number of its first byte. */
+/** The offset of the first page of each kind. */
 function pagesOf(database: Buffer): Map<string, number> {
-  const path = join(folder(), "pages.db");
+  const path = join(scratch, "pages.db");
   writeFileSync(path, database);
   const open = new Database(path);
   const rows = open
@@ -105,9 +108,9 @@ function pagesOf(database: Buffer): Map<string, number> {
   return pages;
 }
 
-/** Up to where pages hold something: those behind are free. */
+/** The end of the last page in use. All pages after it are free. */
 function usedBytesOf(database: Buffer): number {
-  const path = join(folder(), "used.db");
+  const path = join(scratch, "used.db");
   writeFileSync(path, database);
   const open = new Database(path);
   const last = open.prepare("select max(pageno) from dbstat").pluck().get() as number;
@@ -116,11 +119,10 @@ function usedBytesOf(database: Buffer): number {
 }
 
 describe("F06 a damaged database", () => {
-  it("starts with what was committed, or refuses, whichever bit of whichever page is wrong", {
+  it("starts with all commits or refuses, whichever bit is flipped", {
     timeout: 1_200_000,
   }, async () => {
-    const image = await makeImage({ isClosed: true });
-    const pages = pagesOf(image.database);
+    const pages = pagesOf(closed.database);
     expect([...pages.keys()].sort()).toEqual([
       "freelist leaf",
       "freelist trunk",
@@ -134,14 +136,14 @@ describe("F06 a damaged database", () => {
     ]);
     let refused = 0;
     for (const [name, page] of pages) {
-      // Where the page says what it is, and anywhere in it.
+      // In the header of the page, and anywhere in it.
       const bytes = [
         ...Array.from({ length: rounds(12, 100) }, (_, i) => i),
         ...Array.from({ length: rounds(8, 200) }, () => Math.floor(Math.random() * pageBytes)),
       ];
       for (const byte of bytes) {
         const bit = (page + byte) * 8 + Math.floor(Math.random() * 8);
-        const found = await usersAfter({ ...image, database: flip(image.database, bit) });
+        const found = await usersAfter({ ...closed, database: flip(closed.database, bit) });
         if (found === undefined) refused++;
         else expect(found, `bit ${bit} (${name})`).toBe(users);
       }
@@ -150,27 +152,26 @@ describe("F06 a damaged database", () => {
   });
 
   it("that was cut off is refused, and never taken for a new one", { timeout: 600_000 }, async () => {
-    const { database, log } = await makeImage({ isClosed: true });
+    const { database, log } = closed;
     const step = 512 * rounds(61, 1);
     const used = usedBytesOf(database);
     for (let length = 0; length < database.length; length += step) {
       const found = await usersAfter({ database: database.subarray(0, length), log });
-      // Without the end of the last page, and nothing stands there, nothing is lost.
+      // Nothing is lost if only the unused end of the last page is missing.
       const isWhole = length >= used && length > database.length - pageBytes;
       if (!isWhole || found !== undefined) expect(found, `${length} bytes`).toBe(isWhole ? users : undefined);
     }
   });
 
-  it("whose log is wrong in a bit starts with what was committed before it", {
+  it("with a flipped bit in its log starts with the commits before it", {
     timeout: 600_000,
   }, async () => {
-    const image = await makeImage({ isClosed: false });
-    expect(await usersAfter(image)).toBe(users);
+    expect(await usersAfter(crashed)).toBe(users);
     const frame = pageBytes + 24;
     const inFrame = [0, 4, 8, 16, 24, 24 + 100, frame - 1];
-    // Behind them are those of the log as it was before it began anew.
+    // After the frames of this log come those from before it restarted.
     const isOfLog = (n: number) =>
-      image.log.subarray(16, 24).equals(image.log.subarray(32 + n * frame + 8, 32 + n * frame + 16));
+      crashed.log.subarray(16, 24).equals(crashed.log.subarray(32 + n * frame + 8, 32 + n * frame + 16));
     let frames = 0;
     while (isOfLog(frames)) frames++;
     const places = [
@@ -178,17 +179,20 @@ describe("F06 a damaged database", () => {
       ...[0, Math.floor(frames / 2), frames - 1].flatMap((n) => inFrame.map((at) => 32 + n * frame + at)),
     ];
     for (const byte of places) {
-      const found = await usersAfter({ ...image, log: flip(image.log, byte * 8 + 3) });
+      const found = await usersAfter({ ...crashed, log: flip(crashed.log, byte * 8 + 3) });
       expect(found, `byte ${byte}`).toBeLessThanOrEqual(users);
     }
-    const last = await usersAfter({ ...image, log: flip(image.log, (32 + (frames - 1) * frame + 30) * 8) });
+    const last = await usersAfter({
+      ...crashed,
+      log: flip(crashed.log, (32 + (frames - 1) * frame + 30) * 8),
+    });
     expect(last).toBe(users - 1);
   });
 
-  it("whose log was cut off starts with what was committed before that, a whole number of writes", {
+  it("with a log that was cut off starts with the whole commits before that", {
     timeout: 600_000,
   }, async () => {
-    const { database, log } = await makeImage({ isClosed: false });
+    const { database, log } = crashed;
     let before = -1;
     const step = 512 * rounds(97, 1);
     for (let length = 0; length <= log.length; length += step) {
@@ -199,10 +203,10 @@ describe("F06 a damaged database", () => {
     expect(before).toBeGreaterThan(users - 20);
   });
 
-  it("with the index of another log beside it, or with garbage, starts with all that was committed", async () => {
-    const { database, log } = await makeImage({ isClosed: false });
+  it("with a stale or broken index of its log starts with all commits", async () => {
+    const { database, log } = crashed;
     for (const stale of [Buffer.alloc(32_768, 0xa5), Buffer.alloc(32_768), Buffer.alloc(7, 1)]) {
-      const path = join(temporaryFolder(), "store.db");
+      const path = join(memoryFolder(), "store.db");
       writeFileSync(path, database);
       writeFileSync(`${path}-wal`, log);
       writeFileSync(`${path}-shm`, stale);
@@ -210,28 +214,26 @@ describe("F06 a damaged database", () => {
     }
   });
 
-  it("with the log of another database starts with what was committed in one of them, or refuses", async () => {
-    const crashed = await makeImage({ isClosed: false });
-    const closed = await makeImage({ isClosed: true });
+  it("with the log of another database starts with the commits of one of them or refuses", async () => {
     const found = await usersAfter({ database: closed.database, log: crashed.log });
     expect([undefined, users]).toContain(found);
     expect(await usersAfter({ database: crashed.log, log: crashed.database })).toBeUndefined();
   });
 
-  it("without its log has all tables still, and is never made anew", async () => {
-    const { database } = await makeImage({ isClosed: false });
-    const path = join(temporaryFolder(), "store.db");
+  it("without its log still has all tables, and is never recreated", async () => {
+    const { database } = crashed;
+    const path = join(memoryFolder(), "store.db");
     writeFileSync(path, database);
     await using store = openStore(`sqlite:${path}`);
     expect(await store.migrate()).toEqual([]);
     rmSync(path);
-    expect(() => openStore(`sqlite:${path}`)).toThrow(/-wal is there but/);
+    expect(() => openStore(`sqlite:${path}`)).toThrow(/-wal exists but/);
   });
 });
 
 describe("F06 countersign", () => {
-  it("refuses to start on a damaged database with 65, and doctor tells what is wrong", async () => {
-    const dataDir = join(temporaryFolder(), "data");
+  it("exits with 65 on a damaged database, and doctor reports the problem", async () => {
+    const dataDir = join(memoryFolder(), "data");
     const settings = loadSettings(dataDir);
     expect((await runCommand(["migrate"], settings)).code).toBe(0);
     expect(await runCommand(["doctor", "database"], settings)).toMatchObject({
@@ -252,15 +254,15 @@ describe("F06 countersign", () => {
     expect((await runCommand(["migrate"], settings)).code).toBe(0);
   });
 
-  it("that meets damage while it runs tells no details to callers, and ends with 70", async () => {
-    const dataDir = join(temporaryFolder(), "data");
+  it("that finds damage while it runs exits with 70 and tells callers no details", async () => {
+    const dataDir = join(memoryFolder(), "data");
     const token = await adminToken(dataDir);
     const settings = loadSettings(dataDir);
     const first = await startCommand(["dev"], { ...settings, COUNTERSIGN_LOG_LEVEL: "info" });
     const call = callerOf(first.origin, token);
     expect((await call("GET", "/users/demo-user")).status).toBe(200);
     const path = databaseOf(dataDir);
-    // Behind its back, as a disk might do it; so that it has to read the pages again.
+    // Moves the log into the database, so that the server has to read the damaged pages from there.
     const database = new Database(path);
     database.pragma("wal_checkpoint(TRUNCATE)");
     const pages = database.prepare(
@@ -283,8 +285,8 @@ describe("F06 countersign", () => {
     });
   });
 
-  it("whose database is taken away while it runs acknowledges nothing more, and ends with 70", async () => {
-    const dataDir = join(temporaryFolder(), "data");
+  it("whose database is removed while it runs acknowledges no write and exits with 70", async () => {
+    const dataDir = join(memoryFolder(), "data");
     const token = await adminToken(dataDir);
     const server = await startCommand(["dev"], { ...loadSettings(dataDir), COUNTERSIGN_LOG_LEVEL: "info" });
     const call = callerOf(server.origin, token);

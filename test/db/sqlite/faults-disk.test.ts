@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
-import { isFailure } from "../../../src/db/core/storage-failure.ts";
-import { isStorageUnavailable } from "../../../src/db/storage-errors.ts";
+
+import { isFailure, isStorageUnavailable } from "../../../src/db/storage-errors.ts";
 import { type Fault, FaultyDisk, hasFaultyDisk, needsCompiler } from "../../support/db/faulty-disk.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 import {
   adminToken,
   callerOf,
@@ -12,15 +13,14 @@ import {
   StorageLoad,
   startLoaded,
 } from "../../support/db/storage-load.ts";
-import { temporaryFolder } from "../../support/folder.ts";
 import { runCommand } from "../../support/process/process.ts";
 
 describe(`F04 a disk that fails (${needsCompiler})`, () => {
   it.skipIf(!hasFaultyDisk).each<Fault>(["sync", "write", "read"])(
-    "in a %s ends the process with 70 and a line that says so, nothing of it was acknowledged, and a restart goes on",
+    "in a %s makes the process exit with 70 and acknowledge nothing, and a restart goes on",
     { timeout: 60_000 },
     async (fault) => {
-      const dataDir = join(temporaryFolder(), "data");
+      const dataDir = join(memoryFolder(), "data");
       const disk = new FaultyDisk();
       const load = new StorageLoad(await adminToken(dataDir));
       const server = await startLoaded(dataDir, disk.environment);
@@ -28,7 +28,7 @@ describe(`F04 a disk that fails (${needsCompiler})`, () => {
       load.start(server);
       await expect.poll(() => load.acknowledged, { timeout: 20_000 }).toBeGreaterThan(100);
       const fill = new Database(databaseOf(dataDir), { timeout: 10_000 });
-      // More than is kept in memory.
+      // More than the cache holds.
       fill.exec(`with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000)
         insert into users (user_id, org_id, state, display_name, sequence, create_time, change_time)
         select 'old-' || i, 'old', 'active', hex(zeroblob(2500)), 0, 0, 0 from n`);
@@ -42,7 +42,7 @@ describe(`F04 a disk that fails (${needsCompiler})`, () => {
       await load.stop();
       expect(code).toBe(70);
       expect(stderr).toMatch(/"level":"fatal".*"the storage has failed/);
-      // Where it cannot read what it wrote, SQLite takes the database for a damaged one.
+      // If it cannot read what it wrote, SQLite may report a damaged database.
       expect(stderr).toMatch(fault === "read" ? /SQLITE_(IOERR|CORRUPT)/ : /SQLITE_IOERR/);
       for (const { status, body } of load.refused) {
         expect(status).toBe(503);
@@ -60,7 +60,7 @@ describe(`F04 a disk that fails (${needsCompiler})`, () => {
     },
   );
 
-  it("is told from a disk that is full, and from a lack of memory", () => {
+  it("is not confused with a full disk or a lack of memory", () => {
     const errorOf = (code: string) => new Database.SqliteError("no", code);
     const fatal = [
       "IOERR_FSYNC",
@@ -71,7 +71,7 @@ describe(`F04 a disk that fails (${needsCompiler})`, () => {
       "CORRUPT_INDEX",
       "NOTADB",
     ];
-    const passing = [
+    const transient = [
       "FULL",
       "BUSY_SNAPSHOT",
       "READONLY",
@@ -81,13 +81,13 @@ describe(`F04 a disk that fails (${needsCompiler})`, () => {
       "IOERR_SHMSIZE",
     ];
     for (const code of fatal) expect(isFailure(errorOf(`SQLITE_${code}`)), code).toBe(true);
-    for (const code of passing) expect(isFailure(errorOf(`SQLITE_${code}`)), code).toBe(false);
-    for (const code of [...fatal, ...passing])
+    for (const code of transient) expect(isFailure(errorOf(`SQLITE_${code}`)), code).toBe(false);
+    for (const code of [...fatal, ...transient])
       expect(isStorageUnavailable(errorOf(`SQLITE_${code}`)), code).toBe(true);
   });
 
-  it.skipIf(!hasFaultyDisk)("before it serves anything refuses to start with 70", async () => {
-    const dataDir = join(temporaryFolder(), "data");
+  it.skipIf(!hasFaultyDisk)("at start makes the process exit with 70", async () => {
+    const dataDir = join(memoryFolder(), "data");
     const disk = new FaultyDisk();
     disk.begin("sync");
     const { code, stderr } = await runCommand(["dev"], { ...loadSettings(dataDir), ...disk.environment });

@@ -7,6 +7,7 @@ import { sql } from "kysely";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startTestApp } from "../../support/app.ts";
 import { FaultyDisk, hasFaultyDisk, needsCompiler } from "../../support/db/faulty-disk.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 import { fill, hasSmallDisk, needsMount, smallDisk } from "../../support/db/small-disk.ts";
 import {
   adminToken,
@@ -21,7 +22,7 @@ import { temporaryFolder } from "../../support/folder.ts";
 import { isReady, main, type Running } from "../../support/process/process.ts";
 import { addPending, addUser } from "../../support/users.ts";
 
-/** Loads a server, takes the room of its disk away and gives it back. */
+/** Loads a server, fills its disk and frees it again. */
 async function fillUnderLoad(dataDir: string, server: Running, load: StorageLoad, fill: () => () => void) {
   load.start(server);
   await expect.poll(() => load.acknowledged, { timeout: 20_000 }).toBeGreaterThan(200);
@@ -41,7 +42,7 @@ async function fillUnderLoad(dataDir: string, server: Running, load: StorageLoad
   load.checkDatabase(databaseOf(dataDir));
 
   free();
-  // Nothing but the question whether it is ready tells it that there is room again.
+  // Without any write, only the readiness check finds out that there is room again.
   await load.stop();
   await expect.poll(() => isReady(server), { timeout: 10_000 }).toBe(true);
   const before = load.acknowledged;
@@ -55,7 +56,7 @@ async function fillUnderLoad(dataDir: string, server: Running, load: StorageLoad
 
 describe("F03 a full disk", () => {
   it.skipIf(!hasSmallDisk)(
-    `refuses what writes and goes on with what reads, leaves nothing half done, and heals by itself (${needsMount})`,
+    `refuses writes, goes on reading and recovers by itself (${needsMount})`,
     { timeout: 60_000 },
     async () => {
       const disk = smallDisk();
@@ -68,10 +69,10 @@ describe("F03 a full disk", () => {
   );
 
   it.skipIf(!hasFaultyDisk)(
-    `does the same where the log has to grow and where it is moved into the database (${needsCompiler})`,
+    `does the same for the log and for the database file (${needsCompiler})`,
     { timeout: 60_000 },
     async () => {
-      const dataDir = join(temporaryFolder(), "data");
+      const dataDir = join(memoryFolder(), "data");
       const disk = new FaultyDisk();
       const load = new StorageLoad(await adminToken(dataDir));
       const server = await startLoaded(dataDir, disk.environment);
@@ -83,7 +84,7 @@ describe("F03 a full disk", () => {
     },
   );
 
-  it("is told to callers with the time to wait, whatever the disk, and takes writes again once there is room", async () => {
+  it("is reported with a retry delay, and writes succeed once there is room", async () => {
     const test = await startTestApp();
     const client = await test.admin();
     await addUser(client);
@@ -104,7 +105,7 @@ describe("F03 a full disk", () => {
   });
 });
 
-describe("F03 a log that cannot be written", () => {
+describe("F03 log output that cannot be written", () => {
   const environment = (port: number) => ({
     PATH: process.env.PATH,
     ...loadSettings(join(temporaryFolder(), "data")),
@@ -121,8 +122,8 @@ describe("F03 a log that cannot be written", () => {
     return port;
   }
 
-  it.each(["on a full disk", "as nobody reads it any more"])(
-    "blocks no call, and no end: %s",
+  it.each(["on a full disk", "as its reader is gone"])(
+    "blocks neither calls nor the shutdown: %s",
     async (why) => {
       const port = await freePort();
       const isFull = why === "on a full disk";

@@ -2,12 +2,13 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { FaultyDisk, hasFaultyDisk, needsCompiler } from "../../support/db/faulty-disk.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 import { adminToken, databaseOf, StorageLoad, startLoaded } from "../../support/db/storage-load.ts";
 import { temporaryFolder } from "../../support/folder.ts";
 import type { Running } from "../../support/process/process.ts";
 import { rounds } from "../../support/soak.ts";
 
-/** Loads a server and kills it within 50 ms of its first commits. */
+/** Loads a server and kills it within 50 ms after its first commits. */
 async function killUnderLoad(load: StorageLoad, server: Running): Promise<void> {
   const before = load.acknowledged;
   load.start(server);
@@ -20,7 +21,7 @@ async function killUnderLoad(load: StorageLoad, server: Running): Promise<void> 
 }
 
 describe("F01 kill -9 under load", () => {
-  it("loses nothing that was acknowledged, and leaves nothing half done", {
+  it("loses no acknowledged write and leaves no partial one", {
     timeout: 3_600_000,
   }, async () => {
     const dataDir = join(temporaryFolder(), "data");
@@ -33,20 +34,19 @@ describe("F01 kill -9 under load", () => {
       server = await startLoaded(dataDir);
       load.checkDatabase(databaseOf(dataDir));
       await load.checkReplies(server, 5);
-      // So that the users do not have too many.
       await load.removeAll(server);
     }
-    console.log(`${times} times killed: ${load.acknowledged} acknowledged writes, all of them there`);
+    console.log(`killed ${times} times: all of ${load.acknowledged} acknowledged writes are there`);
   });
 });
 
 describe("F02 a loss of power under load", () => {
   it.skipIf(!hasFaultyDisk).each([{ torn: false }, { torn: true }])(
-    `loses nothing that was acknowledged (${needsCompiler}): $torn`,
+    `loses no acknowledged write (${needsCompiler}), torn: $torn`,
     { timeout: 3_600_000 },
     async ({ torn }) => {
       for (let round = 0; round < rounds(2, 50); round++) {
-        const dataDir = join(temporaryFolder(), "data");
+        const dataDir = join(memoryFolder(), "data");
         const disk = new FaultyDisk();
         disk.rememberSynced({ torn });
         const load = new StorageLoad(await adminToken(dataDir));

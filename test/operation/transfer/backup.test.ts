@@ -14,7 +14,7 @@ import { addPending, addUser, addVerified } from "../../support/users.ts";
 const urlOf = (dataDir: string) => `sqlite:${join(dataDir, "countersign.db")}`;
 
 describe("F07 a backup", () => {
-  it("taken again and again under load is one moment of the database, each of them", async () => {
+  it("taken repeatedly under load is a consistent snapshot each time", async () => {
     const test = await startTestApp();
     const client = await test.admin("gRPC");
     for (let i = 0; i < 20; i++) await addUser(client, `u${i}`);
@@ -35,7 +35,7 @@ describe("F07 a backup", () => {
       await backUp(urlOf(test.dataDir), file);
       expect(statSync(file).mode & 0o777).toBe(0o600);
       const copy = new Database(file, { readonly: true });
-      // Every change of a user is counted with it, in one transaction.
+      // Each event and the sequence of its user are written in one transaction.
       const torn = copy
         .prepare(
           `select count(*) from users where sequence <> (select count(*) from events where events.user_id = users.user_id)`,
@@ -53,7 +53,7 @@ describe("F07 a backup", () => {
     expect(counts.at(-1)).toBeGreaterThan(counts[0]!);
   });
 
-  it("that is restored revives no code, not one that was used since nor one that lives", async () => {
+  it("that is restored revives no code, neither used since nor still live", async () => {
     const test = await startTestApp();
     const client = await test.admin();
     await addUser(client);
@@ -77,46 +77,48 @@ describe("F07 a backup", () => {
       expect(await outcomeOf(again.verifyOTPEmail({ userId: "u", ...pending }))).toBe("CODE_EXPIRED");
     const { otpEmails } = await again.listOTPEmails({ userId: "u" });
     expect(otpEmails.filter((otpEmail) => otpEmail.isVerified).map((o) => o.otpEmailId)).toEqual([verified]);
-    // And a new code is to be had.
+    // A new code works.
     const fresh = await addPending(again, "u", "live@x.io");
     expect(await outcomeOf(again.verifyOTPEmail({ userId: "u", ...fresh }))).toBe("OK");
   });
 
-  it("replaces nothing, and a restore neither", async () => {
+  it("replaces no file, and neither does a restore", async () => {
     const test = await startTestApp();
     const folder = temporaryFolder();
     const file = join(folder, "copy.db");
     writeFileSync(file, "mine");
-    await expect(backUp(urlOf(test.dataDir), file)).rejects.toThrow(/is there already/);
+    await expect(backUp(urlOf(test.dataDir), file)).rejects.toThrow(/exists already/);
     expect(readFileSync(file, "utf8")).toBe("mine");
     const good = join(folder, "good.db");
     await backUp(urlOf(test.dataDir), good);
-    await expect(restore(good, urlOf(test.dataDir))).rejects.toThrow(/is there: move it away/);
-    await expect(restore(file, urlOf(temporaryFolder()))).rejects.toThrow(/copy.db is not a whole database/);
+    await expect(restore(good, urlOf(test.dataDir))).rejects.toThrow(/exists: move it away/);
+    await expect(restore(file, urlOf(temporaryFolder()))).rejects.toThrow(
+      /copy.db is not an intact database/,
+    );
     expect(readdirSync(folder).toSorted()).toEqual(["copy.db", "good.db"]);
   });
 
   it.each([
     ["is cut off", (bytes: Buffer) => bytes.subarray(0, bytes.length - 4096)],
     ["has a broken page", (bytes: Buffer) => bytes.fill(0xa5, 4096 * 3, 4096 * 4)],
-  ])("that %s is not restored, and nothing is left of it", async (_, damage) => {
+  ])("that %s is not restored and leaves no files", async (_, damage) => {
     const test = await startTestApp();
     const file = join(temporaryFolder(), "copy.db");
     await backUp(urlOf(test.dataDir), file);
     writeFileSync(file, damage(readFileSync(file)));
     const dataDir = temporaryFolder();
-    await expect(restore(file, urlOf(dataDir))).rejects.toThrow(/copy.db is not a whole database/);
+    await expect(restore(file, urlOf(dataDir))).rejects.toThrow(/copy.db is not an intact database/);
     expect(readdirSync(dataDir)).toEqual([]);
   });
 
-  it("is made and restored by the commands of the README", async () => {
+  it("is made and restored with the commands of the README", async () => {
     const dataDir = join(temporaryFolder(), "data");
     const settings = { COUNTERSIGN_DATA_DIR: dataDir };
     const file = join(temporaryFolder(), "copy.db");
     const server = await startCommand(["dev"], settings);
     const made = await runCommand(["backup", file], settings);
     expect(made).toMatchObject({ code: 0, stdout: expect.stringContaining(`${file} holds the database`) });
-    expect((await runCommand(["backup", file], settings)).stderr).toMatch(/is there already/);
+    expect((await runCommand(["backup", file], settings)).stderr).toMatch(/exists already/);
     expect((await runCommand(["restore", file], settings)).stderr).toMatch(/move it away first/);
     server.child.kill("SIGTERM");
     await server.finished();
@@ -126,7 +128,7 @@ describe("F07 a backup", () => {
     expect((await fetch(`${again.origin}/readyz`)).status).toBe(200);
   });
 
-  it("of another engine is left to its tools", async () => {
+  it("of PostgreSQL is refused and left to its tools", async () => {
     const file = join(temporaryFolder(), "copy.db");
     await expect(backUp("postgres://u:secret@h/d", file)).rejects.toThrow(/pg_dump/);
     expect(existsSync(file)).toBe(false);

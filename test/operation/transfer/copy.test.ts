@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { sql } from "kysely";
 import { expect, it, onTestFinished } from "vitest";
 import { openStore, type Store } from "../../../src/db/store.ts";
-import { copiedTables, copyDatabase, NotTheSame } from "../../../src/operation/transfer/copy.ts";
+import { copiedTables, copyDatabase, DatabasesDiffer } from "../../../src/operation/transfer/copy.ts";
 import { startTestApp, type TestApp } from "../../support/app.ts";
 import { databaseUrlOf, openTestStore } from "../../support/db/database.ts";
 import { outcomeOf } from "../../support/errors.ts";
@@ -17,7 +17,7 @@ async function openSqlite(path = join(temporaryFolder(), "store.db")): Promise<S
   return store;
 }
 
-/** A service on SQLite that has rows in every table. */
+/** Starts a service on SQLite with rows in every table. */
 async function startFilled() {
   const dataDir = join(temporaryFolder(), "data");
   const path = join(dataDir, "countersign.db");
@@ -52,7 +52,7 @@ async function startFilled() {
       })
       .execute(),
   );
-  // The courier writes, too.
+  // Waits for the courier, which writes, too.
   const waiting = test.app.store.db.selectFrom("outbox").select("mail_id").where("state", "=", "queued");
   await expect.poll(() => waiting.execute(), { timeout: 10_000 }).toEqual([]);
   return { test, client, store: test.app.store, pending };
@@ -65,13 +65,13 @@ async function changesOf(from: Store, to: Store): Promise<number> {
   return (await copyDatabase(from, to)).reduce((sum, { changed }) => sum + changed, 0);
 }
 
-it("every table is copied", async () => {
+it("copies every table", async () => {
   const store = await openSqlite();
   const tables = (await store.db.introspection.getTables()).map(({ name }) => name);
   expect(Object.keys(copiedTables).toSorted()).toEqual(tables.toSorted());
 });
 
-it("a copy to PostgreSQL and back is the same, and has a row of every kind", async () => {
+it("copies rows of every table to PostgreSQL and back unchanged", async () => {
   const { store } = await startFilled();
   const postgres = await openTestStore();
   const there = await copyDatabase(store, postgres);
@@ -85,7 +85,7 @@ it("a copy to PostgreSQL and back is the same, and has a row of every kind", asy
   expect(rowsOf(back)).toEqual(rowsOf(there));
 });
 
-it("the service goes on with a copy where it was: codes, positions and all", async () => {
+it("lets the service continue on the copy, with its codes and positions", async () => {
   const { test, pending, store } = await startFilled();
   const folder = join(temporaryFolder(), "data");
   const postgres = await openTestStore(folder);
@@ -104,13 +104,13 @@ it("the service goes on with a copy where it was: codes, positions and all", asy
   expect(Number(verified?.position)).toBe(position + 1);
 });
 
-/** The same service, with its keys, on the database of another folder. */
+/** Starts the same service, with its keys, on the database of another folder. */
 async function startMoved(test: TestApp, folder: string): Promise<TestApp> {
   const environment = { COUNTERSIGN_DATABASE_URL: await databaseUrlOf(folder) };
   return startTestApp({ dataDir: test.dataDir, clock: test.clock, environment });
 }
 
-it("a copy that is broken off anywhere is gone on with, and writes no row twice", async () => {
+it("resumes an interrupted copy without writing a row twice", async () => {
   const { store } = await startFilled();
   await store.write((trx) =>
     trx
@@ -135,7 +135,7 @@ it("a copy that is broken off anywhere is gone on with, and writes no row twice"
   expect(await changesOf(store, postgres)).toBe(0);
 });
 
-it("what changed since is brought up to date: new, other and removed rows, and a name that was taken again", async () => {
+it("updates new, changed and removed rows, and a unique value that moved", async () => {
   const { store, client } = await startFilled();
   const postgres = await openTestStore();
   await copyDatabase(store, postgres);
@@ -152,7 +152,7 @@ it("what changed since is brought up to date: new, other and removed rows, and a
   expect(await changesOf(store, postgres)).toBe(0);
 });
 
-it("a database that is written to meanwhile is told apart", async () => {
+it("rejects if a database was written to during the copy", async () => {
   const { store, client } = await startFilled();
   const postgres = await openTestStore();
   let late: Promise<void> | undefined;
@@ -161,12 +161,12 @@ it("a database that is written to meanwhile is told apart", async () => {
       if (table === "events") late ??= addUser(client, "late");
     },
   });
-  await expect(copying).rejects.toThrow(NotTheSame);
+  await expect(copying).rejects.toThrow(DatabasesDiffer);
   await late;
   expect(await changesOf(store, postgres)).toBeGreaterThan(0);
 });
 
-it("nothing is lost of what PostgreSQL holds: ids beyond 2^53, bytes, and what is null", async () => {
+it("keeps ids beyond 2^53, bytes and nulls from PostgreSQL", async () => {
   const postgres = await openTestStore();
   const id = "9223372036854775807";
   await postgres.write(async (trx) => {
@@ -199,7 +199,7 @@ it("nothing is lost of what PostgreSQL holds: ids beyond 2^53, bytes, and what i
   expect({ ...copy, code_salt: null }).toEqual({ ...original, code_salt: null });
 });
 
-it("the command says what it copied, and that both are the same", async () => {
+it("is run by a command that prints what it copied", async () => {
   const { store } = await startFilled();
   const folder = join(temporaryFolder(), "data");
   const path = join(temporaryFolder(), "copy.db");

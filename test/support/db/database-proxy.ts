@@ -2,25 +2,25 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
-/** Where a connection is cut: before the server gets the commit, before anyone hears of it, or within its reply. */
+/** Where a connection is cut: before the server gets the commit, before its reply, or within its reply. */
 export const cuts = ["before the commit", "after the commit", "within the reply"] as const;
 export type Cut = (typeof cuts)[number];
 
-interface Plan {
+interface PlannedCut {
   readonly cut: Cut;
-  /** Of which transaction: one that has sent this text. */
+  /** Cuts the connection of a transaction that has sent this text. */
   readonly mark: string;
   readonly done: () => void;
 }
 
-/** Stands between the service and PostgreSQL, as a network that fails. Statements must not be prepared by name (`prepare=off`). */
+/** A failing network between the service and PostgreSQL. Its URL has `prepare=off`, so that statements can be recognized. */
 export interface DatabaseProxy {
   readonly url: string;
-  /** Where new connections lead. */
+  /** The port that new connections are forwarded to. */
   port: number;
-  /** While this is true nothing comes through, and nobody is told. */
+  /** While true, all data is dropped silently. */
   isSilent: boolean;
-  /** Cuts a connection once. Resolves when that has been done. */
+  /** Cuts one connection. Resolves when that is done. */
   cutOnce(cut: Cut, mark: string): Promise<void>;
 }
 
@@ -28,14 +28,14 @@ export interface DatabaseProxy {
 export async function startDatabaseProxy(target: string): Promise<DatabaseProxy> {
   const url = new URL(target);
   const sockets = new Set<Socket>();
-  let plan: Plan | undefined;
+  let planned: PlannedCut | undefined;
 
   const server = createServer((client) => {
     const upstream = connect(proxy.port, "127.0.0.1");
-    // What was lost on the way never comes again: to this connection the network stays silent.
+    // TCP loses nothing: after lost data this connection stays silent.
     let isLost = false;
     let isMarked = false;
-    let replyTo: Plan | undefined;
+    let awaitingReply: PlannedCut | undefined;
     const cut = (done?: () => void) => {
       client.destroy();
       upstream.destroy();
@@ -52,23 +52,20 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
     client.on("data", (chunk: Buffer) => {
       isLost ||= proxy.isSilent;
       if (isLost) return;
-      if (plan) isMarked ||= chunk.includes(plan.mark);
-      if (plan && isMarked && chunk.includes("commit\0")) {
-        const { cut: where, done } = plan;
-        if (where === "before the commit") {
-          plan = undefined;
-          return cut(done);
-        }
-        replyTo = plan;
-        plan = undefined;
+      if (planned) isMarked ||= chunk.includes(planned.mark);
+      if (planned && isMarked && chunk.includes("commit\0")) {
+        const { cut: where, done } = planned;
+        if (where !== "before the commit") awaitingReply = planned;
+        planned = undefined;
+        if (where === "before the commit") return cut(done);
       }
       upstream.write(chunk);
     });
     upstream.on("data", (chunk: Buffer) => {
       isLost ||= proxy.isSilent;
       if (isLost) return;
-      if (!replyTo) return void client.write(chunk);
-      const { cut: where, done } = replyTo;
+      if (!awaitingReply) return void client.write(chunk);
+      const { cut: where, done } = awaitingReply;
       if (where === "after the commit") return cut(done);
       client.write(chunk.subarray(0, 4), () => cut(done));
     });
@@ -88,7 +85,7 @@ export async function startDatabaseProxy(target: string): Promise<DatabaseProxy>
     isSilent: false,
     cutOnce: (cut, mark) =>
       new Promise((resolve) => {
-        plan = { cut, mark, done: resolve };
+        planned = { cut, mark, done: resolve };
       }),
   };
   return proxy;

@@ -7,15 +7,16 @@ import { sql } from "kysely";
 import pg from "pg";
 import { inject, onTestFinished } from "vitest";
 import { openStore, type Store } from "../../../src/db/store.ts";
-import { type OnEnd, temporaryFolder } from "../folder.ts";
+import type { OnEnd } from "../folder.ts";
+import { memoryFolder } from "./memory-folder.ts";
 import { templateName } from "./postgres-cluster.ts";
 
-/** The engine that the tests of this run are for. */
+/** The engine that this run tests. */
 export const engine = inject("postgresUrl") === undefined ? "sqlite" : "postgres";
 
 const urls = new Map<string, string>();
 
-/** The URL of the database of a server whose data is in the folder: the same for the same folder, until the test is over. */
+/** The URL of the database that belongs to a data folder: the same for the same folder, until the test ends. */
 export async function databaseUrlOf(dataDir: string, onEnd: OnEnd = onTestFinished): Promise<string> {
   const server = inject("postgresUrl");
   if (server === undefined) return `sqlite:${join(dataDir, "countersign.db")}`;
@@ -26,24 +27,23 @@ export async function databaseUrlOf(dataDir: string, onEnd: OnEnd = onTestFinish
   return url;
 }
 
-/** Opens a new database with all its tables, and a second time if the same folder is given. */
-export async function openTestStore(folder = temporaryFolder()): Promise<Store> {
+/** Opens a new database with all tables. With the same folder it opens the same database again. */
+export async function openTestStore(folder = memoryFolder()): Promise<Store> {
   const store = openStore(await databaseUrlOf(folder));
   onTestFinished(() => store[Symbol.asyncDispose]());
   await store.migrate();
   return store;
 }
 
-/** Opens a new database that has no table. */
+/** Opens a new database without tables. */
 export async function emptyTestStore(): Promise<Store> {
-  const url =
-    engine === "sqlite" ? `sqlite:${join(temporaryFolder(), "empty.db")}` : await emptyDatabaseUrl();
+  const url = engine === "sqlite" ? `sqlite:${join(memoryFolder(), "empty.db")}` : await emptyDatabaseUrl();
   const store = openStore(url);
   onTestFinished(() => store[Symbol.asyncDispose]());
   return store;
 }
 
-/** Everything that the database of the folder holds, as text. Nobody else may have it open. */
+/** The whole content of the folder's database, as text. It must not be open elsewhere. */
 export async function dumpOf(dataDir: string): Promise<string> {
   const url = await databaseUrlOf(dataDir);
   if (url.startsWith("sqlite:")) {
@@ -61,7 +61,7 @@ export async function dumpOf(dataDir: string): Promise<string> {
   });
 }
 
-/** Waits until nothing that other tests do at the same server keeps the events back from those who watch. */
+/** Waits until no transaction of another test on the same server holds back events from watchers. */
 export async function eventsSettled({ db }: Store): Promise<void> {
   if (engine === "sqlite") return;
   const isThere = sql<{ is: boolean }>`select exists (
@@ -69,7 +69,7 @@ export async function eventsSettled({ db }: Store): Promise<void> {
   while ((await isThere.execute(db)).rows[0]?.is) await sleep(5);
 }
 
-/** Lets nobody write to the database of the folder, until the function that is returned is called. */
+/** Blocks all writes to the folder's database until it is released. */
 export async function holdDatabase(dataDir: string): Promise<HeldDatabase> {
   const url = await databaseUrlOf(dataDir);
   if (url.startsWith("sqlite:")) {
@@ -97,11 +97,11 @@ export async function holdDatabase(dataDir: string): Promise<HeldDatabase> {
 
 export interface HeldDatabase {
   release(): Promise<void>;
-  /** Waits until so many writes wait, where they do so in the database. */
+  /** Waits until that many writes are blocked, on an engine where they block in the database. */
   blocked(count: number): Promise<void>;
 }
 
-/** A new database without a table, on the server of PostgreSQL. */
+/** Creates a PostgreSQL database without tables. */
 export function emptyDatabaseUrl(): Promise<string> {
   return createDatabase(inject("postgresUrl") ?? "", onTestFinished, "template0");
 }

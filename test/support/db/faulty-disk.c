@@ -1,9 +1,9 @@
-// Stands between a process (LD_PRELOAD) and its disk, for files whose path holds "countersign.db":
+// Injects disk faults into a process (LD_PRELOAD), for files whose path contains "countersign.db". Files in the folder FAULTY_DISK
+// switch them on:
 //
-// - While there is a file of such a name in FAULTY_DISK, syncs ("sync"), writes ("write") or reads ("read") fail with EIO,
-//   and writes ("full") with ENOSPC.
-// - Where FAULTY_DISK/durable is a folder, each of the files is there once more, by the number of its inode, as it would be after a
-//   loss of power: a write is in it only after a sync. While there is "torn", every other write is in it at once.
+// - "sync", "write", "read": these calls fail with EIO. "full": writes fail with ENOSPC.
+// - "durable", a folder: gets a copy of each file, named by its inode, as a loss of power would leave it. It has a write only after
+//   a sync. With "torn" it has every other write at once.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 struct range { ino_t inode; off_t from; size_t length; };
@@ -21,12 +22,26 @@ static struct range *unsynced;
 static size_t count, room;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static int is_told(const char *what) {
+static const char *const names[] = {"sync", "write", "read", "full", "durable", "torn"};
+enum { names_count = sizeof names / sizeof *names };
+
+// Whether there is a file of that name in FAULTY_DISK. Looks at most once a millisecond.
+static int is_set(const char *what) {
+  static _Thread_local int set[names_count];
+  static _Thread_local long looked_at = -1;
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  long now = time.tv_sec * 1000 + time.tv_nsec / 1000000;
   const char *folder = getenv("FAULTY_DISK");
-  char path[4096];
-  if (!folder) return 0;
-  snprintf(path, sizeof path, "%s/%s", folder, what);
-  return access(path, F_OK) == 0;
+  for (int i = 0; folder && now != looked_at && i < names_count; i++) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    set[i] = access(path, F_OK) == 0;
+  }
+  looked_at = now;
+  for (int i = 0; i < names_count; i++)
+    if (strcmp(names[i], what) == 0) return set[i];
+  abort();
 }
 
 static int is_ours(int fd) {
@@ -39,7 +54,7 @@ static int is_ours(int fd) {
 }
 
 static int fails(const char *what, int code) {
-  if (!is_told(what)) return 0;
+  if (!is_set(what)) return 0;
   errno = code;
   return 1;
 }
@@ -73,23 +88,28 @@ static void keep(int fd, int to, struct range range) {
 
 static void written(int fd, off_t from, size_t length) {
   struct stat file;
-  if (!is_told("durable") || fstat(fd, &file)) return;
+  if (!is_set("durable") || fstat(fd, &file)) return;
   struct range range = {file.st_ino, from, length};
   pthread_mutex_lock(&lock);
-  if (is_told("torn") && random() % 2) {
+  if (is_set("torn") && random() % 2) {
     int to = open_durable(file.st_ino);
     keep(fd, to, range);
     close(to);
   } else {
-    if (count == room) unsynced = realloc(unsynced, (room = room * 2 + 1024) * sizeof *unsynced);
-    unsynced[count++] = range;
+    struct range *last = count > 0 ? &unsynced[count - 1] : NULL;
+    if (last && last->inode == range.inode && last->from + (off_t)last->length == from) {
+      last->length += length;
+    } else {
+      if (count == room) unsynced = realloc(unsynced, (room = room * 2 + 1024) * sizeof *unsynced);
+      unsynced[count++] = range;
+    }
   }
   pthread_mutex_unlock(&lock);
 }
 
 static void synced(int fd) {
   struct stat file;
-  if (!is_told("durable") || fstat(fd, &file)) return;
+  if (!is_set("durable") || fstat(fd, &file)) return;
   pthread_mutex_lock(&lock);
   int to = open_durable(file.st_ino);
   size_t left = 0;

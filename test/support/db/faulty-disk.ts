@@ -3,21 +3,21 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { temporaryFolder } from "../folder.ts";
+import { memoryFolder } from "./memory-folder.ts";
 
-/** What goes wrong with the files of a database: syncs, writes or reads fail with EIO, or writes with ENOSPC. */
+/** A fault of the database files: syncs, writes or reads fail with EIO, or writes with ENOSPC (`full`). */
 export type Fault = "sync" | "write" | "read" | "full";
 
 const library = compile();
 
-/** Whether there are disks that fail to be had here: on Linux with a C compiler. */
+/** Whether faults can be injected: on Linux with a C compiler. */
 export const hasFaultyDisk = library !== undefined;
 
 export const needsCompiler = "needs Linux and a C compiler";
 
-/** A disk that fails when it is told to, for a process that is started with this environment. */
+/** A disk that fails on demand, for processes started with this environment. */
 export class FaultyDisk {
-  readonly #folder = temporaryFolder();
+  readonly #folder = memoryFolder();
   readonly environment = { LD_PRELOAD: library ?? "", FAULTY_DISK: this.#folder };
 
   begin(fault: Fault): void {
@@ -28,13 +28,17 @@ export class FaultyDisk {
     rmSync(join(this.#folder, fault));
   }
 
-  /** From now on it remembers what would be left after a loss of power, of files that are made from now on. */
+  /**
+   * Tracks what a loss of power would leave of files that are created from now on.
+   *
+   * @param torn whether some of the writes that were not synced survive, too.
+   */
   rememberSynced({ torn = false } = {}): void {
     mkdirSync(join(this.#folder, "durable"));
     if (torn) writeFileSync(join(this.#folder, "torn"), "");
   }
 
-  /** Makes files what they would be after a loss of power. */
+  /** Replaces files by what a loss of power would have left of them. */
   losePower(files: readonly string[]): void {
     for (const file of files.filter((file) => existsSync(file))) {
       const synced = join(this.#folder, "durable", String(statSync(file).ino));

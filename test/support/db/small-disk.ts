@@ -6,10 +6,10 @@ import { temporaryFolder } from "../folder.ts";
 
 export const needsMount = "needs to mount a tmpfs";
 
-/** Whether small disks are to be had here: on Linux, as root of the machine or of a container that may. */
+/** Whether a small disk can be mounted: on Linux, as root of the machine or of a privileged container. */
 export const hasSmallDisk = canMount();
 
-/** The folder of a disk of 8 MiB. */
+/** Mounts a disk of 8 MiB and returns its folder. */
 export function smallDisk(): string {
   const folder = temporaryFolder();
   mount(folder);
@@ -17,14 +17,18 @@ export function smallDisk(): string {
   return folder;
 }
 
-/** Takes all the room that is left. The function that is returned gives it back. */
+/**
+ * Fills the disk.
+ *
+ * @returns a function that frees the space.
+ */
 export function fill(folder: string): () => void {
   const file = join(folder, "filler");
   for (const bytes of [1 << 20, 1 << 12]) {
     try {
       for (;;) appendFileSync(file, Buffer.alloc(bytes));
     } catch {
-      // No room for so much.
+      // Full for writes of this size.
     }
   }
   return () => rmSync(file);

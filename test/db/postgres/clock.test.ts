@@ -1,4 +1,6 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
+import { openDatabaseClock } from "../../../src/db/postgres/clock.ts";
+import { openTestStore } from "../../support/db/database.ts";
 import { outcomeOf } from "../../support/errors.ts";
 import type { Running } from "../../support/process/process.ts";
 import { shiftedClock } from "../../support/process/shifted-clock.ts";
@@ -7,14 +9,34 @@ import { isSoak } from "../../support/soak.ts";
 import { addPending, addUser } from "../../support/users.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
-it("F11 processes whose clocks are 10 min apart agree by the clock of the database, and say which is wrong", async () => {
+it("F11 takes the time from the database, and reports the skew of this machine", async () => {
+  const store = await openTestStore();
+  const real = Date.now;
+  onTestFinished(() => {
+    Date.now = real;
+  });
+  const truth = real();
+  Date.now = () => real() + 300_000;
+  const skews: number[] = [];
+  await using clock = await openDatabaseClock({
+    store,
+    onSkew: (skewMs) => void skews.push(skewMs),
+    onError: (error) => {
+      throw error;
+    },
+  });
+  expect(clock.now() - truth).toBeLessThan(60_000);
+  expect(skews).toEqual([expect.closeTo(-300_000, -4)]);
+});
+
+it("F11 processes whose clocks are 10 min apart agree on the database's, and log their skew", async () => {
   const environment = { COUNTERSIGN_CODE_TTL: "60s" };
   const servers = await openServers({ environment });
   const shifts = isSoak ? [0, 300_000, -300_000] : [300_000, -300_000];
   const running = await Promise.all(shifts.map((ms) => servers.start({ ...shiftedClock(ms).environment })));
   const callers = running.map((server) => servers.callerOf(server).users);
   await addUser(callers[0]!);
-  // Each verifies what each other has issued: by its own clock the code is over, or not yet made.
+  // Each process verifies the codes of all others. By its own clock they would be expired, or not issued yet.
   for (const [i, issuer] of callers.entries()) {
     for (const verifier of callers) {
       const { otpEmailId, code } = await addPending(issuer);

@@ -1,19 +1,17 @@
-import { type Kysely, type MigrationResult, Migrator } from "kysely";
-import { patienceMs, patiently } from "./core/patience.ts";
-import type { DB } from "./core/schema.ts";
-import { DatabaseRefused } from "./core/storage-failure.ts";
-import { migrations } from "./migrations/index.ts";
+import { type Kysely, Migrator } from "kysely";
+import { migrations } from "../migrations/index.ts";
+import type { DB } from "./schema.ts";
+import { DatabaseRefused } from "./storage-failure.ts";
 
 /**
- * Brings the tables up to date, under a lock and in a transaction, so that two processes that start at once
- * run each migration once, and one that is killed half way leaves nothing behind.
+ * Brings the tables up to date, under a lock and in one transaction. When several processes start at once, each migration runs
+ * once; when one is killed halfway, nothing of it remains.
  *
  * @returns the names of the migrations that ran.
- * @throws DatabaseRefused if the database was migrated by a newer program, or its list of migrations is damaged; or what a
- *   migration that fails throws.
+ * @throws DatabaseRefused if a newer version has migrated the database, or its list of migrations is damaged; or what a failed
+ *   migration throws.
  */
 export async function migrate(db: Kysely<DB>): Promise<string[]> {
-  const migrator = createMigrator(db);
   const unknown = await unknownMigrations(db);
   if (unknown.length > 0) {
     throw new DatabaseRefused(
@@ -21,22 +19,17 @@ export async function migrate(db: Kysely<DB>): Promise<string[]> {
         "or restore a backup made before the upgrade",
     );
   }
-  const results = await patiently(() => toLatest(migrator), performance.now() + patienceMs);
-  return results.filter((r) => r.status === "Success").map((r) => r.migrationName);
-}
-
-async function toLatest(migrator: Migrator): Promise<MigrationResult[]> {
-  const { error, results = [] } = await migrator.migrateToLatest();
+  const { error, results = [] } = await createMigrator(db).migrateToLatest();
   if (error instanceof Error && error.message.startsWith("corrupted migrations")) {
     throw new DatabaseRefused(
       `the list of migrations in the database is damaged (${error.message}): restore a backup`,
     );
   }
   if (error) throw error;
-  return results;
+  return results.filter((r) => r.status === "Success").map((r) => r.migrationName);
 }
 
-/** Whether every migration of this program has run. */
+/** Whether every migration of this version has run. */
 export async function isMigrated(db: Kysely<DB>): Promise<boolean> {
   const all = await createMigrator(db).getMigrations();
   return all.every((m) => m.executedAt !== undefined);

@@ -1,27 +1,27 @@
-import { sql } from "kysely";
-import type { Store } from "./store.ts";
+import { type Kysely, sql } from "kysely";
+import type { DB } from "../core/schema.ts";
 
 export interface DatabaseClock extends AsyncDisposable {
-  /** Milliseconds since the Unix epoch, by the database. */
+  /** Milliseconds since the Unix epoch, by the clock of the database. */
   now(): number;
 }
 
 export interface DatabaseClockOptions {
-  readonly store: Store;
-  /** Told when the clock of this machine is further from that of the database than it should ever be. */
+  readonly store: { readonly db: Kysely<DB> };
+  /** Called when this machine's clock is more than 30 s off that of the database, with the difference in milliseconds. */
   readonly onSkew: (skewMs: number) => void;
   readonly onError: (error: unknown) => void;
 }
 
-/** How often the two are compared, in milliseconds. */
-const comparedEveryMs = 60_000;
+/** How often the two clocks are compared, in milliseconds. */
+const compareEveryMs = 60_000;
 
-/** More than any machine drifts whose clock is looked after (F11). */
+/** In milliseconds. No machine with time synchronization drifts that far (F11). */
 const skewMsMax = 30_000;
 
 /**
- * The time of the database, which decides what has expired: the machines that share it may have clocks of their own. It is
- * asked once a minute, and between by the clock of this machine: exact to half of what a query takes.
+ * The clock of the database, which decides what has expired: the machines that share it may disagree. It is read once a minute
+ * and extrapolated with the clock of this machine, exact to half the duration of a query.
  *
  * @throws if the database does not answer.
  */
@@ -35,11 +35,11 @@ export async function openDatabaseClock({
   await comparing;
   const timer = setInterval(() => {
     comparing = compare().catch(onError);
-  }, comparedEveryMs).unref();
+  }, compareEveryMs).unref();
 
   async function compare(): Promise<void> {
     const before = Date.now();
-    const time = await databaseTime(store);
+    const time = await readTime(store.db);
     offset = time - (before + Date.now()) / 2;
     if (Math.abs(offset) > skewMsMax) onSkew(offset);
   }
@@ -53,9 +53,9 @@ export async function openDatabaseClock({
   };
 }
 
-async function databaseTime({ db }: Store): Promise<number> {
+async function readTime(db: Kysely<DB>): Promise<number> {
   const { rows } = await sql<{ time: number }>`
     select (extract(epoch from clock_timestamp()) * 1000)::bigint as time`.execute(db);
-  if (!rows[0]) throw new Error("the database does not tell the time");
+  if (!rows[0]) throw new Error("the database returned no time");
   return rows[0].time;
 }

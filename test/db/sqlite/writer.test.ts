@@ -8,9 +8,9 @@ import { CallerGone, WriteQueueFull } from "../../../src/db/core/write.ts";
 import { isStorageUnavailable } from "../../../src/db/storage-errors.ts";
 import { openStore, type Store } from "../../../src/db/store.ts";
 import { findUser } from "../../../src/users/user.ts";
-import { temporaryFolder } from "../../support/folder.ts";
+import { memoryFolder } from "../../support/db/memory-folder.ts";
 
-async function openNew(path = join(temporaryFolder(), "store.db")) {
+async function openNew(path = join(memoryFolder(), "store.db")) {
   const store = openStore(`sqlite:${path}`);
   onTestFinished(() => store[Symbol.asyncDispose]());
   await store.migrate();
@@ -43,7 +43,7 @@ async function userIds(store: Store): Promise<string[]> {
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `u${i}`.padStart(6, "0"));
 
-it("a query of a transaction that is over is refused", async () => {
+it("a query of a transaction that has ended is refused", async () => {
   const { store } = await openNew();
   let kept: Transaction<DB> | undefined;
   await store.write(async (trx) => {
@@ -52,15 +52,15 @@ it("a query of a transaction that is over is refused", async () => {
   await expect(findUser(kept!, "u")).rejects.toThrow("after its end");
 });
 
-describe("writes that come at once", () => {
-  it("share a commit, and each is told its own result", async () => {
+describe("concurrent writes", () => {
+  it("share a commit, and each resolves to its own result", async () => {
     const { store, commits } = await openNew();
     expect(await Promise.all(names(50).map((name) => store.write(insert(name))))).toEqual(names(50));
     expect(commits()).toBe(1);
     expect(await userIds(store)).toEqual(names(50));
   });
 
-  it("stand on the disk when their callers are told", async () => {
+  it("are committed when they resolve", async () => {
     const { store, path } = await openNew();
     const other = new Database(path, { readonly: true });
     onTestFinished(() => void other.close());
@@ -71,7 +71,7 @@ describe("writes that come at once", () => {
     expect(counts).toEqual(Array(20).fill(20));
   });
 
-  it("run in the order in which they came, those of a commit and of the next", async () => {
+  it("run in the order in which they came, across commits", async () => {
     const { store, commits } = await openNew();
     const order: number[] = [];
     await Promise.all(names(200).map((_, i) => store.write(async () => void order.push(i))));
@@ -79,7 +79,7 @@ describe("writes that come at once", () => {
     expect(commits()).toBe(4);
   });
 
-  it("stand if one of them fails, also after it had written, and it alone is told", async () => {
+  it("are kept if one of them fails after it has written, which alone rejects", async () => {
     const { store, commits } = await openNew();
     const failing = async (trx: Transaction<DB>) => {
       await insert("half")(trx);
@@ -101,7 +101,7 @@ describe("writes that come at once", () => {
     expect(commits()).toBe(1);
   });
 
-  it("run once more with one that fails, and for a while no more for those that follow", async () => {
+  it("run twice if one fails, and then only once for a second, with savepoints", async () => {
     const { store, commits } = await openNew();
     const runs = { right: 0, wrong: 0 };
     const right = async () => void runs.right++;
@@ -112,14 +112,14 @@ describe("writes that come at once", () => {
     const writeAll = () => Promise.allSettled([right, right, wrong, right].map((work) => store.write(work)));
     const outcomes = ["fulfilled", "fulfilled", "rejected", "fulfilled"];
     expect((await writeAll()).map(({ status }) => status)).toEqual(outcomes);
-    // Two before it, and then all three.
+    // The two before the wrong one run, and then all three with savepoints.
     expect(runs).toEqual({ right: 5, wrong: 2 });
     expect((await writeAll()).map(({ status }) => status)).toEqual(outcomes);
     expect(runs).toEqual({ right: 8, wrong: 3 });
     expect(commits()).toBe(2);
   });
 
-  it("are run again each on its own if SQLite gives the whole transaction up", async () => {
+  it("run again one by one if SQLite rolls back the whole transaction", async () => {
     const { store } = await openNew();
     const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(store.db);
     await sql`pragma max_page_count = ${sql.lit(rows[0]!.page_count + 4)}`.execute(store.db);
@@ -136,7 +136,7 @@ describe("writes that come at once", () => {
 });
 
 describe("a write", () => {
-  it("is not begun once its caller has gone", async () => {
+  it("is not started once its caller has gone", async () => {
     const { store } = await openNew();
     let isGone = false;
     const staying = store.writeFor({ isStopped: false }, insert("stays"));
@@ -154,7 +154,7 @@ describe("a write", () => {
     expect(await userIds(store)).toEqual(["stays"]);
   });
 
-  it("is refused when too many wait, and accepted again when they are done", async () => {
+  it("is refused while too many are waiting, and accepted afterwards", async () => {
     const { store } = await openNew();
     const results = await Promise.allSettled(names(2_100).map((name) => store.write(insert(name))));
     const refused = results.flatMap((r) => (r.status === "rejected" ? [r.reason] : []));
@@ -165,8 +165,8 @@ describe("a write", () => {
     expect(await userIds(store)).toHaveLength(2_001);
   });
 
-  it("that waits is done before the store is closed", async () => {
-    const path = join(temporaryFolder(), "store.db");
+  it("that is waiting is done before the store closes", async () => {
+    const path = join(memoryFolder(), "store.db");
     const { store } = await openNew(path);
     const done = Promise.all(names(100).map((name) => store.write(insert(name))));
     await store[Symbol.asyncDispose]();
@@ -185,7 +185,7 @@ describe("F05 while another process holds the database", () => {
     return { store, other };
   }
 
-  it("reads go on, and the writes are done when it lets go", async () => {
+  it("reads go on, and writes are done when it releases the database", async () => {
     const { store, other } = await held();
     let done = 0;
     const writes = names(10).map((name) => store.write(insert(name)).then(() => done++));
@@ -199,16 +199,17 @@ describe("F05 while another process holds the database", () => {
     expect(await userIds(store)).toEqual(names(10));
   });
 
-  it("writes are refused in the end, all that came by then, and later ones are done", async () => {
+  it("all waiting writes are refused at their deadline, and later ones are done", async () => {
     const { store, other } = await held();
-    const results = await Promise.allSettled(names(100).map((name) => store.write(insert(name))));
+    const caller = { isStopped: false, timeoutMs: () => 1_000 };
+    const results = await Promise.allSettled(names(100).map((name) => store.writeFor(caller, insert(name))));
     const reasons = results.map((r) => r.status === "rejected" && isStorageUnavailable(r.reason));
     expect(reasons).toEqual(Array(100).fill(true));
     other.exec("rollback");
     expect(await store.write(insert("later"))).toBe("later");
   });
 
-  it("two stores of one process on one file wait for each other, and lose nothing", async () => {
+  it("two stores of one process on one file wait for each other and lose nothing", async () => {
     const { store, path } = await openNew();
     const { store: other } = await openNew(path);
     const writes = names(200).map((name, i) => (i % 2 ? store : other).write(insert(name)));
