@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 
 /** One version of HTTP, on sockets that somebody else accepts. */
-export interface Engine {
+export interface ConnectionHandler {
   /** Takes over a connection, which is paused and has its error listener. */
   accept(socket: Socket): void;
   /** Lets what is in flight finish and ends every connection after it. */

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Engine } from "./engine.ts";
+import type { ConnectionHandler } from "./engine.ts";
 import { type Guarded, refuse } from "./guard.ts";
 import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
 import {
@@ -13,7 +13,7 @@ import {
   refusalBytes,
   tooSlow,
 } from "./refusal.ts";
-import type { Report } from "./report.ts";
+import type { ReportFault } from "./report.ts";
 
 interface Connection {
   /** Responses that are not finished yet, in the order of their requests; more than one if they are pipelined. */
@@ -27,7 +27,7 @@ interface Connection {
 }
 
 /** HTTP/1.0 and 1.1 (RFC 9112). */
-export function createHttp1(serve: Guarded, limits: HttpLimits, report: Report): Engine {
+export function createHttp1(serve: Guarded, limits: HttpLimits, reportFault: ReportFault): ConnectionHandler {
   const connections = new Map<Duplex, Connection>();
   let draining = false;
 
@@ -71,7 +71,7 @@ export function createHttp1(serve: Guarded, limits: HttpLimits, report: Report):
     if (connection === undefined || refusal === undefined) return socket.destroy();
     // A connection that was opened ahead and never used is closed without an unasked-for 408.
     if (refusal === tooSlow && isAtRest(socket, connection)) return socket.destroy();
-    report(error, "a client sent an invalid HTTP/1 request");
+    reportFault(error, "a client sent an invalid HTTP/1 request");
     endWith(socket, refusal);
   });
 
@@ -82,7 +82,7 @@ export function createHttp1(serve: Guarded, limits: HttpLimits, report: Report):
     if (connection === undefined || connection.refused || socket.destroyed) return false;
     // Node calls the handler for pipelined requests at once, however many there are.
     if (connection.pending >= limits.streamsMax) {
-      report(new Error("too many pipelined requests"), "an HTTP/1 connection was closed");
+      reportFault(new Error("too many pipelined requests"), "an HTTP/1 connection was closed");
       socket.destroy();
       return false;
     }

@@ -6,12 +6,12 @@ import {
   type ServerHttp2Session,
 } from "node:http2";
 import type { Socket } from "node:net";
-import type { Engine } from "./engine.ts";
+import type { ConnectionHandler } from "./engine.ts";
 import { type Guarded, refuse } from "./guard.ts";
 import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
 import { createReclaim } from "./reclaim.ts";
 import { expectationUnknown, methodUnsupported, tooSlow } from "./refusal.ts";
-import type { Report } from "./report.ts";
+import type { ReportFault } from "./report.ts";
 
 interface Session {
   readonly socket: Socket;
@@ -38,7 +38,7 @@ interface Exchange {
 }
 
 /** HTTP/2 (RFC 9113), over TLS or with prior knowledge. */
-export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report): Engine {
+export function createHttp2(serve: Guarded, limits: HttpLimits, reportFault: ReportFault): ConnectionHandler {
   const sessions = new Map<ServerHttp2Session, Session>();
   const reclaim = createReclaim();
   const silenceMs = Math.min(limits.headersTimeoutMs / 2, limits.sessionIdleMs);
@@ -65,7 +65,7 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
       else probe(session, entry);
     });
   });
-  server.on("sessionError", (error) => report(error, "an HTTP/2 connection failed"));
+  server.on("sessionError", (error) => reportFault(error, "an HTTP/2 connection failed"));
   const answer = (request: Http2ServerRequest, response: Http2ServerResponse, expectsContinue: boolean) => {
     if (begin(request, response)) serve(request, response, expectsContinue);
   };
@@ -107,7 +107,7 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
     entry.resetTime = now;
     if (entry.resetsLeft >= 0 || entry.isEnded) return;
     entry.isEnded = true;
-    report(new Error("too many resets"), "an HTTP/2 connection was closed");
+    reportFault(new Error("too many resets"), "an HTTP/2 connection was closed");
     // Not at once: this runs while Node is at work on what it has read, and to destroy a session then ends the process (an
     // assertion of Http2Session::CheckAllocatedSize fails, Node 20.20).
     setImmediate(() => session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM));

@@ -2,7 +2,7 @@
 export type OnError = (error: unknown, what: string) => void;
 
 /** Told of an error that a client may have caused. `what` is one of few fixed texts. */
-export type Report = (error: NodeJS.ErrnoException, what: string) => void;
+export type ReportFault = (error: NodeJS.ErrnoException, what: string) => void;
 
 /** Clients that go away. It happens all the time, to health checks of load balancers by design. */
 const hangUps: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED", "ETIMEDOUT"]);
@@ -13,7 +13,7 @@ const hangUps: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNABORT
  *
  * Of the error its code alone is passed on: a parser attaches the bytes that it failed on, and with them tokens.
  */
-export function reportFaults(onError: OnError, everyMs: number): Report {
+export function createFaultReporter(onError: OnError, everyMs: number): ReportFault {
   const reported = new Map<string, number>();
   return (error, what) => {
     const code = error.code ?? error.message;

@@ -7,7 +7,7 @@ import { createHttp2 } from "./http2.ts";
 import { defaultLimits, type HttpLimits } from "./limits.ts";
 import { readPreface } from "./preface.ts";
 import type { NodeHandler } from "./reply.ts";
-import { type OnError, reportFaults } from "./report.ts";
+import { createFaultReporter, type OnError } from "./report.ts";
 
 export type { HttpLimits } from "./limits.ts";
 export type { NodeHandler } from "./reply.ts";
@@ -50,7 +50,7 @@ export interface HttpServer {
 export async function listen(options: HttpServerOptions): Promise<HttpServer> {
   const limits = { ...defaultLimits, ...options.limits };
   const { onError = () => {} } = options;
-  const report = reportFaults(onError, 10_000);
+  const reportFault = createFaultReporter(onError, 10_000);
   const serve = guard(options.handler, limits, onError);
   const sockets = new Set<Socket>();
   const undecided = new Set<Socket>();
@@ -100,17 +100,17 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
       accept(socket, socket.alpnProtocol === "h2");
     });
     server.on("tlsClientError", (error, socket) => {
-      report(error, "a TLS handshake failed");
+      reportFault(error, "a TLS handshake failed");
       socket.destroy();
     });
     return server;
   }
 
   const front = options.tls ? createTlsFront(options.tls) : createPlainFront();
-  const http1 = createHttp1(serve, limits, report);
-  const http2 = createHttp2(serve, limits, report);
+  const http1 = createHttp1(serve, limits, reportFault);
+  const http2 = createHttp2(serve, limits, reportFault);
   front.maxConnections = limits.connectionsMax;
-  front.on("drop", () => report(new Error("too many connections"), "a connection was refused"));
+  front.on("drop", () => reportFault(new Error("too many connections"), "a connection was refused"));
 
   try {
     front.listen({ host: options.host, port: options.port });
@@ -121,7 +121,7 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
     throw error;
   }
   // Such as EMFILE when a connection is accepted: it may pass.
-  front.on("error", (error) => report(error, "the listener failed"));
+  front.on("error", (error) => reportFault(error, "the listener failed"));
   const { port } = front.address() as AddressInfo;
 
   return {

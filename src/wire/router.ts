@@ -4,9 +4,9 @@ import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { isIdentity } from "./call/compression.ts";
 import type { NodeRequest } from "./call/node-http.ts";
 import type { Reply } from "./call/send.ts";
-import type { Codec, LaneOptions, UnarySpec } from "./call/unary.ts";
+import type { Codec, EngineOptions, UnarySpec } from "./call/unary.ts";
 import { wireError } from "./call/wire-error.ts";
-import { createStock } from "./connect-node/handler.ts";
+import { createConnectNodeHandler } from "./connect-node/handler.ts";
 import { codecsOf, contentTypeOf, grpcRefusal } from "./protocols/codecs.ts";
 import { admitsReply } from "./rest/accept.ts";
 import { bindPath } from "./rest/bind-path.ts";
@@ -19,7 +19,7 @@ import type { BoundService } from "./service.ts";
 export type Plan =
   | { readonly kind: "call"; readonly spec: UnarySpec; readonly codec: Codec }
   | { readonly kind: "stream"; readonly call: StreamCall }
-  | { readonly kind: "stock"; readonly handler: UniversalHandler }
+  | { readonly kind: "connect-node"; readonly handler: UniversalHandler }
   | { readonly kind: "reply"; readonly reply: Reply }
   | {
       readonly kind: "refuse";
@@ -33,7 +33,7 @@ export interface RouterOptions {
   readonly services: readonly BoundService[];
   readonly aliases: Readonly<Record<string, DescMethod>>;
   readonly rpcOnRestPaths: boolean;
-  readonly lane: LaneOptions;
+  readonly engineOptions: EngineOptions;
 }
 
 /** What a method can be called by. */
@@ -45,7 +45,7 @@ interface Endpoint {
   /** If it streams its replies to one message. */
   readonly stream?: StreamSpec;
   /** For what the lane does not take. */
-  readonly stock: UniversalHandler;
+  readonly connectNode: UniversalHandler;
 }
 
 /**
@@ -54,8 +54,8 @@ interface Endpoint {
  * @throws at once on a rule that is not valid, two rules of the same shape, a method served twice, or a path of two methods.
  */
 export function createRouter(options: RouterOptions): (request: NodeRequest) => Plan {
-  const { lane, rpcOnRestPaths } = options;
-  const endpoints = endpointsOf(options.services, lane);
+  const { engineOptions, rpcOnRestPaths } = options;
+  const endpoints = endpointsOf(options.services, engineOptions);
   const byPath = pathsOf(endpoints, options.aliases);
   const routes = createRestRouter([...endpoints.keys()]);
 
@@ -72,14 +72,14 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
     if (found.kind === "not_found") return planUnknown(contentType);
     if (found.kind === "method_not_allowed") {
       const allow = found.allow.includes("GET") ? [...found.allow, "HEAD"] : found.allow;
-      return method === "OPTIONS" ? tellMethods(allow) : methodNotAllowed(allow);
+      return method === "OPTIONS" ? optionsReply(allow) : methodNotAllowed(allow);
     }
     const { route } = found;
     const { unary, stream } = endpoints.get(route.method) ?? {};
     const takesRpc = rpcOnRestPaths && method === "POST" && !route.isRawRequest;
     const rpc = takesRpc && isRpcBody(contentType) && unary?.codecs.get(contentType);
     if (!rpc && !admitsReply(accept, route)) return notAcceptable(route);
-    const codec = rpc ? bindPath(rpc, found, query) : restCodec(found, query, lane.messageBytesMax);
+    const codec = rpc ? bindPath(rpc, found, query) : restCodec(found, query, engineOptions.messageBytesMax);
     if (unary) return { kind: "call", spec: unary.spec, codec };
     if (stream) return { kind: "stream", call: { spec: stream, route, codec } };
     return planUnknown(contentType);
@@ -97,25 +97,26 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
 }
 
 function planRpc(
-  { allow, unary, stock }: Endpoint,
+  { allow, unary, connectNode }: Endpoint,
   { method = "", headers }: NodeRequest,
   contentType: string,
 ): Plan {
-  if (method === "OPTIONS") return tellMethods(allow);
+  if (method === "OPTIONS") return optionsReply(allow);
   if (!allow.includes(method)) return methodNotAllowed(allow);
   if (method === "POST" && unary) {
     const codec = unary.codecs.get(contentType);
     if (!codec) return mediaTypeUnsupported(unaryTypes);
-    return isForLane(codec, headers)
+    return isForUnaryEngine(codec, headers)
       ? { kind: "call", spec: unary.spec, codec }
-      : { kind: "stock", handler: stock };
+      : { kind: "connect-node", handler: connectNode };
   }
-  if (unary || stock.supportedContentType(contentType)) return { kind: "stock", handler: stock };
+  if (unary || connectNode.supportedContentType(contentType))
+    return { kind: "connect-node", handler: connectNode };
   return mediaTypeUnsupported(streamTypes);
 }
 
 /** Whether a message is as it is or in gzip. Other codings are for connect-node, and so is a header of streams. */
-function isForLane({ codingHeader }: Codec, headers: NodeRequest["headers"]): boolean {
+function isForUnaryEngine({ codingHeader }: Codec, headers: NodeRequest["headers"]): boolean {
   if (codingHeader === undefined) return true;
   const coding = headers[codingHeader];
   const isPlain = coding === undefined || coding === "gzip" || isIdentity(coding as string);
@@ -152,7 +153,7 @@ function methodNotAllowed(allow: readonly string[]): Plan {
   return refuse(wireError(Code.Unimplemented, "METHOD_NOT_ALLOWED", message), allowed(allow));
 }
 
-function tellMethods(allow: readonly string[]): Plan {
+function optionsReply(allow: readonly string[]): Plan {
   return { kind: "reply", reply: { status: 204, header: allowed(allow), body: new Uint8Array() } };
 }
 
@@ -172,20 +173,23 @@ function mediaTypeUnsupported(types: string): Plan {
   return refuse(error, new Headers({ "accept-post": types }));
 }
 
-function endpointsOf(services: readonly BoundService[], lane: LaneOptions): Map<DescMethod, Endpoint> {
+function endpointsOf(
+  services: readonly BoundService[],
+  engineOptions: EngineOptions,
+): Map<DescMethod, Endpoint> {
   const endpoints = new Map<DescMethod, Endpoint>();
   for (const { service, implementation } of services) {
     const { methods: specs } = createServiceImplSpec(service, implementation);
     for (const spec of Object.values(specs)) {
       if (endpoints.has(spec.method)) throw new Error(`${spec.method} is served twice`);
-      const stock = createStock(spec, lane);
+      const connectNode = createConnectNodeHandler(spec, engineOptions);
       endpoints.set(spec.method, {
-        allow: stock.allowedMethods,
+        allow: connectNode.allowedMethods,
         ...(spec.kind === "unary" && {
-          unary: { spec, codecs: codecsOf(spec.method, lane.messageBytesMax) },
+          unary: { spec, codecs: codecsOf(spec.method, engineOptions.messageBytesMax) },
         }),
         ...(spec.kind === "server_streaming" && { stream: spec }),
-        stock,
+        connectNode,
       });
     }
   }

@@ -6,7 +6,7 @@ import type { NodeHandler } from "./call/node-http.ts";
 import { send } from "./call/send.ts";
 import { type RefusedRequest, serveUnary } from "./call/unary.ts";
 import { withErrorInfo } from "./call/wire-error.ts";
-import { serveStock } from "./connect-node/handler.ts";
+import { serveConnectNode } from "./connect-node/handler.ts";
 import { restError } from "./rest/rest.ts";
 import { serveStream } from "./rest/stream.ts";
 import { createRouter } from "./router.ts";
@@ -54,7 +54,7 @@ export function createWire(options: WireOptions): NodeHandler {
   const { services, aliases = {}, rpcOnRestPaths = false, shutdownSignal, onRefused } = options;
   const { interceptors = [], messageBytesMax = 64 * 1024, errorDomain = "" } = options;
   const running = new Set<Call>();
-  const lane = {
+  const engineOptions = {
     interceptors: [...interceptors],
     messageBytesMax,
     errorDomain,
@@ -69,7 +69,7 @@ export function createWire(options: WireOptions): NodeHandler {
     // Every stream listens to it. Node 20 takes more than 10 listeners for a leak.
     setMaxListeners(0, shutdownSignal);
   }
-  const planFor = createRouter({ services, aliases, rpcOnRestPaths, lane });
+  const planFor = createRouter({ services, aliases, rpcOnRestPaths, engineOptions });
 
   return (request, response) => {
     // An error that nobody listens to ends the process. Whoever reads or writes notices by itself.
@@ -80,13 +80,13 @@ export function createWire(options: WireOptions): NodeHandler {
       const plan = planFor(request);
       switch (plan.kind) {
         case "call":
-          serveUnary(request, response, plan.spec, plan.codec, lane).catch(drop);
+          serveUnary(request, response, plan.spec, plan.codec, engineOptions).catch(drop);
           break;
         case "stream":
-          serveStream(request, response, plan.call, lane).catch(drop);
+          serveStream(request, response, plan.call, engineOptions).catch(drop);
           break;
-        case "stock":
-          serveStock(request, response, plan.handler, lane).catch(drop);
+        case "connect-node":
+          serveConnectNode(request, response, plan.handler, engineOptions).catch(drop);
           break;
         case "refuse": {
           const { method, protocol, encode } = plan;

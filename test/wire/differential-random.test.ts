@@ -21,14 +21,17 @@ it.each(httpVersions)(
     const ask = await serveBoth(version);
     const property = fc.asyncProperty(requestOf(version === "2"), async (request) => {
       const comparison = await ask(request);
-      expect(comparison.ofLane, textOf(request, comparison)).toEqual(comparison.expected);
+      expect(comparison.ofUnaryEngine, textOf(request, comparison)).toEqual(comparison.expected);
     });
     await fc.assert(property, { seed, numRuns: requests, endOnFailure: false });
   },
 );
 
 /** A request as it can be sent again by hand, and what came of it. */
-function textOf({ headers, body = "", chunked }: RawRequest, { ofStock, differences }: Comparison): string {
+function textOf(
+  { headers, body = "", chunked }: RawRequest,
+  { ofConnectNode, differences }: Comparison,
+): string {
   const bytes = Buffer.from(body);
   return `the lane and connect-node differ:
 POST ${path}${chunked ? " (in chunks)" : ""}
@@ -38,7 +41,7 @@ ${Object.entries(headers ?? {})
 
 ${bytes.toString("base64")}  (base64 of ${JSON.stringify(bytes.toString("latin1"))})
 
-connect-node: ${JSON.stringify(ofStock)}
+connect-node: ${JSON.stringify(ofConnectNode)}
 differences of the table: ${differences.join("; ") || "none"}
 `;
 }

@@ -275,8 +275,8 @@ const seen = new Set<string>();
 describe.each(httpVersions)("over HTTP/%s the lane answers as connect-node", (version) => {
   it.each(cases)("%s", async (_name, { path: target = path, ...rest }) => {
     const ask = await serveBoth(version);
-    const { ofLane, expected, differences } = await ask({ path: target, ...rest });
-    expect(ofLane).toEqual(expected);
+    const { ofUnaryEngine, expected, differences } = await ask({ path: target, ...rest });
+    expect(ofUnaryEngine).toEqual(expected);
     for (const name of differences) seen.add(name);
   });
 });

@@ -28,7 +28,7 @@ export const callEnd = createContextKey<CallEnd>({ isStopped: false }, { descrip
 export const timeoutMsMax = 2 ** 31 - 1;
 
 /** Has what values can do. connect makes these functions for each call anew. */
-const noValues = createContextValues();
+const valuesPrototype = createContextValues();
 
 export interface CallEnds {
   readonly shutdownSignal?: AbortSignal | undefined;
@@ -74,7 +74,7 @@ export class Call implements CallEnd {
     this.requestHeader = new LazyHeaders(request.rawHeaders);
     this.requestMethod = request.method ?? "POST";
     this.url = urlOf(request);
-    const values: ContextValues = Object.create(noValues);
+    const values: ContextValues = Object.create(valuesPrototype);
     this.values = values
       .set(protocolName, protocol)
       .set(peerAddress, peerAddressOf(request))

@@ -30,7 +30,7 @@ export interface Codec extends BodyRules {
   error(error: ConnectError, header: Headers, trailer: Headers): Reply;
 }
 
-export interface LaneOptions {
+export interface EngineOptions {
   readonly interceptors: Interceptor[];
   /** Of a message, also after decompression. */
   readonly messageBytesMax: number;
@@ -58,7 +58,7 @@ export async function serveUnary(
   response: NodeResponse,
   spec: UnarySpec,
   codec: Codec,
-  options: LaneOptions,
+  options: EngineOptions,
 ): Promise<void> {
   const start = performance.now();
   const call = new Call(request, response, codec.protocol);
@@ -77,7 +77,7 @@ export async function serveUnary(
     const encoded = codec.reply(context, output);
     reply = encoded instanceof Promise ? await call.untilStopped(encoded) : encoded;
   } catch (thrown) {
-    const error = toTellable(thrown, call, options);
+    const error = toPublicError(thrown, call, options);
     if (!isCalled) {
       const durationMs = performance.now() - start;
       options.onRefused?.({ method: spec.method, protocol: codec.protocol, error, durationMs });
@@ -107,12 +107,12 @@ export async function readMessage(
 }
 
 /** What the caller is told of an error of the call. */
-export function toTellable(thrown: unknown, call: Call, { errorDomain }: LaneOptions): ConnectError {
-  return withErrorInfo(call.isStopped && thrown === call.reason ? whyStopped(thrown) : thrown, errorDomain);
+export function toPublicError(thrown: unknown, call: Call, { errorDomain }: EngineOptions): ConnectError {
+  return withErrorInfo(call.isStopped && thrown === call.reason ? stopError(thrown) : thrown, errorDomain);
 }
 
 /** What the caller is told of a call that was stopped for a reason. */
-export function whyStopped(reason: unknown): unknown {
+export function stopError(reason: unknown): unknown {
   if (!(reason instanceof ConnectError))
     return wireError(Code.Unavailable, "UNAVAILABLE", "the service is shutting down: send the call again");
   if (reason.code !== Code.DeadlineExceeded) return reason;
@@ -126,7 +126,7 @@ export function whyStopped(reason: unknown): unknown {
 export function encodeError(
   codec: Codec,
   error: unknown,
-  { errorDomain }: LaneOptions,
+  { errorDomain }: EngineOptions,
   header = new Headers(),
   trailer = new Headers(),
 ): Reply {

@@ -26,7 +26,7 @@ import {
   urlOf,
 } from "../call/node-http.ts";
 import { bytesUnread, canSend, dropFraming, send, stopReadingAtEnd } from "../call/send.ts";
-import { type LaneOptions, whyStopped } from "../call/unary.ts";
+import { type EngineOptions, stopError } from "../call/unary.ts";
 import { wireError, withErrorInfo } from "../call/wire-error.ts";
 import { messageFromJson, parseJson } from "../json/json.ts";
 import { contentTypeOf } from "../protocols/codecs.ts";
@@ -37,8 +37,8 @@ import { explainInput, explainOutput, explainReply } from "./errors.ts";
  * What connect-node makes of a method: streams, Connect GET, and messages in a coding that the lane does not read. It
  * has the interceptors, the limits and the errors of the lane, and its JSON.
  */
-export function createStock(spec: MethodImplSpec, lane: LaneOptions): UniversalHandler {
-  const { interceptors, messageBytesMax, errorDomain, shutdownSignal } = lane;
+export function createConnectNodeHandler(spec: MethodImplSpec, options: EngineOptions): UniversalHandler {
+  const { interceptors, messageBytesMax, errorDomain, shutdownSignal } = options;
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: messageBytesMax,
@@ -66,11 +66,11 @@ function jsonOptionsOf(input: DescMessage, errorDomain: string) {
 }
 
 /** Answers one request by connect-node. It never rejects. */
-export async function serveStock(
+export async function serveConnectNode(
   request: NodeRequest,
   response: NodeResponse,
   handler: UniversalHandler,
-  { messageBytesMax, errorDomain, onRefused }: LaneOptions,
+  { messageBytesMax, errorDomain, onRefused }: EngineOptions,
 ): Promise<void> {
   const start = performance.now();
   const protocol = protocolOf(request);
@@ -202,7 +202,7 @@ function explainErrors(messageBytesMax: number, errorDomain: string): Intercepto
     request.contextValues.set(callEnd, new SignalEnd(signal));
     try {
       // A deadline that has passed: the method must have no effect.
-      if (signal.aborted) throw whyStopped(signal.reason);
+      if (signal.aborted) throw stopError(signal.reason);
       if (!request.stream) return await untilAborted(next(request), signal);
       const input = explained(request.message, signal, (thrown) =>
         explainInput(thrown, messageBytesMax, errorDomain),
@@ -243,7 +243,7 @@ async function* explained<T>(
 /** Waits for an outcome, but no longer than until the signal aborts, whether or not whoever works on it notices. */
 function untilAborted<T>(outcome: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abort = () => reject(whyStopped(signal.reason));
+    const abort = () => reject(stopError(signal.reason));
     const stopListening = () => signal.removeEventListener("abort", abort);
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort);

@@ -3,8 +3,8 @@ import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
 import { malformed } from "../call/wire-error.ts";
 import { findFault } from "./faults.ts";
 import { fault, isObject, withoutNullVariants } from "./fields.ts";
-import { refuseTraps } from "./strict-text.ts";
-import { refuseHazards } from "./strict-values.ts";
+import { rejectDeepOrDuplicateKeys } from "./strict-text.ts";
+import { rejectLossyJson } from "./strict-values.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -27,7 +27,7 @@ export function parseJson(bytes: Uint8Array): JsonValue {
   } catch {
     throw malformed("the body is not valid JSON: send a JSON object");
   }
-  refuseTraps(text);
+  rejectDeepOrDuplicateKeys(text);
   return json;
 }
 
@@ -40,7 +40,7 @@ export function parseJson(bytes: Uint8Array): JsonValue {
 export function messageFromJson<D extends DescMessage>(desc: D, json: JsonValue, path = ""): MessageShape<D> {
   const isPlain = !hasCustomJsonRepresentation(desc);
   if (isPlain && !isObject(json)) throw fault(path, "is not a JSON object: send {} for an empty message");
-  refuseHazards(desc, json, path);
+  rejectLossyJson(desc, json, path);
   try {
     return read(desc, json);
   } catch {

@@ -10,7 +10,7 @@ export const depthMax = 100;
  * @param text valid JSON.
  * @throws INVALID_ARGUMENT
  */
-export function refuseTraps(text: string): void {
+export function rejectDeepOrDuplicateKeys(text: string): void {
   // The keys of each open object; undefined for a list.
   const open: (Set<string> | undefined)[] = [];
   let isKey = false;

@@ -1,6 +1,6 @@
 import type { DescField, DescMessage, DescMethod, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
-import { type FieldPath, isParameter, isWellKnown, spell } from "../rest/params.ts";
+import { type FieldPath, isParameter, isWellKnown, protoPath } from "../rest/params.ts";
 import type { RestRoute } from "../rest/rest.ts";
 import { curlOf } from "./curl.ts";
 import { jsonPath, openApiPath, parameterOf } from "./path.ts";
@@ -73,7 +73,7 @@ function queryParameters(
   const { method, taken } = route;
   return desc.fields.flatMap((field) => {
     const path = [...outer, field];
-    if (taken.includes(spell(path)) || isOutputOnly(field)) return [];
+    if (taken.includes(protoPath(path)) || isOutputOnly(field)) return [];
     if (isParameter(field)) {
       return [parameterOf(jsonPath(path), "query", path, context, path.every(isRequired))];
     }

@@ -3,7 +3,7 @@ import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import type { Codec } from "../call/unary.ts";
 import { malformed } from "../call/wire-error.ts";
 import type { FieldPath } from "./params.ts";
-import { spell } from "./params.ts";
+import { protoPath } from "./params.ts";
 import { bindRequest, type RestMatch } from "./rest.ts";
 
 /**
@@ -35,8 +35,8 @@ function bindField(ofBody: ReflectMessage, ofPath: ReflectMessage, path: FieldPa
   const to = openParent(ofBody, path);
   if (to.isSet(field) && to.get(field) !== from.get(field)) {
     throw malformed(
-      `${spell(path)} is bound by the path: leave it out of the message, or say the same`,
-      spell(path),
+      `${protoPath(path)} is bound by the path: leave it out of the message, or say the same`,
+      protoPath(path),
     );
   }
   to.set(field, from.get(field));
@@ -46,7 +46,7 @@ function bindField(ofBody: ReflectMessage, ofPath: ReflectMessage, path: FieldPa
 function openParent(message: ReflectMessage, path: FieldPath): ReflectMessage {
   let parent = message;
   for (const field of path.slice(0, -1)) {
-    if (field.fieldKind !== "message") throw new Error(`${spell(path)} leads through a value`);
+    if (field.fieldKind !== "message") throw new Error(`${protoPath(path)} leads through a value`);
     if (!parent.isSet(field)) parent.set(field, reflect(field.message, create(field.message)));
     parent = parent.get(field);
   }

@@ -34,7 +34,7 @@ export function setQuery(json: JsonObject, desc: DescMessage, query: string, tak
         ...quotable(name),
       );
     }
-    const spelled = spell(path);
+    const spelled = protoPath(path);
     if (taken.some((other) => spelled === other || spelled.startsWith(`${other}.`))) {
       throw malformed(`${spelled} comes from the path or the body: leave it out of the query`, spelled);
     }
@@ -48,7 +48,7 @@ export function setQuery(json: JsonObject, desc: DescMessage, query: string, tak
  * @throws INVALID_ARGUMENT if it is no value of the field, or the field has one already. It does not repeat the text.
  */
 export function setParameter(json: JsonObject, path: FieldPath, text: string): void {
-  const spelled = spell(path);
+  const spelled = protoPath(path);
   const field = path.at(-1);
   const form = field && formOf(field);
   if (!form) throw malformed(`${spelled} is more than a value: give its fields one by one`, spelled);
@@ -94,7 +94,7 @@ export function findField(desc: DescMessage, path: string): FieldPath | undefine
 }
 
 /** The path in proto spelling, such as `book.name`. */
-export function spell(path: FieldPath): string {
+export function protoPath(path: FieldPath): string {
   return path.map((field) => field.name).join(".");
 }
 

@@ -11,7 +11,7 @@ import {
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { isHttpBody } from "./http-body.ts";
-import { type FieldPath, findField, spell } from "./params.ts";
+import { type FieldPath, findField, protoPath } from "./params.ts";
 import { type PathTemplate, parsePathTemplate } from "./path-template.ts";
 import type { RestMethod, RestRoute } from "./rest.ts";
 import { RouteTrie } from "./route-trie.ts";
@@ -66,7 +66,7 @@ function readRule(method: RestMethod, path: string, rule: HttpRule): RestRoute {
   const body = bodyOf(method, path, rule.body);
   const isRawRequest = isHttpBody(body === "*" ? input : singleMessage(body));
   const bound = template.variables.map((variable) => variable.path);
-  for (const name of bound) refuseTaken(method, path, name, body, isRawRequest);
+  for (const name of bound) rejectTaken(method, path, name, body, isRawRequest);
   const responseBody = responseBodyOf(method, path, rule.responseBody);
   const fromBody = body === "*" ? input.fields : body ? [body] : [];
   return {
@@ -94,13 +94,13 @@ function parseTemplate(method: RestMethod, path: string): PathTemplate {
 function variableField(method: RestMethod, template: string, name: string): FieldPath {
   const path = findField(method.input, name);
   const kind = path?.at(-1)?.fieldKind;
-  if (!path || spell(path) !== name || (kind !== "scalar" && kind !== "enum"))
+  if (!path || protoPath(path) !== name || (kind !== "scalar" && kind !== "enum"))
     throw variableError(method, template, name, `which is no single value in ${method.input.typeName}`);
   return path;
 }
 
 /** A field has one source. */
-function refuseTaken(
+function rejectTaken(
   method: RestMethod,
   template: string,
   name: string,

@@ -7,7 +7,7 @@ import { Call } from "../call/call.ts";
 import { contextOf } from "../call/invoke.ts";
 import type { NodeRequest, NodeResponse } from "../call/node-http.ts";
 import { canSend, send, toFields } from "../call/send.ts";
-import { type Codec, encodeError, type LaneOptions, readMessage, toTellable } from "../call/unary.ts";
+import { type Codec, type EngineOptions, encodeError, readMessage, toPublicError } from "../call/unary.ts";
 import { encodeResponse, type RestRoute, replyType } from "./rest.ts";
 
 /** A method that streams its replies, and what it does. */
@@ -33,7 +33,7 @@ export async function serveStream(
   request: NodeRequest,
   response: NodeResponse,
   { spec, route, codec }: StreamCall,
-  options: LaneOptions,
+  options: EngineOptions,
 ): Promise<void> {
   const start = performance.now();
   const call = new Call(request, response, codec.protocol);
@@ -45,7 +45,7 @@ export async function serveStream(
     messages = output[Symbol.asyncIterator]() as AsyncIterator<Message>;
     await sendMessages(request, response, route, call, messages);
   } catch (thrown) {
-    const error = toTellable(thrown, call, options);
+    const error = toPublicError(thrown, call, options);
     if (!messages) {
       const durationMs = performance.now() - start;
       options.onRefused?.({ method: spec.method, protocol: codec.protocol, error, durationMs });
@@ -107,7 +107,7 @@ function sendError(
   codec: Codec,
   error: ConnectError,
   call: Call,
-  options: LaneOptions,
+  options: EngineOptions,
 ): void {
   try {
     send(request, response, encodeError(codec, error, options, call.responseHeader, call.responseTrailer));
@@ -117,7 +117,7 @@ function sendError(
   }
 }
 
-function errorLine(codec: Codec, error: ConnectError, options: LaneOptions): string {
+function errorLine(codec: Codec, error: ConnectError, options: EngineOptions): string {
   return `{"error":${Buffer.from(encodeError(codec, error, options).body).toString()}}\n`;
 }
 

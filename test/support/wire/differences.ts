@@ -25,11 +25,11 @@ export interface Difference {
   /** Why the lane is more right. */
   readonly why: string;
   /** Whether it is none where the wire itself hands the request to connect-node. */
-  readonly isOfLaneAlone?: true;
+  readonly isUnaryEngineOnly?: true;
   /** What connect-node is asked in place of what it cannot read; undefined where it can. */
   asked?(request: RawRequest): RawRequest | undefined;
   /** What the lane answers in place of what connect-node does; undefined where they are the same. */
-  inPlace?(stock: Outcome, request: RawRequest, lane: Outcome): Partial<Outcome> | undefined;
+  inPlace?(connectNode: Outcome, request: RawRequest, unaryEngine: Outcome): Partial<Outcome> | undefined;
 }
 
 const saysNothing =
@@ -67,71 +67,75 @@ export const differences: Readonly<Record<string, Difference>> = {
   },
   "a request that cannot be read": {
     why: fault,
-    inPlace: (stock, request) =>
-      !stock.isCalled && stock.code === "Internal" ? invalid(request) : undefined,
+    inPlace: (connectNode, request) =>
+      !connectNode.isCalled && connectNode.code === "Internal" ? invalid(request) : undefined,
   },
   "a version of Connect that is not known": {
-    isOfLaneAlone: true,
+    isUnaryEngineOnly: true,
     why: "the protocol asks servers to reject versions that they do not know",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && !isVersionKnown(request) ? invalid(request) : undefined,
+    inPlace: (connectNode, request) =>
+      connectNode.code !== "none" && !isVersionKnown(request) ? invalid(request) : undefined,
   },
   "JSON that is not UTF-8": {
     why: "connect-node puts U+FFFD in the place of what the caller meant",
-    inPlace: (stock, request) =>
-      stock.isCalled && readsJson(request) && !isUtf8(messageOf(request)) ? invalid(request) : undefined,
+    inPlace: (connectNode, request) =>
+      connectNode.isCalled && readsJson(request) && !isUtf8(messageOf(request))
+        ? invalid(request)
+        : undefined,
   },
   "JSON that is nested deeply": {
     why: "what no message of anybody's can hold is not read to its end",
-    inPlace: (stock, request) =>
-      stock.isCalled && readsJson(request) && depthOf(messageOf(request)) > 100
+    inPlace: (connectNode, request) =>
+      connectNode.isCalled && readsJson(request) && depthOf(messageOf(request)) > 100
         ? invalid(request)
         : undefined,
   },
   "flags that are not known": {
-    isOfLaneAlone: true,
+    isUnaryEngineOnly: true,
     why: "a flag changes what the message is; to read it as if it were not there is to guess",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && !isFlagKnown(request) ? invalid(request) : undefined,
+    inPlace: (connectNode, request) =>
+      connectNode.code !== "none" && !isFlagKnown(request) ? invalid(request) : undefined,
   },
   "a deadline that has passed": {
     why: "nobody waits for the answer any more: the method must have no effect",
-    inPlace: (stock, request, lane) => {
+    inPlace: (connectNode, request, unaryEngine) => {
       const ms = deadlineMsOf(request) ?? Number.POSITIVE_INFINITY;
       // Those that are soon may pass before the method is called, or after.
-      const hasPassed = ms === 0 || (ms <= 50 && !lane.isCalled);
-      return stock.isCalled && hasPassed ? refused(request, "DeadlineExceeded") : undefined;
+      const hasPassed = ms === 0 || (ms <= 50 && !unaryEngine.isCalled);
+      return connectNode.isCalled && hasPassed ? refused(request, "DeadlineExceeded") : undefined;
     },
   },
   "gRPC-Web text in pieces, longer than one piece can be": {
     why: "the limit is one on what is read: padding in the midst counts, and no client has a reason to send it",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && isTextTooLong(request) ? refused(request, "ResourceExhausted") : undefined,
+    inPlace: (connectNode, request) =>
+      connectNode.code !== "none" && isTextTooLong(request)
+        ? refused(request, "ResourceExhausted")
+        : undefined,
   },
   "a prefix without its message": {
-    isOfLaneAlone: true,
+    isUnaryEngineOnly: true,
     why: "it is a message that breaks off, as it is when some of it has come",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && !isConnect(request) && endsInPrefix(bytesOf(request))
+    inPlace: (connectNode, request) =>
+      connectNode.code !== "none" && !isConnect(request) && endsInPrefix(bytesOf(request))
         ? invalid(request)
         : undefined,
   },
   "a reply in brotli": {
-    isOfLaneAlone: true,
+    isUnaryEngineOnly: true,
     why: "brotli at its usual level costs many times what it saves: gzip, or identity to who accepts nothing else",
     inPlace: ({ headers }, request) =>
       encodingOf(headers) === "br" ? withEncoding(request, headers, acceptsGzip(request)) : undefined,
   },
   "gzip that is accepted with a weight, or in capitals": {
-    isOfLaneAlone: true,
+    isUnaryEngineOnly: true,
     why: "RFC 9110 §12.4.2 and §8.4.1 have both",
-    inPlace: ({ headers }, request, lane) =>
-      acceptsGzip(request) && encodingOf(headers) === undefined && encodingOf(lane.headers) === "gzip"
+    inPlace: ({ headers }, request, unaryEngine) =>
+      acceptsGzip(request) && encodingOf(headers) === undefined && encodingOf(unaryEngine.headers) === "gzip"
         ? withEncoding(request, headers, true)
         : undefined,
   },
   "gzip in reply to gzip": {
-    isOfLaneAlone: true,
+    isUnaryEngineOnly: true,
     why: "a client that says nothing of what it accepts gets identity",
     inPlace: ({ headers }, request) =>
       encodingOf(headers) === "gzip" && !acceptedBy(request)
@@ -139,7 +143,7 @@ export const differences: Readonly<Record<string, Difference>> = {
         : undefined,
   },
   "a content type of the method's own": {
-    isOfLaneAlone: true,
+    isUnaryEngineOnly: true,
     why: "the client could not read the reply",
     inPlace: ({ isCalled, type, code }, request) => {
       if (!isCalled) return undefined;
@@ -156,22 +160,22 @@ export const differences: Readonly<Record<string, Difference>> = {
   },
   "base64 that is none": {
     why: "connect-node does not speak gRPC-Web text",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && isText(request) && !isBase64(request) ? invalid(request) : undefined,
+    inPlace: (connectNode, request) =>
+      connectNode.code !== "none" && isText(request) && !isBase64(request) ? invalid(request) : undefined,
   },
   "several faults at once": {
     why: "one of them is told, and which is the choice of whoever looks",
-    inPlace: (stock, request, lane) => {
-      if (stock.isCalled || stock.code === "none") return undefined;
+    inPlace: (connectNode, request, unaryEngine) => {
+      if (connectNode.isCalled || connectNode.code === "none") return undefined;
       const faults = faultsOf(request);
-      if (faults.size < 2 || !faults.has(lane.code)) return undefined;
-      return { ...refused(request, lane.code), headers: lane.headers };
+      if (faults.size < 2 || !faults.has(unaryEngine.code)) return undefined;
+      return { ...refused(request, unaryEngine.code), headers: unaryEngine.headers };
     },
   },
   "a content type that is not known": {
     why: saysNothing,
-    inPlace: (stock) =>
-      stock.code === "none" && stock.status === 415
+    inPlace: (connectNode) =>
+      connectNode.code === "none" && connectNode.status === 415
         ? {
             ...saysMore("InvalidArgument"),
             headers: {
@@ -183,14 +187,15 @@ export const differences: Readonly<Record<string, Difference>> = {
   },
   "an HTTP method that is not allowed": {
     why: saysNothing,
-    inPlace: (stock) =>
-      stock.code === "none" && stock.status === 405
+    inPlace: (connectNode) =>
+      connectNode.code === "none" && connectNode.status === 405
         ? { ...saysMore("Unimplemented"), headers: { allow: "POST, OPTIONS" } }
         : undefined,
   },
   "a path that is not there": {
     why: saysNothing,
-    inPlace: (stock) => (stock.code === "none" && stock.status === 404 ? saysMore("NotFound") : undefined),
+    inPlace: (connectNode) =>
+      connectNode.code === "none" && connectNode.status === 404 ? saysMore("NotFound") : undefined,
   },
 };
 

@@ -10,7 +10,7 @@ import { ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_
 import { bind, createWire, type NodeHandler } from "../../../src/wire/wire.ts";
 import { differences } from "./differences.ts";
 import { exchange, type HttpVersion, listenBare, type RawReply, type RawRequest } from "./exchange.ts";
-import { isForStock, messageBytesMax } from "./read-request.ts";
+import { isForConnectNode, messageBytesMax } from "./read-request.ts";
 
 // The lane and connect-node answer the same requests, with the same service and interceptors. What is compared is what
 // a client goes by: the status, its headers, the message or the error, the trailers, and whether the method ran at all.
@@ -118,8 +118,8 @@ function aborted(signal: AbortSignal): Promise<never> {
 }
 
 export interface Comparison {
-  readonly ofLane: Outcome;
-  readonly ofStock: Outcome;
+  readonly ofUnaryEngine: Outcome;
+  readonly ofConnectNode: Outcome;
   /** What the lane has to answer: the answer of connect-node, with the differences of the table. */
   readonly expected: Outcome;
   /** Those differences, by their names. */
@@ -128,14 +128,14 @@ export interface Comparison {
 
 /** Serves the lane and connect-node until the test is over. Returns what asks both the same. */
 export async function serveBoth(version: HttpVersion): Promise<(request: RawRequest) => Promise<Comparison>> {
-  const askLane = await serve(version, (called) =>
+  const askUnaryEngine = await serve(version, (called) =>
     createWire({
       services: [bind(UserService, serviceOf(called))],
       interceptors: [interceptor],
       messageBytesMax,
     }),
   );
-  const askStock = await serve(version, (called) =>
+  const askConnectNode = await serve(version, (called) =>
     connectNodeAdapter({
       routes: (router) => router.service(UserService, serviceOf(called)),
       interceptors: [interceptor],
@@ -144,21 +144,24 @@ export async function serveBoth(version: HttpVersion): Promise<(request: RawRequ
   );
   return async (request) => {
     const names = new Set<string>();
-    let forStock = request;
+    let forConnectNode = request;
     for (const [name, { asked }] of Object.entries(differences)) {
-      const other = asked?.(forStock);
+      const other = asked?.(forConnectNode);
       if (other) names.add(name);
-      forStock = other ?? forStock;
+      forConnectNode = other ?? forConnectNode;
     }
-    const [ofLane, ofStock] = await Promise.all([askLane(request), askStock(forStock)]);
-    let expected = ofStock;
-    for (const [name, { inPlace, isOfLaneAlone }] of Object.entries(differences)) {
-      if (isOfLaneAlone && isForStock(request)) continue;
-      const changed = inPlace?.(expected, request, ofLane);
+    const [ofUnaryEngine, ofConnectNode] = await Promise.all([
+      askUnaryEngine(request),
+      askConnectNode(forConnectNode),
+    ]);
+    let expected = ofConnectNode;
+    for (const [name, { inPlace, isUnaryEngineOnly }] of Object.entries(differences)) {
+      if (isUnaryEngineOnly && isForConnectNode(request)) continue;
+      const changed = inPlace?.(expected, request, ofUnaryEngine);
       if (changed) names.add(name);
       expected = { ...expected, ...changed };
     }
-    return { ofLane, ofStock, expected, differences: [...names] };
+    return { ofUnaryEngine, ofConnectNode, expected, differences: [...names] };
   };
 }
 

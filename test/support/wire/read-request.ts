@@ -120,7 +120,7 @@ export function typeOf(request: RawRequest): string {
 }
 
 /** Whether the wire hands it to connect-node: for its coding, or for a header of streams. */
-export function isForStock(request: RawRequest): boolean {
+export function isForConnectNode(request: RawRequest): boolean {
   if (isText(request)) return false;
   const coding = fieldOf(request, isConnect(request) ? "content-encoding" : "grpc-encoding") ?? "";
   return (

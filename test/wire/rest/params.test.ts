@@ -3,7 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { findField, isGiven, setParameter, setQuery, spell } from "../../../src/wire/rest/params.ts";
+import { findField, isGiven, protoPath, setParameter, setQuery } from "../../../src/wire/rest/params.ts";
 import { canonical, methodNamed } from "../../support/wire/rest.ts";
 
 const scalars = methodNamed("Echo").input;
@@ -257,7 +257,7 @@ describe("a parameter goes into a body", () => {
 });
 
 it("a path is spelled by the proto names", () => {
-  expect(spell(findField(scalars, "oneofMessageValue.custom-kebab") ?? [])).toBe(
+  expect(protoPath(findField(scalars, "oneofMessageValue.custom-kebab") ?? [])).toBe(
     "oneof_message_value.renamed",
   );
 });
