@@ -1,10 +1,12 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, type ConnectError, createServiceImplSpec } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import type { Codec } from "./call/codec.ts";
 import { isIdentity } from "./call/compression.ts";
+import type { EngineOptions } from "./call/engine-options.ts";
+import type { UnarySpec } from "./call/invoke.ts";
 import type { NodeRequest } from "./call/node-http.ts";
 import type { Reply } from "./call/send.ts";
-import type { Codec, EngineOptions, UnarySpec } from "./call/unary.ts";
 import { wireError } from "./call/wire-error.ts";
 import { createConnectNodeHandler } from "./connect-node/handler.ts";
 import { codecsOf, contentTypeOf, grpcRefusal } from "./protocols/codecs.ts";
@@ -15,7 +17,7 @@ import { createRestRouter } from "./rest/rules.ts";
 import type { StreamCall, StreamSpec } from "./rest/stream.ts";
 import type { BoundService } from "./service.ts";
 
-/** What is to be done with a request. */
+/** How to answer a request. */
 export type Plan =
   | { readonly kind: "call"; readonly spec: UnarySpec; readonly codec: Codec }
   | { readonly kind: "stream"; readonly call: StreamCall }
@@ -36,22 +38,24 @@ export interface RouterOptions {
   readonly engineOptions: EngineOptions;
 }
 
-/** What a method can be called by. */
+/** How a method can be called. */
 interface Endpoint {
-  /** HTTP methods of its RPC paths. */
+  /** The HTTP methods of its RPC paths. */
   readonly allow: readonly string[];
-  /** Unless it streams. */
+  /** For unary methods. */
   readonly unary?: { readonly spec: UnarySpec; readonly codecs: ReadonlyMap<string, Codec> };
-  /** If it streams its replies to one message. */
+  /** For server-streaming methods. */
   readonly stream?: StreamSpec;
-  /** For what the lane does not take. */
+  /** For streams over RPC, and everything else that the unary engine doesn't serve. */
   readonly connectNode: UniversalHandler;
 }
 
 /**
- * Finds what a request is for: by one look-up if it is an RPC, by the `google.api.http` rules otherwise.
+ * Creates a function that decides how to answer a request. RPC paths are found with one map lookup, REST paths by the
+ * `google.api.http` rules.
  *
- * @throws at once on a rule that is not valid, two rules of the same shape, a method served twice, or a path of two methods.
+ * @throws Error if a rule is invalid, two rules have the same shape, a method is served twice, or two methods have the
+ * same path.
  */
 export function createRouter(options: RouterOptions): (request: NodeRequest) => Plan {
   const { engineOptions, rpcOnRestPaths } = options;
@@ -67,7 +71,7 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
     accept: string | undefined,
   ): Plan => {
     let found = routes.find(method, path);
-    // HEAD is GET without the body (RFC 9110 §9.3.2), unless a rule has a HEAD of its own.
+    // HEAD is served like GET (RFC 9110 §9.3.2), unless it has a rule of its own.
     if (method === "HEAD" && found.kind !== "match") found = routes.find("GET", path);
     if (found.kind === "not_found") return planUnknown(contentType);
     if (found.kind === "method_not_allowed") {
@@ -115,7 +119,7 @@ function planRpc(
   return mediaTypeUnsupported(streamTypes);
 }
 
-/** Whether a message is as it is or in gzip. Other codings are for connect-node, and so is a header of streams. */
+/** Whether the message is uncompressed or gzip. Other compressions, and headers of streams, are left to connect-node. */
 function isForUnaryEngine({ codingHeader }: Codec, headers: NodeRequest["headers"]): boolean {
   if (codingHeader === undefined) return true;
   const coding = headers[codingHeader];
@@ -125,14 +129,13 @@ function isForUnaryEngine({ codingHeader }: Codec, headers: NodeRequest["headers
 
 function planUnknown(contentType: string): Plan {
   const unimplemented = wireError(Code.Unimplemented, "UNIMPLEMENTED", "there is no such method");
-  const encode = grpcRefusal(contentType);
-  const protocol = contentType.startsWith("application/grpc-web") ? "grpc-web" : "grpc";
-  if (encode) return { kind: "refuse", protocol, error: unimplemented, encode };
-  const message = "there is nothing at this path: check it against the contract";
+  const grpc = grpcRefusal(contentType);
+  if (grpc) return { kind: "refuse", ...grpc, error: unimplemented };
+  const message = "there is no method at this path: check the API reference";
   return refuse(wireError(Code.NotFound, "ROUTE_NOT_FOUND", message));
 }
 
-/** JSON is the body that a REST path has anyway. */
+/** Whether the body of a request on a REST path is an RPC message. JSON always is a REST body. */
 function isRpcBody(contentType: string): boolean {
   return contentType !== "application/json";
 }
@@ -157,7 +160,7 @@ function optionsReply(allow: readonly string[]): Plan {
   return { kind: "reply", reply: { status: 204, header: allowed(allow), body: new Uint8Array() } };
 }
 
-/** RFC 9110 §10.2.1: every path that is there can be asked for its OPTIONS. */
+/** RFC 9110 §10.2.1: every existing path answers OPTIONS. */
 function allowed(methods: readonly string[]): Headers {
   return new Headers({ allow: [...methods, "OPTIONS"].join(", ") });
 }

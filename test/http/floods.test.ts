@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { HttpServer } from "../../src/http/server.ts";
+import { gate } from "../support/gate.ts";
 import { endHeaders, endStream, frame, getBlock, preface, settings, types } from "../support/http/frames.ts";
 import {
-  gate,
   open,
   openHttp2,
   send,

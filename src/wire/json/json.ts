@@ -11,7 +11,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 /**
  * Parses bytes as JSON.
  *
- * @throws INVALID_ARGUMENT. The message does not repeat the input.
+ * @throws INVALID_ARGUMENT. The message never quotes the input.
  */
 export function parseJson(bytes: Uint8Array): JsonValue {
   if (bytes.length === 0) throw malformed("the body is empty: send a JSON object ({} for an empty message)");
@@ -32,10 +32,10 @@ export function parseJson(bytes: Uint8Array): JsonValue {
 }
 
 /**
- * Reads a message from proto JSON. Unknown fields are ignored.
+ * Reads a message from proto JSON. Ignores unknown fields.
  *
- * @param path where the message is in a larger one, such as `shelf`, for the paths of fields in errors.
- * @throws INVALID_ARGUMENT that names the fields by their whole path in proto spelling.
+ * @param path of the message in an enclosing message, such as `shelf`. Errors name fields relative to that.
+ * @throws INVALID_ARGUMENT with the full paths of the invalid fields, in proto names.
  */
 export function messageFromJson<D extends DescMessage>(desc: D, json: JsonValue, path = ""): MessageShape<D> {
   const isPlain = !hasCustomJsonRepresentation(desc);

@@ -11,17 +11,17 @@ import { fault, isObject, keysOf } from "./fields.ts";
 import { depthMax } from "./strict-text.ts";
 
 /**
- * Refuses what JSON.parse loses and what fromJson takes too kindly: large and oddly spelled numbers, halves of
- * characters, unknown names of enum values, times that are none, depth.
+ * Rejects values that JSON.parse() or fromJson() would change or drop: integers too large for a double, numbers in other
+ * notations, lone surrogates, unknown enum names, invalid durations and dates, deep nesting.
  *
- * @param path of the message; "" for a whole body.
+ * @param path of the message, "" for the body.
  * @throws INVALID_ARGUMENT that names the field.
  */
 export function rejectLossyJson(desc: DescMessage, value: JsonValue, path: string, depth = 0): void {
   if (depth > depthMax) throw malformed("the message is nested too deeply");
-  const refuse = rejectWellKnown.get(desc.typeName);
-  if (refuse) {
-    refuse(value, path, depth);
+  const reject = rejectWellKnown.get(desc.typeName);
+  if (reject) {
+    reject(value, path, depth);
   } else if (isWrapperDesc(desc)) {
     rejectLossyScalar(desc.fields[0].scalar, value, path);
   } else if (isObject(value)) {
@@ -51,13 +51,13 @@ function rejectLossyItem(field: DescField, value: JsonValue, path: string, depth
   else if (field.scalar !== undefined) rejectLossyScalar(field.scalar, value, path);
 }
 
-/** Messages with a JSON of their own. */
+/** Checks for the well-known types that have a JSON form of their own. */
 const rejectWellKnown = new Map<string, (value: JsonValue, path: string, depth: number) => void>([
   ["google.protobuf.Struct", rejectLoneSurrogates],
   ["google.protobuf.Value", rejectLoneSurrogates],
   ["google.protobuf.ListValue", rejectLoneSurrogates],
   ["google.protobuf.FieldMask", rejectLoneSurrogates],
-  // fromJson reads "3sxyz" as 3 seconds, and the 31st of February as the 3rd of March.
+  // fromJson() reads "3sxyz" as 3 seconds, and February 31 as March 3.
   ["google.protobuf.Duration", rejectUnless("a duration such as 3.5s", isDuration)],
   ["google.protobuf.Timestamp", rejectUnless("a time such as 2026-01-31T12:00:00Z", isOnCalendar)],
 ]);
@@ -79,7 +79,7 @@ function isOnCalendar(text: string): boolean {
   return !Number.isNaN(date.getTime()) && date.getUTCDate() === Number(day);
 }
 
-/** Free JSON: every string in it, at any depth. */
+/** Checks every string of a free-form value, at any depth. */
 function rejectLoneSurrogates(value: JsonValue, path: string, depth: number): void {
   if (depth > depthMax) throw malformed("the message is nested too deeply");
   if (typeof value === "string") rejectLossyScalar(ScalarType.STRING, value, path);
@@ -90,7 +90,7 @@ function rejectLoneSurrogates(value: JsonValue, path: string, depth: number): vo
   }
 }
 
-/** fromJson, told to ignore unknown fields, ignores unknown names of enum values too. */
+/** With `ignoreUnknownFields`, fromJson() ignores unknown enum names too. */
 function rejectUnknownEnumName(desc: DescEnum, value: JsonValue, path: string): void {
   if (typeof value !== "string") return;
   if (desc.values.some(({ name, jsonName }) => name === value || jsonName === value)) return;
@@ -109,7 +109,7 @@ function rejectLossyScalar(scalar: ScalarType, value: JsonValue, path: string): 
   if (scalar === ScalarType.BOOL || scalar === ScalarType.BYTES) return;
   const isFloat = scalar === ScalarType.DOUBLE || scalar === ScalarType.FLOAT;
   if (typeof value === "number" && !isFloat && !Number.isSafeInteger(value))
-    throw fault(path, "is not an integer that a JSON number holds exactly: quote it");
+    throw fault(path, "is not an integer that a JSON number represents exactly: quote it");
   if (typeof value !== "string") return;
   if (isFloat && /^(NaN|-?Infinity)$/.test(value)) return;
   if (!/^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(value)) throw fault(path, "is not a number");

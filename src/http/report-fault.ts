@@ -1,17 +1,17 @@
-/** For the log. `what` says in which part of the server it happened. */
+/** Logs an error. `what` says in which part of the server it happened. */
 export type OnError = (error: unknown, what: string) => void;
 
-/** Told of an error that a client may have caused. `what` is one of few fixed texts. */
+/** Reports an error that a client may have caused. `what` must be a constant. */
 export type ReportFault = (error: NodeJS.ErrnoException, what: string) => void;
 
-/** Clients that go away. It happens all the time, to health checks of load balancers by design. */
+/** Clients that disconnect. This is normal, for example for health checks of load balancers. */
 const hangUps: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED", "ETIMEDOUT"]);
 
 /**
- * Passes on at most one error for each `what` in `everyMs` milliseconds, so that a client cannot flood the log, and none
- * that only says that a client is gone.
+ * Limits reports to one per `what` and `everyMs` milliseconds, so that clients can't flood the log, and drops those about
+ * clients that disconnected.
  *
- * Of the error its code alone is passed on: a parser attaches the bytes that it failed on, and with them tokens.
+ * Reports only the code of an error: Node's parser attaches the bytes that it failed on, which may contain a token.
  */
 export function createFaultReporter(onError: OnError, everyMs: number): ReportFault {
   const reported = new Map<string, number>();
