@@ -44,7 +44,7 @@ function isRefused({ port }: HttpServer): Promise<boolean> {
 }
 
 describe.each([
-  { name: "in clear", options: {} },
+  { name: "without TLS", options: {} },
   { name: "over TLS", options: { tls } },
 ])("closing $name", ({ options }) => {
   test("finishes an HTTP/1 request in flight with Connection: close, and accepts no new connections", async () => {

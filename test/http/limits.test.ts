@@ -31,7 +31,7 @@ const quick = { headersTimeoutMs: 200, requestTimeoutMs: 300, idleTimeoutMs: 300
 const post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf";
 
 describe.each([
-  { name: "in clear", options: {}, plain: transports[0]! },
+  { name: "without TLS", options: {}, plain: transports[0]! },
   { name: "over TLS", options: { tls }, plain: transports[1]! },
 ])("HTTP/1.1 $name", ({ options, plain }) => {
   test("answers 408 to headers that arrive too slowly", async () => {
@@ -127,7 +127,7 @@ describe.each([
 });
 
 describe.each([
-  { name: "in clear", options: {}, transport: transports[2]! },
+  { name: "without TLS", options: {}, transport: transports[2]! },
   { name: "over TLS", options: { tls }, transport: transports[3]! },
 ])("HTTP/2 $name", ({ options, transport }) => {
   test("answers 408 to a body that arrives too slowly, and keeps the connection", async () => {
