@@ -6,10 +6,10 @@ import {
   type ServerHttp2Session,
 } from "node:http2";
 import type { Socket } from "node:net";
+import { createExternalMemoryCollector } from "./collect-external-memory.ts";
 import type { ConnectionHandler } from "./connection-handler.ts";
 import { type Guarded, refuse } from "./guard.ts";
 import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
-import { createReclaim } from "./reclaim.ts";
 import { expectationUnknown, methodUnsupported, tooSlow } from "./refusal.ts";
 import type { ReportFault } from "./report-fault.ts";
 
@@ -40,7 +40,7 @@ interface Exchange {
 /** HTTP/2 (RFC 9113), over TLS or with prior knowledge. */
 export function createHttp2(serve: Guarded, limits: HttpLimits, reportFault: ReportFault): ConnectionHandler {
   const sessions = new Map<ServerHttp2Session, Session>();
-  const reclaim = createReclaim();
+  const collectExternalMemory = createExternalMemoryCollector();
   const silenceMs = Math.min(limits.headersTimeoutMs / 2, limits.sessionIdleMs);
 
   const server = createServer({
@@ -84,7 +84,7 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, reportFault: Rep
     const session = stream.session as ServerHttp2Session;
     const entry = sessions.get(session);
     if (entry === undefined || entry.isEnded) return false;
-    reclaim();
+    collectExternalMemory();
     const now = performance.now();
     if (entry.isProbed) {
       entry.isProbed = false;
