@@ -1,11 +1,11 @@
 import { BlockList, isIP, isIPv6 } from "node:net";
 
-/** Whose word about where a request comes from is believed. */
+/** Proxies whose `X-Forwarded-For` is trusted. */
 export type TrustedProxies = BlockList;
 
 /**
  * @param networks addresses and networks (CIDR), such as `10.0.0.0/8` and `::1`.
- * @throws if one of them is none.
+ * @throws Error if one of them is neither.
  */
 export function parseTrustedProxies(networks: readonly string[]): TrustedProxies {
   const proxies = new BlockList();
@@ -20,10 +20,11 @@ export function parseTrustedProxies(networks: readonly string[]): TrustedProxies
 }
 
 /**
- * Where a request comes from: the peer, unless that is a trusted proxy. Then it is the last address of `X-Forwarded-For`
- * that no trusted proxy has: what stands left of it was written by whoever wanted to.
+ * Returns the address of the client: the peer, or, if that is a trusted proxy, the last address of `X-Forwarded-For` that
+ * is not a trusted proxy. Anything left of it can be forged.
  *
- * @param forwardedFor all lines of the header, joined by commas as Fetch does it.
+ * @param peer the remote address of the socket. Undefined once it is closed.
+ * @param forwardedFor all values of the header, joined with commas.
  */
 export function clientAddressOf(
   peer: string | undefined,
@@ -35,19 +36,19 @@ export function clientAddressOf(
   for (const hop of forwardedFor?.split(",").reverse() ?? []) {
     if (!trusted.check(client, familyOf(client))) break;
     const address = plain(withoutPort(hop.trim()));
-    // A proxy that writes no address says nothing of where the request came from.
+    // Stop at an entry without an address, such as `unknown`.
     if (isIP(address) === 0) break;
     client = address;
   }
   return client;
 }
 
-/** An IPv4 client of a socket that listens for both: `::ffff:192.0.2.1`. */
+/** Removes the zone, and the prefix of an IPv4 address on a dual-stack socket: `::ffff:192.0.2.1`. */
 function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
 }
 
-/** Some proxies add the port: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
+/** Removes the port that some proxies add: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
 function withoutPort(hop: string): string {
   return /^\[(.+)\](?::\d+)?$/.exec(hop)?.[1] ?? /^([\d.]+):\d+$/.exec(hop)?.[1] ?? hop;
 }

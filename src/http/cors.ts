@@ -2,7 +2,7 @@ import { cors } from "@connectrpc/connect";
 import { canReply, type NodeRequest, type NodeResponse, reply } from "./reply.ts";
 
 export interface CorsOptions {
-  /** Exact origins such as `https://app.example.com`, or `"*"` alone for any. None: browsers keep scripts out. */
+  /** Exact origins such as `https://app.example.com`, or only `"*"` for any origin. If empty, browsers block all scripts. */
   readonly allowedOrigins: readonly string[];
 }
 
@@ -12,8 +12,8 @@ const allowedHeaders = [...cors.allowedHeaders, "authorization", "idempotency-ke
   ", ",
 );
 
-// Replies are never credentialed (there are no cookies), so that "*" stands for every header: with it scripts see
-// the metadata and `trailer-` headers of Connect, whatever their names. The names are for browsers that do not know "*".
+// Requests carry no credentials (there are no cookies), so "*" exposes all headers, including any metadata and `trailer-`
+// headers of Connect. The names are for browsers that don't support "*".
 const exposedHeaders = [
   ...cors.exposedHeaders,
   ...cors.exposedHeaders.map((name) => `trailer-${name}`),
@@ -22,14 +22,14 @@ const exposedHeaders = [
   "*",
 ].join(", ");
 
-/** Two hours, the most that browsers keep a preflight. */
+/** Two hours, the maximum in Chrome. */
 const maxAgeSeconds = "7200";
 
 /**
- * Lets scripts of other origins call the service (Fetch Standard, CORS protocol). The function that is returned adds the
- * headers to a response; it answers preflights itself and returns true for them.
+ * Lets scripts from other origins call the service (Fetch Standard, CORS protocol). The returned function adds headers to
+ * a response. It answers preflight requests itself, and then returns true.
  *
- * @throws if `"*"` is not alone.
+ * @throws Error if `"*"` is combined with other origins.
  */
 export function createCors({
   allowedOrigins,
@@ -41,7 +41,7 @@ export function createCors({
   return (request, response) => {
     if (!canReply(response)) return false;
     const { origin } = request.headers;
-    // On every response, or a cache would give one origin what was meant for another.
+    // On every response, so that caches don't serve one origin the reply to another.
     if (!any && origins.size > 0) response.setHeader("vary", "Origin");
     const isAllowed = origin !== undefined && (any || origins.has(origin));
     if (isAllowed) response.setHeader("access-control-allow-origin", any ? "*" : origin);

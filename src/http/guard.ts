@@ -11,22 +11,22 @@ import {
   unexpected,
 } from "./refusal.ts";
 import { canReply, type NodeHandler, type NodeRequest, type NodeResponse, reply } from "./reply.ts";
-import type { OnError } from "./report.ts";
+import type { OnError } from "./report-fault.ts";
 
-/** Calls the handler. `expectsContinue`: the client waits for 100 (Continue) before it sends the body. */
+/** Serves a request. `expectsContinue`: the client waits for 100 (Continue) before it sends the body. */
 export type Guarded = (request: NodeRequest, response: NodeResponse, expectsContinue: boolean) => void;
 
-/** Puts a handler behind the checks that hold for every request, and answers for it if it throws or rejects. */
+/** Wraps a handler with the checks that apply to every request, and answers 500 if it throws or rejects. */
 export function guard(handler: NodeHandler, limits: HttpLimits, onError: OnError): Guarded {
   return (request, response, expectsContinue) => {
-    // A stream that fails while nobody listens ends the process. Whoever reads or writes notices by itself.
+    // An "error" event without a listener would end the process. Reading and writing have listeners of their own.
     request.on("error", ignore);
     response.on("error", ignore);
     const fail = (error: unknown) => {
       const correlationId = randomUUID();
       onError(error, `the handler of a request failed, answered as ${correlationId}`);
       if (canReply(response)) return refuse(request, response, unexpected(correlationId));
-      // Half a reply must not look like a whole one.
+      // Abort the reply, so that a partial one doesn't look complete.
       if (!response.writableEnded) response.destroy(new Error("the handler failed", { cause: error }));
     };
     try {
@@ -34,7 +34,7 @@ export function guard(handler: NodeHandler, limits: HttpLimits, onError: OnError
       if (refusal !== undefined) return refuse(request, response, refusal);
       if (expectsContinue) response.writeContinue();
       const returned: unknown = handler(request, response);
-      // The type allows async functions too, and a rejection that nobody handles ends the process.
+      // The type also allows async functions, and an unhandled rejection would end the process.
       if (returned instanceof Promise) returned.catch(fail);
     } catch (error) {
       fail(error);
@@ -42,10 +42,10 @@ export function guard(handler: NodeHandler, limits: HttpLimits, onError: OnError
   };
 }
 
-/** Answers in place of a handler. An HTTP/1 connection ends with it: what follows may not be what it seems. */
+/** Answers instead of the handler. Closes an HTTP/1 connection, because what follows may not be a request at all. */
 export function refuse(request: NodeRequest, response: NodeResponse, refusal: Refusal): void {
   if (!canReply(response)) return;
-  // What a handler has prepared belongs to another reply. A browser still has to be let in to see this one.
+  // Drop the headers that the handler has set, except those that let a script read this reply.
   for (const name of response.getHeaderNames()) {
     if (name !== "vary" && !name.startsWith("access-control-")) response.removeHeader(name);
   }
@@ -54,16 +54,16 @@ export function refuse(request: NodeRequest, response: NodeResponse, refusal: Re
 }
 
 function check(request: NodeRequest, limits: HttpLimits): Refusal | undefined {
-  // TRACE would show a script what the browser sends along (ASVS 13.4.4).
+  // TRACE would echo headers that a script must not see (ASVS 13.4.4).
   if (request.method === "TRACE") return methodUnsupported;
   if ((request.url ?? "").length > limits.targetBytesMax) return targetTooLong;
-  // Node holds HTTP/2 clients to the limit only once they have acknowledged it.
+  // Node enforces the limit for HTTP/2 only once the client has acknowledged it.
   const isHttp2 = "stream" in request;
   if (isHttp2 && headerListBytes(request.rawHeaders) > limits.headerBytesMax) return headersTooLarge;
   return hasValidHost(request) ? undefined : hostInvalid;
 }
 
-/** As SETTINGS_MAX_HEADER_LIST_SIZE counts: 32 bytes a field on top of its name and value (RFC 9113 §6.5.2). */
+/** The size as defined by SETTINGS_MAX_HEADER_LIST_SIZE: name, value and 32 bytes per field (RFC 9113 §6.5.2). */
 function headerListBytes(rawHeaders: readonly string[]): number {
   let bytes = rawHeaders.length * 16;
   for (const part of rawHeaders) bytes += part.length;

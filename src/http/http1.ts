@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Engine } from "./engine.ts";
+import type { ConnectionHandler } from "./connection-handler.ts";
 import { type Guarded, refuse } from "./guard.ts";
 import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
 import {
@@ -13,21 +13,21 @@ import {
   refusalBytes,
   tooSlow,
 } from "./refusal.ts";
-import type { Report } from "./report.ts";
+import type { ReportFault } from "./report-fault.ts";
 
 interface Connection {
-  /** Responses that are not finished yet, in the order of their requests; more than one if they are pipelined. */
+  /** Number of unfinished responses. More than one if requests are pipelined. */
   pending: number;
-  /** The response to the newest request. */
+  /** The response to the latest request. */
   newest: ServerResponse | undefined;
-  /** `socket.bytesRead` when the last response was finished: whoever has sent nothing since is idle. */
+  /** `socket.bytesRead` when the last response was finished. The connection is idle if it has not changed. */
   bytesReadAtRest: number;
-  /** Set when the connection was told that it ends. Nothing that arrives after that is looked at. */
+  /** Set when the connection was refused. Anything that arrives after that is ignored. */
   refused: boolean;
 }
 
 /** HTTP/1.0 and 1.1 (RFC 9112). */
-export function createHttp1(serve: Guarded, limits: HttpLimits, report: Report): Engine {
+export function createHttp1(serve: Guarded, limits: HttpLimits, reportFault: ReportFault): ConnectionHandler {
   const connections = new Map<Duplex, Connection>();
   let draining = false;
 
@@ -37,16 +37,16 @@ export function createHttp1(serve: Guarded, limits: HttpLimits, report: Report):
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.idleTimeoutMs,
     connectionsCheckingInterval: checkIntervalMs(limits),
-    // The guard checks it, for all versions and with an answer in our form.
+    // The guard checks the host for both versions, and replies with a proper error.
     requireHostHeader: false,
   });
-  // Above this number Node drops header fields in silence; their bytes are limited already.
+  // Node silently drops header fields above this number. Their total size is limited already.
   server.maxHeadersCount = 0;
-  // It gets its connections from elsewhere; with this event it begins to check their timeouts all the same.
+  // The server never listens itself, but needs this event to start checking timeouts.
   server.emit("listening");
   server.setTimeout(limits.idleTimeoutMs, (socket) => {
     const isIdle = (connections.get(socket)?.pending ?? 0) === 0;
-    // Bytes that wait for so long wait for a client that does not read.
+    // The client has not read the response for this long.
     if (isIdle || socket.writableLength > 0) socket.destroy();
   });
 
@@ -58,31 +58,31 @@ export function createHttp1(serve: Guarded, limits: HttpLimits, report: Report):
   server.on("checkExpectation", (request, response) => {
     if (begin(response)) refuse(request, response, expectationUnknown);
   });
-  // Node hands over the bare socket. Without this listener it would be closed without a word.
+  // CONNECT comes with the bare socket. Without this listener Node would close it without a reply.
   server.on("connect", (_request, socket) => {
     socket.resume();
     endWith(socket, methodUnsupported);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const connection = connections.get(socket);
-    // The parser goes on to fail on everything that still arrives.
+    // The parser also fails on everything that arrives after the first error.
     if (connection?.refused) return;
     const refusal = refusalOf(error.code);
     if (connection === undefined || refusal === undefined) return socket.destroy();
-    // A connection that was opened ahead and never used is closed without an unasked-for 408.
+    // Don't send 408 on a connection that was opened in advance and never used.
     if (refusal === tooSlow && isAtRest(socket, connection)) return socket.destroy();
-    report(error, "a client sent an invalid HTTP/1 request");
+    reportFault(error, "a client sent an invalid HTTP/1 request");
     endWith(socket, refusal);
   });
 
-  /** Counts a request in. False if it is not to be answered. */
+  /** Registers a request. Returns false if it must not be answered. */
   function begin(response: ServerResponse): boolean {
     const { socket } = response.req;
     const connection = connections.get(socket);
     if (connection === undefined || connection.refused || socket.destroyed) return false;
-    // Node calls the handler for pipelined requests at once, however many there are.
+    // Node emits all pipelined requests at once, without a limit.
     if (connection.pending >= limits.streamsMax) {
-      report(new Error("too many pipelined requests"), "an HTTP/1 connection was closed");
+      reportFault(new Error("too many pipelined requests"), "an HTTP/1 connection was closed");
       socket.destroy();
       return false;
     }
@@ -97,16 +97,16 @@ export function createHttp1(serve: Guarded, limits: HttpLimits, report: Report):
     return true;
   }
 
-  /** Ends a connection with a reply of the server's own, if one can be said that is not taken for another. */
+  /** Closes a connection with an error reply, unless the client would take that for the reply to another request. */
   function endWith(socket: Duplex, refusal: Refusal): void {
     const connection = connections.get(socket);
-    if (connection === undefined || !socket.writable || isOwedAnother(connection)) {
+    if (connection === undefined || !socket.writable || hasPendingReply(connection)) {
       socket.destroy();
       return;
     }
     connection.refused = true;
     socket.end(refusalBytes(refusal));
-    // Closed at once, with bytes unread, TCP would reset the connection and the client might lose the reply.
+    // Closing a socket with unread bytes makes TCP reset the connection, and the client may lose the reply.
     const timer = setTimeout(() => socket.destroy(), lingerMs);
     socket.once("close", () => clearTimeout(timer));
   }
@@ -135,8 +135,8 @@ export function createHttp1(serve: Guarded, limits: HttpLimits, report: Report):
   };
 }
 
-/** Whether the client is owed, or has half received, a reply to something other than what is refused now. */
-function isOwedAnother({ pending, newest }: Connection): boolean {
+/** Whether a reply to another request is pending or partly sent. */
+function hasPendingReply({ pending, newest }: Connection): boolean {
   if (pending === 0 || newest === undefined) return false;
   return pending > 1 || newest.headersSent || newest.req.complete;
 }
@@ -145,7 +145,7 @@ function isAtRest(socket: Duplex, { pending, bytesReadAtRest }: Connection): boo
   return pending === 0 && "bytesRead" in socket && socket.bytesRead === bytesReadAtRest;
 }
 
-/** What to answer to an error of the parser; nothing to one of the socket. */
+/** The reply to an error of the parser. Undefined for an error of the socket. */
 function refusalOf(code: string | undefined): Refusal | undefined {
   switch (code) {
     case "ERR_HTTP_REQUEST_TIMEOUT":

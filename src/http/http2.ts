@@ -6,41 +6,41 @@ import {
   type ServerHttp2Session,
 } from "node:http2";
 import type { Socket } from "node:net";
-import type { Engine } from "./engine.ts";
+import { createExternalMemoryCollector } from "./collect-external-memory.ts";
+import type { ConnectionHandler } from "./connection-handler.ts";
 import { type Guarded, refuse } from "./guard.ts";
 import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
-import { createReclaim } from "./reclaim.ts";
 import { expectationUnknown, methodUnsupported, tooSlow } from "./refusal.ts";
-import type { Report } from "./report.ts";
+import type { ReportFault } from "./report-fault.ts";
 
 interface Session {
   readonly socket: Socket;
   readonly exchanges: Set<Exchange>;
-  /** Set when a check has found the session gone and its socket still open. */
+  /** Set when a sweep has found the session destroyed but its socket still open. */
   leftOpen: boolean;
-  /** Whether the client has answered since it fell silent. */
+  /** Whether the client has answered a PING since its last request. */
   isProbed: boolean;
-  /** Requests that the client may still reset, and when it was so many. */
+  /** How many requests the client may still reset, as of `resetTime`. */
   resetsLeft: number;
   resetTime: number;
-  /** Set when it was too many. Nothing that arrives after that is looked at. */
+  /** Set after too many resets. Anything that arrives after that is ignored. */
   isEnded: boolean;
 }
 
-/** A request and its response, until the stream of both is closed. */
+/** A request and its response, until their stream is closed. */
 interface Exchange {
   readonly request: Http2ServerRequest;
   readonly response: Http2ServerResponse;
   readonly beginTime: number;
-  /** Bytes of the response that wait for the client, and since when it has been so many. */
+  /** Unsent bytes of the response, and since when their number has not changed. */
   unsent: number;
   unsentTime: number;
 }
 
 /** HTTP/2 (RFC 9113), over TLS or with prior knowledge. */
-export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report): Engine {
+export function createHttp2(serve: Guarded, limits: HttpLimits, reportFault: ReportFault): ConnectionHandler {
   const sessions = new Map<ServerHttp2Session, Session>();
-  const reclaim = createReclaim();
+  const collectExternalMemory = createExternalMemoryCollector();
   const silenceMs = Math.min(limits.headersTimeoutMs / 2, limits.sessionIdleMs);
 
   const server = createServer({
@@ -49,9 +49,9 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
       maxHeaderListSize: limits.headerBytesMax,
     },
     maxHeaderListPairs: 128,
-    // In megabytes: the headers of every stream, and 2 MB for what else a session keeps.
+    // In megabytes: the headers of all streams, and 2 MB for everything else.
     maxSessionMemory: 2 + Math.ceil((limits.streamsMax * limits.headerBytesMax) / 1_000_000),
-    // Over the whole life of a session, which may be that of a proxy with many clients behind it.
+    // For the lifetime of a session, which may belong to a proxy with many clients.
     maxSessionInvalidFrames: 100,
     maxSessionRejectedStreams: 100,
     maxOutstandingPings: 10,
@@ -65,7 +65,7 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
       else probe(session, entry);
     });
   });
-  server.on("sessionError", (error) => report(error, "an HTTP/2 connection failed"));
+  server.on("sessionError", (error) => reportFault(error, "an HTTP/2 connection failed"));
   const answer = (request: Http2ServerRequest, response: Http2ServerResponse, expectsContinue: boolean) => {
     if (begin(request, response)) serve(request, response, expectsContinue);
   };
@@ -78,13 +78,13 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
     if (begin(request, response)) refuse(request, response, methodUnsupported);
   });
 
-  /** Counts a stream in. False if the connection is gone. */
+  /** Registers a stream. Returns false if the connection is closed. */
   function begin(request: Http2ServerRequest, response: Http2ServerResponse): boolean {
     const { stream } = request;
     const session = stream.session as ServerHttp2Session;
     const entry = sessions.get(session);
     if (entry === undefined || entry.isEnded) return false;
-    reclaim();
+    collectExternalMemory();
     const now = performance.now();
     if (entry.isProbed) {
       entry.isProbed = false;
@@ -100,29 +100,29 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
     return true;
   }
 
-  /** Closes a connection that resets its requests faster than anybody has use for (CVE-2023-44487). */
+  /** Closes a connection that resets requests too fast (CVE-2023-44487). Allows bursts, like a token bucket. */
   function countReset(session: ServerHttp2Session, entry: Session, now: number): void {
     const earned = ((now - entry.resetTime) * limits.resetsPerSecond) / 1_000;
     entry.resetsLeft = Math.min(limits.resetsBurst, entry.resetsLeft + earned) - 1;
     entry.resetTime = now;
     if (entry.resetsLeft >= 0 || entry.isEnded) return;
     entry.isEnded = true;
-    report(new Error("too many resets"), "an HTTP/2 connection was closed");
-    // Not at once: this runs while Node is at work on what it has read, and to destroy a session then ends the process (an
-    // assertion of Http2Session::CheckAllocatedSize fails, Node 20.20).
+    reportFault(new Error("too many resets"), "an HTTP/2 connection was closed");
+    // Not synchronously: destroying a session while Node processes what it has read crashes the process (failed assertion
+    // in Http2Session::CheckAllocatedSize, Node 20.20).
     setImmediate(() => session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM));
     setTimeout(() => entry.socket.destroy(), lingerMs);
   }
 
   function end(session: ServerHttp2Session): void {
     session.close();
-    // A client that does not read the GOAWAY keeps the session from closing.
+    // A client that doesn't read the GOAWAY keeps the session open.
     destroyAfter(session, lingerMs);
   }
 
   /**
-   * Where nothing moves, a client that is still there answers a PING. After a GOAWAY for a fault of the client Node
-   * neither reads nor writes any more, and leaves the connection to it: there no answer comes either.
+   * Checks with a PING that a silent client is still there. Also finds sessions that Node has given up: after a GOAWAY for a
+   * protocol error Node neither reads nor writes, and waits for the client to close the connection.
    */
   function probe(session: ServerHttp2Session, entry: Session | undefined): void {
     const timer = destroyAfter(session, limits.headersTimeoutMs);
@@ -134,7 +134,7 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
     });
   }
 
-  /** Closes a stream whose client does not end the request in time or does not take the reply. */
+  /** Closes a stream whose client doesn't finish the request in time, or doesn't read the response. */
   function check(exchange: Exchange, now: number): void {
     const { request, response } = exchange;
     const { stream } = request;
@@ -150,12 +150,11 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
     }
   }
 
-  // One timer for all: one for each stream costs 3 to 5 us of CPU a request, of 25 for a small one.
+  // One timer for all streams: one per stream is expensive (docs/performance.md).
   const sweep = setInterval(() => {
     const now = performance.now();
     for (const [session, entry] of sessions) {
-      // A session that failed or was closed ends its socket, but waits for a client that reads nothing or never ends
-      // its own side, and emits nothing meanwhile.
+      // A destroyed session ends its socket, but waits indefinitely for a client that reads nothing or never closes its side.
       if (entry.leftOpen) entry.socket.destroy();
       entry.leftOpen = session.destroyed;
       for (const exchange of entry.exchanges) check(exchange, now);
@@ -165,7 +164,7 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
 
   return {
     accept(socket) {
-      // A connection of which one side has ended is of use to HTTP/1 alone.
+      // HTTP/2 has no use for a half-closed connection.
       socket.allowHalfOpen = false;
       server.once("session", (session) => {
         sessions.set(session, {
@@ -183,8 +182,8 @@ export function createHttp2(serve: Guarded, limits: HttpLimits, report: Report):
     },
     drain() {
       for (const session of sessions.keys()) {
-        // GOAWAY names the last stream that is answered; later ones can be sent again elsewhere. The notice ahead of it
-        // that RFC 9113 §6.8 suggests does harm here: Node ignores streams from the first GOAWAY on, whatever it named.
+        // The GOAWAY names the last stream that is served, so the client can retry later ones elsewhere. Don't send the
+        // preliminary GOAWAY of RFC 9113 §6.8: Node ignores all new streams after the first one.
         session.close();
       }
     },

@@ -1,22 +1,22 @@
-/** What one client, or all of them, can ask of the server before any handler is called. */
+/** Limits that apply before a handler is called. */
 export interface HttpLimits {
-  /** Request line and header fields together, in bytes; on HTTP/2 the uncompressed header list. */
+  /** Request line and header fields, in bytes. For HTTP/2, the uncompressed header list. */
   readonly headerBytesMax: number;
-  /** The request target alone, in bytes (RFC 9110 §4.1 asks for 8000 at least). */
+  /** The request target, in bytes. RFC 9110 §4.1 recommends at least 8000. */
   readonly targetBytesMax: number;
-  /** From the start of a connection, or of a message, to the end of its header; for TLS, of the handshake. */
+  /** Time to receive the headers of a request, the HTTP/2 preface, or the TLS handshake. */
   readonly headersTimeoutMs: number;
-  /** From the start of a request to the end of its body. */
+  /** Time to receive a request including its body. */
   readonly requestTimeoutMs: number;
-  /** An HTTP/1 connection without a request; on both versions, a client that does not take its reply. */
+  /** Time until an idle HTTP/1 connection is closed, or any client that doesn't read its response. */
   readonly idleTimeoutMs: number;
-  /** An HTTP/2 connection without a stream. */
+  /** Time until an HTTP/2 connection without streams is closed. */
   readonly sessionIdleMs: number;
-  /** Open connections of the process. Further ones are closed as they come. */
+  /** Open connections of the server. Further ones are closed on arrival. */
   readonly connectionsMax: number;
-  /** Requests at the same time on one connection: streams of HTTP/2, pipelined requests of HTTP/1. */
+  /** Concurrent requests per connection: HTTP/2 streams, or pipelined HTTP/1 requests. */
   readonly streamsMax: number;
-  /** Requests that a client of HTTP/2 resets before it has their replies: at once, and in the long run. */
+  /** HTTP/2 requests that a client may reset before it has the reply: at once, and in the long run. */
   readonly resetsBurst: number;
   readonly resetsPerSecond: number;
 }
@@ -34,10 +34,10 @@ export const defaultLimits: HttpLimits = {
   resetsPerSecond: 200,
 };
 
-/** A client that has been told that its connection ends has this long to take the last bytes (RFC 9112 §9.6). */
+/** How long a client has to read the last bytes before its connection is destroyed (RFC 9112 §9.6). */
 export const lingerMs = 1_000;
 
-/** How often connections are held to the limits: at least four times within the shortest. */
+/** How often the timeouts are checked: at least four times within the shortest one. */
 export function checkIntervalMs(limits: HttpLimits): number {
   return Math.min(5_000, Math.ceil(Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) / 4));
 }

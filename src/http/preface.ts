@@ -1,13 +1,13 @@
 import type { Socket } from "node:net";
 
-/** What a client sends first on an HTTP/2 connection (RFC 9113 §3.4). No HTTP/1 request begins like that. */
+/** The first bytes of an HTTP/2 connection (RFC 9113 §3.4). No HTTP/1 request starts like this. */
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
 /**
- * Reads from a fresh connection until it is clear which version of HTTP the client speaks. The bytes are put back.
+ * Detects the HTTP version of a new connection from its first bytes, and puts them back.
  *
- * A connection that leaves it open is destroyed after `timeoutMs`, or when the client ends it. `decided` is called at
- * most once, with the socket paused.
+ * Calls `decided` at most once, with the socket paused. Destroys a connection that is undecided after `timeoutMs`, or that
+ * the client closes before.
  */
 export function readPreface(socket: Socket, timeoutMs: number, decided: (isHttp2: boolean) => void): void {
   let head: Buffer = Buffer.alloc(0);

@@ -3,14 +3,14 @@ import { Code } from "@connectrpc/connect";
 import { errorDomain } from "../lib/refusal.ts";
 import type { Reply } from "./reply.ts";
 
-/** Why a request is turned away before it is taken for a call. */
+/** An error reply of the HTTP server itself. */
 export interface Refusal {
   /** HTTP status. */
   readonly status: number;
   readonly code: Code;
-  /** Of `google.rpc.ErrorInfo`. */
+  /** The reason of `google.rpc.ErrorInfo`. */
   readonly reason: string;
-  /** What the caller is to do next. Never holds anything that the client sent. */
+  /** Tells the caller what to do. Never quotes the request. */
   readonly message: string;
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -41,7 +41,7 @@ export const tooSlow: Refusal = {
   status: 408,
   code: Code.DeadlineExceeded,
   reason: "DEADLINE_EXCEEDED",
-  message: "the request did not arrive as a whole in time: send it again",
+  message: "the request did not arrive in time: send it again",
 };
 
 export const chunksTooLarge: Refusal = {
@@ -62,7 +62,7 @@ export const expectationUnknown: Refusal = {
   status: 417,
   code: Code.InvalidArgument,
   reason: "REQUEST_MALFORMED",
-  message: "the only expectation that can be met is 100-continue: leave the Expect field out",
+  message: "the only supported expectation is 100-continue: leave the Expect header out",
 };
 
 export const headersTooLarge: Refusal = {
@@ -79,7 +79,7 @@ export const methodUnsupported: Refusal = {
   message: "CONNECT and TRACE are not supported: use the method that the API reference names",
 };
 
-/** What a caller learns of an error that nobody expected: the id under which the log has it (ASVS 16.5.1). */
+/** An unexpected error. The caller only gets the id that the log has it under (ASVS 16.5.1). */
 export function unexpected(correlationId: string): Refusal {
   return {
     status: 500,
@@ -90,7 +90,7 @@ export function unexpected(correlationId: string): Refusal {
   };
 }
 
-/** The refusal as `google.rpc.Status` JSON, in the form of every error over REST. */
+/** Converts the refusal to `google.rpc.Status` JSON, like all errors over REST. */
 export function refusalReply({ status, code, reason, message, metadata = {} }: Refusal): Reply {
   const info = {
     "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -105,7 +105,7 @@ export function refusalReply({ status, code, reason, message, metadata = {} }: R
   };
 }
 
-/** The refusal as the bytes of an HTTP/1.1 response, for a socket on which no request could be made out. */
+/** Converts the refusal to a raw HTTP/1.1 response, for a socket without a valid request. */
 export function refusalBytes(refusal: Refusal): string {
   const { status, headers, body = "" } = refusalReply(refusal);
   const fields = {

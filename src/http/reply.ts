@@ -4,17 +4,17 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 
-/** Answers one request, of either version of HTTP. */
+/** Answers a request of either HTTP version. */
 export type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
 
-/** A reply as a whole. Without a body there is no content, not even of length 0 (204). */
+/** A complete reply. Without a body, it has no Content-Length either (204). */
 export interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
 }
 
-/** Sends a reply, and to HEAD its headers only. Does nothing if the client is gone or a reply has begun. */
+/** Sends a reply, without its body if the request is HEAD. Does nothing if the client is gone or a reply was started. */
 export function reply(request: NodeRequest, response: NodeResponse, { status, headers, body }: Reply): void {
   if (!canReply(response)) return;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
@@ -27,10 +27,10 @@ export function reply(request: NodeRequest, response: NodeResponse, { status, he
   }
 }
 
-/** Whether a reply can still be sent: the client is there and nothing was sent so far. */
+/** Whether a reply can still be sent: the client is connected and nothing has been sent yet. */
 export function canReply(response: NodeResponse): boolean {
   if (response.headersSent || response.writableEnded) return false;
-  // To answer on an HTTP/2 stream that the client has reset throws.
+  // Responding on an HTTP/2 stream that the client has reset throws.
   if ("stream" in response) return !response.stream.destroyed && !response.stream.closed;
   return !response.destroyed;
 }

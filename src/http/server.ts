@@ -7,22 +7,22 @@ import { createHttp2 } from "./http2.ts";
 import { defaultLimits, type HttpLimits } from "./limits.ts";
 import { readPreface } from "./preface.ts";
 import type { NodeHandler } from "./reply.ts";
-import { type OnError, reportFaults } from "./report.ts";
+import { createFaultReporter, type OnError } from "./report-fault.ts";
 
 export type { HttpLimits } from "./limits.ts";
 export type { NodeHandler } from "./reply.ts";
 
 export interface HttpServerOptions {
   readonly host: string;
-  /** 0 for a free one. */
+  /** 0 for any free port. */
   readonly port: number;
-  /** Certificate chain and private key, as PEM. Without them nothing is encrypted. */
+  /** Certificate chain and private key in PEM. Without them, connections are not encrypted. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
-  /** Called for requests that passed the checks. What it throws is answered with 500 and reported. */
+  /** Called for requests that pass the checks. If it throws, the request is answered with 500 and the error is reported. */
   readonly handler: NodeHandler;
   /**
-   * Told of errors, for the log: of each one of the handler, and once in 10 seconds of each kind that clients can cause.
-   * The server itself puts nothing into them that a client sent.
+   * Logs errors: all errors of the handler, and every 10 seconds one of each kind that clients can cause. The latter never
+   * contain anything that a client has sent.
    */
   readonly onError?: OnError;
   readonly limits?: Partial<HttpLimits>;
@@ -30,27 +30,28 @@ export interface HttpServerOptions {
 
 export interface HttpServer {
   readonly port: number;
-  /** Where it is reached on this machine, such as `http://127.0.0.1:8080`. */
+  /** The URL on this machine, such as `http://127.0.0.1:8080`. */
   readonly origin: string;
   /**
-   * Takes no new connections, lets requests in flight finish, and destroys what is left after `graceMs`. Resolves when
-   * all is closed. A further call can shorten the time that is left.
+   * Stops accepting connections, finishes requests in flight, and destroys the remaining connections after `graceMs`.
+   * Resolves when all are closed. Calling it again can shorten the remaining time.
    */
   close(graceMs: number): Promise<void>;
 }
 
 /**
- * Listens on one port for HTTP/1.1 and HTTP/2: with TLS by ALPN, without by the first bytes of each connection.
+ * Serves HTTP/1.1 and HTTP/2 on one port. The version is negotiated with ALPN over TLS, and detected from the first bytes of
+ * a connection otherwise.
  *
- * Nothing that a client sends ends the process.
+ * No client input can end the process.
  *
- * @throws if the address cannot be listened on, the certificate and key are not valid, or a header may take longer than
- * the whole request.
+ * @throws Error if the address can't be bound, the certificate or key is invalid, or headersTimeoutMs exceeds
+ * requestTimeoutMs.
  */
 export async function listen(options: HttpServerOptions): Promise<HttpServer> {
   const limits = { ...defaultLimits, ...options.limits };
   const { onError = () => {} } = options;
-  const report = reportFaults(onError, 10_000);
+  const reportFault = createFaultReporter(onError, 10_000);
   const serve = guard(options.handler, limits, onError);
   const sockets = new Set<Socket>();
   const undecided = new Set<Socket>();
@@ -61,7 +62,7 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
     (isHttp2 ? http2 : http1).accept(socket);
   };
   const track = (socket: Socket) => {
-    // An error that nobody listens to ends the process; every one of a socket is followed by its "close".
+    // An "error" event without a listener would end the process. It is always followed by "close".
     socket.on("error", () => {});
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
@@ -70,7 +71,7 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
   const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: limits.idleTimeoutMs };
 
   function createPlainFront(): Server {
-    // Half-open as the server of node:http has it: a client that ends too early is told so.
+    // Half-open, like the server of node:http: a client that ends its side too early still gets a reply.
     const server = createServer({ ...tcp, allowHalfOpen: true });
     return server.on("connection", (socket) => {
       track(socket);
@@ -94,23 +95,23 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
     server.on("connection", track);
     server.on("secureConnection", (socket: TLSSocket) => {
       track(socket);
-      // RFC 9113 §9.2.1 forbids it for HTTP/2, and HTTP/1 needs it as little.
+      // RFC 9113 §9.2.1 forbids renegotiation for HTTP/2, and HTTP/1 doesn't need it.
       socket.disableRenegotiation();
       socket.pause();
       accept(socket, socket.alpnProtocol === "h2");
     });
     server.on("tlsClientError", (error, socket) => {
-      report(error, "a TLS handshake failed");
+      reportFault(error, "a TLS handshake failed");
       socket.destroy();
     });
     return server;
   }
 
   const front = options.tls ? createTlsFront(options.tls) : createPlainFront();
-  const http1 = createHttp1(serve, limits, report);
-  const http2 = createHttp2(serve, limits, report);
+  const http1 = createHttp1(serve, limits, reportFault);
+  const http2 = createHttp2(serve, limits, reportFault);
   front.maxConnections = limits.connectionsMax;
-  front.on("drop", () => report(new Error("too many connections"), "a connection was refused"));
+  front.on("drop", () => reportFault(new Error("too many connections"), "a connection was refused"));
 
   try {
     front.listen({ host: options.host, port: options.port });
@@ -120,8 +121,8 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
     http2.stop();
     throw error;
   }
-  // Such as EMFILE when a connection is accepted: it may pass.
-  front.on("error", (error) => report(error, "the listener failed"));
+  // Such as EMFILE when accepting a connection, which can be temporary.
+  front.on("error", (error) => reportFault(error, "the listener failed"));
   const { port } = front.address() as AddressInfo;
 
   return {
@@ -147,7 +148,7 @@ export async function listen(options: HttpServerOptions): Promise<HttpServer> {
   };
 }
 
-/** The host in a URL. An address that stands for all of the machine is no address to connect to. */
+/** The host for a URL. A wildcard address isn't one that clients can connect to. */
 function hostOf(host: string): string {
   if (host === "" || host === "0.0.0.0" || host === "::") return "localhost";
   return isIP(host) === 6 ? `[${host}]` : host;

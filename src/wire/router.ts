@@ -1,12 +1,14 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, type ConnectError, createServiceImplSpec } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import type { Codec } from "./call/codec.ts";
 import { isIdentity } from "./call/compression.ts";
+import type { EngineOptions } from "./call/engine-options.ts";
+import type { UnarySpec } from "./call/invoke.ts";
 import type { NodeRequest } from "./call/node-http.ts";
 import type { Reply } from "./call/send.ts";
-import type { Codec, LaneOptions, UnarySpec } from "./call/unary.ts";
 import { wireError } from "./call/wire-error.ts";
-import { createStock } from "./connect-node/handler.ts";
+import { createConnectNodeHandler } from "./connect-node/handler.ts";
 import { codecsOf, contentTypeOf, grpcRefusal } from "./protocols/codecs.ts";
 import { admitsReply } from "./rest/accept.ts";
 import { bindPath } from "./rest/bind-path.ts";
@@ -15,11 +17,11 @@ import { createRestRouter } from "./rest/rules.ts";
 import type { StreamCall, StreamSpec } from "./rest/stream.ts";
 import type { BoundService } from "./service.ts";
 
-/** What is to be done with a request. */
+/** How to answer a request. */
 export type Plan =
   | { readonly kind: "call"; readonly spec: UnarySpec; readonly codec: Codec }
   | { readonly kind: "stream"; readonly call: StreamCall }
-  | { readonly kind: "stock"; readonly handler: UniversalHandler }
+  | { readonly kind: "connect-node"; readonly handler: UniversalHandler }
   | { readonly kind: "reply"; readonly reply: Reply }
   | {
       readonly kind: "refuse";
@@ -33,29 +35,31 @@ export interface RouterOptions {
   readonly services: readonly BoundService[];
   readonly aliases: Readonly<Record<string, DescMethod>>;
   readonly rpcOnRestPaths: boolean;
-  readonly lane: LaneOptions;
+  readonly engineOptions: EngineOptions;
 }
 
-/** What a method can be called by. */
+/** How a method can be called. */
 interface Endpoint {
-  /** HTTP methods of its RPC paths. */
+  /** The HTTP methods of its RPC paths. */
   readonly allow: readonly string[];
-  /** Unless it streams. */
+  /** For unary methods. */
   readonly unary?: { readonly spec: UnarySpec; readonly codecs: ReadonlyMap<string, Codec> };
-  /** If it streams its replies to one message. */
+  /** For server-streaming methods. */
   readonly stream?: StreamSpec;
-  /** For what the lane does not take. */
-  readonly stock: UniversalHandler;
+  /** For streams over RPC, and everything else that the unary engine doesn't serve. */
+  readonly connectNode: UniversalHandler;
 }
 
 /**
- * Finds what a request is for: by one look-up if it is an RPC, by the `google.api.http` rules otherwise.
+ * Creates a function that decides how to answer a request. RPC paths are found with one map lookup, REST paths by the
+ * `google.api.http` rules.
  *
- * @throws at once on a rule that is not valid, two rules of the same shape, a method served twice, or a path of two methods.
+ * @throws Error if a rule is invalid, two rules have the same shape, a method is served twice, or two methods have the
+ * same path.
  */
 export function createRouter(options: RouterOptions): (request: NodeRequest) => Plan {
-  const { lane, rpcOnRestPaths } = options;
-  const endpoints = endpointsOf(options.services, lane);
+  const { engineOptions, rpcOnRestPaths } = options;
+  const endpoints = endpointsOf(options.services, engineOptions);
   const byPath = pathsOf(endpoints, options.aliases);
   const routes = createRestRouter([...endpoints.keys()]);
 
@@ -67,19 +71,19 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
     accept: string | undefined,
   ): Plan => {
     let found = routes.find(method, path);
-    // HEAD is GET without the body (RFC 9110 §9.3.2), unless a rule has a HEAD of its own.
+    // HEAD is served like GET (RFC 9110 §9.3.2), unless it has a rule of its own.
     if (method === "HEAD" && found.kind !== "match") found = routes.find("GET", path);
     if (found.kind === "not_found") return planUnknown(contentType);
     if (found.kind === "method_not_allowed") {
       const allow = found.allow.includes("GET") ? [...found.allow, "HEAD"] : found.allow;
-      return method === "OPTIONS" ? tellMethods(allow) : methodNotAllowed(allow);
+      return method === "OPTIONS" ? optionsReply(allow) : methodNotAllowed(allow);
     }
     const { route } = found;
     const { unary, stream } = endpoints.get(route.method) ?? {};
     const takesRpc = rpcOnRestPaths && method === "POST" && !route.isRawRequest;
     const rpc = takesRpc && isRpcBody(contentType) && unary?.codecs.get(contentType);
     if (!rpc && !admitsReply(accept, route)) return notAcceptable(route);
-    const codec = rpc ? bindPath(rpc, found, query) : restCodec(found, query, lane.messageBytesMax);
+    const codec = rpc ? bindPath(rpc, found, query) : restCodec(found, query, engineOptions.messageBytesMax);
     if (unary) return { kind: "call", spec: unary.spec, codec };
     if (stream) return { kind: "stream", call: { spec: stream, route, codec } };
     return planUnknown(contentType);
@@ -97,25 +101,26 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
 }
 
 function planRpc(
-  { allow, unary, stock }: Endpoint,
+  { allow, unary, connectNode }: Endpoint,
   { method = "", headers }: NodeRequest,
   contentType: string,
 ): Plan {
-  if (method === "OPTIONS") return tellMethods(allow);
+  if (method === "OPTIONS") return optionsReply(allow);
   if (!allow.includes(method)) return methodNotAllowed(allow);
   if (method === "POST" && unary) {
     const codec = unary.codecs.get(contentType);
     if (!codec) return mediaTypeUnsupported(unaryTypes);
-    return isForLane(codec, headers)
+    return isForUnaryEngine(codec, headers)
       ? { kind: "call", spec: unary.spec, codec }
-      : { kind: "stock", handler: stock };
+      : { kind: "connect-node", handler: connectNode };
   }
-  if (unary || stock.supportedContentType(contentType)) return { kind: "stock", handler: stock };
+  if (unary || connectNode.supportedContentType(contentType))
+    return { kind: "connect-node", handler: connectNode };
   return mediaTypeUnsupported(streamTypes);
 }
 
-/** Whether a message is as it is or in gzip. Other codings are for connect-node, and so is a header of streams. */
-function isForLane({ codingHeader }: Codec, headers: NodeRequest["headers"]): boolean {
+/** Whether the message is uncompressed or gzip. Other compressions, and headers of streams, are left to connect-node. */
+function isForUnaryEngine({ codingHeader }: Codec, headers: NodeRequest["headers"]): boolean {
   if (codingHeader === undefined) return true;
   const coding = headers[codingHeader];
   const isPlain = coding === undefined || coding === "gzip" || isIdentity(coding as string);
@@ -124,14 +129,13 @@ function isForLane({ codingHeader }: Codec, headers: NodeRequest["headers"]): bo
 
 function planUnknown(contentType: string): Plan {
   const unimplemented = wireError(Code.Unimplemented, "UNIMPLEMENTED", "there is no such method");
-  const encode = grpcRefusal(contentType);
-  const protocol = contentType.startsWith("application/grpc-web") ? "grpc-web" : "grpc";
-  if (encode) return { kind: "refuse", protocol, error: unimplemented, encode };
-  const message = "there is nothing at this path: check it against the contract";
+  const grpc = grpcRefusal(contentType);
+  if (grpc) return { kind: "refuse", ...grpc, error: unimplemented };
+  const message = "there is no method at this path: check the API reference";
   return refuse(wireError(Code.NotFound, "ROUTE_NOT_FOUND", message));
 }
 
-/** JSON is the body that a REST path has anyway. */
+/** Whether the body of a request on a REST path is an RPC message. JSON always is a REST body. */
 function isRpcBody(contentType: string): boolean {
   return contentType !== "application/json";
 }
@@ -152,11 +156,11 @@ function methodNotAllowed(allow: readonly string[]): Plan {
   return refuse(wireError(Code.Unimplemented, "METHOD_NOT_ALLOWED", message), allowed(allow));
 }
 
-function tellMethods(allow: readonly string[]): Plan {
+function optionsReply(allow: readonly string[]): Plan {
   return { kind: "reply", reply: { status: 204, header: allowed(allow), body: new Uint8Array() } };
 }
 
-/** RFC 9110 §10.2.1: every path that is there can be asked for its OPTIONS. */
+/** RFC 9110 §10.2.1: every existing path answers OPTIONS. */
 function allowed(methods: readonly string[]): Headers {
   return new Headers({ allow: [...methods, "OPTIONS"].join(", ") });
 }
@@ -172,20 +176,23 @@ function mediaTypeUnsupported(types: string): Plan {
   return refuse(error, new Headers({ "accept-post": types }));
 }
 
-function endpointsOf(services: readonly BoundService[], lane: LaneOptions): Map<DescMethod, Endpoint> {
+function endpointsOf(
+  services: readonly BoundService[],
+  engineOptions: EngineOptions,
+): Map<DescMethod, Endpoint> {
   const endpoints = new Map<DescMethod, Endpoint>();
   for (const { service, implementation } of services) {
     const { methods: specs } = createServiceImplSpec(service, implementation);
     for (const spec of Object.values(specs)) {
       if (endpoints.has(spec.method)) throw new Error(`${spec.method} is served twice`);
-      const stock = createStock(spec, lane);
+      const connectNode = createConnectNodeHandler(spec, engineOptions);
       endpoints.set(spec.method, {
-        allow: stock.allowedMethods,
+        allow: connectNode.allowedMethods,
         ...(spec.kind === "unary" && {
-          unary: { spec, codecs: codecsOf(spec.method, lane.messageBytesMax) },
+          unary: { spec, codecs: codecsOf(spec.method, engineOptions.messageBytesMax) },
         }),
         ...(spec.kind === "server_streaming" && { stream: spec }),
-        stock,
+        connectNode,
       });
     }
   }

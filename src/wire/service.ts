@@ -6,7 +6,7 @@ export interface BoundService {
   readonly implementation: Partial<ServiceImpl<DescService>>;
 }
 
-/** Binds a service to its implementation. A method that is left out answers UNIMPLEMENTED. */
+/** Binds a service to its implementation. Methods that are left out answer UNIMPLEMENTED. */
 export function bind<S extends DescService>(
   service: S,
   implementation: Partial<ServiceImpl<S>>,

@@ -14,7 +14,10 @@ function startWith(allowedOrigins: readonly string[], { isTls }: Transport) {
 
 const app = "https://app.example.com";
 const path = "/countersign.user.v3alpha.UserService/AddOTPEmail";
-const asked = { "access-control-request-method": "POST", "access-control-request-headers": "content-type" };
+const preflight = {
+  "access-control-request-method": "POST",
+  "access-control-request-headers": "content-type",
+};
 
 function names(list: string | string[] | undefined): string[] {
   return `${list}`.split(", ").map((name) => name.toLowerCase());
@@ -27,7 +30,7 @@ describe.each(transports)("$name", (transport) => {
     ["REST", ["content-type", "authorization", "idempotency-key", "accept-language"]],
   ])("answers the preflight of %s", async (_name, fields) => {
     const server = await startWith(["https://other.example.com", app], transport);
-    const headers = { origin: app, ...asked, "access-control-request-headers": fields.join(",") };
+    const headers = { origin: app, ...preflight, "access-control-request-headers": fields.join(",") };
     const answer = await send(server, transport, { method: "OPTIONS", path, headers });
     expect(answer.status).toBe(204);
     expect(answer.body).toBe("");
@@ -46,7 +49,7 @@ describe.each(transports)("$name", (transport) => {
     expect(answer.headers["content-length"]).toBeUndefined();
   });
 
-  test("lets an allowed origin see a reply and its headers", async () => {
+  test("exposes a reply and its headers to an allowed origin", async () => {
     const server = await startWith([app], transport);
     const answer = await send(server, transport, { method: "POST", path, headers: { origin: app } });
     expect(answer).toMatchObject({ status: 200, body: "hello" });
@@ -71,26 +74,26 @@ describe.each(transports)("$name", (transport) => {
     ["another port", "https://app.example.com:8443"],
     ["a longer host", "https://app.example.com.evil.example"],
     ["another case", "https://APP.example.com"],
-    ["no origin of its own", "null"],
+    ["an opaque origin", "null"],
     ["two origins", `${app}, https://evil.example`],
-  ])("says nothing to %s", async (_name, origin) => {
+  ])("sends no CORS headers to %s", async (_name, origin) => {
     const server = await startWith([app], transport);
     for (const method of ["OPTIONS", "POST"]) {
-      const answer = await send(server, transport, { method, path, headers: { origin, ...asked } });
+      const answer = await send(server, transport, { method, path, headers: { origin, ...preflight } });
       expect(answer.status).toBe(method === "OPTIONS" ? 204 : 200);
       expect(Object.keys(answer.headers).filter((name) => name.startsWith("access-control-"))).toEqual([]);
       expect(answer.headers.vary).toBe("Origin");
     }
   });
 
-  test("varies with the origin even where none was sent", async () => {
+  test("sends Vary even to requests without an origin", async () => {
     const server = await startWith([app], transport);
     const answer = await send(server, transport);
     expect(answer.headers.vary).toBe("Origin");
     expect(answer.headers["access-control-allow-origin"]).toBeUndefined();
   });
 
-  test("lets an allowed origin see that the handler failed", async () => {
+  test("exposes the error of a failed handler to an allowed origin", async () => {
     const cors = createCors({ allowedOrigins: [app] });
     const server = await start({
       ...(transport.isTls ? { tls } : {}),
@@ -106,10 +109,10 @@ describe.each(transports)("$name", (transport) => {
     expect(answer.headers["content-encoding"]).toBeUndefined();
   });
 
-  test("allows any origin", async () => {
+  test("allows any origin with *", async () => {
     const server = await startWith(["*"], transport);
     for (const method of ["OPTIONS", "POST"]) {
-      const headers = { origin: "https://anywhere.example", ...asked };
+      const headers = { origin: "https://anywhere.example", ...preflight };
       const answer = await send(server, transport, { method, path, headers });
       expect(answer.headers["access-control-allow-origin"]).toBe("*");
       expect(answer.headers.vary).toBeUndefined();
@@ -117,27 +120,27 @@ describe.each(transports)("$name", (transport) => {
     }
   });
 
-  test("allows none", async () => {
+  test("allows no origin by default", async () => {
     const server = await startWith([], transport);
     const answer = await send(server, transport, {
       method: "OPTIONS",
       path,
-      headers: { origin: app, ...asked },
+      headers: { origin: app, ...preflight },
     });
     expect(answer.status).toBe(204);
     expect(answer.headers["access-control-allow-origin"]).toBeUndefined();
   });
 
   test.each([
-    ["without an origin", asked],
-    ["without a method that it asks for", { origin: app }],
-  ])("leaves OPTIONS %s to the handler", async (_name, headers) => {
+    ["without an origin", preflight],
+    ["without a requested method", { origin: app }],
+  ])("passes OPTIONS %s to the handler", async (_name, headers) => {
     const server = await startWith([app], transport);
     const answer = await send(server, transport, { method: "OPTIONS", path, headers });
     expect(answer).toMatchObject({ status: 200, body: "hello" });
   });
 });
 
-test("refuses * beside an origin", () => {
+test("rejects * together with an origin", () => {
   expect(() => createCors({ allowedOrigins: ["*", app] })).toThrow("alone");
 });

@@ -3,9 +3,9 @@ import { constants } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { describe, expect, test } from "vitest";
 import type { HttpServer, HttpServerOptions } from "../../src/http/server.ts";
+import { createGate } from "../support/gate.ts";
 import {
   begin,
-  gate,
   open,
   openHttp2,
   parseAnswer,
@@ -16,14 +16,14 @@ import {
   untilReceived,
 } from "../support/http/requests.ts";
 
-/** Far above what any of these tests takes: whatever waits for it fails. */
+/** Longer than the timeout of a test, so that no test passes by waiting for it. */
 const graceMs = 60_000;
 const get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/** A server whose handler holds requests to `/held`. */
+/** Starts a server whose handler holds requests to `/held` until the gate opens. */
 async function startHeld(options: Partial<HttpServerOptions>) {
-  const held = gate();
-  const arrived = gate();
+  const held = createGate();
+  const arrived = createGate();
   const server = await start({
     ...options,
     handler: (request, response) => {
@@ -44,10 +44,10 @@ function isRefused({ port }: HttpServer): Promise<boolean> {
 }
 
 describe.each([
-  { name: "in clear", options: {} },
+  { name: "without TLS", options: {} },
   { name: "over TLS", options: { tls } },
 ])("closing $name", ({ options }) => {
-  test("finishes a request of HTTP/1 in flight, says that the connection closes, and takes no new one", async () => {
+  test("finishes an HTTP/1 request in flight with Connection: close, and accepts no new connections", async () => {
     const { server, held, arrived } = await startHeld(options);
     const socket = await open(server);
     const received = untilClosed(socket);
@@ -63,8 +63,8 @@ describe.each([
     await closed;
   });
 
-  test("finishes a reply of HTTP/1 that is under way", async () => {
-    const held = gate();
+  test("finishes an HTTP/1 reply that has started", async () => {
+    const held = createGate();
     const server = await start({
       ...options,
       handler: (_request, response) => {
@@ -83,7 +83,7 @@ describe.each([
     await closed;
   });
 
-  test("finishes requests of HTTP/1 that are pipelined", async () => {
+  test("finishes pipelined HTTP/1 requests", async () => {
     const { server, held, arrived } = await startHeld(options);
     const socket = await open(server);
     const received = untilClosed(socket);
@@ -95,14 +95,14 @@ describe.each([
     await closed;
   });
 
-  test("answers a request of HTTP/1 whose header is half there", async () => {
+  test("answers an HTTP/1 request whose header is incomplete", async () => {
     const { server } = await startHeld(options);
     const socket = await open(server);
     const first = untilReceived(socket, "hello");
     socket.write(get);
     await first;
     socket.write(get.slice(0, 20));
-    // The half has arrived when the server has answered somebody who wrote later.
+    // The first half has arrived once the server answers a request that was sent after it.
     const other = await open(server);
     const seen = untilReceived(other, "hello");
     other.write(get);
@@ -115,7 +115,7 @@ describe.each([
     await closed;
   });
 
-  test("closes idle connections at once: kept, never used and undecided", async () => {
+  test("closes idle connections at once: kept alive, unused and undecided", async () => {
     const { server } = await startHeld(options);
     const kept = await open(server);
     const answered = untilReceived(kept, "hello");
@@ -127,14 +127,14 @@ describe.each([
     await all;
   });
 
-  test("finishes a stream of HTTP/2 in flight and sends GOAWAY", async () => {
+  test("finishes an HTTP/2 stream in flight and sends GOAWAY", async () => {
     const { server, held, arrived } = await startHeld(options);
     const session = openHttp2(server);
     const answer = sendHttp2(session, { ":path": "/held" });
     await arrived.opened;
     const goaway = once(session, "goaway");
     const closed = server.close(graceMs);
-    // The stream in flight is the last that is answered.
+    // The stream in flight is the last one that is served.
     expect((await goaway).slice(0, 2)).toEqual([constants.NGHTTP2_NO_ERROR, 1]);
     expect(await isRefused(server)).toBe(true);
     held.open();
@@ -142,7 +142,7 @@ describe.each([
     await closed;
   });
 
-  test("ends idle connections of HTTP/2", async () => {
+  test("closes idle HTTP/2 connections", async () => {
     const { server } = await startHeld(options);
     const session = openHttp2(server);
     await sendHttp2(session, {});
@@ -151,7 +151,7 @@ describe.each([
     await ended;
   });
 
-  test("destroys what is left when the time is over", async () => {
+  test("destroys the remaining connections after the grace period", async () => {
     const { server, arrived } = await startHeld(options);
     const socket = await open(server);
     const session = openHttp2(server);
@@ -164,7 +164,7 @@ describe.each([
     expect(await reset).toBeInstanceOf(Error);
   });
 
-  test("can be asked twice, and the second time in more of a hurry", async () => {
+  test("shortens the grace period when called again", async () => {
     const { server, arrived } = await startHeld(options);
     const socket = await open(server);
     const received = untilClosed(socket);
@@ -178,7 +178,7 @@ describe.each([
   });
 });
 
-test("closing waits for a TLS handshake no longer than for any", async () => {
+test("closing waits for a TLS handshake only until the handshake times out", async () => {
   const server = await start({ tls, limits: { headersTimeoutMs: 200 } });
   const socket = connectTcp(server.port, "127.0.0.1");
   socket.on("error", () => {});

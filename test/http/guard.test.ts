@@ -17,7 +17,7 @@ import {
 const http1 = transports.filter(({ isHttp2 }) => !isHttp2);
 const http2 = transports.filter(({ isHttp2 }) => isHttp2);
 
-/** Counts the requests that get past the guard. */
+/** Starts a server that counts the requests that pass the guard. */
 async function startCounting(isTls: boolean) {
   const count = { handled: 0 };
   const server = await start({
@@ -75,7 +75,7 @@ describe.each(http1)("$name", (transport) => {
     ],
     ["TRACE", "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, 12, "UNIMPLEMENTED"],
     ["CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 501, 12, "UNIMPLEMENTED"],
-    ["a method that is none", "BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, 3, "REQUEST_MALFORMED"],
+    ["an unknown method", "BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, 3, "REQUEST_MALFORMED"],
     ["a long target", `GET /${long} HTTP/1.1\r\nHost: localhost\r\n\r\n`, 414, 8, "REQUEST_TOO_LARGE"],
     [
       "large header fields",
@@ -92,7 +92,7 @@ describe.each(http1)("$name", (transport) => {
       "REQUEST_TOO_LARGE",
     ],
     [
-      "an expectation that is unknown",
+      "an unknown expectation",
       "GET / HTTP/1.1\r\nHost: localhost\r\nExpect: payment\r\n\r\n",
       417,
       3,
@@ -121,8 +121,8 @@ describe.each(http1)("$name", (transport) => {
     ],
     ["a NUL in a field", "GET / HTTP/1.1\r\nHost: localhost\r\nA: b\0\r\n\r\n", 400, 3, "REQUEST_MALFORMED"],
     ["a space before the colon", "GET / HTTP/1.1\r\nHost : localhost\r\n\r\n", 400, 3, "REQUEST_MALFORMED"],
-    ["a version that is none", "GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", 400, 3, "REQUEST_MALFORMED"],
-  ])("refuses %s and lives", async (_name, request, status, code, reason) => {
+    ["an unknown version", "GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", 400, 3, "REQUEST_MALFORMED"],
+  ])("refuses %s and keeps serving", async (_name, request, status, code, reason) => {
     const { server, count } = await startCounting(transport.isTls);
     const answer = await sendRaw(server, request);
     expect(answer.status).toBe(status);
@@ -136,12 +136,12 @@ describe.each(http1)("$name", (transport) => {
     expect(await send(server, transport)).toMatchObject({ status: 200, body: "hello" });
   });
 
-  test("takes HTTP/1.0 with a Host", async () => {
+  test("accepts HTTP/1.0 with a Host", async () => {
     const { server } = await startCounting(transport.isTls);
     expect(await sendRaw(server, "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")).toMatchObject({ status: 200 });
   });
 
-  test("answers two pipelined requests in their order", async () => {
+  test("answers two pipelined requests in order", async () => {
     const server = await start({
       ...(transport.isTls ? { tls } : {}),
       handler: (request, response) => {
@@ -158,7 +158,7 @@ describe.each(http1)("$name", (transport) => {
     expect((await received).match(/\[.*?\]/g)).toEqual(["[/a]", "[/b]"]);
   });
 
-  test("gives no answer to a malformed request while it owes one to the request before", async () => {
+  test("sends no reply to a malformed request while another reply is pending", async () => {
     const server = await start({ ...(transport.isTls ? { tls } : {}), handler: () => {} });
     const socket = await open(server);
     const received = untilClosed(socket);
@@ -166,7 +166,7 @@ describe.each(http1)("$name", (transport) => {
     expect(await received).toBe("");
   });
 
-  test("answers once when a request turns out malformed while its reply is under way", async () => {
+  test("answers once if a request turns out to be malformed after its reply has started", async () => {
     const server = await start({
       ...(transport.isTls ? { tls } : {}),
       handler: (request, response) => {
@@ -183,7 +183,7 @@ describe.each(http1)("$name", (transport) => {
     expect((await received).match(/HTTP\/1\.1 /g)).toHaveLength(1);
   });
 
-  test("answers once to garbage that goes on", async () => {
+  test("answers endless garbage once", async () => {
     const { server } = await startCounting(transport.isTls);
     const socket = await open(server);
     const received = untilClosed(socket);
@@ -193,7 +193,7 @@ describe.each(http1)("$name", (transport) => {
     clearInterval(more);
   });
 
-  test("reports a malformed request without what it held", async () => {
+  test("reports a malformed request without its content", async () => {
     const reports: unknown[] = [];
     const server = await start({
       ...(transport.isTls ? { tls } : {}),
@@ -215,7 +215,7 @@ describe.each(http2)("$name", (transport) => {
     ["a Host that differs", { ":authority": "a", host: "b" }, 400, 3],
     ["TRACE", { ":method": "TRACE" }, 501, 12],
     ["a long target", { ":path": `/${"a".repeat(8_200)}` }, 414, 8],
-    ["an expectation that is unknown", { expect: "payment" }, 417, 3],
+    ["an unknown expectation", { expect: "payment" }, 417, 3],
   ])("refuses %s and serves the next request of the connection", async (_name, headers, status, code) => {
     const { server, count } = await startCounting(transport.isTls);
     const session = openHttp2(server);
@@ -233,7 +233,7 @@ describe.each(http2)("$name", (transport) => {
     ["a user in the authority", { ":authority": "user@x" }],
     ["200 header fields", Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`a${n}`, "b"]))],
     ["a target without a slash", { ":path": "a" }],
-  ])("resets or refuses a stream with %s and lives", async (_name, headers) => {
+  ])("resets or refuses a stream with %s and keeps serving", async (_name, headers) => {
     const { server } = await startCounting(transport.isTls);
     await sendHttp2(openHttp2(server), headers).then(
       ({ status }) => expect(status).toBe(400),
@@ -268,13 +268,13 @@ describe.each(http2)("$name", (transport) => {
     expect(count.handled).toBe(0);
   });
 
-  test("takes a Host that agrees with the authority", async () => {
+  test("accepts a Host that equals the authority", async () => {
     const { server } = await startCounting(transport.isTls);
     const answer = await sendHttp2(openHttp2(server), { ":authority": "a:1", host: "A:1" });
     expect(answer.status).toBe(200);
   });
 
-  test("answers HEAD with the headers of the refusal alone", async () => {
+  test("answers HEAD with only the headers of the refusal", async () => {
     const { server } = await startCounting(transport.isTls);
     const answer = await sendHttp2(openHttp2(server), { ":method": "HEAD", ":authority": "[" });
     expect(answer).toMatchObject({ status: 400, body: "" });

@@ -16,22 +16,22 @@ describe("isHost", () => {
     ["127.0.0.1:8080", "an IPv4 address with a port"],
     ["[::1]", "an IPv6 address"],
     ["[::1]:8080", "an IPv6 address with a port"],
-    ["[::ffff:192.0.2.1]", "an IPv4 address in an IPv6 one"],
-  ])("takes %j: %s", (host) => {
+    ["[::ffff:192.0.2.1]", "an IPv4-mapped IPv6 address"],
+  ])("accepts %j: %s", (host) => {
     expect(isHost(host)).toBe(true);
     expect(() => new URL("/path", `http://${host}`)).not.toThrow();
   });
 
   test.each([
-    ["", "nothing"],
-    ["[", "a bracket alone"],
-    ["[]", "brackets around nothing"],
+    ["", "an empty string"],
+    ["[", "a single bracket"],
+    ["[]", "empty brackets"],
     ["[::1", "an open bracket"],
     ["::1", "an IPv6 address without brackets"],
     ["[::1]8080", "a port without its colon"],
     ["[127.0.0.1]", "an IPv4 address in brackets"],
     ["[fe80::1%eth0]", "a zone"],
-    ["[v1.a]", "an address of a future version"],
+    ["[v1.a]", "a future IP version"],
     ["a b", "a space"],
     [" a", "a space before"],
     ["a\tb", "a tab"],
@@ -42,7 +42,7 @@ describe("isHost", () => {
     ["x:-1", "a negative port"],
     ["x:80a", "a port with a letter"],
     ["x:1:2", "two ports"],
-    [":80", "a port alone"],
+    [":80", "only a port"],
     ["user@x", "a user"],
     ["x/y", "a path"],
     ["x?y", "a query"],
@@ -50,9 +50,9 @@ describe("isHost", () => {
     ["x\\y", "a backslash"],
     ["http://x", "a URL"],
     ["x%41", "percent encoding"],
-    ["b\u00fccher.example", "a letter beyond ASCII"],
+    ["b\u00fccher.example", "a non-ASCII letter"],
     ["256.256.256.256", "an IPv4 address out of range"],
-    ["1.2.3.4.5", "an IPv4 address of five parts"],
+    ["1.2.3.4.5", "an IPv4 address with five parts"],
   ])("refuses %j: %s", (host) => {
     expect(isHost(host)).toBe(false);
   });

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { constants } from "node:http2";
 import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
+import { createGate } from "../support/gate.ts";
 import {
   endHeaders,
   endStream,
@@ -14,7 +15,6 @@ import {
 } from "../support/http/frames.ts";
 import {
   begin,
-  gate,
   open,
   openHttp2,
   parseAnswer,
@@ -31,10 +31,10 @@ const quick = { headersTimeoutMs: 200, requestTimeoutMs: 300, idleTimeoutMs: 300
 const post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf";
 
 describe.each([
-  { name: "in clear", options: {}, plain: transports[0]! },
+  { name: "without TLS", options: {}, plain: transports[0]! },
   { name: "over TLS", options: { tls }, plain: transports[1]! },
 ])("HTTP/1.1 $name", ({ options, plain }) => {
-  test("answers 408 to a header that comes too slowly", async () => {
+  test("answers 408 to headers that arrive too slowly", async () => {
     const server = await start({ ...options, limits: quick });
     const socket = await open(server);
     const received = untilClosed(socket);
@@ -47,8 +47,8 @@ describe.each([
     expect((await send(server, plain)).status).toBe(200);
   });
 
-  test("answers 408 to a body that comes too slowly, once, and the handler learns that it is over", async () => {
-    const over = gate();
+  test("answers 408 once to a body that arrives too slowly, and closes the request of the handler", async () => {
+    const over = createGate();
     const server = await start({
       ...options,
       limits: quick,
@@ -68,12 +68,12 @@ describe.each([
     await over.opened;
   });
 
-  test("closes a connection on which nothing comes, without a word", async () => {
+  test("closes an unused connection without a reply", async () => {
     const server = await start({ ...options, limits: quick });
     expect(await untilClosed(await open(server))).toBe("");
   });
 
-  test("closes a kept connection that stays idle", async () => {
+  test("closes an idle keep-alive connection", async () => {
     const server = await start({ ...options, limits: quick });
     const socket = await open(server);
     const received = untilClosed(socket);
@@ -90,8 +90,8 @@ describe.each([
     expect((await send(server, plain, { method: "POST", body: "body" })).body).toBe("hello");
   });
 
-  test("closes a connection whose client does not read the reply", async () => {
-    const over = gate();
+  test("closes a connection whose client doesn't read the reply", async () => {
+    const over = createGate();
     const server = await start({
       ...options,
       limits: quick,
@@ -127,11 +127,11 @@ describe.each([
 });
 
 describe.each([
-  { name: "in clear", options: {}, transport: transports[2]! },
+  { name: "without TLS", options: {}, transport: transports[2]! },
   { name: "over TLS", options: { tls }, transport: transports[3]! },
 ])("HTTP/2 $name", ({ options, transport }) => {
-  test("answers 408 to a body that comes too slowly and serves the rest of the connection", async () => {
-    const over = gate();
+  test("answers 408 to a body that arrives too slowly, and keeps the connection", async () => {
+    const over = createGate();
     const server = await start({
       ...options,
       limits: { ...quick, sessionIdleMs: 60_000 },
@@ -157,7 +157,7 @@ describe.each([
     expect((await sendHttp2(session, {})).body).toBe("hello");
   });
 
-  test("resets a stream whose reply is under way when the body comes too slowly", async () => {
+  test("resets a stream whose body arrives too slowly after its reply has started", async () => {
     const server = await start({
       ...options,
       limits: quick,
@@ -173,7 +173,7 @@ describe.each([
     expect(stream.rstCode).toBe(constants.NGHTTP2_CANCEL);
   });
 
-  test("closes a stream whose client does not end a request that was answered", async () => {
+  test("closes a stream whose client doesn't finish a request that was answered", async () => {
     const server = await start({
       ...options,
       limits: quick,
@@ -201,8 +201,8 @@ describe.each([
     expect((await send(server, transport, { method: "POST", body: "body" })).body).toBe("hello");
   });
 
-  test("closes a stream whose client does not read the reply", async () => {
-    const over = gate();
+  test("closes a stream whose client doesn't read the reply", async () => {
+    const over = createGate();
     const server = await start({
       ...options,
       limits: quick,
@@ -217,7 +217,7 @@ describe.each([
     await over.opened;
   });
 
-  test("ends a connection without streams", async () => {
+  test("closes a connection without streams", async () => {
     const server = await start({ ...options, limits: quick });
     const session = openHttp2(server);
     const [code] = await once(session, "goaway");
@@ -225,7 +225,7 @@ describe.each([
     await once(session, "close");
   });
 
-  test("ends a connection without streams even if the client keeps its side open", async () => {
+  test("closes a connection without streams even if the client keeps its side open", async () => {
     const server = await start({ ...options, limits: { ...quick, connectionsMax: 1 } });
     const socket = await open(server, ["h2"]);
     socket.allowHalfOpen = true;
@@ -234,8 +234,8 @@ describe.each([
     await expect.poll(() => statusOf(send(server, transport)), { timeout: 10_000 }).toBe(200);
   });
 
-  test("ends a connection with streams on which nothing moves if the client does not answer a PING", async () => {
-    const over = gate();
+  test("closes a silent connection with streams if the client doesn't answer a PING", async () => {
+    const over = createGate();
     const server = await start({
       ...options,
       limits: quick,
@@ -250,8 +250,8 @@ describe.each([
     await over.opened;
   });
 
-  test("keeps a connection with streams on which nothing moves if the client answers PINGs", async () => {
-    const held = gate();
+  test("keeps a silent connection with streams if the client answers PINGs", async () => {
+    const held = createGate();
     const server = await start({
       ...options,
       limits: quick,
@@ -265,8 +265,8 @@ describe.each([
     expect((await answer).body).toBe("hello");
   });
 
-  test("refuses streams above the limit, even before the client knows it, and serves those below", async () => {
-    const held = gate();
+  test("refuses streams above the limit even before the client knows it", async () => {
+    const held = createGate();
     let handled = 0;
     const server = await start({
       ...options,
@@ -325,7 +325,7 @@ describe.each([
 });
 
 describe("connections", () => {
-  test("closes a TLS handshake that does not end", async () => {
+  test("closes a TLS handshake that doesn't finish", async () => {
     const server = await start({ tls, limits: quick });
     const socket = connect(server.port, "127.0.0.1");
     const received = untilClosed(socket);
@@ -343,7 +343,7 @@ describe("connections", () => {
     expect(await received).toBe("");
   });
 
-  test("refuses those above the limit, reports it once, and serves again when there is room", async () => {
+  test("are refused above the limit, reported once, and accepted again when others close", async () => {
     const reports: string[] = [];
     const server = await start({
       limits: { connectionsMax: 2 },

@@ -3,6 +3,7 @@ import { connect as connectTcp } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, test } from "vitest";
 import { listen } from "../../src/http/server.ts";
+import { createGate } from "../support/gate.ts";
 import {
   endHeaders,
   endStream,
@@ -15,7 +16,6 @@ import {
 } from "../support/http/frames.ts";
 import {
   begin,
-  gate,
   open,
   openHttp2,
   parseAnswer,
@@ -27,7 +27,7 @@ import {
   untilReceived,
 } from "../support/http/requests.ts";
 
-/** Answers with what it was asked. */
+/** Returns the request as JSON. */
 const echo = async (
   request: AsyncIterable<Buffer> & { method?: string; url?: string; httpVersion: string },
 ) => {
@@ -39,7 +39,7 @@ const echo = async (
 describe.each(transports)("$name", (transport) => {
   const options = transport.isTls ? { tls } : {};
 
-  test("hands requests to the handler and its replies to the client", async () => {
+  test("passes requests to the handler and its replies to the client", async () => {
     const server = await start({
       ...options,
       handler: (request, response) => {
@@ -62,7 +62,7 @@ describe.each(transports)("$name", (transport) => {
     expect(answer.headers["x-powered-by"]).toBeUndefined();
   });
 
-  test("answers many requests at the same time", async () => {
+  test("answers concurrent requests", async () => {
     const server = await start(options);
     const answers = await Promise.all(Array.from({ length: 50 }, () => send(server, transport)));
     expect(answers.map((answer) => answer.body)).toEqual(Array(50).fill("hello"));
@@ -117,7 +117,7 @@ describe.each(transports)("$name", (transport) => {
     }
   });
 
-  test("breaks off a reply that the handler throws in the midst of", async () => {
+  test("aborts a reply if the handler throws after starting it", async () => {
     const server = await start({
       ...options,
       handler: (_request, response) => {
@@ -129,9 +129,9 @@ describe.each(transports)("$name", (transport) => {
     await expect(send(server, transport)).rejects.toThrow();
   });
 
-  test("survives a handler that answers after the client has gone", async () => {
-    const held = gate();
-    const arrived = gate();
+  test("survives a handler that answers after the client has disconnected", async () => {
+    const held = createGate();
+    const arrived = createGate();
     const server = await start({
       ...options,
       handler: (request, response) => {
@@ -188,7 +188,7 @@ describe.each(transports)("$name", (transport) => {
   });
 });
 
-describe("telling HTTP/1 and HTTP/2 apart", () => {
+describe("version detection", () => {
   test("recognises a preface that arrives byte by byte", async () => {
     const server = await start();
     const socket = await open(server);
@@ -207,7 +207,7 @@ describe("telling HTTP/1 and HTTP/2 apart", () => {
     expect(Buffer.concat(data.map(({ payload }) => payload)).toString()).toBe("hello");
   });
 
-  test("recognises a preface that arrives together with the first request", async () => {
+  test("recognises a preface that arrives with the first request", async () => {
     const server = await start();
     const socket = await open(server);
     const received = untilClosed(socket);
@@ -233,7 +233,7 @@ describe("telling HTTP/1 and HTTP/2 apart", () => {
   });
 
   test.each(["POST", "PUT", "PATCH", "PROPFIND", "GET"])(
-    "takes %s for HTTP/1, byte by byte",
+    "recognises %s as HTTP/1, byte by byte",
     async (method) => {
       const server = await start({
         handler: (request, response) => void response.end(`[${request.method}]`),
@@ -250,7 +250,7 @@ describe("telling HTTP/1 and HTTP/2 apart", () => {
   );
 
   test.each([
-    ["a preface that goes wrong", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"],
+    ["an incorrect preface", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"],
     ["the preface of another version", "PRI * HTTP/3.0\r\n\r\nSM\r\n\r\n"],
     ["a TLS handshake", "\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003"],
     ["garbage", "\u0000\u0001\u0002\u0003\r\n\r\n"],
@@ -273,7 +273,7 @@ describe("telling HTTP/1 and HTTP/2 apart", () => {
     expect(parseAnswer(await received)).toMatchObject({ status: 200, body: "hello" });
   });
 
-  test("closes a connection that ends before it has said which", async () => {
+  test("closes a connection that ends before its version is known", async () => {
     const server = await start();
     const socket = await open(server);
     const received = untilClosed(socket);
@@ -283,7 +283,7 @@ describe("telling HTTP/1 and HTTP/2 apart", () => {
 });
 
 describe("TLS", () => {
-  test("speaks HTTP/1.1 to a client that does not negotiate", async () => {
+  test("speaks HTTP/1.1 to a client without ALPN", async () => {
     const server = await start({ tls });
     const socket = await open(server, []);
     const received = untilClosed(socket);
@@ -291,7 +291,7 @@ describe("TLS", () => {
     expect(parseAnswer(await received)).toMatchObject({ status: 200, body: "hello" });
   });
 
-  test("closes a connection in clear", async () => {
+  test("closes a plaintext connection", async () => {
     const reports: unknown[] = [];
     const server = await start({ tls, onError: (error) => reports.push(error) });
     const socket = connectTcp(server.port, "127.0.0.1");
@@ -303,7 +303,7 @@ describe("TLS", () => {
     expect(JSON.stringify(reports)).not.toContain("secret");
   });
 
-  test("reports handshakes that fail, but not clients that only look whether the port is open", async () => {
+  test("reports failed handshakes, but not port scans", async () => {
     const reports: unknown[] = [];
     const server = await start({ tls, onError: (error, what) => reports.push([what, error]) });
     for (const bytes of ["", "", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"]) {
@@ -332,7 +332,7 @@ describe("TLS", () => {
     expect(error.code).toMatch(/^(ERR_SSL_|EPROTO|ECONNRESET)/);
   });
 
-  test("refuses a client that offers only protocols which are not served", async () => {
+  test("refuses a client that only offers unknown protocols", async () => {
     const server = await start({ tls });
     const socket = connectTls({
       port: server.port,
@@ -362,7 +362,7 @@ describe("listening", () => {
     await expect(start({ port })).rejects.toMatchObject({ code: "EADDRINUSE" });
   });
 
-  test("rejects a key that is none", async () => {
+  test("rejects an invalid key", async () => {
     await expect(
       listen({ host: "127.0.0.1", port: 0, tls: { cert: tls.cert, key: "none" }, handler: () => {} }),
     ).rejects.toThrow();

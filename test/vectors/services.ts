@@ -1,31 +1,35 @@
 import {
-  create,
   createFileRegistry,
   createRegistry,
   type DescService,
+  type FileRegistry,
   fromJson,
   type JsonObject,
 } from "@bufbuild/protobuf";
 import { protoCamelCase } from "@bufbuild/protobuf/reflect";
-import {
-  FileDescriptorProtoSchema,
-  type FileDescriptorSet,
-  FileDescriptorSetSchema,
-} from "@bufbuild/protobuf/wkt";
+import { FileDescriptorProtoSchema, type FileDescriptorSet } from "@bufbuild/protobuf/wkt";
 import { http } from "../../gen/google/api/annotations_pb.ts";
 
 export interface RuledMethod {
   readonly name: string;
-  /** In proto JSON. */
+  /** The HttpRule in proto JSON. */
   readonly rule: JsonObject;
-  /** Full names, with a dot before them. */
+  /** Full names with a leading dot. */
   readonly inputType: string;
   readonly outputType: string;
   readonly clientStreaming?: boolean;
   readonly serverStreaming?: boolean;
 }
 
-/** A service of methods with these rules. `messages`: DescriptorProto in proto JSON, of the package `rules`. */
+const ruleRegistry = createRegistry(http);
+/** Building the registry of a descriptor set is slow, so each is built only once. */
+const baseRegistries = new WeakMap<FileDescriptorSet, FileRegistry>();
+
+/**
+ * Creates a service of methods with rules.
+ *
+ * @param messages further message types, as DescriptorProto in proto JSON, in the package `rules`.
+ */
 export function makeService(
   base: FileDescriptorSet,
   methods: readonly RuledMethod[],
@@ -49,15 +53,16 @@ export function makeService(
         },
       ],
     },
-    { registry: createRegistry(http) },
+    { registry: ruleRegistry },
   );
-  const set = create(FileDescriptorSetSchema, { file: [...base.file, file] });
-  const service = createFileRegistry(set).getService("rules.Rules");
-  if (!service) throw new Error("the service is not there");
+  const baseRegistry = baseRegistries.get(base) ?? createFileRegistry(base);
+  baseRegistries.set(base, baseRegistry);
+  const service = createFileRegistry(file, (name) => baseRegistry.getFile(name)).getService("rules.Rules");
+  if (!service) throw new Error("there is no service rules.Rules");
   return service;
 }
 
-/** A message with a text for each path. Proto JSON of a DescriptorProto. */
+/** Creates a message with a string field for each path. Returns a DescriptorProto in proto JSON. */
 export function messageOf(name: string, paths: readonly string[], scope = ".rules"): JsonObject {
   const fullName = `${scope}.${name}`;
   const inner = new Map<string, string[]>();

@@ -9,28 +9,31 @@ import { type Comparison, doing, path, serveBoth, type Work } from "../support/w
 import { frameOf, httpVersions, type RawRequest } from "../support/wire/exchange.ts";
 import { messageBytesMax } from "../support/wire/read-request.ts";
 
-// As differential.test.ts, for requests that nobody thought of. To see a failure again: COUNTERSIGN_SEED=<the seed>.
+// Like differential.test.ts, with random requests. To reproduce a failure, set COUNTERSIGN_SEED.
 
 const requests = rounds(600, 20_000);
 const seed = Number(process.env.COUNTERSIGN_SEED ?? (rounds(0, 1) === 0 ? 20_260_101 : Date.now() % 2 ** 31));
 
 it.each(httpVersions)(
-  `over HTTP/%s the lane answers ${requests} random requests as connect-node (seed ${seed})`,
+  `the unary engine answers ${requests} random requests over HTTP/%s like connect-node (seed ${seed})`,
   { timeout: rounds(60_000, 1_800_000) },
   async (version) => {
     const ask = await serveBoth(version);
     const property = fc.asyncProperty(requestOf(version === "2"), async (request) => {
       const comparison = await ask(request);
-      expect(comparison.ofLane, textOf(request, comparison)).toEqual(comparison.expected);
+      expect(comparison.ofUnaryEngine, textOf(request, comparison)).toEqual(comparison.expected);
     });
     await fc.assert(property, { seed, numRuns: requests, endOnFailure: false });
   },
 );
 
-/** A request as it can be sent again by hand, and what came of it. */
-function textOf({ headers, body = "", chunked }: RawRequest, { ofStock, differences }: Comparison): string {
+/** Describes a request, so that it can be sent by hand, and the difference. */
+function textOf(
+  { headers, body = "", chunked }: RawRequest,
+  { ofConnectNode, differences }: Comparison,
+): string {
   const bytes = Buffer.from(body);
-  return `the lane and connect-node differ:
+  return `the unary engine and connect-node differ:
 POST ${path}${chunked ? " (in chunks)" : ""}
 ${Object.entries(headers ?? {})
   .map(([name, value]) => `${name}: ${[value].flat().join(` | `)}`)
@@ -38,8 +41,8 @@ ${Object.entries(headers ?? {})
 
 ${bytes.toString("base64")}  (base64 of ${JSON.stringify(bytes.toString("latin1"))})
 
-connect-node: ${JSON.stringify(ofStock)}
-differences of the table: ${differences.join("; ") || "none"}
+connect-node: ${JSON.stringify(ofConnectNode)}
+known differences: ${differences.join("; ") || "none"}
 `;
 }
 
@@ -81,9 +84,9 @@ function requestOf(isHttp2: boolean): Arbitrary<RawRequest> {
   );
 }
 
-/** `usual` so many times for each `unusual` one. */
-function often<A, B>(times: number, usual: Arbitrary<A>, unusual: Arbitrary<B>): Arbitrary<A | B> {
-  return fc.oneof({ weight: times, arbitrary: usual }, { weight: 1, arbitrary: unusual });
+/** Mostly `common`, and `rare` once in `times + 1` values. */
+function often<A, B>(times: number, common: Arbitrary<A>, rare: Arbitrary<B>): Arbitrary<A | B> {
+  return fc.oneof({ weight: times, arbitrary: common }, { weight: 1, arbitrary: rare });
 }
 
 function oddTypeOf({ type }: Kind): Arbitrary<string> {
@@ -106,7 +109,7 @@ function oddTypeOf({ type }: Kind): Arbitrary<string> {
 type Sent = Record<string, string | string[]>;
 
 const bytes = (max: number) => fc.uint8Array({ maxLength: max }).map((data) => Buffer.from(data));
-/** What a header field can hold in every version of HTTP. */
+/** A header value that is valid in all HTTP versions. */
 const fieldValue = fc
   .string({
     unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
@@ -121,7 +124,7 @@ const binaryValue = fc.oneof(
   fieldValue,
 );
 
-/** Deadlines of 10 seconds and more, that have passed, and that are none. */
+/** Deadlines of 10 seconds or more, expired ones, and invalid ones. */
 const connectTimeouts = fc.oneof(
   fc.integer({ min: 10_000, max: 2 ** 31 - 1 }).map(String),
   fc.constantFrom(
@@ -162,7 +165,7 @@ const grpcTimeouts = fc.oneof(
   fieldValue.filter((value) => !/^\d+[HMSmun]$/.test(value)),
 );
 
-/** Names of codings, in lists and with weights. */
+/** Lists of codings, with and without weights. */
 const accepted = fc.oneof(
   fc.constantFrom("gzip", "br", "identity", "gzip, br", "br, gzip", "zstd", "", "*", "deflate, gzip"),
   fc.constantFrom(
@@ -178,7 +181,7 @@ const accepted = fc.oneof(
   fieldValue,
 );
 
-/** Any of these, in any case, some of them twice. */
+/** Some of these headers, in lower or upper case, a few of them repeated. */
 function headersOf({ protocol }: Kind, isHttp2: boolean): Arbitrary<Sent> {
   const isConnect = protocol === "connect";
   const known: Record<string, Arbitrary<string>> = {
@@ -202,7 +205,7 @@ function headersOf({ protocol }: Kind, isHttp2: boolean): Arbitrary<Sent> {
       values: often(
         8,
         known[name]!.map((value) => [value]),
-        // Of these HTTP has one alone, and Node's client refuses to send two.
+        // Node's client refuses to send these headers twice.
         /^(user-agent|te|accept|origin|content-encoding)$/.test(name)
           ? known[name]!.map((value) => [value])
           : fc.tuple(known[name]!, known[name]!),
@@ -220,7 +223,7 @@ function headersOf({ protocol }: Kind, isHttp2: boolean): Arbitrary<Sent> {
 const plane0 = fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code).toWellFormed());
 const text = fc.oneof(fc.string({ maxLength: 20 }), fc.string({ unit: plane0, maxLength: 20 }));
 
-/** A message of each shape: no variant, each one of them. */
+/** A valid message, with any member of the oneof or none. */
 const message = fc
   .record({
     userId: often(10, text, fc.constant("x".repeat(messageBytesMax - 10))),
@@ -238,13 +241,13 @@ const message = fc
   })
   .map((json) => fromJson(AddOTPEmailRequestSchema, json as JsonObject));
 
-/** A message as it should be. */
+/** A valid message. */
 const encoded: Record<Format, Arbitrary<Buffer>> = {
   json: message.map((value) => Buffer.from(toJsonString(AddOTPEmailRequestSchema, value))),
   proto: message.map((value) => Buffer.from(toBinary(AddOTPEmailRequestSchema, value))),
 };
 
-/** JSON of which some is a message, and some is nearly one. */
+/** JSON that is a message, or almost one. */
 const nearJson = fc
   .letrec<{ value: unknown; member: string; object: string }>((tie) => ({
     value: fc.oneof(
@@ -291,7 +294,7 @@ const nearJson = fc
   }))
   .object.map((json) => Buffer.from(json));
 
-/** Bytes with some of them changed, left out or put in. */
+/** Bytes with random changes, deletions and insertions. */
 function mutated(original: Arbitrary<Buffer>): Arbitrary<Buffer> {
   const change = fc.record({
     at: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -306,10 +309,7 @@ function mutated(original: Arbitrary<Buffer>): Arbitrary<Buffer> {
   );
 }
 
-/**
- * None has the first byte of a character of two halves: where connect-node quotes one of the halves in an error, it does
- * not answer at all over gRPC.
- */
+/** Without the first byte of a surrogate pair: if an error of connect-node quotes half of one, it never answers over gRPC. */
 function messageOf(format: Format): Arbitrary<Buffer> {
   const whole = encoded[format];
   const any = fc.oneof(
@@ -330,12 +330,12 @@ function messageOf(format: Format): Arbitrary<Buffer> {
 
 interface Compressed {
   readonly data: Buffer;
-  /** What the header says. */
+  /** The value of the header. */
   readonly encoding: string | undefined;
   readonly isCompressed: boolean;
 }
 
-/** Most as they are, some compressed, a few wrongly so. */
+/** Mostly uncompressed, sometimes compressed, a few incorrectly. */
 function compressed(data: Arbitrary<Buffer>): Arbitrary<Compressed> {
   const gzipped = data.map((data) => gzipSync(data));
   const as = (data: Arbitrary<Buffer>, encoding: string | undefined, isCompressed: boolean) =>
@@ -434,7 +434,7 @@ function framedBody({ protocol, format }: Kind): Arbitrary<Body> {
   return protocol === "grpc-web-text" ? framed.chain(inText) : framed;
 }
 
-/** In base64, of one piece or several; a few of them broken. */
+/** Base64 in one or several pieces, a few of them corrupt. */
 function inText({ headers, body }: Body): Arbitrary<Body> {
   const whole = fc.array(fc.nat(body.length), { maxLength: 4 }).map((cuts) => {
     const ends = [...cuts.sort((a, b) => a - b), body.length];
@@ -448,7 +448,7 @@ function inText({ headers, body }: Body): Arbitrary<Body> {
 const fields = fc.array(
   fc.tuple(
     fc.constantFrom("x-a", "x-b", "X-C", "x-d-bin", "set-cookie", "www-authenticate", "x-seen"),
-    // Of an empty value among others HTTP leaves a space behind, which HTTP/2 does not carry.
+    // Joining an empty value with others leaves a trailing space, which HTTP/2 doesn't allow.
     fieldValue.filter((value) => value !== ""),
   ),
   { maxLength: 4 },
@@ -479,7 +479,7 @@ const work: Arbitrary<Work> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ headers: fields, replyLength: fc.integer({ min: 900, max: 9_000 }) }) },
 );
 
-/** A method that takes as long as it may gets a deadline that comes soon, in place of its others. */
+/** Gives a method that waits for its deadline a short one. */
 function doingInTime(work: Work, sent: Sent): Sent {
   if (!work.wait) return { ...doing(work) };
   const names = Object.keys(sent).filter((name) => /timeout/i.test(name));

@@ -5,30 +5,26 @@ import {
   createContextKey,
   createContextValues,
 } from "@connectrpc/connect";
-import { LazyHeaders } from "./lazy-headers.ts";
-import { type NodeRequest, type NodeResponse, peerAddressOf, urlOf } from "./node-http.ts";
+import { headersOf, type NodeRequest, type NodeResponse, peerAddressOf, urlOf } from "./node-http.ts";
 import { canceled } from "./wire-error.ts";
 
-/** The protocol of a call: "connect", "grpc", "grpc-web" or "rest". For interceptors. */
+/** The protocol of a call, for interceptors: "connect", "grpc", "grpc-web" or "rest". */
 export const protocolName = createContextKey("", { description: "protocol of the call" });
-/** The address at the other end of the socket. For interceptors. */
+/** The remote address of the socket, for interceptors. */
 export const peerAddress = createContextKey<string | undefined>(undefined, { description: "peer address" });
 
-/** Whether a call was ended before its time: by its deadline, its client, or the end of the service. */
+/** Tells whether a call was stopped early: by its deadline, a disconnect of the client, or a shutdown. */
 export interface CallEnd {
   readonly isStopped: boolean;
-  /** Milliseconds to the deadline. Undefined without one, or where it is not known. */
+  /** Milliseconds until the deadline. Undefined if there is none, or if it isn't known. */
   timeoutMs?(): number | undefined;
 }
 
-/** To ask it costs nothing, unlike a signal. For interceptors. */
+/** For interceptors. Checking it is free, whereas reading `signal` creates an AbortSignal. */
 export const callEnd = createContextKey<CallEnd>({ isStopped: false }, { description: "end of the call" });
 
-/** Timers count to this. A deadline beyond it, of 24 days, is none. */
+/** The longest delay of a timer, 24 days. A longer deadline is ignored. */
 export const timeoutMsMax = 2 ** 31 - 1;
-
-/** Has what values can do. connect makes these functions for each call anew. */
-const noValues = createContextValues();
 
 export interface CallEnds {
   readonly shutdownSignal?: AbortSignal | undefined;
@@ -36,26 +32,26 @@ export interface CallEnds {
 }
 
 /**
- * One unary call from its first header to its reply: what it says, and what ends it before its time, which is the
- * deadline, the client's going away, or the end of the service.
+ * One call, from its headers to its reply, and what can stop it early: its deadline, a disconnect of the client, or a
+ * shutdown.
  *
- * An AbortSignal is made if somebody asks for it: one that is aborted after each call costs as much as all the rest.
+ * Its AbortSignal is created when it is first read, because aborting one after each call is expensive
+ * (docs/performance.md).
  */
 export class Call implements CallEnd {
   readonly requestHeader: Headers;
-  readonly responseHeader: Headers = new LazyHeaders();
-  readonly responseTrailer: Headers = new LazyHeaders();
+  readonly responseHeader = new Headers();
+  readonly responseTrailer = new Headers();
   readonly requestMethod: string;
   readonly url: string;
   readonly values: ContextValues;
   readonly protocol: string;
-  /** Whether the client is no longer there. */
+  /** Whether the client has disconnected. */
   isGone = false;
-  /** Whether it was ended before its time. */
   isStopped = false;
-  /** Why. */
+  /** Why the call was stopped. */
   reason: unknown;
-  /** Called once, if the call is ended before its time. There is one waiter at a time. */
+  /** Called once, when the call is stopped. There is only one waiter at a time. */
   onStop: ((reason: unknown) => void) | undefined;
 
   readonly #response: NodeResponse;
@@ -71,17 +67,16 @@ export class Call implements CallEnd {
   constructor(request: NodeRequest, response: NodeResponse, protocol: string) {
     this.#response = response;
     this.protocol = protocol;
-    this.requestHeader = new LazyHeaders(request.rawHeaders);
+    this.requestHeader = headersOf(request);
     this.requestMethod = request.method ?? "POST";
     this.url = urlOf(request);
-    const values: ContextValues = Object.create(noValues);
-    this.values = values
+    this.values = createContextValues()
       .set(protocolName, protocol)
       .set(peerAddress, peerAddressOf(request))
       .set(callEnd, this);
   }
 
-  /** Starts to listen for its ends. @param timeoutMs undefined for no deadline; 0 or less for one that has passed */
+  /** Starts watching for what can stop the call. @param timeoutMs undefined for no deadline, 0 or less if it has passed */
   begin(timeoutMs: number | undefined, { shutdownSignal, running }: CallEnds): void {
     this.#response.on("close", this.#gone);
     if (shutdownSignal) {
@@ -95,7 +90,7 @@ export class Call implements CallEnd {
     else this.#timer = setTimeout(late, timeoutMs);
   }
 
-  /** Ends it before its time. Nothing happens if it is over. */
+  /** Stops the call early. Does nothing once it is over. */
   stop(reason: unknown): void {
     if (this.isStopped || this.#isOver) return;
     this.isStopped = true;
@@ -104,7 +99,7 @@ export class Call implements CallEnd {
     this.onStop?.(reason);
   }
 
-  /** The reply is there, and nobody waits for anything else that the call has begun. */
+  /** Ends the call: the reply is ready, and anything else the method has started is aborted. */
   end({ running }: CallEnds): void {
     this.#isOver = true;
     this.onStop = undefined;
@@ -114,12 +109,12 @@ export class Call implements CallEnd {
     this.#controller?.abort();
   }
 
-  /** Milliseconds left. Undefined without a deadline. */
+  /** Milliseconds until the deadline. Undefined without one. */
   timeoutMs(): number | undefined {
     return this.#deadlineMs === undefined ? undefined : this.#deadlineMs - Date.now();
   }
 
-  /** Aborts when the call is over, whatever the reason. */
+  /** Aborts when the call is over, for whatever reason. */
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
@@ -129,7 +124,7 @@ export class Call implements CallEnd {
     return this.#controller.signal;
   }
 
-  /** Waits for an outcome, but no longer than the call lasts, whether or not whoever works on it notices. */
+  /** Settles like `outcome`, or rejects as soon as the call is stopped, even if `outcome` never settles. */
   untilStopped<T>(outcome: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.isStopped) reject(this.reason);

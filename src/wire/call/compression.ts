@@ -3,32 +3,33 @@ import { brotliDecompress, gunzip, gzip } from "node:zlib";
 import { Code } from "@connectrpc/connect";
 import { malformed, tooLarge, wireError } from "./wire-error.ts";
 
-// brotli is for connect-node to read, wherever it can: not on REST paths, with or without an RPC body, which it does not
-// know, and not in gRPC-Web text, which it does not speak.
+// The unary engine leaves brotli to connect-node, except where connect-node can't serve the request: on REST paths, with
+// any body, and for gRPC-Web text.
 const decoders = { gzip: promisify(gunzip), br: promisify(brotliDecompress) };
 const encode = promisify(gzip);
 
-/** Smaller messages are not worth the work. */
+/** Compressing smaller messages is not worth the CPU time. */
 const compressFromBytes = 1024;
 
-/** What can be read. */
+/** The codings that `decompress` reads. */
 export const acceptedEncodings = "gzip,br";
 
-/** Whether `decompress` reads it. */
+/** Whether `decompress` reads the coding. */
 export function isKnownCoding(encoding: string | null): boolean {
   return encoding === null || ["", "identity", "gzip", "br"].includes(encoding);
 }
 
-/** Whether it is no coding at all. */
+/** Whether the content is not compressed. */
 export function isIdentity(encoding: string | null): encoding is null | "" | "identity" {
   return encoding === null || encoding === "" || encoding === "identity";
 }
 
 /**
- * Reads bytes in a content coding; the limit is that of the result.
+ * Decompresses bytes.
  *
- * @param acceptHeader the header that tells the client, with the error, what it can use instead.
- * @throws RESOURCE_EXHAUSTED if there is more, UNIMPLEMENTED for another coding, INVALID_ARGUMENT for damage.
+ * @param bytesMax limit for the decompressed size.
+ * @param acceptHeader the header of the error that lists the supported codings.
+ * @throws RESOURCE_EXHAUSTED above the limit, UNIMPLEMENTED for an unknown coding, INVALID_ARGUMENT for corrupt data.
  */
 export async function decompress(
   encoding: string | null,
@@ -46,26 +47,24 @@ export async function decompress(
     error.metadata.set(acceptHeader, acceptedEncodings);
     throw error;
   }
-  // An empty message stays empty, as with connect-node.
+  // Like connect-node, accept an empty message without a gzip header.
   if (bytes.length === 0) return bytes;
   try {
     return await decoders[encoding](bytes, { maxOutputLength: bytesMax });
   } catch (error) {
     if (error instanceof RangeError) throw tooLarge(bytesMax);
-    // connect-node calls a stream that breaks off INTERNAL. It is the caller that sent it.
+    // connect-node answers INTERNAL to truncated data, but it's the caller's fault.
     throw malformed(`the message is not valid ${encoding}`);
   }
 }
 
-/** Compresses a reply by gzip if it is worth it and the client accepts it: otherwise undefined, at once. */
+/** Compresses a reply with gzip. Returns undefined if it is too small or the client doesn't accept gzip. */
 export function compressIfAccepted(
-  accepted: () => string | null,
+  acceptEncoding: string | null,
   content: Uint8Array | string,
 ): Promise<Uint8Array> | undefined {
-  // A character is 3 bytes at most.
-  if (content.length * 3 <= compressFromBytes) return undefined;
   if (Buffer.byteLength(content) <= compressFromBytes) return undefined;
-  const accepts = (accepted() ?? "")
+  const accepts = (acceptEncoding ?? "")
     .split(",")
     .some((encoding) => /^ *gzip *(;(?! *q=0(\.0*)? *$)|$)/i.test(encoding));
   return accepts ? encode(content) : undefined;

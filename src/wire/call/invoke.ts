@@ -8,10 +8,10 @@ import type {
 } from "@connectrpc/connect";
 import type { Call } from "./call.ts";
 
-/** A unary method and what it does. */
+/** A unary method and its implementation. */
 export type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;
 
-/** Calls the method through its interceptors, as connect-node does. */
+/** Calls the method through the interceptors, like connect-node does. */
 export function invoke(
   spec: UnarySpec,
   call: Call,
@@ -42,7 +42,7 @@ export function invoke(
   return next(withLazySignal(request));
 }
 
-/** What a method is given: what interceptors made of the request counts. */
+/** Creates the context for a method from the request as the interceptors left it. */
 export function contextOf(call: Call, request: RequestPart): HandlerContext {
   return withLazySignal({
     service: request.service,
@@ -65,11 +65,12 @@ interface HasSignal {
   readonly signal: AbortSignal;
 }
 
-const source = Symbol("where the signal comes from");
+const source = Symbol("source of the signal");
 
 /**
- * Of the object itself and enumerable, so that a copy has it. One getter for all: to an object with a getter of its own
- * V8 gives a shape of its own, which lives until the next collection of everything, with all that the getter refers to.
+ * An own enumerable property, so that `{ ...request }` has it too. All objects share this getter: with one getter per
+ * object, V8 creates a hidden class per object, which keeps everything the getter refers to alive until the next full
+ * garbage collection.
  */
 const lazySignal: PropertyDescriptor & ThisType<{ [source]: HasSignal }> = {
   enumerable: true,
@@ -79,7 +80,7 @@ const lazySignal: PropertyDescriptor & ThisType<{ [source]: HasSignal }> = {
   },
 };
 
-/** Gives an object the signal of its source, which is asked for it only when somebody reads it. */
+/** Adds the signal of its source to an object, without reading it: that would create an AbortSignal. */
 function withLazySignal<T extends { [source]: HasSignal }>(to: T): T & HasSignal {
   return Object.defineProperty(to, "signal", lazySignal) as T & HasSignal;
 }

@@ -6,7 +6,7 @@ export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 export type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
 
-/** The headers of a request, without those of HTTP/2 itself. Repeated ones are joined. */
+/** The headers of a request, without the pseudo-headers of HTTP/2. Repeated headers are joined (RFC 9110 §5.3). */
 export function headersOf(request: NodeRequest): Headers {
   const headers = new Headers();
   const { rawHeaders } = request;
@@ -19,40 +19,31 @@ export function headersOf(request: NodeRequest): Headers {
 
 const authority = /^[\w.:[\]-]+$/;
 
-/** The whole URL of a request. It always parses: a Host that is none is left out of it. */
+/** The absolute URL of a request. It always parses: an invalid Host is replaced by `localhost`. */
 export function urlOf(request: NodeRequest): string {
   const isHttp2 = "stream" in request;
   const host = (isHttp2 && request.authority) || (request.headers.host ?? "");
   const isEncrypted = isHttp2
     ? request.stream.session?.encrypted
     : "encrypted" in request.socket && request.socket.encrypted;
-  return originOf(isEncrypted ? "https" : "http", host) + request.url;
-}
-
-/** The last one: nearly every request is for the same. */
-let lastOrigin = { scheme: "", host: "", origin: "" };
-
-function originOf(scheme: string, host: string): string {
-  if (scheme === lastOrigin.scheme && host === lastOrigin.host) return lastOrigin.origin;
-  const given = `${scheme}://${host}`;
-  const origin = authority.test(host) && URL.canParse(given) ? given : `${scheme}://localhost`;
-  lastOrigin = { scheme, host, origin };
-  return origin;
+  const scheme = isEncrypted ? "https" : "http";
+  const origin = `${scheme}://${host}`;
+  return (authority.test(host) && URL.canParse(origin) ? origin : `${scheme}://localhost`) + request.url;
 }
 
 const addresses = new WeakMap<object, string | undefined>();
 
-/** The address at the other end of the socket. Undefined once that is gone. */
+/** The remote address of the socket. Undefined once the socket is closed. */
 export function peerAddressOf(request: NodeRequest): string | undefined {
   if (!("stream" in request)) return request.socket.remoteAddress;
   const { session } = request.stream;
   if (!session) return undefined;
-  // The socket of a session is a proxy, and slow. That of a session that is gone throws whatever it is asked.
+  // `session.socket` is a slow Proxy, and throws on any access once the session is destroyed.
   if (!addresses.has(session) && !session.destroyed) addresses.set(session, session.socket.remoteAddress);
   return addresses.get(session);
 }
 
-/** A signal that aborts with CANCELED when the client goes away. `stop` forgets the client. */
+/** A signal that aborts with CANCELED when the client disconnects. `stop` removes the listeners. */
 export function abortWhenGone(
   request: NodeRequest,
   response: NodeResponse,

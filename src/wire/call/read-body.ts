@@ -2,13 +2,13 @@ import type { NodeRequest } from "./node-http.ts";
 import { canceled, tooLarge } from "./wire-error.ts";
 
 export interface BodyRules {
-  /** How long the body of the largest message is. As long as the message unless given. */
+  /** Length of the body that holds the largest message. Defaults to the length of that message. */
   readonly bodyBytesMax?: number;
-  /** Looks at the first bytes of a body, 8 or more. @throws ConnectError if the rest need not be read. */
+  /** Checks the first 8 bytes or more of a body. @throws ConnectError if there is no point in reading the rest. */
   checkStart?(start: Uint8Array): void;
 }
 
-/** What may end the wait for a body. */
+/** What can interrupt reading a body. */
 export interface Stoppable {
   readonly isStopped: boolean;
   readonly reason: unknown;
@@ -16,14 +16,14 @@ export interface Stoppable {
 }
 
 const startBytes = 8;
-/** A body of many tiny chunks would take many times its length in memory. */
+/** Join chunks from here on: each tiny chunk takes many times its length in memory. */
 const chunksMax = 256;
 
 /**
- * Reads a whole body. `call` ends the wait, with its reason.
+ * Reads the body of a request. Rejects with the reason of `call` if that is stopped first.
  *
- * @param messageBytesMax what a body of `bodyBytesMax` comes to as a message: the caller is told this.
- * @throws RESOURCE_EXHAUSTED as soon as the body is too long, or says that it will be; CANCELED if it breaks off.
+ * @param messageBytesMax the limit named in the error. Also limits the body, unless `rules.bodyBytesMax` is set.
+ * @throws RESOURCE_EXHAUSTED as soon as the body or its Content-Length is too long; CANCELED if the client is gone.
  */
 export function readBody(
   request: NodeRequest,
@@ -35,7 +35,7 @@ export function readBody(
   if (call.isStopped) throw call.reason;
   if (request.destroyed) throw canceled();
   if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw tooLarge(messageBytesMax);
-  // The request of HTTP/2 hands on what its stream reads, by way of a second queue.
+  // Http2ServerRequest would only pass on what its stream reads, through a second buffer.
   const source = "stream" in request ? request.stream : request;
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = [];
@@ -57,16 +57,16 @@ export function readBody(
       }
     };
     const end = () => {
-      forget();
+      removeListeners();
       resolve(join());
     };
     const stop = (reason: unknown) => {
-      forget();
+      removeListeners();
       source.pause();
       reject(reason);
     };
-    // A stream of HTTP/2 outlives its call, until all of memory is collected, and with it whoever listens.
-    const forget = () => {
+    // An HTTP/2 stream, and with it every listener, stays in memory until the next full garbage collection.
+    const removeListeners = () => {
       source.off("data", read).off("end", end);
       call.onStop = undefined;
     };

@@ -1,25 +1,24 @@
 import { validateHeaderValue } from "node:http";
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
-import { LazyHeaders } from "./lazy-headers.ts";
 import type { NodeRequest, NodeResponse } from "./node-http.ts";
 
-/** Header fields by their names in lower case, with values that HTTP can carry. They are changed when they are sent. */
+/** Header fields by lower-case name, with values that HTTP can carry. `send` modifies them. */
 export type Fields = Record<string, string | string[]>;
 
-/** An answer as a whole. */
+/** A complete reply. */
 export interface Reply {
   readonly status: number;
   readonly header: Headers | Fields;
-  /** Text is sent as UTF-8: with HTTP/1 in one piece with the header. */
+  /** Text is sent as UTF-8. Over HTTP/1, Node sends it in one write with the header. */
   readonly body: Uint8Array | string;
   /** HTTP trailers (gRPC). */
   readonly trailer?: Headers | Fields;
 }
 
 /**
- * Sends a reply, if there still is somebody to send it to. What the client still sends is not read.
+ * Sends a reply, unless the client is gone. Any part of the request body that is still to come is not read.
  *
- * @throws TypeError, with nothing sent, if a header has a value that HTTP cannot carry.
+ * @throws TypeError, before anything is sent, if a header has a value that HTTP can't carry.
  */
 export function send(request: NodeRequest, response: NodeResponse, reply: Reply): void {
   if (!canSend(response)) return;
@@ -29,7 +28,7 @@ export function send(request: NodeRequest, response: NodeResponse, reply: Reply)
   const unread = bytesUnread(request);
 
   fields["cache-control"] = "no-store";
-  // RFC 9110 §8.6: no length where there can be no content.
+  // RFC 9110 §8.6: 204 must not have a Content-Length.
   if (!trailers && status !== 204) fields["content-length"] = String(Buffer.byteLength(body));
   const content = request.method === "HEAD" ? "" : body;
   if ("stream" in response) {
@@ -43,7 +42,7 @@ export function send(request: NodeRequest, response: NodeResponse, reply: Reply)
   response.end(content);
 }
 
-/** Over the stream itself: the response that node:http2 puts around it does nothing that is needed here. */
+/** Writes to the stream directly, because Http2ServerResponse adds overhead that nothing here needs. */
 function sendHttp2(
   response: Http2ServerResponse,
   status: number,
@@ -56,24 +55,24 @@ function sendHttp2(
   for (const name of response.getHeaderNames()) fields[name] ??= response.getHeader(name) as string;
   const options = { endStream: !hasContent && !trailers, waitForTrailers: trailers !== undefined };
   stream.respond({ ":status": status, ...fields }, options);
-  // The response sends them when the stream asks for trailers, whoever has sent the rest.
+  // Http2ServerResponse sends its trailers when the stream asks for them, even if it didn't send the rest.
   if (trailers) response.addTrailers(trailers as Record<string, string>);
   if (hasContent) stream.end(content);
   else if (trailers) stream.end();
 }
 
-/** Whether a reply can still be sent: the client is there and nothing was sent so far. */
+/** Whether a reply can still be sent: the client is connected and nothing has been sent yet. */
 export function canSend(response: NodeResponse): boolean {
   if (response.headersSent || response.writableEnded || response.destroyed) return false;
   if (!("stream" in response)) return true;
-  // To answer on an HTTP/2 stream that the client has reset throws.
+  // Responding on an HTTP/2 stream that the client has reset throws.
   return response.stream !== undefined && !response.stream.destroyed && !response.stream.closed;
 }
 
-/** Node reads and forgets so much of a request that is refused early, so that the connection can go on. */
+/** Node reads and discards this much of an unread request body, to keep the connection alive. */
 const bytesToSkipMax = 64 * 1024;
 
-/** How much of the body may still come: Infinity if only the client knows. */
+/** How many bytes of the request body may still arrive. Infinity if unknown. */
 export function bytesUnread(request: NodeRequest): number {
   if ("stream" in request) {
     const { endAfterHeaders, readableEnded } = request.stream;
@@ -84,8 +83,8 @@ export function bytesUnread(request: NodeRequest): number {
   return Number(request.headers["content-length"] ?? 0);
 }
 
-/** Fields that describe one HTTP message and not what it carries (RFC 9110 §7.6.1). */
-const framing = [
+/** Headers that apply to a single message on a single connection (RFC 9110 §7.6.1). */
+const framing: ReadonlySet<string> = new Set([
   "connection",
   "content-length",
   "http2-settings",
@@ -95,42 +94,41 @@ const framing = [
   "trailer",
   "transfer-encoding",
   "upgrade",
-];
+]);
 
 /**
- * Removes what a reply says of its own message. An error that came from another server brings such fields of that
- * server's reply along, and Node throws when HTTP/2 is to carry them; for trailers, where nobody can catch it.
+ * Removes headers that apply to a single message only. An error that a method received from another server carries
+ * those of that server's reply, and Node throws if they are sent over HTTP/2, in trailers even uncatchably.
  */
 export function dropFraming(headers: Headers): void {
   for (const name of framing) headers.delete(name);
 }
 
-/** Header fields as Node takes them, in an object of their own. @throws TypeError if HTTP cannot carry a value */
+/** Converts headers to a new object as Node takes them. @throws TypeError if HTTP can't carry a value */
 export function toFields(headers: Headers | Fields): Fields {
   if (!(headers instanceof Headers)) return headers;
   const fields: Fields = {};
-  if (LazyHeaders.isEmpty(headers)) return fields;
-  dropFraming(headers);
   for (const [name, value] of headers) {
+    if (framing.has(name)) continue;
     validateHeaderValue(name, value);
-    // The one field whose values cannot be joined (RFC 6265 §3).
+    // The only field whose values can't be joined (RFC 6265 §3).
     fields[name] = name === "set-cookie" ? headers.getSetCookie() : value;
   }
   return fields;
 }
 
 /**
- * What the client still sends is not wanted: RFC 9113 §8.1 has RST_STREAM with NO_ERROR for that, behind a whole reply.
- * To close a stream whose trailers are still to be sent would lose them, and on Node 20 can end the process: nghttp2
- * then asks for them without end.
+ * Asks the client to stop sending the request body: RST_STREAM with NO_ERROR after a complete reply (RFC 9113 §8.1).
+ * Closing a stream before its trailers are sent would lose them, and can hang Node 20, because nghttp2 then asks for
+ * trailers forever.
  */
 function stopReading(request: Http2ServerRequest, hasTrailers: boolean): void {
   if (hasTrailers) request.stream.once("wantTrailers", () => setImmediate(leaveUnread, request));
-  // Not before the header is on its way: without content to wait for, newer nghttp2 would drop it.
+  // Let the header be sent first: newer versions of nghttp2 drop it if the stream is closed right away.
   else setImmediate(leaveUnread, request);
 }
 
-/** The same for a reply of connect-node, which ends with trailers: if the client still sends then. */
+/** Does the same for a reply of connect-node, once it asks for trailers and if the client is still sending. */
 export function stopReadingAtEnd(request: Http2ServerRequest): void {
   request.stream.once("wantTrailers", () => {
     if (bytesUnread(request) > 0) setImmediate(leaveUnread, request);
@@ -139,7 +137,7 @@ export function stopReadingAtEnd(request: Http2ServerRequest): void {
 
 function leaveUnread(request: Http2ServerRequest): void {
   request.stream.close(constants.NGHTTP2_NO_ERROR);
-  // A stream that was begun to be read lives until all that came is read, and its connection with it: so it is dropped.
+  // A partly read stream keeps its connection open until everything received is read, so discard that.
   request.resume();
   request.stream.resume();
 }

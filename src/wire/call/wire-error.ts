@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 
-/** Why the wire itself refuses a request. */
+/** The reasons of errors that the wire itself creates. */
 export type WireReason =
   | "REQUEST_MALFORMED"
   | "REQUEST_TOO_LARGE"
@@ -17,13 +17,13 @@ export type WireReason =
   | "INTERNAL";
 
 export interface WireErrorOptions {
-  /** The fields to blame, by their paths in proto spelling. */
+  /** The invalid fields, as paths of proto names. */
   readonly field?: string | readonly string[];
 }
 
 /**
- * An error of the wire: always with ErrorInfo, and with BadRequest where fields are to blame. The domain is put in
- * where the error leaves: by `withErrorInfo`.
+ * Creates an error with ErrorInfo, and with BadRequest if it is about fields. The domain of ErrorInfo is added when the error is
+ * sent, by `withErrorInfo`.
  */
 export function wireError(
   code: Code,
@@ -41,12 +41,12 @@ export function wireError(
   return error;
 }
 
-/** INVALID_ARGUMENT: the request is not what its protocol says it must be. */
+/** INVALID_ARGUMENT: the request violates its protocol. */
 export function malformed(message: string, ...field: string[]): ConnectError {
   return wireError(Code.InvalidArgument, "REQUEST_MALFORMED", message, { field });
 }
 
-/** RESOURCE_EXHAUSTED: the request is longer than the service reads. */
+/** RESOURCE_EXHAUSTED: the message is larger than the limit. */
 export function tooLarge(bytesMax: number): ConnectError {
   return wireError(
     Code.ResourceExhausted,
@@ -55,15 +55,14 @@ export function tooLarge(bytesMax: number): ConnectError {
   );
 }
 
-/** CANCELED: nobody waits for the answer any more. */
+/** CANCELED: the client disconnected, so no one is waiting for the reply. */
 export function canceled(): ConnectError {
   return wireError(Code.Canceled, "CANCELED", "the client went away");
 }
 
 /**
- * Gives anything that was thrown the shape in which every error leaves: a ConnectError with ErrorInfo, whose reason is
- * the name of the code if it has none, and whose domain is `domain` if it says none. What was not thrown to be told
- * becomes INTERNAL, without its words.
+ * Turns anything that was thrown into a ConnectError with ErrorInfo. The reason defaults to the name of the code, the
+ * domain to `domain`. Anything but a ConnectError becomes INTERNAL, without its message.
  */
 export function withErrorInfo(thrown: unknown, domain: string): ConnectError {
   if (!(thrown instanceof ConnectError)) {

@@ -19,53 +19,53 @@ import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { retryAfter } from "../call/retry-after.ts";
 import { dropFraming } from "../call/send.ts";
 import { canceled, malformed, tooLarge, wireError, withErrorInfo } from "../call/wire-error.ts";
-import { frame } from "../protocols/grpc.ts";
+import { frame } from "../protocols/frames.ts";
 
-/** What connect-node throws when it cannot read a request, in the words of the wire: its own may quote the input. */
-export function explainInput(thrown: unknown, messageBytesMax: number, errorDomain: string): ConnectError {
-  return withErrorInfo(inOwnWords(thrown, messageBytesMax), errorDomain);
+/** Converts an error of connect-node about a request to one of the wire, because its own message may quote the input. */
+export function toRequestError(thrown: unknown, messageBytesMax: number, errorDomain: string): ConnectError {
+  return withErrorInfo(withOwnMessage(thrown, messageBytesMax), errorDomain);
 }
 
-function inOwnWords(thrown: unknown, messageBytesMax: number): ConnectError {
-  // Only the request itself throws anything else: the client went away.
+function withOwnMessage(thrown: unknown, messageBytesMax: number): ConnectError {
+  // Anything else is thrown by reading the request: the client disconnected.
   if (!(thrown instanceof ConnectError)) return canceled();
-  if (isExplained(thrown)) return thrown;
+  if (hasErrorInfo(thrown)) return thrown;
   if (thrown.code === Code.ResourceExhausted) return tooLarge(messageBytesMax);
   if (thrown.code === Code.InvalidArgument || thrown.code === Code.Internal)
-    return malformed("the request cannot be read: check it against its protocol");
+    return malformed("the request can't be read: check it against its protocol");
   return thrown;
 }
 
-/** What connect-node throws when it cannot write a reply, which is nobody's business. */
-export function explainOutput(error: ConnectError, errorDomain: string): ConnectError {
-  const told = isExplained(error) ? error : wireError(Code.Internal, "INTERNAL", "internal error");
-  return withErrorInfo(told, errorDomain);
+/** Converts an error of connect-node about a reply. The caller only learns that it is internal. */
+export function toReplyError(error: ConnectError, errorDomain: string): ConnectError {
+  const publicError = hasErrorInfo(error) ? error : wireError(Code.Internal, "INTERNAL", "internal error");
+  return withErrorInfo(publicError, errorDomain);
 }
 
-function isExplained(error: ConnectError): boolean {
+function hasErrorInfo(error: ConnectError): boolean {
   return error.findDetails(ErrorInfoSchema).length > 0;
 }
 
-type Explain = (error: ConnectError) => ConnectError;
+type Convert = (error: ConnectError) => ConnectError;
 
-/** Puts `explain` over the error of a reply of connect-node, wherever its protocol has it. */
-export async function explainReply(
+/** Converts the error in a reply of connect-node, unless it has ErrorInfo already. Its place depends on the protocol. */
+export async function convertReplyError(
   reply: UniversalServerResponse,
-  explain: Explain,
+  convert: Convert,
 ): Promise<UniversalServerResponse> {
   const { body, header = new Headers() } = reply;
   const contentType = header.get("content-type") ?? "";
   if (!body) return reply;
   if (contentType.startsWith("application/connect"))
-    return { ...reply, body: mapLast(body, endStreamFlag, (data) => explainEndStream(data, explain)) };
+    return { ...reply, body: mapLast(body, endStreamFlag, (data) => convertEndStream(data, convert)) };
   if (contentType.startsWith("application/grpc-web"))
-    return { ...reply, body: mapLast(body, trailerFlag, (data) => explainTrailerData(data, explain)) };
-  if (contentType.startsWith("application/grpc")) return { ...reply, body: explainTrailer(reply, explain) };
+    return { ...reply, body: mapLast(body, trailerFlag, (data) => convertTrailerData(data, convert)) };
+  if (contentType.startsWith("application/grpc")) return { ...reply, body: convertTrailer(reply, convert) };
   if (reply.status < 400 || header.has("content-encoding")) return reply;
-  return await explainUnary(header, body, explain);
+  return await convertUnary(header, body, convert);
 }
 
-/** Changes the data of the frame that ends a stream. A compressed one is longer than any error of connect-node's own. */
+/** Maps the data of the frame that ends a stream. connect-node's own errors are too short to be compressed. */
 async function* mapLast(
   frames: AsyncIterable<Uint8Array>,
   lastFlag: number,
@@ -77,40 +77,40 @@ async function* mapLast(
   }
 }
 
-function explainEndStream(data: Uint8Array, explain: Explain): Uint8Array {
+function convertEndStream(data: Uint8Array, convert: Convert): Uint8Array {
   const { error, metadata } = endStreamFromJson(data);
-  if (!error || isExplained(error)) return data;
-  return Buffer.from(JSON.stringify(endStreamToJson(metadata, explain(error), undefined)));
+  if (!error || hasErrorInfo(error)) return data;
+  return Buffer.from(JSON.stringify(endStreamToJson(metadata, convert(error), undefined)));
 }
 
-function explainTrailerData(data: Uint8Array, explain: Explain): Uint8Array {
+function convertTrailerData(data: Uint8Array, convert: Convert): Uint8Array {
   const trailer = trailerParse(data);
-  return explainStatus(trailer, explain) ? trailerSerialize(trailer) : data;
+  return convertStatus(trailer, convert) ? trailerSerialize(trailer) : data;
 }
 
-async function* explainTrailer(
+async function* convertTrailer(
   { body, trailer = new Headers() }: UniversalServerResponse,
-  explain: Explain,
+  convert: Convert,
 ): AsyncGenerator<Uint8Array> {
   if (body) yield* body;
-  // The status is set when the body is over, and sent after that.
-  explainStatus(trailer, explain);
+  // connect-node sets the status at the end of the body.
+  convertStatus(trailer, convert);
   dropFraming(trailer);
 }
 
-function explainStatus(trailer: Headers, explain: Explain): boolean {
+function convertStatus(trailer: Headers, convert: Convert): boolean {
   const error = findTrailerError(trailer);
-  if (!error || isExplained(error)) return false;
-  setTrailerStatus(trailer, explain(error));
+  if (!error || hasErrorInfo(error)) return false;
+  setTrailerStatus(trailer, convert(error));
   return true;
 }
 
-async function explainUnary(
+async function convertUnary(
   header: Headers,
   body: AsyncIterable<Uint8Array>,
-  explain: Explain,
+  convert: Convert,
 ): Promise<UniversalServerResponse> {
-  const error = explain(
+  const error = convert(
     errorFromJsonBytes(await buffer(body), undefined, new ConnectError("", Code.Internal)),
   );
   const seconds = retryAfter(error);

@@ -17,6 +17,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { type CallEnd, callEnd, peerAddress, protocolName, timeoutMsMax } from "../call/call.ts";
+import type { EngineOptions } from "../call/engine-options.ts";
 import {
   abortWhenGone,
   headersOf,
@@ -25,25 +26,25 @@ import {
   peerAddressOf,
   urlOf,
 } from "../call/node-http.ts";
+import { stopError } from "../call/public-error.ts";
 import { bytesUnread, canSend, dropFraming, send, stopReadingAtEnd } from "../call/send.ts";
-import { type LaneOptions, whyStopped } from "../call/unary.ts";
 import { wireError, withErrorInfo } from "../call/wire-error.ts";
 import { messageFromJson, parseJson } from "../json/json.ts";
 import { contentTypeOf } from "../protocols/codecs.ts";
 import { restError } from "../rest/rest.ts";
-import { explainInput, explainOutput, explainReply } from "./errors.ts";
+import { convertReplyError, toReplyError, toRequestError } from "./errors.ts";
 
 /**
- * What connect-node makes of a method: streams, Connect GET, and messages in a coding that the lane does not read. It
- * has the interceptors, the limits and the errors of the lane, and its JSON.
+ * Creates the connect-node handler of a method. It serves streams, Connect GET, and messages in a compression that the
+ * unary engine doesn't read, with the interceptors, limits, errors and JSON rules of the unary engine.
  */
-export function createStock(spec: MethodImplSpec, lane: LaneOptions): UniversalHandler {
-  const { interceptors, messageBytesMax, errorDomain, shutdownSignal } = lane;
+export function createConnectNodeHandler(spec: MethodImplSpec, options: EngineOptions): UniversalHandler {
+  const { interceptors, messageBytesMax, errorDomain, shutdownSignal } = options;
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: messageBytesMax,
     shutdownSignal,
-    interceptors: [explainErrors(messageBytesMax, errorDomain), ...interceptors],
+    interceptors: [outermostInterceptor(messageBytesMax, errorDomain), ...interceptors],
     jsonOptions: jsonOptionsOf(spec.method.input, errorDomain),
   });
   router.rpc(spec.method, spec.impl);
@@ -51,8 +52,8 @@ export function createStock(spec: MethodImplSpec, lane: LaneOptions): UniversalH
 }
 
 /**
- * connect-node reads JSON as JSON.parse and fromJson do. Before it, the message is read as in the lane, which refuses
- * what those take too kindly, and is handed on in one spelling. The hook is connect's own, to be found in no type.
+ * connect-node reads JSON with JSON.parse() and fromJson(), which are too lenient. So the message is first read as in the
+ * unary engine, and then passed on in canonical JSON. `textDecoder` is an option of connect that its types don't list.
  */
 function jsonOptionsOf(input: DescMessage, errorDomain: string) {
   const decode = (bytes: Uint8Array) => {
@@ -65,26 +66,26 @@ function jsonOptionsOf(input: DescMessage, errorDomain: string) {
   return { ignoreUnknownFields: true, textDecoder: { decode } };
 }
 
-/** Answers one request by connect-node. It never rejects. */
-export async function serveStock(
+/** Serves a request with connect-node. Never rejects. */
+export async function serveConnectNode(
   request: NodeRequest,
   response: NodeResponse,
   handler: UniversalHandler,
-  { messageBytesMax, errorDomain, onRefused }: LaneOptions,
+  { messageBytesMax, errorDomain, onRefused }: EngineOptions,
 ): Promise<void> {
   const start = performance.now();
   const protocol = protocolOf(request);
-  const call = { isCalled: false };
-  const refused = (error: ConnectError) => {
-    if (call.isCalled) return explainOutput(error, errorDomain);
-    const explained = explainInput(error, messageBytesMax, errorDomain);
+  const call = { isInvoked: false };
+  const convertError = (error: ConnectError) => {
+    if (call.isInvoked) return toReplyError(error, errorDomain);
+    const requestError = toRequestError(error, messageBytesMax, errorDomain);
     onRefused?.({
       method: handler.method,
       protocol,
-      error: explained,
+      error: requestError,
       durationMs: performance.now() - start,
     });
-    return explained;
+    return requestError;
   };
   try {
     const reply = await handler({
@@ -92,7 +93,7 @@ export async function serveStock(
       method: request.method ?? "",
       url: urlOf(request),
       header: headerOf(request),
-      // Not destroyed with the iterator: on HTTP/1 the reply goes over the same socket.
+      // Keep the socket open: over HTTP/1, the reply goes out on it.
       body: request.iterator({ destroyOnReturn: false }),
       signal: abortWhenGone(request, response).signal,
       contextValues: createContextValues()
@@ -100,13 +101,13 @@ export async function serveStock(
         .set(peerAddress, peerAddressOf(request))
         .set(callKey, call),
     });
-    if (!reply.body) return sendStatus(request, response, reply.status, refused);
-    await sendStream(request, response, await explainReply(reply, refused));
+    if (!reply.body) return sendStatus(request, response, reply.status, convertError);
+    await sendStream(request, response, await convertReplyError(reply, convertError));
   } catch {
-    // Not an error of the method, which is in the reply: the reply cannot be written, or not to its end.
+    // Errors of the method are part of the reply. This one means that the reply couldn't be written completely.
     const error = wireError(Code.Internal, "INTERNAL", "internal error");
-    if (canSend(response)) send(request, response, restError(refused(error)));
-    // Half a reply must not look like a whole one.
+    if (canSend(response)) send(request, response, restError(convertError(error)));
+    // Abort the reply, so that a partial one doesn't look complete.
     else if (!response.writableEnded) response.destroy();
   }
 }
@@ -119,9 +120,9 @@ async function sendStream(
   if (!canSend(response)) return;
   const { header = new Headers(), trailer, body } = reply;
   dropFraming(header);
-  // Proto without being named: the client is answered in the type that it is known to read.
-  const asked = contentTypeOf(request.headers["content-type"]);
-  if (header.get("content-type") === `${asked}+proto`) header.set("content-type", asked);
+  // The client sent a type without a format, which means proto. Answer with the type that it sent.
+  const requestType = contentTypeOf(request.headers["content-type"]);
+  if (header.get("content-type") === `${requestType}+proto`) header.set("content-type", requestType);
   header.set("cache-control", "no-store");
   if ("stream" in request) stopReadingAtEnd(request);
   else if (bytesUnread(request) > 0) header.set("connection", "close");
@@ -129,35 +130,32 @@ async function sendStream(
   await universalResponseToNodeResponse({ status: reply.status, header, body: frames, trailer }, response);
 }
 
-/** Ends a stream whose client goes away. connect-node waits without end for a client that has left to take the next bytes. */
+/** Ends a stream when the client disconnects. connect-node would wait forever for the socket to drain. */
 function endOnClose(frames: AsyncIterable<Uint8Array>, response: NodeResponse): AsyncIterable<Uint8Array> {
   const iterator = frames[Symbol.asyncIterator]();
   response.once("close", () => void iterator.return?.().catch(() => {}));
   return { [Symbol.asyncIterator]: () => iterator };
 }
 
-/** Says why, where connect-node answers with nothing but a status. */
+/** Sends an error where connect-node replies with a bare status. */
 function sendStatus(
   request: NodeRequest,
   response: NodeResponse,
   status: number,
-  refused: (error: ConnectError) => ConnectError,
+  convertError: (error: ConnectError) => ConnectError,
 ): void {
   const error =
     status === 415
       ? wireError(
           Code.InvalidArgument,
           "MEDIA_TYPE_UNSUPPORTED",
-          "the encoding is not supported: use json or proto",
+          "this encoding is not supported: use json or proto",
         )
-      : wireError(Code.Unimplemented, "UNIMPLEMENTED", "a method that streams both ways needs HTTP/2");
-  send(request, response, { ...restError(refused(error)), status });
+      : wireError(Code.Unimplemented, "UNIMPLEMENTED", "bidirectional streaming needs HTTP/2");
+  send(request, response, { ...restError(convertError(error)), status });
 }
 
-/**
- * The headers, without a deadline that no timer can count to: it would have passed at once; and the content type as
- * the router knows it.
- */
+/** The headers, with a normalized content type, and without a deadline beyond the range of timers: it would expire at once. */
 function headerOf(request: NodeRequest): Headers {
   const header = headersOf(request);
   const contentType = header.get("content-type");
@@ -177,7 +175,7 @@ function protocolOf(request: NodeRequest): string {
   return /^application\/(grpc(?:-web)?)/i.exec(contentType)?.[1]?.toLowerCase() ?? "connect";
 }
 
-const callKey = createContextKey({ isCalled: false }, { description: "whether interceptors saw the call" });
+const callKey = createContextKey({ isInvoked: false }, { description: "whether the interceptors ran" });
 
 class SignalEnd implements CallEnd {
   readonly #signal: AbortSignal;
@@ -192,26 +190,26 @@ class SignalEnd implements CallEnd {
 }
 
 /**
- * The first interceptor: every error that comes from within, or from the request, leaves it with ErrorInfo, and a call
- * ends when its time is up or its client is gone, whether or not its method notices.
+ * The outermost interceptor. It adds ErrorInfo to every error of the method and of the request stream, and ends the call at
+ * its deadline or when the client disconnects, even if the method ignores its signal.
  */
-function explainErrors(messageBytesMax: number, errorDomain: string): Interceptor {
+function outermostInterceptor(messageBytesMax: number, errorDomain: string): Interceptor {
   return (next) => async (request) => {
-    request.contextValues.get(callKey).isCalled = true;
+    request.contextValues.get(callKey).isInvoked = true;
     const { signal } = request;
     request.contextValues.set(callEnd, new SignalEnd(signal));
     try {
-      // A deadline that has passed: the method must have no effect.
-      if (signal.aborted) throw whyStopped(signal.reason);
+      // Don't call the method if the deadline has already passed.
+      if (signal.aborted) throw stopError(signal.reason);
       if (!request.stream) return await untilAborted(next(request), signal);
-      const input = explained(request.message, signal, (thrown) =>
-        explainInput(thrown, messageBytesMax, errorDomain),
+      const input = convertErrors(request.message, signal, (thrown) =>
+        toRequestError(thrown, messageBytesMax, errorDomain),
       );
       const response = await untilAborted(next({ ...request, message: input }), signal);
       return response.stream
         ? {
             ...response,
-            message: explained(response.message, signal, (thrown) => withErrorInfo(thrown, errorDomain)),
+            message: convertErrors(response.message, signal, (thrown) => withErrorInfo(thrown, errorDomain)),
           }
         : response;
     } catch (thrown) {
@@ -220,10 +218,11 @@ function explainErrors(messageBytesMax: number, errorDomain: string): Intercepto
   };
 }
 
-async function* explained<T>(
+/** Passes messages on until the signal aborts, and converts errors. */
+async function* convertErrors<T>(
   messages: AsyncIterable<T>,
   signal: AbortSignal,
-  explain: (thrown: unknown) => ConnectError,
+  convert: (thrown: unknown) => ConnectError,
 ): AsyncGenerator<T> {
   const iterator = messages[Symbol.asyncIterator]();
   try {
@@ -233,17 +232,17 @@ async function* explained<T>(
       yield value;
     }
   } catch (thrown) {
-    throw explain(thrown);
+    throw convert(thrown);
   } finally {
-    // Not waited for: a method that does not notice its signal may never come to its end.
+    // Don't wait: a method that ignores its signal may never return.
     iterator.return?.().catch(() => {});
   }
 }
 
-/** Waits for an outcome, but no longer than until the signal aborts, whether or not whoever works on it notices. */
+/** Settles like `outcome`, or rejects as soon as the signal aborts, even if `outcome` never settles. */
 function untilAborted<T>(outcome: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abort = () => reject(whyStopped(signal.reason));
+    const abort = () => reject(stopError(signal.reason));
     const stopListening = () => signal.removeEventListener("abort", abort);
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort);

@@ -13,10 +13,10 @@ import { fault, isObject, keysOf, takesNull } from "./fields.ts";
 import { namesOf } from "./strict-values.ts";
 
 /**
- * Finds which field cannot be read, by reading each alone. Only for messages that cannot be read as a whole: the error
- * of fromJson names one level of the path, and may quote the input.
+ * Finds the field that fromJson() rejects, by reading each field on its own. The error of fromJson() names only one level
+ * of the path, and may quote the input.
  *
- * @param path of the message; "" for a whole body.
+ * @param path of the message, "" for the body.
  */
 export function findFault(desc: DescMessage, json: JsonObject, path: string): ConnectError | undefined {
   const prefix = path && `${path}.`;
@@ -68,10 +68,7 @@ function findTwoVariants(desc: DescMessage, json: JsonObject, prefix: string): C
     );
     if (set.length < 2) continue;
     const paths = set.map((field) => prefix + field.name);
-    return malformed(
-      `${paths.join(", ")} are set, of which there can be only one: keep exactly one of them`,
-      ...paths,
-    );
+    return malformed(`only one of ${paths.join(", ")} can be set: keep one`, ...paths);
   }
   return undefined;
 }

@@ -3,7 +3,7 @@ import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
 import { malformed } from "../call/wire-error.ts";
 
-/** INVALID_ARGUMENT that blames a field; without a path, the message as a whole. */
+/** INVALID_ARGUMENT for a field, or for the whole body if the path is empty. */
 export function fault(path: string, problem: string): ConnectError {
   return malformed(`${path || "the body"} ${problem}`, ...(path ? [path] : []));
 }
@@ -12,22 +12,19 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The keys of the object that name the field: none, one, or both of its spellings. */
+/** The keys of the object that name the field: its JSON name, its proto name, both or neither. */
 export function keysOf(field: DescField, json: JsonObject): string[] {
   const names = field.jsonName === field.name ? [field.name] : [field.jsonName, field.name];
   return names.filter((name) => Object.hasOwn(json, name));
 }
 
-/** Whether null sets the field. Any other field it leaves unset. */
+/** Whether null is a value of the field. In other fields it means unset. */
 export function takesNull(field: DescField): boolean {
   const { typeName } = field.message ?? field.enum ?? {};
   return typeName === "google.protobuf.Value" || typeName === "google.protobuf.NullValue";
 }
 
-/**
- * The same message without variants of a oneof that are null. Proto JSON takes null for unset; fromJson takes a null
- * that stands for a message as the variant that is set.
- */
+/** Removes oneof members that are null. In proto JSON they are unset, but fromJson() sets a message member that is null. */
 export function withoutNullVariants(desc: DescMessage, json: JsonObject): JsonObject {
   const kept = { ...json };
   for (const field of desc.fields) {

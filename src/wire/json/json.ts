@@ -3,15 +3,15 @@ import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
 import { malformed } from "../call/wire-error.ts";
 import { findFault } from "./faults.ts";
 import { fault, isObject, withoutNullVariants } from "./fields.ts";
-import { refuseTraps } from "./strict-text.ts";
-import { refuseHazards } from "./strict-values.ts";
+import { rejectDeepOrDuplicateKeys } from "./strict-text.ts";
+import { rejectLossyJson } from "./strict-values.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Parses bytes as JSON.
  *
- * @throws INVALID_ARGUMENT. The message does not repeat the input.
+ * @throws INVALID_ARGUMENT. The message never quotes the input.
  */
 export function parseJson(bytes: Uint8Array): JsonValue {
   if (bytes.length === 0) throw malformed("the body is empty: send a JSON object ({} for an empty message)");
@@ -27,20 +27,20 @@ export function parseJson(bytes: Uint8Array): JsonValue {
   } catch {
     throw malformed("the body is not valid JSON: send a JSON object");
   }
-  refuseTraps(text);
+  rejectDeepOrDuplicateKeys(text);
   return json;
 }
 
 /**
- * Reads a message from proto JSON. Unknown fields are ignored.
+ * Reads a message from proto JSON. Ignores unknown fields.
  *
- * @param path where the message is in a larger one, such as `shelf`, for the paths of fields in errors.
- * @throws INVALID_ARGUMENT that names the fields by their whole path in proto spelling.
+ * @param path of the message in an enclosing message, such as `shelf`. Errors name fields relative to that.
+ * @throws INVALID_ARGUMENT with the full paths of the invalid fields, in proto names.
  */
 export function messageFromJson<D extends DescMessage>(desc: D, json: JsonValue, path = ""): MessageShape<D> {
   const isPlain = !hasCustomJsonRepresentation(desc);
   if (isPlain && !isObject(json)) throw fault(path, "is not a JSON object: send {} for an empty message");
-  refuseHazards(desc, json, path);
+  rejectLossyJson(desc, json, path);
   try {
     return read(desc, json);
   } catch {

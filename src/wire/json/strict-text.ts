@@ -1,17 +1,17 @@
 import { malformed } from "../call/wire-error.ts";
 
-/** Deeper than this is no message of anybody's. protobuf-es has the same limit for messages. */
+/** Maximum nesting of JSON. protobuf-es has the same limit for binary messages. */
 export const depthMax = 100;
 
 /**
- * Refuses what JSON.parse takes without a word: objects and lists in each other without end, and a key that an object
- * has twice. Of the two values JSON.parse keeps the last; whoever checked the request before may have read the first.
+ * Rejects what JSON.parse() accepts silently: unlimited nesting, and duplicate keys. JSON.parse() keeps the last of two
+ * values, while a proxy that checked the request may have read the first.
  *
  * @param text valid JSON.
  * @throws INVALID_ARGUMENT
  */
-export function refuseTraps(text: string): void {
-  // The keys of each open object; undefined for a list.
+export function rejectDeepOrDuplicateKeys(text: string): void {
+  // The keys of each open object, undefined for a list.
   const open: (Set<string> | undefined)[] = [];
   let isKey = false;
   for (let i = 0; i < text.length; i++) {
@@ -39,7 +39,7 @@ export function refuseTraps(text: string): void {
   }
 }
 
-/** Where the closing quote of a string is. */
+/** Returns the index of the closing quote of a string. */
 function endOfString(text: string, start: number): number {
   let i = start + 1;
   while (i < text.length && text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
@@ -48,6 +48,6 @@ function endOfString(text: string, start: number): number {
 
 function addKey(keys: Set<string> | undefined, literal: string): void {
   const key = literal.includes("\\") ? (JSON.parse(literal) as string) : literal.slice(1, -1);
-  if (keys?.has(key)) throw malformed("an object in the body has a key twice: keep one of them");
+  if (keys?.has(key)) throw malformed("an object in the body has a duplicate key: keep one of them");
   keys?.add(key);
 }

@@ -11,58 +11,58 @@ import { fault, isObject, keysOf } from "./fields.ts";
 import { depthMax } from "./strict-text.ts";
 
 /**
- * Refuses what JSON.parse loses and what fromJson takes too kindly: large and oddly spelled numbers, halves of
- * characters, unknown names of enum values, times that are none, depth.
+ * Rejects values that JSON.parse() or fromJson() would change or drop: integers too large for a double, numbers in other
+ * notations, lone surrogates, unknown enum names, invalid durations and dates, deep nesting.
  *
- * @param path of the message; "" for a whole body.
+ * @param path of the message, "" for the body.
  * @throws INVALID_ARGUMENT that names the field.
  */
-export function refuseHazards(desc: DescMessage, value: JsonValue, path: string, depth = 0): void {
+export function rejectLossyJson(desc: DescMessage, value: JsonValue, path: string, depth = 0): void {
   if (depth > depthMax) throw malformed("the message is nested too deeply");
-  const refuse = ownForms.get(desc.typeName);
-  if (refuse) {
-    refuse(value, path, depth);
+  const reject = rejectWellKnown.get(desc.typeName);
+  if (reject) {
+    reject(value, path, depth);
   } else if (isWrapperDesc(desc)) {
-    refuseScalar(desc.fields[0].scalar, value, path);
+    rejectLossyScalar(desc.fields[0].scalar, value, path);
   } else if (isObject(value)) {
     const prefix = path && `${path}.`;
     for (const field of desc.fields) {
-      for (const key of keysOf(field, value)) refuseInField(field, value[key], prefix + field.name, depth);
+      for (const key of keysOf(field, value)) rejectLossyField(field, value[key], prefix + field.name, depth);
     }
   }
 }
 
-function refuseInField(field: DescField, value: JsonValue | undefined, path: string, depth: number): void {
+function rejectLossyField(field: DescField, value: JsonValue | undefined, path: string, depth: number): void {
   if (field.fieldKind === "list" && Array.isArray(value)) {
-    for (const [i, item] of value.entries()) refuseInItem(field, item, `${path}[${i}]`, depth);
+    for (const [i, item] of value.entries()) rejectLossyItem(field, item, `${path}[${i}]`, depth);
   } else if (field.fieldKind === "map" && isObject(value)) {
     for (const [key, item] of Object.entries(value)) {
-      refuseScalar(field.mapKey, key, path);
-      refuseInItem(field, item, path, depth);
+      rejectLossyScalar(field.mapKey, key, path);
+      rejectLossyItem(field, item, path, depth);
     }
   } else if (value !== undefined) {
-    refuseInItem(field, value, path, depth);
+    rejectLossyItem(field, value, path, depth);
   }
 }
 
-function refuseInItem(field: DescField, value: JsonValue, path: string, depth: number): void {
-  if (field.message) refuseHazards(field.message, value, path, depth + 1);
-  else if (field.enum) refuseUnknownName(field.enum, value, path);
-  else if (field.scalar !== undefined) refuseScalar(field.scalar, value, path);
+function rejectLossyItem(field: DescField, value: JsonValue, path: string, depth: number): void {
+  if (field.message) rejectLossyJson(field.message, value, path, depth + 1);
+  else if (field.enum) rejectUnknownEnumName(field.enum, value, path);
+  else if (field.scalar !== undefined) rejectLossyScalar(field.scalar, value, path);
 }
 
-/** Messages with a JSON of their own. */
-const ownForms = new Map<string, (value: JsonValue, path: string, depth: number) => void>([
-  ["google.protobuf.Struct", refuseHalves],
-  ["google.protobuf.Value", refuseHalves],
-  ["google.protobuf.ListValue", refuseHalves],
-  ["google.protobuf.FieldMask", refuseHalves],
-  // fromJson reads "3sxyz" as 3 seconds, and the 31st of February as the 3rd of March.
-  ["google.protobuf.Duration", refuseUnless("a duration such as 3.5s", isDuration)],
-  ["google.protobuf.Timestamp", refuseUnless("a time such as 2026-01-31T12:00:00Z", isOnCalendar)],
+/** Checks for the well-known types that have a JSON form of their own. */
+const rejectWellKnown = new Map<string, (value: JsonValue, path: string, depth: number) => void>([
+  ["google.protobuf.Struct", rejectLoneSurrogates],
+  ["google.protobuf.Value", rejectLoneSurrogates],
+  ["google.protobuf.ListValue", rejectLoneSurrogates],
+  ["google.protobuf.FieldMask", rejectLoneSurrogates],
+  // fromJson() reads "3sxyz" as 3 seconds, and February 31 as March 3.
+  ["google.protobuf.Duration", rejectUnless("a duration such as 3.5s", isDuration)],
+  ["google.protobuf.Timestamp", rejectUnless("a time such as 2026-01-31T12:00:00Z", isOnCalendar)],
 ]);
 
-function refuseUnless(expected: string, isValid: (text: string) => boolean) {
+function rejectUnless(expected: string, isValid: (text: string) => boolean) {
   return (value: JsonValue, path: string) => {
     if (typeof value === "string" && !isValid(value))
       throw fault(path, `is not valid: ${expected} is expected`);
@@ -79,19 +79,19 @@ function isOnCalendar(text: string): boolean {
   return !Number.isNaN(date.getTime()) && date.getUTCDate() === Number(day);
 }
 
-/** Free JSON: every string in it, at any depth. */
-function refuseHalves(value: JsonValue, path: string, depth: number): void {
+/** Checks every string of a free-form value, at any depth. */
+function rejectLoneSurrogates(value: JsonValue, path: string, depth: number): void {
   if (depth > depthMax) throw malformed("the message is nested too deeply");
-  if (typeof value === "string") refuseScalar(ScalarType.STRING, value, path);
+  if (typeof value === "string") rejectLossyScalar(ScalarType.STRING, value, path);
   if (typeof value !== "object" || value === null) return;
   for (const [key, inner] of Object.entries(value)) {
-    refuseScalar(ScalarType.STRING, key, path);
-    refuseHalves(inner, path, depth + 1);
+    rejectLossyScalar(ScalarType.STRING, key, path);
+    rejectLoneSurrogates(inner, path, depth + 1);
   }
 }
 
-/** fromJson, told to ignore unknown fields, ignores unknown names of enum values too. */
-function refuseUnknownName(desc: DescEnum, value: JsonValue, path: string): void {
+/** With `ignoreUnknownFields`, fromJson() ignores unknown enum names too. */
+function rejectUnknownEnumName(desc: DescEnum, value: JsonValue, path: string): void {
   if (typeof value !== "string") return;
   if (desc.values.some(({ name, jsonName }) => name === value || jsonName === value)) return;
   throw fault(path, `is not valid: one of ${namesOf(desc)} is expected`);
@@ -101,7 +101,7 @@ export function namesOf(desc: DescEnum): string {
   return desc.values.map(({ name }) => name).join(", ");
 }
 
-function refuseScalar(scalar: ScalarType, value: JsonValue, path: string): void {
+function rejectLossyScalar(scalar: ScalarType, value: JsonValue, path: string): void {
   if (scalar === ScalarType.STRING) {
     if (typeof value === "string" && !value.isWellFormed()) throw fault(path, "is not well-formed Unicode");
     return;
@@ -109,7 +109,7 @@ function refuseScalar(scalar: ScalarType, value: JsonValue, path: string): void 
   if (scalar === ScalarType.BOOL || scalar === ScalarType.BYTES) return;
   const isFloat = scalar === ScalarType.DOUBLE || scalar === ScalarType.FLOAT;
   if (typeof value === "number" && !isFloat && !Number.isSafeInteger(value))
-    throw fault(path, "is not an integer that a JSON number holds exactly: quote it");
+    throw fault(path, "is not an integer that a JSON number represents exactly: quote it");
   if (typeof value !== "string") return;
   if (isFloat && /^(NaN|-?Infinity)$/.test(value)) return;
   if (!/^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(value)) throw fault(path, "is not a number");

@@ -1,24 +1,24 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 
-/** What the comment of a proto element says, for a reference. Texts are CommonMark. */
+/** The parsed comment of a proto element. Texts are CommonMark. */
 export interface Comment {
   /** The first paragraph. */
   readonly summary: string;
-  /** What follows it, without the example. */
+  /** The other paragraphs, without the example. */
   readonly description: string;
-  /** Both. */
+  /** Summary and description. */
   readonly text: string;
-  /** The JSON behind `Example:`. */
+  /** The JSON after `Example:`. */
   readonly example: JsonValue | undefined;
-  /** The limits of a text: wherever the comment says `1 to 200 characters`. */
+  /** The length of a string field: the comment says `1 to 200 characters`. */
   readonly characters: { readonly min: number; readonly max: number } | undefined;
 }
 
 /**
- * Reads a comment. Two phrases of it are read by machines, too: a paragraph that is `Example:` and the JSON of a value,
- * and `N to M characters`.
+ * Parses a comment, which may contain two conventions: a paragraph of `Example:` with a JSON value, and the phrase
+ * `N to M characters`.
  *
- * @throws Error that names the element, if the example is not JSON or the limits are two.
+ * @throws Error that names the element, if the example is not JSON or there are two lengths.
  */
 export function parseComment(element: string, comment: string): Comment {
   const all = comment.split(/\n{2,}/).map(unwrap);
@@ -37,7 +37,7 @@ export function parseComment(element: string, comment: string): Comment {
 
 const exampleMark = "Example: ";
 
-/** Joins the lines of a paragraph, but for those of a list and of code. */
+/** Joins the lines of a paragraph, except for lists and code. */
 function unwrap(paragraph: string): string {
   return paragraph.replace(/\n(?![-*\s])/g, " ");
 }
@@ -52,7 +52,7 @@ function parseExample(element: string, paragraph: string): JsonValue {
 
 function parseCharacters(element: string, text: string): Comment["characters"] {
   const found = [...text.matchAll(/\b(\d{1,6}) to (\d{1,6}) characters\b/g)];
-  if (found.length > 1) throw new Error(`the comment of ${element} gives its characters twice`);
+  if (found.length > 1) throw new Error(`the comment of ${element} has two lengths`);
   const [limits] = found;
   return limits && { min: Number(limits[1]), max: Number(limits[2]) };
 }

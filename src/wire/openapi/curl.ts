@@ -2,19 +2,19 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 
 export interface CurlOptions {
   readonly httpMethod: string;
-  /** With the parameters in braces. */
+  /** With path parameters in braces. */
   readonly url: string;
-  /** Parameter Objects. Those of the path and those that are needed are given by their examples. */
+  /** Parameter Objects. Required ones are set to their examples. */
   readonly parameters: readonly JsonObject[];
-  /** The JSON to send, if any. */
+  /** The JSON body, if any. */
   readonly body: JsonValue | undefined;
-  /** Whether the call needs a token: it is taken from the variable TOKEN. */
+  /** Whether to send the token in the variable TOKEN. */
   readonly needsToken: boolean;
-  /** Whether the reply comes bit by bit. */
+  /** Whether the reply is a stream. */
   readonly isStreaming: boolean;
 }
 
-/** A call as a command for a POSIX shell. */
+/** Returns a curl command for a POSIX shell. */
 export function curlOf({ httpMethod, url, parameters, body, needsToken, isStreaming }: CurlOptions): string {
   let target = url;
   const query: string[] = [];
@@ -27,9 +27,9 @@ export function curlOf({ httpMethod, url, parameters, body, needsToken, isStream
     else query.push(...values.map((value) => `${name}=${value}`));
   }
   if (query.length > 0) target += `?${query.join("&")}`;
-  const usual = body === undefined ? "GET" : "POST";
+  const defaultMethod = body === undefined ? "GET" : "POST";
   const parts = [
-    `curl${isStreaming ? " -N" : ""}${httpMethod === usual ? "" : ` -X ${httpMethod}`} ${quote(target)}`,
+    `curl${isStreaming ? " -N" : ""}${httpMethod === defaultMethod ? "" : ` -X ${httpMethod}`} ${quote(target)}`,
   ];
   if (needsToken) parts.push('-H "Authorization: Bearer $TOKEN"');
   if (body !== undefined)

@@ -9,18 +9,18 @@ import { commentOf, componentSchemas, given, messageSchema, nameComponents } fro
 
 export interface OpenApiOptions {
   readonly services: readonly DescService[];
-  /** The comments of the proto files, by the full name of what they are of. */
+  /** The comments of the proto files, by the full name of the element. */
   readonly comments: Readonly<Record<string, string>>;
-  /** The members of the Info Object. */
+  /** The Info Object. */
   readonly info: { readonly title: string; readonly version: string } & JsonObject;
   readonly serverUrl: string;
-  /** Any one of these lets a call through. */
+  /** Alternatives: a call needs any one of these. */
   readonly security: readonly SecurityScheme[];
   /** By HTTP status, or "default". */
   readonly errors: Readonly<Record<string, ErrorResponse>>;
-  /** What the `details` of an error can be. */
+  /** The message types that can appear in the `details` of an error. */
   readonly errorDetails: readonly DescMessage[];
-  /** Media types of RPC that a POST may have in the place of JSON. */
+  /** RPC media types that a POST accepts besides JSON. */
   readonly rpcTypes?: readonly string[];
 }
 
@@ -33,17 +33,17 @@ export interface SecurityScheme {
 
 export interface ErrorResponse {
   readonly description: string;
-  /** Each with an ErrorInfo. */
+  /** Errors with an ErrorInfo. */
   readonly examples: readonly ConnectError[];
   /** Header Objects by name. */
   readonly headers?: JsonObject;
 }
 
 /**
- * Describes the methods of services that have a `google.api.http` rule, in OpenAPI 3.1: what the REST router serves,
- * by the same routes. Texts, examples and limits are those of the proto comments (see `parseComment`).
+ * Creates an OpenAPI 3.1 document for the methods that have a `google.api.http` rule, from the routes that the REST router
+ * serves. Texts, examples and limits come from the proto comments (see `parseComment`).
  *
- * @throws Error at start on a rule that is not valid, or an example that is not JSON.
+ * @throws Error if a rule is invalid, or an example is not JSON.
  */
 export function createOpenApi(options: OpenApiOptions): JsonObject {
   const { services, comments, info, serverUrl, security, errors, errorDetails, rpcTypes = [] } = options;
@@ -65,12 +65,12 @@ export function createOpenApi(options: OpenApiOptions): JsonObject {
   const paths: Record<string, JsonObject> = {};
   for (const [i, { httpMethod, route }] of all.entries()) {
     const key = httpMethod.toLowerCase();
-    // A custom method, or any method, is nothing that OpenAPI 3.1 can say.
+    // OpenAPI 3.1 has no custom methods, nor a wildcard for all methods.
     if (!httpMethods.includes(key)) continue;
     const nth = methods.slice(0, i + 1).filter((method) => method === route.method).length;
     const id = `${route.method.parent.name}_${route.method.name}${nth > 1 ? `_${nth}` : ""}`;
     const { path, operation } = operationOf(httpMethod, route, id, context);
-    // Two templates can be one path here: the first is told.
+    // Two templates can have the same path in OpenAPI. Only the first is documented.
     paths[path] = { ...paths[path], [key]: paths[path]?.[key] ?? operation };
   }
 

@@ -1,6 +1,6 @@
 import type { DescField, DescMessage, DescMethod, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
-import { type FieldPath, isParameter, isWellKnown, spell } from "../rest/params.ts";
+import { type FieldPath, isParameter, isWellKnown, protoPath } from "../rest/params.ts";
 import type { RestRoute } from "../rest/rest.ts";
 import { curlOf } from "./curl.ts";
 import { jsonPath, openApiPath, parameterOf } from "./path.ts";
@@ -17,15 +17,15 @@ import {
 } from "./schemas.ts";
 
 export interface OperationContext extends SchemaContext {
-  /** Media types of RPC that a POST may have in the place of JSON. */
+  /** RPC media types that a POST accepts besides JSON. */
   readonly rpcTypes: readonly string[];
   readonly serverUrl: string;
   readonly needsToken: boolean;
-  /** The replies that are no success, by status: references to components. */
+  /** References to the error responses, by status. */
   readonly errors: JsonObject;
 }
 
-/** A route as an OpenAPI operation. `operationId` must be its own. */
+/** Creates the OpenAPI operation of a route. `operationId` must be unique. */
 export function operationOf(
   httpMethod: string,
   route: RestRoute,
@@ -57,13 +57,13 @@ export function operationOf(
       parameters: all,
       ...(body && { requestBody: body }),
       responses: { "200": successResponse(httpMethod, route, context), ...context.errors },
-      // Not OpenAPI's own, but what most readers of it show.
+      // An extension that most documentation tools display.
       "x-codeSamples": [{ lang: "curl", label: "curl", source: curl }],
     },
   };
 }
 
-/** The fields that neither path nor body give. */
+/** The parameters for the fields that come from neither path nor body. */
 function queryParameters(
   route: RestRoute,
   desc: DescMessage,
@@ -73,12 +73,12 @@ function queryParameters(
   const { method, taken } = route;
   return desc.fields.flatMap((field) => {
     const path = [...outer, field];
-    if (taken.includes(spell(path)) || isOutputOnly(field)) return [];
+    if (taken.includes(protoPath(path)) || isOutputOnly(field)) return [];
     if (isParameter(field)) {
       return [parameterOf(jsonPath(path), "query", path, context, path.every(isRequired))];
     }
     if (field.fieldKind !== "message" || isWellKnown(field.message)) return [];
-    // A message in itself has no end: only its outermost fields are told.
+    // Stop at a recursive message.
     const around = [method.input, ...outer.map((parent) => parent.message)];
     return around.includes(field.message) ? [] : queryParameters(route, field.message, context, path);
   });
@@ -86,12 +86,12 @@ function queryParameters(
 
 function requestBody(
   httpMethod: string,
-  { method, body, template }: RestRoute,
+  { method, body, template, isRawRequest }: RestRoute,
   context: OperationContext,
 ): JsonObject | undefined {
   if (body === undefined) return undefined;
   const rpc = rpcContent(httpMethod, method, context);
-  if (isHttpBody(body === "*" ? method.input : body)) return { content: binaryContent(["*/*"]) };
+  if (isRawRequest) return { content: binaryContent(["*/*"]) };
   const bound = template.variables.map((variable) => variable.path);
   if (body !== "*") {
     return {
@@ -112,7 +112,7 @@ function requestBody(
   };
 }
 
-/** Undefined if the body is no JSON. */
+/** Undefined if the body is not JSON. */
 function exampleBody({ content }: JsonObject): JsonValue | undefined {
   const json = (content as Record<string, JsonObject>)["application/json"];
   return json && (json.example ?? {});
@@ -120,17 +120,17 @@ function exampleBody({ content }: JsonObject): JsonValue | undefined {
 
 function successResponse(
   httpMethod: string,
-  { method, responseBody }: RestRoute,
+  { method, responseBody, isRawReply }: RestRoute,
   context: OperationContext,
 ): JsonObject {
   const { output } = method;
-  const description = commentOf(output, context).text || "The call went well.";
-  if (isHttpBody(responseBody?.field ?? output)) return { description, content: binaryContent(["*/*"]) };
+  const description = commentOf(output, context).text || "The call succeeded.";
+  if (isRawReply) return { description, content: binaryContent(["*/*"]) };
   const json = responseBody
     ? fieldContent(responseBody.field, context)
     : { schema: messageSchema(output, context), example: exampleOf(output, context) };
   if (isStreaming(method)) {
-    const lines = "One JSON value a line. If the call fails in between, the last line is the error.";
+    const lines = "One JSON value per line. If the call fails midway, the last line is the error.";
     const schema = { anyOf: [json.schema ?? {}, errorLine(context)] };
     return {
       description: `${description}\n\n${lines}`,
@@ -155,16 +155,11 @@ function rpcContent(httpMethod: string, method: DescMethod, { rpcTypes }: Operat
   return httpMethod === "POST" && !isStreaming(method) ? binaryContent(rpcTypes) : {};
 }
 
-/** OpenAPI 3.1 §4.8.14.2: content that is not text has no schema. */
+/** OpenAPI 3.1 §4.8.14.2: binary content has no schema. */
 function binaryContent(types: readonly string[]): JsonObject {
   return Object.fromEntries(types.map((type) => [type, {}]));
 }
 
 function isStreaming({ methodKind }: DescMethod): boolean {
   return methodKind === "server_streaming";
-}
-
-function isHttpBody(of: DescMessage | DescField): boolean {
-  const message = of.kind === "message" ? of : of.fieldKind === "message" ? of.message : undefined;
-  return message?.typeName === "google.api.HttpBody";
 }

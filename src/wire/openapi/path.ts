@@ -5,11 +5,11 @@ import type { RestRoute } from "../rest/rest.ts";
 import { commentOf, fieldSchema, given, type SchemaContext } from "./schemas.ts";
 
 /**
- * The template of a route as OpenAPI has it, where a parameter is one segment.
+ * Converts the template of a route to an OpenAPI path, where each parameter is a single segment.
  *
- * A variable of several segments is spelled out: `{name=shelves/*}` is `shelves/{name}`, and a second wildcard in it is
- * `{name2}`. Whatever `**` stands for is one parameter, whose slashes OpenAPI 3.1 cannot tell to be left as they are:
- * its description does.
+ * A variable of several segments is expanded: `{name=shelves/*}` becomes `shelves/{name}`, and its second wildcard
+ * `{name2}`. `**` becomes one parameter. OpenAPI 3.1 can't express that its slashes must not be encoded, so its description
+ * says so.
  */
 export function openApiPath(
   { template, variables }: RestRoute,
@@ -38,7 +38,7 @@ export function openApiPath(
   return { path: `/${parts.join("/")}${verb}`, parameters };
 }
 
-/** A parameter that gives a field. One of the path is always needed. */
+/** The parameter for a field. Path parameters are always required. */
 export function parameterOf(
   name: string,
   place: "path" | "query",
@@ -47,7 +47,7 @@ export function parameterOf(
   required = place === "path",
 ): JsonObject {
   const field = path.at(-1);
-  if (!field) throw new Error(`the parameter ${name} gives no field`);
+  if (!field) throw new Error(`the parameter ${name} has no field`);
   const { text, example } = commentOf(field, context);
   const schema = fieldSchema(field, context);
   return {
@@ -56,7 +56,7 @@ export function parameterOf(
     ...(required && { required }),
     ...given("description", text),
     ...(field.deprecated && { deprecated: true }),
-    // A parameter is a text: what is not there is not null.
+    // A parameter can be absent, but it can't be null.
     schema: Array.isArray(schema.type) ? { ...schema, type: schema.type[0] ?? "string" } : schema,
     ...(example !== undefined && { example }),
   };
@@ -68,7 +68,7 @@ function partOf(name: string, segment: string, source: string | undefined): Json
   return { name, in: "path", required: true, description, schema: { type: "string" } };
 }
 
-/** The path in JSON spelling, such as `book.displayName`. */
+/** The path in JSON names, such as `book.displayName`. */
 export function jsonPath(path: FieldPath): string {
   return path.map((field) => field.jsonName).join(".");
 }

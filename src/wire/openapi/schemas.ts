@@ -11,17 +11,17 @@ import { FieldBehavior, field_behavior } from "../../../gen/google/api/field_beh
 import { type Comment, parseComment } from "./comment.ts";
 import { scalarSchema, wellKnownSchema } from "./well-known.ts";
 
-/** What the schemas are made of, beside the descriptors. */
+/** What the schemas are built from, in addition to the descriptors. */
 export interface SchemaContext {
-  /** Comments of elements, by their full names. */
+  /** Comments by the full name of the element. */
   readonly comments: Readonly<Record<string, string>>;
-  /** The names of the components. */
+  /** The component names. */
   readonly names: ReadonlyMap<DescMessage | DescEnum, string>;
-  /** The messages that a `google.protobuf.Any` can hold. */
+  /** The message types that a `google.protobuf.Any` can hold. */
   readonly anyTypes: readonly DescMessage[];
 }
 
-/** The messages and enums that the roots lead to, each with a name of its own: short, or in full if two have the same. */
+/** Finds all messages and enums reachable from the roots, and gives each a unique name: short, or full in case of a conflict. */
 export function nameComponents(roots: readonly DescMessage[]): Map<DescMessage | DescEnum, string> {
   const found = new Set<DescMessage | DescEnum>();
   const visit = (desc: DescMessage | DescEnum) => {
@@ -61,15 +61,15 @@ export function componentSchemas(context: SchemaContext): JsonObject {
 
 const anyName = "google.protobuf.Any";
 
-/** A schema that stands for the message, wherever it is. */
+/** The schema of a message field: a reference, or the schema of a well-known type. */
 export function messageSchema(desc: DescMessage, { names }: SchemaContext): JsonObject {
   return wellKnownSchema(desc) ?? { $ref: `#/components/schemas/${names.get(desc)}` };
 }
 
 /**
- * The schema of a message itself.
+ * The schema of a message.
  *
- * @param without paths of fields, by proto names, that come from elsewhere: they are left out.
+ * @param without fields to leave out, as paths of proto names.
  */
 export function objectSchema(
   desc: DescMessage,
@@ -101,7 +101,7 @@ export function objectSchema(
   };
 }
 
-/** No two members of a group. (`oneOf` would say it by as many branches as there are combinations of groups.) */
+/** Allows at most one member per group. (`oneOf` would need a branch for each combination of groups.) */
 function atMostOne(groups: readonly string[][]): JsonObject {
   const pairs = groups.flatMap((names) =>
     names.flatMap((name, i) => names.slice(i + 1).map((other) => ({ required: [name, other] }))),
@@ -110,9 +110,9 @@ function atMostOne(groups: readonly string[][]): JsonObject {
 }
 
 /**
- * The schema of the values of a field, without what its comment tells people.
+ * The schema of the values of a field, without its description.
  *
- * @param without paths of fields, by proto names, that come from elsewhere: those in this field are left out.
+ * @param without fields to leave out, as paths of proto names relative to the parent message.
  */
 export function fieldSchema(
   field: DescField,
@@ -175,7 +175,7 @@ function anySchema(context: SchemaContext): JsonObject {
   return { description, ...(typed.length > 0 ? { oneOf: typed } : withType({ type: "string" })) };
 }
 
-/** What comment and options tell of a field. */
+/** Annotations from the comment and the options of a field. */
 function annotations(field: DescField, context: SchemaContext): JsonObject {
   const { text, example } = commentOf(field, context);
   const behaviors = getOption(field, field_behavior);
@@ -189,9 +189,9 @@ function annotations(field: DescField, context: SchemaContext): JsonObject {
 }
 
 /**
- * An example of the message, made of those of its fields: of a oneof, the first member.
+ * An example of a message, from the examples of its fields. Uses the first member of each oneof.
  *
- * @param without paths of fields, by proto names, that come from elsewhere.
+ * @param without fields to leave out, as paths of proto names.
  */
 export function exampleOf(
   desc: DescMessage,
@@ -226,7 +226,7 @@ export function commentOf(element: Commented, { comments }: Pick<SchemaContext, 
   return parseComment(name, comments[name] ?? "");
 }
 
-/** The member, unless it says nothing. */
+/** An object with the member, or an empty object if the text is empty. */
 export function given(name: string, text: string): JsonObject {
   return text === "" ? {} : { [name]: text };
 }

@@ -18,7 +18,7 @@ export function scalarSchema(type: ScalarType): JsonObject {
           { type: "string", enum: ["NaN", "Infinity", "-Infinity"] },
         ],
       };
-    // JSON numbers are exact to 2^53 only.
+    // Proto JSON quotes 64-bit integers, because JSON numbers are exact only up to 2^53.
     case ScalarType.INT64:
     case ScalarType.SINT64:
     case ScalarType.SFIXED64:
@@ -34,7 +34,7 @@ export function scalarSchema(type: ScalarType): JsonObject {
   }
 }
 
-/** The JSON Schema of a message that has a proto3 JSON of its own, but for Any. Undefined of any other. */
+/** The JSON Schema of a well-known type other than Any. Undefined for other messages. */
 export function wellKnownSchema(desc: DescMessage): JsonObject | undefined {
   if (isWrapperDesc(desc)) return nullable(scalarSchema(desc.fields[0].scalar));
   return wellKnown[desc.typeName];

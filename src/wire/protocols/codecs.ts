@@ -1,22 +1,21 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
+import type { Codec } from "../call/codec.ts";
 import type { Reply } from "../call/send.ts";
-import type { Codec } from "../call/unary.ts";
 import { connectCodec } from "./connect.ts";
 import { grpcCodec, grpcError } from "./grpc.ts";
-import { grpcWebCodec, grpcWebError } from "./grpc-web.ts";
+import { dialectOf } from "./grpc-dialects.ts";
 
-/** The RPC protocols of a unary method, by the content type of a request: see `contentTypeOf`. */
+/** The RPC codecs of a unary method by content type, as `contentTypeOf` returns it. */
 export function codecsOf(method: DescMethodUnary, messageBytesMax: number): ReadonlyMap<string, Codec> {
   const codecs = new Map<string, Codec>();
   for (const format of ["proto", "json"] as const) {
     codecs.set(`application/${format}`, connectCodec(method, format, messageBytesMax));
-    // Without a format it is proto.
+    // A gRPC type without a format means proto.
     for (const suffix of format === "proto" ? ["", "+proto"] : ["+json"]) {
-      const type = `application/grpc${suffix}`;
-      codecs.set(type, grpcCodec(method, type, format, messageBytesMax));
-      for (const web of [`application/grpc-web${suffix}`, `application/grpc-web-text${suffix}`]) {
-        codecs.set(web, grpcWebCodec(method, web, format, messageBytesMax));
+      for (const protocol of ["grpc", "grpc-web", "grpc-web-text"]) {
+        const type = `application/${protocol}${suffix}`;
+        codecs.set(type, grpcCodec(method, type, format, messageBytesMax));
       }
     }
   }
@@ -24,18 +23,19 @@ export function codecsOf(method: DescMethodUnary, messageBytesMax: number): Read
 }
 
 /**
- * The content type of a request, in lower case and without a charset of UTF-8 if it is JSON. With any other parameter
- * it is returned as it is, which is no type that anybody knows.
+ * Normalizes the content type of a request: lower case, and without a UTF-8 charset if it is JSON. Other parameters are
+ * kept, so that no codec is found for the type.
  */
 export function contentTypeOf(header: string | undefined): string {
   const type = (header ?? "").toLowerCase();
   return /^([^;\s]+json)[ \t]*;[ \t]*charset="?utf-?8"?$/.exec(type)?.[1] ?? type;
 }
 
-/** How clients of gRPC and gRPC-Web are told of an error where no method is known. Undefined for other types. */
-export function grpcRefusal(contentType: string): ((error: ConnectError) => Reply) | undefined {
+/** How to answer a gRPC or gRPC-Web client when the method is unknown. Undefined for other content types. */
+export function grpcRefusal(
+  contentType: string,
+): { readonly protocol: string; readonly encode: (error: ConnectError) => Reply } | undefined {
   const type = /^application\/grpc(?:-web(?:-text)?)?(?:\+proto|\+json)?(?=$|[ \t]*;)/.exec(contentType)?.[0];
   if (type === undefined) return undefined;
-  const encode = type.startsWith("application/grpc-web") ? grpcWebError : grpcError;
-  return (error) => encode(type, error);
+  return { protocol: dialectOf(type).protocol, encode: (error) => grpcError(type, error) };
 }

@@ -1,9 +1,9 @@
 import { type DescMethodUnary, fromBinary, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { codeToHttpStatus, errorToJsonBytes, parseTimeout } from "@connectrpc/connect/protocol-connect";
+import type { Codec } from "../call/codec.ts";
 import { compressIfAccepted, decompress, isIdentity } from "../call/compression.ts";
 import { retryAfter } from "../call/retry-after.ts";
 import { type Fields, type Reply, toFields } from "../call/send.ts";
-import type { Codec } from "../call/unary.ts";
 import { malformed } from "../call/wire-error.ts";
 import { messageFromJson, parseJson } from "../json/json.ts";
 
@@ -21,7 +21,7 @@ export function connectCodec(
     codingHeader: "content-encoding",
 
     timeoutMs(header) {
-      // connect-node ignores a version that it does not know. Here nothing is taken for what it may not be.
+      // connect-node ignores unknown versions, but the protocol asks servers to reject them.
       const version = header.get("connect-protocol-version");
       if (version !== null && version !== "1") throw malformed('connect-protocol-version must be "1"');
       const { timeoutMs, error } = parseTimeout(header.get("connect-timeout-ms"), Number.POSITIVE_INFINITY);
@@ -46,11 +46,11 @@ export function connectCodec(
 
     error(error, responseHeader, trailer) {
       const header = new Headers(responseHeader);
-      // What the error says of a header stands above what the method said.
+      // The headers of the error replace those that the method has set.
       for (const name of error.metadata.keys()) header.delete(name);
       for (const [name, value] of error.metadata) header.append(name, value);
       for (const [name, value] of trailer) header.append(`trailer-${name}`, value);
-      // Of another server's reply, if the error came from one.
+      // An error received from another server may carry the encoding of that server's reply.
       header.delete("content-encoding");
       header.set("content-type", "application/json");
       const seconds = retryAfter(error);
@@ -60,13 +60,13 @@ export function connectCodec(
   };
 }
 
-/** A reply of 200 whose content coding is what the client accepts: Connect and REST. */
+/** A successful reply of Connect or REST, compressed if the client accepts it. */
 export function encodeContent(
   header: Fields,
   requestHeader: Headers,
   content: Uint8Array | string,
 ): Promise<Reply> | Reply {
-  const compressed = compressIfAccepted(() => requestHeader.get("accept-encoding"), content);
+  const compressed = compressIfAccepted(requestHeader.get("accept-encoding"), content);
   if (!compressed) return { status: 200, header, body: content };
   return compressed.then((body) => ({
     status: 200,
@@ -80,7 +80,7 @@ export function messageFromBinary(method: DescMethodUnary, bytes: Uint8Array): M
   try {
     return fromBinary(method.input, bytes);
   } catch {
-    // Its error may quote the input. connect-node calls this INTERNAL; it is the caller that sent it.
+    // Don't pass the error on: it may quote the input. connect-node answers INTERNAL, but it's the caller's fault.
     throw malformed("the body is not a valid protobuf message");
   }
 }

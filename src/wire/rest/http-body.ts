@@ -6,10 +6,7 @@ import {
   type Message,
 } from "@bufbuild/protobuf";
 
-/**
- * A body as it is (google/api/httpbody.proto). Its `extensions` are metadata for gRPC: there is no place for them in
- * HTTP, and so they are neither read nor sent.
- */
+/** A raw body (google/api/httpbody.proto). Its `extensions` are gRPC metadata, which HTTP has no place for. */
 type HttpBody = Message<"google.api.HttpBody"> & {
   readonly contentType: string;
   readonly data: Uint8Array;
@@ -19,16 +16,16 @@ export function isHttpBody(desc: DescMessage | undefined): boolean {
   return desc?.typeName === "google.api.HttpBody";
 }
 
-/** The proto JSON of the body of a request. */
+/** Converts the body of a request to the proto JSON of an HttpBody. */
 export function httpBodyJson(contentType: string | null, bytes: Uint8Array): JsonObject {
   const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
   return { contentType: contentType ?? "", data };
 }
 
 /**
- * The body of a reply; empty if it is not set.
+ * Returns the HttpBody of a reply, empty if it isn't set.
  *
- * @param field of the message, if not the message itself is the body.
+ * @param field that holds the body. Undefined if the message itself is the body.
  */
 export function httpBodyOf(
   message: Message,
@@ -41,7 +38,6 @@ export function httpBodyOf(
 function fieldOf(message: Message, field: DescField): unknown {
   if (!isFieldSet(message, field)) return undefined;
   const values = message as unknown as Record<string, unknown>;
-  // Of a oneof there is only the one that is set.
   return field.oneof
     ? (values[field.oneof.localName] as { readonly value: unknown }).value
     : values[field.localName];

@@ -9,76 +9,76 @@ import {
 import { protoCamelCase, protoSnakeCase } from "@bufbuild/protobuf/reflect";
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { malformed } from "../call/wire-error.ts";
+import { isObject, keysOf } from "../json/fields.ts";
+import { depthMax } from "../json/strict-text.ts";
 
-/** A field of a message, and before it the singular message fields that lead to it. */
+/** A field, preceded by the singular message fields that lead to it. */
 export type FieldPath = readonly DescField[];
 
-/** More parameters than any method needs. */
+/** Far more than any method needs. */
 const parametersMax = 100;
 
-/** The depth to which protobuf-es reads messages. */
-const depthMax = 100;
-
 /**
- * Puts the parameters of a query into the proto JSON of a message. Names are paths of proto names or JSON names.
+ * Adds the parameters of a query to the proto JSON of a message. Parameter names are paths of proto names or JSON names.
  *
- * @param taken the paths that the path or the body of the request is for, with all that is below them.
- * @throws INVALID_ARGUMENT for what is unknown, taken, given twice, or no value of its field. It repeats no value.
+ * @param taken fields that come from the path or the body, with everything below them.
+ * @throws INVALID_ARGUMENT for a parameter that is unknown, taken, repeated or invalid. The message never quotes values.
  */
 export function setQuery(json: JsonObject, desc: DescMessage, query: string, taken: readonly string[]): void {
   for (const [name, text] of parseQuery(query)) {
     const path = findField(desc, name);
     if (!path) {
       throw malformed(
-        "this method has no query parameter of that name: check it against the contract",
+        "this method has no query parameter of that name: check the API reference",
         ...quotable(name),
       );
     }
-    const spelled = spell(path);
-    if (taken.some((other) => spelled === other || spelled.startsWith(`${other}.`))) {
-      throw malformed(`${spelled} comes from the path or the body: leave it out of the query`, spelled);
+    const fieldName = protoPath(path);
+    if (taken.some((other) => fieldName === other || fieldName.startsWith(`${other}.`))) {
+      throw malformed(`${fieldName} comes from the path or the body: leave it out of the query`, fieldName);
     }
     setParameter(json, path, text);
   }
 }
 
 /**
- * Puts a text from the path or the query into the proto JSON of a message. A repeated field gets one value more.
+ * Adds a value from the path or the query to the proto JSON of a message. A repeated field gets another item.
  *
- * @throws INVALID_ARGUMENT if it is no value of the field, or the field has one already. It does not repeat the text.
+ * @throws INVALID_ARGUMENT if the text is not a valid value, or the field is already set. The message never quotes the text.
  */
 export function setParameter(json: JsonObject, path: FieldPath, text: string): void {
-  const spelled = spell(path);
+  const fieldName = protoPath(path);
   const field = path.at(-1);
   const form = field && formOf(field);
-  if (!form) throw malformed(`${spelled} is more than a value: give its fields one by one`, spelled);
+  if (!form) throw malformed(`${fieldName} is not a single value: set its fields one by one`, fieldName);
   const value = form.read(text);
-  if (value === undefined) throw malformed(`${spelled} is not valid: ${form.expected} is expected`, spelled);
+  if (value === undefined)
+    throw malformed(`${fieldName} is not valid: ${form.expected} is expected`, fieldName);
 
   let parent = json;
-  for (const outer of path.slice(0, -1)) parent = openChild(parent, outer, spelled);
-  const key = keyOf(parent, field);
+  for (const outer of path.slice(0, -1)) parent = openChild(parent, outer, fieldName);
+  const [key] = keysOf(field, parent);
   if (field.fieldKind === "list") {
     const before = key === undefined ? [] : parent[key];
     parent[field.jsonName] = Array.isArray(before) ? [...before, value] : [value];
   } else {
-    if (key !== undefined) throw malformed(`${spelled} is given twice: keep one`, spelled);
+    if (key !== undefined) throw malformed(`${fieldName} is given twice: keep one`, fieldName);
     parent[field.jsonName] = value;
   }
 }
 
-/** Whether the proto JSON has the field, under either of its names. */
+/** Whether the proto JSON has the field, by its JSON name or its proto name. */
 export function isGiven(json: JsonObject, path: FieldPath): boolean {
   let value: JsonValue | undefined = json;
   for (const field of path) {
-    const key: string | undefined = isObject(value) ? keyOf(value, field) : undefined;
+    const key: string | undefined = isObject(value) ? keysOf(field, value)[0] : undefined;
     if (!isObject(value) || key === undefined) return false;
     value = value[key];
   }
   return true;
 }
 
-/** Finds a field by a path of proto names or JSON names. Undefined if there is none. */
+/** Finds a field by a path of proto names or JSON names. */
 export function findField(desc: DescMessage, path: string): FieldPath | undefined {
   const names = path.split(".");
   if (names.length > depthMax) return undefined;
@@ -93,12 +93,12 @@ export function findField(desc: DescMessage, path: string): FieldPath | undefine
   return fields;
 }
 
-/** The path in proto spelling, such as `book.name`. */
-export function spell(path: FieldPath): string {
+/** The path in proto names, such as `book.display_name`. */
+export function protoPath(path: FieldPath): string {
   return path.map((field) => field.name).join(".");
 }
 
-/** Splits a query as forms are (WHATWG URL §5.1), but refuses what is not the percent-encoding of UTF-8. */
+/** Parses a query like a form (WHATWG URL §5.1), but rejects anything but percent-encoded UTF-8. */
 function parseQuery(query: string): (readonly [name: string, text: string])[] {
   const pairs = query.split("&").filter((pair) => pair !== "");
   if (pairs.length > parametersMax)
@@ -112,8 +112,8 @@ function parseQuery(query: string): (readonly [name: string, text: string])[] {
 }
 
 function decode(raw: string): string {
-  const problem = "the query is not the percent-encoding of text in UTF-8";
-  // RFC 3986 §3.4: what is not ASCII comes percent-encoded. Node hands such bytes over as Latin-1.
+  const problem = "the query is not percent-encoded UTF-8";
+  // RFC 3986 §3.4: non-ASCII characters must be percent-encoded. Node decodes raw bytes as Latin-1.
   if (!/^[!-~]*$/.test(raw)) throw malformed(problem);
   try {
     return decodeURIComponent(raw.replaceAll("+", " "));
@@ -122,7 +122,7 @@ function decode(raw: string): string {
   }
 }
 
-/** A name that does not look like one may be a secret in the wrong place. It is not repeated. */
+/** Only quote what looks like a name: anything else may be a misplaced secret. */
 function quotable(name: string): string[] {
   return /^[a-z][A-Za-z0-9_.]{0,49}$/.test(name) ? [name] : [];
 }
@@ -139,46 +139,37 @@ function fieldsOf(desc: DescMessage): ReadonlyMap<string, DescField> {
   return fields;
 }
 
-function openChild(object: JsonObject, field: DescField, spelled: string): JsonObject {
-  const key = keyOf(object, field);
-  // In proto JSON null is the same as nothing.
+function openChild(object: JsonObject, field: DescField, fieldName: string): JsonObject {
+  const [key] = keysOf(field, object);
+  // In proto JSON, null means unset.
   const child = key === undefined ? null : object[key];
   if (isObject(child)) return child;
-  if (child !== null) throw malformed(`an object is expected around ${spelled}`, spelled);
+  if (child !== null) throw malformed(`an object is expected around ${fieldName}`, fieldName);
   const opened: JsonObject = {};
   object[key ?? field.jsonName] = opened;
   return opened;
 }
 
-function keyOf(object: JsonObject, field: DescField): string | undefined {
-  if (Object.hasOwn(object, field.jsonName)) return field.jsonName;
-  return Object.hasOwn(object, field.name) ? field.name : undefined;
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Whether the field can be given by one parameter, or by several if it is repeated. */
+/** Whether the field can be set by a parameter, or by several if it is repeated. */
 export function isParameter(field: DescField): boolean {
   return formOf(field) !== undefined;
 }
 
-/** Messages with a proto JSON of their own are given whole or not at all: `timestamp.seconds` is no parameter. */
+/** Well-known types are set as a whole, if at all: there is no parameter `timestamp.seconds`. */
 export function isWellKnown(desc: DescMessage): boolean {
   return desc.typeName.startsWith("google.protobuf.");
 }
 
-/** How a type is written in a path or a query: as in proto JSON, without the quotes. */
+/** The text form of a type in a path or a query: its proto JSON without quotes. */
 interface Form {
   readonly expected: string;
-  /** The proto JSON, undefined if the text is not of this form. The range is checked with the whole message. */
+  /** Returns the proto JSON, undefined if the text has another form. The range is checked with the message. */
   read(text: string): JsonValue | undefined;
 }
 
 const string: Form = { expected: "a text", read: (text) => text };
 
-/** protobuf-es would take `0x10`, `+1` and `01` too. */
+/** protobuf-es would also accept `0x10`, `+1` and `01`. */
 const integer = formByPattern("a whole number", /^-?(?:0|[1-9][0-9]{0,19})$/);
 
 const float = formByPattern(
@@ -204,7 +195,7 @@ const timestamp = formByPattern(
 
 const duration = formByPattern("a duration such as 3.5s", /^-?[0-9]{1,12}(?:\.[0-9]{1,9})?s$/);
 
-/** Proto JSON has the paths in camelCase alone. People write them as they are in the contract, too. */
+/** Proto JSON allows camelCase paths only, but clients also use the proto names. */
 const fieldMask: Form = {
   expected: "a list of fields such as display_name,email.address",
   read(text) {
@@ -230,7 +221,7 @@ function enumForm(desc: DescEnum): Form {
   };
 }
 
-/** Undefined if the field is no single value, nor a list of such. */
+/** Undefined for maps, and for messages without a text form. */
 function formOf(field: DescField): Form | undefined {
   if (field.fieldKind === "map") return undefined;
   if (field.enum) return enumForm(field.enum);

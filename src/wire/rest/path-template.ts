@@ -1,29 +1,29 @@
 /** A path template of `google/api/http.proto`, such as `/v1/{name=shelves/*}/books:search`. */
 export interface PathTemplate {
   /**
-   * Literals, `*` and `**`. A literal is percent-decoded but for `%` and `*`, which stay `%25` and `%2A`: so no literal
-   * is taken for a wildcard.
+   * Literals, `*` and `**`. Literals are percent-decoded, except that `%` and `*` stay `%25` and `%2A`, so that no literal
+   * looks like a wildcard.
    */
   readonly segments: readonly string[];
-  /** What follows the colon, percent-decoded, or "". */
+  /** The verb after the colon, percent-decoded, or "". */
   readonly verb: string;
   readonly variables: readonly PathVariable[];
 }
 
 export interface PathVariable {
-  /** The path of the field, by proto names. */
+  /** The path of the field, in proto names. */
   readonly path: string;
-  /** The first segment that it takes. */
+  /** Index of the first segment. */
   readonly start: number;
-  /** The segment behind the last; -1 for a variable that ends in `**`, which takes all that are left. */
+  /** Index after the last segment. -1 for a variable that ends in `**`, which takes all remaining segments. */
   readonly end: number;
 }
 
 /**
- * Parses a template by the grammar of `google/api/http.proto`: no variable in another, and nothing behind `**` but the
- * verb. In a LITERAL all but the unreserved characters (RFC 3986 §2.3) must be percent-encoded.
+ * Parses a template by the grammar of `google/api/http.proto`: no nested variables, and only a verb after `**`. In a
+ * LITERAL, everything but unreserved characters (RFC 3986 §2.3) must be percent-encoded.
  *
- * @throws Error that names the template and the column (1 is the first).
+ * @throws Error that names the template and the column, starting from 1.
  */
 export function parsePathTemplate(template: string): PathTemplate {
   const segments: string[] = [];
@@ -42,7 +42,7 @@ export function parsePathTemplate(template: string): PathTemplate {
   function takeLiteral(): string | undefined {
     const start = position;
     const literal = take(/(?:[A-Za-z0-9\-_.~]|%[0-9A-Fa-f]{2})+/y);
-    return literal && (percentDecode(literal) ?? fail("the percent-encoding is not text in UTF-8", start));
+    return literal && (percentDecode(literal) ?? fail("the percent-encoding is not valid UTF-8", start));
   }
   function expectNoRest(): void {
     if (segments.at(-1) === "**") fail('nothing may follow "**"');
@@ -78,7 +78,7 @@ export function parsePathTemplate(template: string): PathTemplate {
   return { segments, verb, variables };
 }
 
-/** The text that a literal of a template stands for. */
+/** Decodes a literal segment of a template completely. */
 export function literalText(literal: string): string {
   return literal.replaceAll("%2A", "*").replaceAll("%25", "%");
 }
@@ -88,9 +88,9 @@ function escapeLiteral(text: string): string {
 }
 
 /**
- * What a variable captures of the raw segments of a request, decoded once. A variable of one segment is decoded fully;
- * any other keeps `%2F` and `%2f` as they are, which are not the slashes between segments (`google/api/http.proto`,
- * "Path template syntax"). Undefined if that is not text in UTF-8, or if it holds U+0000, which no name has.
+ * Returns the value of a variable, decoded once from the raw segments of a request. A single segment is decoded
+ * completely. In several segments, `%2F` and `%2f` are kept, to tell them from the slashes between segments
+ * (`google/api/http.proto`, "Path template syntax"). Undefined if the value is not valid UTF-8, or has U+0000.
  */
 export function captureOf(variable: PathVariable, segments: readonly string[]): string | undefined {
   const { start, end } = variable;
@@ -99,9 +99,9 @@ export function captureOf(variable: PathVariable, segments: readonly string[]): 
   return percentDecode(raw.replace(/%(2f)/gi, "%25$1"));
 }
 
-/** Decodes a part of a path, once. Undefined if it is not the percent-encoding of text in UTF-8, or holds U+0000. */
+/** Decodes a part of a path once. Undefined if it is not percent-encoded UTF-8, or has U+0000. */
 export function percentDecode(raw: string): string | undefined {
-  // RFC 3986 §3.3: what is not ASCII comes percent-encoded. Node hands such bytes over as Latin-1.
+  // RFC 3986 §3.3: non-ASCII characters must be percent-encoded. Node decodes raw bytes as Latin-1.
   if (!/^[!-~]*$/.test(raw)) return undefined;
   if (!raw.includes("%")) return raw;
   try {

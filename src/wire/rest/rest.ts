@@ -12,10 +12,10 @@ import {
 import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
+import type { Codec } from "../call/codec.ts";
 import { acceptedEncodings, decompress, isIdentity, isKnownCoding } from "../call/compression.ts";
 import { retryAfter } from "../call/retry-after.ts";
-import { toFields } from "../call/send.ts";
-import type { Codec } from "../call/unary.ts";
+import { dropFraming, toFields } from "../call/send.ts";
 import { malformed, wireError } from "../call/wire-error.ts";
 import { messageFromJson, parseJson } from "../json/json.ts";
 import { encodeContent } from "../protocols/connect.ts";
@@ -24,39 +24,39 @@ import { type FieldPath, isGiven, setParameter, setQuery } from "./params.ts";
 import { captureOf, type PathTemplate } from "./path-template.ts";
 import type { Found } from "./route-trie.ts";
 
-/** A method that takes one message: what a request of HTTP is. */
+/** A method that takes a single message, so that it can be called by an HTTP request. */
 export type RestMethod = DescMethodUnary | DescMethodServerStreaming;
 
-/** A `google.api.http` rule of a method, read. */
+/** A parsed `google.api.http` rule of a method. */
 export interface RestRoute {
   readonly method: RestMethod;
-  /** The template as it is written. */
+  /** The template as written in the rule. */
   readonly path: string;
   readonly template: PathTemplate;
   /** The field of each variable of the template. */
   readonly variables: readonly FieldPath[];
-  /** The field that the body is for, "*" for every field, or undefined if there is no body. */
+  /** The field that the body sets, "*" for all fields, or undefined if there is no body. */
   readonly body: DescField | "*" | undefined;
-  /** The paths of fields that come from the path or the body, and so from no query. */
+  /** The fields that come from the path or the body, and so can't come from the query. */
   readonly taken: readonly string[];
-  /** The field of the response that is sent, and what is sent while it is not set. Undefined for the whole response. */
+  /** The field of the response that is sent, and its JSON when unset. Undefined if the whole response is sent. */
   readonly responseBody: { readonly field: DescField; readonly unset: JsonValue } | undefined;
-  /** Whether the body of a request is a google.api.HttpBody: bytes of any type, and not JSON. */
+  /** Whether the request body is a google.api.HttpBody, raw bytes of any type. */
   readonly isRawRequest: boolean;
-  /** Whether the body of a reply is one, or, if the method streams, all of its parts. */
+  /** Whether the reply, or each message of a stream, is a google.api.HttpBody. */
   readonly isRawReply: boolean;
 }
 
 export type RestMatch = Extract<Found<RestRoute>, { kind: "match" }>;
 
-/** JSON over HTTP by the rule: the fourth protocol. */
+/** JSON over HTTP, by the rule of the method. */
 export function restCodec(match: RestMatch, query: string, messageBytesMax: number): Codec {
   return {
     protocol: "rest",
     timeoutMs: () => undefined,
     decode(header, body) {
       const bind = (bytes: Uint8Array) => bindRequest(match, query, header.get("content-type"), bytes);
-      // RFC 9110 §8.4.1: codings are told apart without regard to case.
+      // RFC 9110 §8.4.1: content codings are case-insensitive.
       const coding = header.get("content-encoding")?.toLowerCase() ?? null;
       if (isIdentity(coding)) return bind(body);
       if (!isKnownCoding(coding)) throw codingUnsupported();
@@ -66,7 +66,7 @@ export function restCodec(match: RestMatch, query: string, messageBytesMax: numb
       const header = toFields(responseHeader);
       const { contentType, body } = encodeResponse(match.route, message);
       header["content-type"] = contentType;
-      // A method that replies with bytes as they are may have compressed them.
+      // A method that replies with an HttpBody may have compressed it already.
       if (header["content-encoding"] !== undefined) return { status: 200, header, body };
       return encodeContent(header, requestHeader, body);
     },
@@ -74,7 +74,7 @@ export function restCodec(match: RestMatch, query: string, messageBytesMax: numb
   };
 }
 
-/** RFC 9110 §15.5.16: 415, and what can be used instead. */
+/** RFC 9110 §15.5.16: 415 lists the supported codings. */
 function codingUnsupported(): ConnectError {
   const message = `this content encoding is not supported: use one of ${acceptedEncodings}, or none`;
   const error = wireError(Code.InvalidArgument, "MEDIA_TYPE_UNSUPPORTED", message);
@@ -83,11 +83,10 @@ function codingUnsupported(): ConnectError {
 }
 
 /**
- * Makes the message of a request. A field has one source: the path before the body before the query.
+ * Creates the message of a request. Each field may come from only one of path, body and query.
  *
- * @param query what follows the question mark, or "".
- * @param contentType null if the request has none.
- * @throws INVALID_ARGUMENT, with the reason MEDIA_TYPE_UNSUPPORTED for a body that is not JSON.
+ * @param query without the question mark.
+ * @throws INVALID_ARGUMENT, with the reason MEDIA_TYPE_UNSUPPORTED if the body is not JSON.
  */
 export function bindRequest(
   { route, segments }: RestMatch,
@@ -101,11 +100,11 @@ export function bindRequest(
     const text = captureOf(variable, segments);
     if (text === undefined) {
       throw malformed(
-        `${variable.path} in the path is not the percent-encoding of text in UTF-8 without U+0000`,
+        `${variable.path} in the path is not percent-encoded UTF-8 without U+0000`,
         variable.path,
       );
     }
-    // CVE-2026-48599: what is authorized must be what is called, so nothing stands in for the path.
+    // CVE-2026-48599: the call that is authorized must be the call that is made, so nothing overrides the path.
     if (isGiven(json, path))
       throw malformed(`${variable.path} comes from the path: leave it out of the body`, variable.path);
     setParameter(json, path, text);
@@ -114,13 +113,13 @@ export function bindRequest(
   return messageFromJson(route.method.input, json);
 }
 
-/** The proto JSON of the message as far as it comes from the body. */
+/** The part of the proto JSON that comes from the body. */
 function bodyJson({ body }: RestRoute, contentType: string | null, bytes: Uint8Array): JsonObject {
   if (body === undefined) {
     if (bytes.length > 0) throw malformed("this method takes no body: leave it out");
     return {};
   }
-  // RFC 9110 §8.3: who sends content says of what type. Neither is a request that leaves the fields unset.
+  // RFC 9110 §8.3: content has a type. A request with neither leaves the fields unset.
   if (bytes.length === 0 && contentType === null) return {};
   if (!isJson(contentType ?? ""))
     throw wireError(Code.InvalidArgument, "MEDIA_TYPE_UNSUPPORTED", "send the body as application/json");
@@ -131,7 +130,7 @@ function bodyJson({ body }: RestRoute, contentType: string | null, bytes: Uint8A
   return json;
 }
 
-/** A google.api.HttpBody of any type. Neither bytes nor a type is a request that leaves it unset. */
+/** The proto JSON of a google.api.HttpBody. A request with neither content nor type leaves it unset. */
 function rawJson({ body }: RestRoute, contentType: string | null, bytes: Uint8Array): JsonObject {
   if (bytes.length === 0 && contentType === null) return {};
   const raw = httpBodyJson(contentType, bytes);
@@ -150,13 +149,13 @@ function isJson(contentType: string): boolean {
   );
 }
 
-/** The content type of a reply, as far as it is known before the method has run: of bytes it is the method's to say. */
+/** The content type of a reply. For HttpBody it is the default, which the method may override. */
 export function replyType({ method, isRawReply }: RestRoute): string {
   if (isRawReply) return "application/octet-stream";
   return method.methodKind === "unary" ? "application/json" : "application/x-ndjson";
 }
 
-/** The body of a reply, as the rule has it: the message, or one field of it. Of a method that streams, one line. */
+/** Encodes a message of a reply, or the field named by the rule; as a line of JSON if the method streams. */
 export function encodeResponse(
   route: RestRoute,
   message: Message,
@@ -181,8 +180,9 @@ export function restError(
 ): { status: number; header: Headers; body: string } {
   const header = new Headers(responseHeader);
   for (const [name, value] of error.metadata) header.append(name, value);
-  // An error that another server sent may bring the headers of that message along.
-  for (const name of framing) header.delete(name);
+  // An error received from another server may carry headers of that server's reply.
+  dropFraming(header);
+  header.delete("content-encoding");
   header.set("content-type", "application/json");
   const seconds = retryAfter(error);
   if (seconds !== undefined) header.set("retry-after", String(seconds));
@@ -196,21 +196,9 @@ export function restError(
   };
 }
 
-/** What belongs to one message on one connection (RFC 9110 §7.6.1, §8). */
-const framing = [
-  "connection",
-  "content-encoding",
-  "content-length",
-  "keep-alive",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-];
-
 const standardDetails = createRegistry(file_google_rpc_error_details);
 
-/** A `google.protobuf.Any` as JSON. Of a type that is not known here it is the bytes, in base64. */
+/** Converts a detail to the JSON of `google.protobuf.Any`. Details of unknown types are sent as base64 bytes. */
 function detailToJson(detail: ConnectError["details"][number]): JsonValue {
   const own = "desc" in detail;
   const typeName = own ? detail.desc.typeName : detail.type;
@@ -230,7 +218,7 @@ const statusByReason: ReadonlyMap<string, number> = new Map([
   ["MEDIA_TYPE_UNSUPPORTED", 415],
 ]);
 
-/** The HTTP status of each code, as google/rpc/code.proto has it. */
+/** The HTTP status of each code, from google/rpc/code.proto. */
 const statusByCode: Record<Code, number> = {
   [Code.Canceled]: 499,
   [Code.Unknown]: 500,

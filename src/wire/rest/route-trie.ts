@@ -1,6 +1,6 @@
 import { literalText, type PathTemplate, percentDecode } from "./path-template.ts";
 
-/** What is found for a request. `segments` are those of the raw path, still encoded, without the verb. */
+/** The result of a lookup. `segments` are those of the raw path, still encoded, without the verb. */
 export type Found<R> =
   | { readonly kind: "match"; readonly route: R; readonly segments: readonly string[] }
   | { readonly kind: "not_found" }
@@ -14,19 +14,19 @@ interface Node<R> {
   readonly routes: Map<string, Map<string, R>>;
 }
 
-/** Routes by path: a literal before `*` before `**`, segment by segment, among those of the method. */
+/** A trie of routes by path segment. For each segment, literals take precedence over `*`, and `*` over `**`. */
 export class RouteTrie<R> {
   readonly #root: Node<R> = createNode();
   readonly #all: { readonly httpMethod: string; readonly route: R }[] = [];
 
-  /** All that were added, in this order. */
+  /** All routes in the order they were added. */
   get all(): readonly { readonly httpMethod: string; readonly route: R }[] {
     return this.#all;
   }
 
   /**
-   * @param httpMethod "*" for every method that has no route of its own there.
-   * @throws Error if a route of the same method and shape is there.
+   * @param httpMethod "*" for all methods that have no route of their own.
+   * @throws Error if there is a route of the same method and shape.
    */
   add(httpMethod: string, template: PathTemplate, route: R, describe: (route: R) => string): void {
     let node = this.#root;
@@ -40,15 +40,15 @@ export class RouteTrie<R> {
   }
 
   /**
-   * Finds the route of a request. `allow` is sorted, and is there only if the path has no route of the method.
+   * Finds the route of a request. `allow` is sorted.
    *
-   * @param path the raw path of the request, without the query: it is split before anything in it is decoded.
+   * @param path the raw path of the request without the query. It is split into segments before it is decoded.
    */
   find(httpMethod: string, path: string): Found<R> {
     if (!path.startsWith("/")) return { kind: "not_found" };
     const segments = path.slice(1).split("/");
     const split = withVerb(segments);
-    // Where a verb is known, for whatever method, it is no part of the segment: the method cannot change what is meant.
+    // If any method has a route with this verb, then it's a verb for all methods. Otherwise it's part of the segment.
     const found = split && this.#find(httpMethod, split.segments, split.verb);
     return found ?? this.#find(httpMethod, segments, "") ?? { kind: "not_found" };
   }
@@ -69,7 +69,7 @@ function createNode<R>(): Node<R> {
   return { literals: new Map(), routes: new Map() };
 }
 
-/** The node that a segment leads to, made if it is not there. */
+/** Returns the child node for a segment of a template. Creates it if needed. */
 function childFor<R>(node: Node<R>, segment: string): Node<R> {
   if (segment === "*") {
     node.any ??= createNode();
@@ -85,7 +85,7 @@ function childFor<R>(node: Node<R>, segment: string): Node<R> {
   return child;
 }
 
-/** The path read with a verb: what follows the last colon of the last segment. Undefined if there is none. */
+/** Splits off the verb after the last colon of the last segment. Undefined if there is none. */
 function withVerb(segments: readonly string[]): { segments: readonly string[]; verb: string } | undefined {
   const last = segments.at(-1) ?? "";
   const colon = last.lastIndexOf(":");
@@ -94,11 +94,11 @@ function withVerb(segments: readonly string[]): { segments: readonly string[]; v
   return verb ? { segments: [...segments.slice(0, -1), last.slice(0, colon)], verb } : undefined;
 }
 
-/** The nodes that the segments lead to, the most literal first. A node is visited once at most: the trie bounds the work. */
+/** The nodes that the segments lead to, by precedence. Visits each node at most once, so the trie bounds the work. */
 function nodesFor<R>(root: Node<R>, segments: readonly string[]): Node<R>[] {
-  // What cannot be decoded equals no literal. A wildcard takes it, and the one who binds it can say what is wrong.
+  // A segment that can't be decoded matches wildcards only. Binding it then fails with a proper error.
   const texts = segments.map(percentDecode);
-  // Clients and proxies remove dot segments (RFC 3986 §5.2.4): here they are neither removed nor data.
+  // Clients and proxies remove dot segments (RFC 3986 §5.2.4), so they must not be data. Encoded ones neither.
   if (texts.some((text) => text === "." || text === "..")) return [];
   const nodes: Node<R>[] = [];
   const visit = (node: Node<R>, index: number): void => {
@@ -109,7 +109,7 @@ function nodesFor<R>(root: Node<R>, segments: readonly string[]): Node<R>[] {
       if (literal) visit(literal, index + 1);
       if (node.any && text !== "") visit(node.any, index + 1);
     }
-    // An empty segment is nothing that can be named. As the only one it is what `**` makes of a slash at the end.
+    // `**` matches no empty segment, except a single one after a trailing slash.
     if (node.rest && (index === segments.length - 1 || !texts.includes("", index))) nodes.push(node.rest);
   };
   visit(root, 0);

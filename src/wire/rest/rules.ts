@@ -11,24 +11,22 @@ import {
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { isHttpBody } from "./http-body.ts";
-import { type FieldPath, findField, spell } from "./params.ts";
+import { type FieldPath, findField, protoPath } from "./params.ts";
 import { type PathTemplate, parsePathTemplate } from "./path-template.ts";
 import type { RestMethod, RestRoute } from "./rest.ts";
 import { RouteTrie } from "./route-trie.ts";
 
 /**
- * Reads the `google.api.http` rules of the methods that have one.
+ * Parses the `google.api.http` rules of the methods that have one.
  *
- * @throws Error at start on a rule that is not valid, or two of the same shape. It names the method, and the template
- * and the column where that is at fault.
+ * @throws Error if a rule is invalid, or if two have the same shape. Names the method, and for templates the column.
  */
 export function createRestRouter(methods: readonly DescMethod[]): RouteTrie<RestRoute> {
   const trie = new RouteTrie<RestRoute>();
   for (const method of methods) {
     if (!hasOption(method, http)) continue;
-    // A rule that nobody serves must not look as if somebody did.
     if (!takesOneMessage(method))
-      throw new Error(`${method} has a rule, but takes a stream, which REST has not`);
+      throw new Error(`${method} has a rule, but takes a stream, which REST doesn't support`);
     const rule = getOption(method, http);
     for (const binding of [rule, ...rule.additionalBindings]) {
       if (binding !== rule && binding.additionalBindings.length > 0)
@@ -49,7 +47,7 @@ function addRule(trie: RouteTrie<RestRoute>, method: RestMethod, rule: HttpRule)
   trie.add(httpMethod, route.template, route, (other) => `${other.method} (${httpMethod} ${other.path})`);
 }
 
-/** @throws Error on a rule without a path, or with a method that is none. */
+/** @throws Error if the rule has no path, or an invalid HTTP method. */
 function patternOf(method: RestMethod, { pattern }: HttpRule): { httpMethod: string; path: string } {
   if (pattern.case === undefined) throw new Error(`${method} has a rule without a path`);
   const custom = pattern.case === "custom" ? pattern.value : undefined;
@@ -66,7 +64,7 @@ function readRule(method: RestMethod, path: string, rule: HttpRule): RestRoute {
   const body = bodyOf(method, path, rule.body);
   const isRawRequest = isHttpBody(body === "*" ? input : singleMessage(body));
   const bound = template.variables.map((variable) => variable.path);
-  for (const name of bound) refuseTaken(method, path, name, body, isRawRequest);
+  for (const name of bound) rejectTaken(method, path, name, body, isRawRequest);
   const responseBody = responseBodyOf(method, path, rule.responseBody);
   const fromBody = body === "*" ? input.fields : body ? [body] : [];
   return {
@@ -90,17 +88,17 @@ function parseTemplate(method: RestMethod, path: string): PathTemplate {
   }
 }
 
-/** `google/api/http.proto`: a field of a primitive type that is not repeated, by its proto name. */
+/** `google/api/http.proto`: a variable must be a non-repeated field of a primitive type, by its proto name. */
 function variableField(method: RestMethod, template: string, name: string): FieldPath {
   const path = findField(method.input, name);
   const kind = path?.at(-1)?.fieldKind;
-  if (!path || spell(path) !== name || (kind !== "scalar" && kind !== "enum"))
-    throw variableError(method, template, name, `which is no single value in ${method.input.typeName}`);
+  if (!path || protoPath(path) !== name || (kind !== "scalar" && kind !== "enum"))
+    throw variableError(method, template, name, `which is not a single value in ${method.input.typeName}`);
   return path;
 }
 
-/** A field has one source. */
-function refuseTaken(
+/** Rejects a variable for a field that the body sets. */
+function rejectTaken(
   method: RestMethod,
   template: string,
   name: string,
@@ -113,7 +111,7 @@ function refuseTaken(
     throw variableError(method, template, name, "which is part of the body, a google.api.HttpBody");
 }
 
-/** An error at the column of a variable. None is bound twice, so it is found by its name. */
+/** An error at the column of a variable. Its name is unique within the template. */
 function variableError(method: RestMethod, template: string, name: string, problem: string): Error {
   const column = template.search(new RegExp(`\\{${name.replaceAll(".", "\\.")}[=}]`)) + 2;
   return ruleError(method, template, `it binds ${name}, ${problem}, at column ${column}`);
@@ -126,7 +124,8 @@ function ruleError(method: RestMethod, template: string, problem: string): Error
 function bodyOf(method: RestMethod, template: string, name: string): RestRoute["body"] {
   if (name === "" || name === "*") return name === "*" ? "*" : undefined;
   const field = method.input.fields.find((candidate) => candidate.name === name);
-  if (!field) throw ruleError(method, template, `its body ${name} is no field of ${method.input.typeName}`);
+  if (!field)
+    throw ruleError(method, template, `its body ${name} is not a field of ${method.input.typeName}`);
   return field;
 }
 
@@ -135,12 +134,12 @@ function responseBodyOf(method: RestMethod, template: string, name: string): Res
   const { output } = method;
   const field = output.fields.find((candidate) => candidate.name === name);
   if (!field)
-    throw ruleError(method, template, `its response body ${name} is no field of ${output.typeName}`);
+    throw ruleError(method, template, `its response body ${name} is not a field of ${output.typeName}`);
   const empty = toJson(output, create(output), { alwaysEmitImplicit: true }) as JsonObject;
   return { field, unset: empty[field.jsonName] ?? null };
 }
 
-/** The message of a field that holds one. */
+/** The message type of a singular message field. */
 function singleMessage(field: DescField | undefined): DescMessage | undefined {
   return field?.fieldKind === "message" ? field.message : undefined;
 }

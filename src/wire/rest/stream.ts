@@ -4,13 +4,16 @@ import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError, HandlerContext, MethodImplSpec } from "@connectrpc/connect";
 import { createAsyncIterable, transformInvokeImplementation } from "@connectrpc/connect/protocol";
 import { Call } from "../call/call.ts";
+import { type Codec, encodeError } from "../call/codec.ts";
+import type { EngineOptions } from "../call/engine-options.ts";
 import { contextOf } from "../call/invoke.ts";
 import type { NodeRequest, NodeResponse } from "../call/node-http.ts";
-import { canSend, send, toFields } from "../call/send.ts";
-import { type Codec, encodeError, type LaneOptions, readMessage, toTellable } from "../call/unary.ts";
+import { toPublicError } from "../call/public-error.ts";
+import { canSend, toFields } from "../call/send.ts";
+import { readMessage, sendReply } from "../call/unary-engine.ts";
 import { encodeResponse, type RestRoute, replyType } from "./rest.ts";
 
-/** A method that streams its replies, and what it does. */
+/** A server-streaming method and its implementation. */
 export type StreamSpec = Extract<MethodImplSpec, { kind: "server_streaming" }>;
 
 export interface StreamCall {
@@ -20,20 +23,20 @@ export interface StreamCall {
 }
 
 /**
- * Answers one request with a stream: of JSON, a message a line (`application/x-ndjson`), or, if the messages are
- * google.api.HttpBody, of their bytes one after the other, with the content type of the first.
+ * Serves a server-streaming method over REST: one line of JSON per message (`application/x-ndjson`), or, for messages of
+ * type google.api.HttpBody, their concatenated bytes with the content type of the first.
  *
- * The status waits for the first message, so an error before it is an ordinary reply. An error behind it is the last
- * line, `{"error": <google.rpc.Status>}`; a stream of bytes has no place for one and breaks off. The next message is
- * asked for when the socket has taken the one before. Nothing is compressed: a line is to be seen when it is sent.
+ * The status is sent with the first message, so an earlier error is an ordinary error reply. A later error is the last
+ * line, `{"error": <google.rpc.Status>}`; a stream of bytes has no place for it and is aborted. The next message is
+ * read once the socket has accepted the previous one. Nothing is compressed, so that each line arrives as soon as it is sent.
  *
- * It never rejects.
+ * Never rejects.
  */
 export async function serveStream(
   request: NodeRequest,
   response: NodeResponse,
   { spec, route, codec }: StreamCall,
-  options: LaneOptions,
+  options: EngineOptions,
 ): Promise<void> {
   const start = performance.now();
   const call = new Call(request, response, codec.protocol);
@@ -45,17 +48,21 @@ export async function serveStream(
     messages = output[Symbol.asyncIterator]() as AsyncIterator<Message>;
     await sendMessages(request, response, route, call, messages);
   } catch (thrown) {
-    const error = toTellable(thrown, call, options);
+    const error = toPublicError(thrown, call, options);
     if (!messages) {
       const durationMs = performance.now() - start;
       options.onRefused?.({ method: spec.method, protocol: codec.protocol, error, durationMs });
     }
-    if (canSend(response)) sendError(request, response, codec, error, call, options);
-    else if (!call.isGone && route.isRawReply) breakOff(response);
-    else if (!call.isGone) (response as ServerResponse).end(errorLine(codec, error, options));
+    if (canSend(response)) {
+      const reply = encodeError(codec, error, options, call.responseHeader, call.responseTrailer);
+      sendReply(request, response, codec, reply, options);
+    } else if (!call.isGone) {
+      if (route.isRawReply) abort(response);
+      else (response as ServerResponse).end(errorLine(codec, error, options));
+    }
   } finally {
     call.end(options);
-    // Not waited for: a method that does not notice its signal may never come to its end.
+    // Don't wait: a method that ignores its signal may never return.
     messages?.return?.().catch(() => {});
   }
 }
@@ -78,7 +85,7 @@ async function sendMessages(
   };
   let next = await encodeNext();
   writeHead(response, call.responseHeader, next?.contentType ?? replyType(route));
-  // RFC 9110 §9.3.2: what GET would have sent is not made for HEAD.
+  // RFC 9110 §9.3.2: HEAD gets the headers only, so don't produce the messages.
   while (next && request.method !== "HEAD") {
     if (!(response as ServerResponse).write(next.body)) await call.untilStopped(drained(response));
     next = await encodeNext();
@@ -86,7 +93,7 @@ async function sendMessages(
   response.end();
 }
 
-/** @throws TypeError, with nothing sent, if a header has a value that HTTP cannot carry. */
+/** @throws TypeError, before anything is sent, if a header has a value that HTTP can't carry. */
 function writeHead(response: NodeResponse, responseHeader: Headers, contentType: string): void {
   const header = new Headers(responseHeader);
   header.set("content-type", contentType);
@@ -101,28 +108,12 @@ function drained(response: NodeResponse): Promise<void> {
   });
 }
 
-function sendError(
-  request: NodeRequest,
-  response: NodeResponse,
-  codec: Codec,
-  error: ConnectError,
-  call: Call,
-  options: LaneOptions,
-): void {
-  try {
-    send(request, response, encodeError(codec, error, options, call.responseHeader, call.responseTrailer));
-  } catch (thrown) {
-    // A header that HTTP cannot carry. Nothing of the reply has been sent.
-    send(request, response, encodeError(codec, thrown, options));
-  }
-}
-
-function errorLine(codec: Codec, error: ConnectError, options: LaneOptions): string {
+function errorLine(codec: Codec, error: ConnectError, options: EngineOptions): string {
   return `{"error":${Buffer.from(encodeError(codec, error, options).body).toString()}}\n`;
 }
 
-/** Half a reply must not look like a whole one. */
-function breakOff(response: NodeResponse): void {
+/** Aborts a reply, so that a partial one doesn't look complete. */
+function abort(response: NodeResponse): void {
   if ("stream" in response) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   else response.destroy();
 }

@@ -13,7 +13,7 @@ export const types = {
 export const endStream = 0x1;
 export const endHeaders = 0x4;
 
-/** One frame of HTTP/2 (RFC 9113 §4.1). */
+/** Creates an HTTP/2 frame (RFC 9113 §4.1). */
 export function frame(type: number, flags: number, streamId: number, payload: Uint8Array): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
@@ -25,13 +25,13 @@ export function frame(type: number, flags: number, streamId: number, payload: Ui
 
 export const settings = frame(types.settings, 0, 0, Buffer.alloc(0));
 
-/** A header block (RFC 7541): GET / over http for localhost, without use of the dynamic table. */
+/** A header block (RFC 7541) for `GET http://localhost/`, without the dynamic table. */
 export const getBlock = Buffer.concat([
   Buffer.from([0x82, 0x86, 0x84, 0x01, "localhost".length]),
   Buffer.from("localhost", "latin1"),
 ]);
 
-/** The frames in what was received, as far as they are whole. */
+/** Parses the complete frames in the received bytes. */
 export function parseFrames(received: string): { type: number; streamId: number; payload: Buffer }[] {
   const bytes = Buffer.from(received, "latin1");
   const frames = [];

@@ -10,7 +10,7 @@ export function residentBytes(pid: number): number {
   return Number(kilobytes) * 1024;
 }
 
-/** Looks at it all the time. Returns what tells the most that it has seen so far. */
+/** Samples the resident memory of a process. `peak` returns the maximum so far. */
 export function watchResidentBytes(pid: number): { peak(): number; stop(): void } {
   let peak = residentBytes(pid);
   const timer = setInterval(() => {

@@ -32,7 +32,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** A server on a free port, closed when the test is over. The default handler answers "hello". */
+/** Starts a server on a free port, and closes it when the test ends. The default handler answers "hello". */
 export async function start(options: Partial<HttpServerOptions> = {}): Promise<HttpServer> {
   const handler: HttpServerOptions["handler"] = (_request, response) => {
     response.end("hello");
@@ -42,7 +42,7 @@ export async function start(options: Partial<HttpServerOptions> = {}): Promise<H
   return server;
 }
 
-/** A socket to the server, over TLS if the server is. Errors are left to whoever reads "close". */
+/** Opens a socket to the server, with TLS if the server uses it. Ignores errors, because they are followed by "close". */
 export async function open(
   server: Pick<HttpServer, "origin" | "port">,
   alpn: readonly string[] = ["http/1.1"],
@@ -65,7 +65,7 @@ export async function open(
   return socket;
 }
 
-/** Everything that arrives until the other side closes. */
+/** Collects everything that arrives until the socket is closed. */
 export function untilClosed(socket: Socket): Promise<string> {
   let received = "";
   socket.on("data", (chunk) => {
@@ -74,7 +74,7 @@ export function untilClosed(socket: Socket): Promise<string> {
   return new Promise((resolve) => socket.once("close", () => resolve(received)));
 }
 
-/** What arrives until it contains `part`. Rejects if the other side closes before. */
+/** Collects what arrives until it contains `part`. Rejects if the socket is closed first. */
 export function untilReceived(socket: Socket, part: string): Promise<string> {
   let received = "";
   return new Promise((resolve, reject) => {
@@ -86,14 +86,14 @@ export function untilReceived(socket: Socket, part: string): Promise<string> {
   });
 }
 
-/** The status and the parsed JSON body of the one response in `received`. */
+/** Parses the single response in `received`. */
 export function parseAnswer(received: string): { status: number; head: string; body: string } {
   const end = received.indexOf("\r\n\r\n");
   const head = received.slice(0, end);
   return { status: Number(/^HTTP\/1\.1 (\d{3}) /.exec(head)?.[1]), head, body: received.slice(end + 4) };
 }
 
-/** One HTTP/2 connection, closed when the test is over. */
+/** Opens an HTTP/2 connection, and closes it when the test ends. */
 export function openHttp2(server: Pick<HttpServer, "origin">): ClientHttp2Session {
   const session = connectHttp2(server.origin, { ca: tls.cert });
   session.on("error", () => {});
@@ -101,7 +101,7 @@ export function openHttp2(server: Pick<HttpServer, "origin">): ClientHttp2Sessio
   return session;
 }
 
-/** One request on a connection of HTTP/2. Rejects if the stream is reset. */
+/** Sends a request on an HTTP/2 connection. Rejects if the stream is reset. */
 export function sendHttp2(
   session: ClientHttp2Session,
   headers: OutgoingHttpHeaders,
@@ -134,7 +134,7 @@ export interface Question {
   readonly body?: string;
 }
 
-/** One request on a connection of its own. */
+/** Sends a request on a new connection. */
 export async function send(
   server: HttpServer,
   transport: Transport,
@@ -168,16 +168,7 @@ export async function send(
   });
 }
 
-/** Begins a reply. The two kinds of responses have one type for it only where neither is named. */
+/** Writes a part of a reply. As a union, the two response types have no callable `write`. */
 export function begin(response: Writable, part: string): void {
   response.write(part);
-}
-
-/** Holds a handler until it is let go. */
-export function gate(): { readonly opened: Promise<void>; open(): void } {
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open };
 }

@@ -20,128 +20,132 @@ import {
   typeOf,
 } from "./read-request.ts";
 
-/** Something that the lane answers in another way than connect-node. */
+/** A case in which the unary engine answers differently from connect-node. */
 export interface Difference {
-  /** Why the lane is more right. */
+  /** Why the answer of the unary engine is better. */
   readonly why: string;
-  /** Whether it is none where the wire itself hands the request to connect-node. */
-  readonly isOfLaneAlone?: true;
-  /** What connect-node is asked in place of what it cannot read; undefined where it can. */
-  asked?(request: RawRequest): RawRequest | undefined;
-  /** What the lane answers in place of what connect-node does; undefined where they are the same. */
-  inPlace?(stock: Outcome, request: RawRequest, lane: Outcome): Partial<Outcome> | undefined;
+  /** Whether both answer the same if the wire passes the request to connect-node. */
+  readonly isUnaryEngineOnly?: true;
+  /** Translates a request that connect-node can't read. Undefined if it can. */
+  translate?(request: RawRequest): RawRequest | undefined;
+  /** Returns how the answer of the unary engine differs from the one of connect-node. Undefined if it doesn't. */
+  change?(connectNode: Outcome, request: RawRequest, unaryEngine: Outcome): Partial<Outcome> | undefined;
 }
 
-const saysNothing =
-  "connect-node says nothing; every error of the lane is a google.rpc.Status that says what to do";
-const fault = "it is the caller who sent this, and nobody is to be woken up for it";
-const ownType = "the client is answered in the type that it is known to read";
+const bareStatus =
+  "connect-node replies with a bare status; the wire always sends a google.rpc.Status that says what to do";
+const callersFault = "it is the caller's fault, so it must not look like a failure of the service";
+const ownType = "the client may not be able to read any other type";
 
-/** All differences there are. A later one stands above an earlier one. */
+/** All differences. Later ones override earlier ones. */
 export const differences: Readonly<Record<string, Difference>> = {
   "gRPC-Web text": {
-    why: "connect-node does not speak it: it is asked the same in binary",
-    asked: (request) =>
+    why: "connect-node doesn't speak it, so it gets the same request in binary",
+    translate: (request) =>
       isText(request)
         ? {
             ...withField(request, "content-type", typeOf(request).replace("-text", "")),
             body: isBase64(request) ? bytesOf(request) : "",
           }
         : undefined,
-    inPlace: ({ code }, request) =>
+    change: ({ code }, request) =>
       isText(request) && code !== "none" ? { type: typeOf(request) } : undefined,
   },
-  "a charset of UTF-8 in another place or spelling": {
-    why: "it says what JSON is anyway (RFC 8259 §8.1), and a quoted parameter is the same as a bare one (RFC 9110 §5.6.6)",
-    asked: (request) =>
+  "a UTF-8 charset in an unusual form": {
+    why: "JSON is always UTF-8 (RFC 8259 §8.1), and a quoted parameter equals a bare one (RFC 9110 §5.6.6)",
+    translate: (request) =>
       fieldOf(request, "content-type") === typeOf(request)
         ? undefined
         : withField(request, "content-type", typeOf(request)),
   },
-  "a coding of no name": {
-    why: "an empty list of codings is none (RFC 9110 §8.4)",
-    asked: (request) => {
+  "an empty coding": {
+    why: "an empty list of codings means no coding (RFC 9110 §8.4)",
+    translate: (request) => {
       const name = isConnect(request) ? "content-encoding" : "grpc-encoding";
       return fieldOf(request, name) === "" ? withField(request, name, "identity") : undefined;
     },
   },
-  "a request that cannot be read": {
-    why: fault,
-    inPlace: (stock, request) =>
-      !stock.isCalled && stock.code === "Internal" ? invalid(request) : undefined,
+  "an unreadable request": {
+    why: callersFault,
+    change: (connectNode, request) =>
+      !connectNode.isCalled && connectNode.code === "Internal" ? invalid(request) : undefined,
   },
-  "a version of Connect that is not known": {
-    isOfLaneAlone: true,
-    why: "the protocol asks servers to reject versions that they do not know",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && !isVersionKnown(request) ? invalid(request) : undefined,
+  "an unknown version of Connect": {
+    isUnaryEngineOnly: true,
+    why: "the protocol asks servers to reject unknown versions",
+    change: (connectNode, request) =>
+      connectNode.code !== "none" && !isVersionKnown(request) ? invalid(request) : undefined,
   },
   "JSON that is not UTF-8": {
-    why: "connect-node puts U+FFFD in the place of what the caller meant",
-    inPlace: (stock, request) =>
-      stock.isCalled && readsJson(request) && !isUtf8(messageOf(request)) ? invalid(request) : undefined,
-  },
-  "JSON that is nested deeply": {
-    why: "what no message of anybody's can hold is not read to its end",
-    inPlace: (stock, request) =>
-      stock.isCalled && readsJson(request) && depthOf(messageOf(request)) > 100
+    why: "connect-node replaces invalid bytes with U+FFFD",
+    change: (connectNode, request) =>
+      connectNode.isCalled && readsJson(request) && !isUtf8(messageOf(request))
         ? invalid(request)
         : undefined,
   },
-  "flags that are not known": {
-    isOfLaneAlone: true,
-    why: "a flag changes what the message is; to read it as if it were not there is to guess",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && !isFlagKnown(request) ? invalid(request) : undefined,
+  "deeply nested JSON": {
+    why: "no message is nested that deeply, so reading it is a waste",
+    change: (connectNode, request) =>
+      connectNode.isCalled && readsJson(request) && depthOf(messageOf(request)) > 100
+        ? invalid(request)
+        : undefined,
   },
-  "a deadline that has passed": {
-    why: "nobody waits for the answer any more: the method must have no effect",
-    inPlace: (stock, request, lane) => {
+  "unknown flags": {
+    isUnaryEngineOnly: true,
+    why: "a flag changes the meaning of the message, so it must not be ignored",
+    change: (connectNode, request) =>
+      connectNode.code !== "none" && !isFlagKnown(request) ? invalid(request) : undefined,
+  },
+  "an expired deadline": {
+    why: "no one is waiting for the reply any more, so the method must not be called",
+    change: (connectNode, request, unaryEngine) => {
       const ms = deadlineMsOf(request) ?? Number.POSITIVE_INFINITY;
-      // Those that are soon may pass before the method is called, or after.
-      const hasPassed = ms === 0 || (ms <= 50 && !lane.isCalled);
-      return stock.isCalled && hasPassed ? refused(request, "DeadlineExceeded") : undefined;
+      // A short deadline may expire before the method is called, or after.
+      const hasPassed = ms === 0 || (ms <= 50 && !unaryEngine.isCalled);
+      return connectNode.isCalled && hasPassed ? refused(request, "DeadlineExceeded") : undefined;
     },
   },
-  "gRPC-Web text in pieces, longer than one piece can be": {
-    why: "the limit is one on what is read: padding in the midst counts, and no client has a reason to send it",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && isTextTooLong(request) ? refused(request, "ResourceExhausted") : undefined,
+  "gRPC-Web text in pieces that is longer than a single piece can be": {
+    why: "the limit is on the encoded body including padding, and no client has a reason to send that much",
+    change: (connectNode, request) =>
+      connectNode.code !== "none" && isTextTooLong(request)
+        ? refused(request, "ResourceExhausted")
+        : undefined,
   },
   "a prefix without its message": {
-    isOfLaneAlone: true,
-    why: "it is a message that breaks off, as it is when some of it has come",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && !isConnect(request) && endsInPrefix(bytesOf(request))
+    isUnaryEngineOnly: true,
+    why: "it is a truncated message, as it would be with one more byte",
+    change: (connectNode, request) =>
+      connectNode.code !== "none" && !isConnect(request) && endsInPrefix(bytesOf(request))
         ? invalid(request)
         : undefined,
   },
   "a reply in brotli": {
-    isOfLaneAlone: true,
-    why: "brotli at its usual level costs many times what it saves: gzip, or identity to who accepts nothing else",
-    inPlace: ({ headers }, request) =>
+    isUnaryEngineOnly: true,
+    why: "brotli at its default level costs far more CPU time than it saves; the reply is gzip or not compressed",
+    change: ({ headers }, request) =>
       encodingOf(headers) === "br" ? withEncoding(request, headers, acceptsGzip(request)) : undefined,
   },
-  "gzip that is accepted with a weight, or in capitals": {
-    isOfLaneAlone: true,
-    why: "RFC 9110 §12.4.2 and §8.4.1 have both",
-    inPlace: ({ headers }, request, lane) =>
-      acceptsGzip(request) && encodingOf(headers) === undefined && encodingOf(lane.headers) === "gzip"
+  "gzip accepted with a weight, or in upper case": {
+    isUnaryEngineOnly: true,
+    why: "RFC 9110 §12.4.2 and §8.4.1 allow both",
+    change: ({ headers }, request, unaryEngine) =>
+      acceptsGzip(request) && encodingOf(headers) === undefined && encodingOf(unaryEngine.headers) === "gzip"
         ? withEncoding(request, headers, true)
         : undefined,
   },
   "gzip in reply to gzip": {
-    isOfLaneAlone: true,
-    why: "a client that says nothing of what it accepts gets identity",
-    inPlace: ({ headers }, request) =>
+    isUnaryEngineOnly: true,
+    why: "a client that sends no accept header gets identity",
+    change: ({ headers }, request) =>
       encodingOf(headers) === "gzip" && !acceptedBy(request)
         ? withEncoding(request, headers, false)
         : undefined,
   },
-  "a content type of the method's own": {
-    isOfLaneAlone: true,
-    why: "the client could not read the reply",
-    inPlace: ({ isCalled, type, code }, request) => {
+  "a content type set by the method": {
+    isUnaryEngineOnly: true,
+    why: "the client couldn't read the reply",
+    change: ({ isCalled, type, code }, request) => {
       if (!isCalled) return undefined;
       const own = isConnect(request) && code !== "ok" ? "application/json" : typeOf(request);
       return type === own || type === `${own}+proto` ? undefined : { type: own };
@@ -149,31 +153,31 @@ export const differences: Readonly<Record<string, Difference>> = {
   },
   "a type without a format": {
     why: ownType,
-    inPlace: ({ type }, request) => {
+    change: ({ type }, request) => {
       const own = typeOf(request);
       return type === `${own}+proto` ? { type: own } : undefined;
     },
   },
-  "base64 that is none": {
-    why: "connect-node does not speak gRPC-Web text",
-    inPlace: (stock, request) =>
-      stock.code !== "none" && isText(request) && !isBase64(request) ? invalid(request) : undefined,
+  "invalid base64": {
+    why: "connect-node doesn't speak gRPC-Web text",
+    change: (connectNode, request) =>
+      connectNode.code !== "none" && isText(request) && !isBase64(request) ? invalid(request) : undefined,
   },
   "several faults at once": {
-    why: "one of them is told, and which is the choice of whoever looks",
-    inPlace: (stock, request, lane) => {
-      if (stock.isCalled || stock.code === "none") return undefined;
+    why: "only one of them is reported, and either choice is correct",
+    change: (connectNode, request, unaryEngine) => {
+      if (connectNode.isCalled || connectNode.code === "none") return undefined;
       const faults = faultsOf(request);
-      if (faults.size < 2 || !faults.has(lane.code)) return undefined;
-      return { ...refused(request, lane.code), headers: lane.headers };
+      if (faults.size < 2 || !faults.has(unaryEngine.code)) return undefined;
+      return { ...refused(request, unaryEngine.code), headers: unaryEngine.headers };
     },
   },
-  "a content type that is not known": {
-    why: saysNothing,
-    inPlace: (stock) =>
-      stock.code === "none" && stock.status === 415
+  "an unknown content type": {
+    why: bareStatus,
+    change: (connectNode) =>
+      connectNode.code === "none" && connectNode.status === 415
         ? {
-            ...saysMore("InvalidArgument"),
+            ...withStatusBody("InvalidArgument"),
             headers: {
               "accept-post":
                 "application/json, application/proto, application/grpc, application/grpc-web, application/grpc-web-text",
@@ -181,24 +185,25 @@ export const differences: Readonly<Record<string, Difference>> = {
           }
         : undefined,
   },
-  "an HTTP method that is not allowed": {
-    why: saysNothing,
-    inPlace: (stock) =>
-      stock.code === "none" && stock.status === 405
-        ? { ...saysMore("Unimplemented"), headers: { allow: "POST, OPTIONS" } }
+  "a disallowed HTTP method": {
+    why: bareStatus,
+    change: (connectNode) =>
+      connectNode.code === "none" && connectNode.status === 405
+        ? { ...withStatusBody("Unimplemented"), headers: { allow: "POST, OPTIONS" } }
         : undefined,
   },
-  "a path that is not there": {
-    why: saysNothing,
-    inPlace: (stock) => (stock.code === "none" && stock.status === 404 ? saysMore("NotFound") : undefined),
+  "an unknown path": {
+    why: bareStatus,
+    change: (connectNode) =>
+      connectNode.code === "none" && connectNode.status === 404 ? withStatusBody("NotFound") : undefined,
   },
 };
 
-function saysMore(code: string): Partial<Outcome> {
+function withStatusBody(code: string): Partial<Outcome> {
   return { type: "application/json", code };
 }
 
-/** INVALID_ARGUMENT of the wire, in the protocol of the request. */
+/** INVALID_ARGUMENT in the protocol of the request. */
 function invalid(request: RawRequest): Partial<Outcome> {
   return refused(request, "InvalidArgument");
 }
@@ -221,12 +226,12 @@ function isFlagKnown(request: RawRequest): boolean {
   return isConnect(request) || (bytesOf(request)[0] ?? 0) <= 1;
 }
 
-/** Of a frame with another flag connect-node does not take the message. */
+/** connect-node ignores the message of a frame with unknown flags. */
 function readsJson(request: RawRequest): boolean {
   return isJson(request) && isFlagKnown(request);
 }
 
-/** The coding of the message in a reply. */
+/** The compression of the message in a reply. */
 function encodingOf(headers: Outcome["headers"]): string | undefined {
   return headers["content-encoding"] ?? headers["grpc-encoding"];
 }

@@ -10,50 +10,49 @@ import { ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_
 import { bind, createWire, type NodeHandler } from "../../../src/wire/wire.ts";
 import { differences } from "./differences.ts";
 import { exchange, type HttpVersion, listenBare, type RawReply, type RawRequest } from "./exchange.ts";
-import { isForStock, messageBytesMax } from "./read-request.ts";
+import { isForConnectNode, messageBytesMax } from "./read-request.ts";
 
-// The lane and connect-node answer the same requests, with the same service and interceptors. What is compared is what
-// a client goes by: the status, its headers, the message or the error, the trailers, and whether the method ran at all.
-// The words of errors that are not the method's are the wire's own, as are ErrorInfo and Retry-After; and the lane
-// announces no grpc-encoding that no message is in.
+// The unary engine and connect-node answer the same requests, with the same service and interceptors. The test compares
+// what matters to a client: status, headers, message or error, trailers, and whether the method ran. It ignores the messages
+// of errors that are not the method's, ErrorInfo, Retry-After, and a grpc-encoding header without a compressed message.
 
 export const path = "/countersign.user.v3alpha.UserService/AddOTPEmail";
 
 type Fields = Readonly<Record<string, string>>;
 
-/** What a call came to. */
+/** The observable result of a call. */
 export interface Outcome {
   readonly status: number;
   readonly type?: string | undefined;
-  /** Those that say something about the message, and those of the service. */
+  /** Headers about the message, and those set by the service. */
   readonly headers: Fields;
-  /** The message as it was sent, in base64; empty if there is none. */
+  /** The message in base64, empty if there is none. */
   readonly message: string;
-  /** "ok", or the name of the code of the error; "none" where nothing says it. */
+  /** "ok", the name of the error code, or "none" if the reply has neither. */
   readonly code: string;
-  /** What the method said of its error. */
+  /** Message and details of an error of the method. */
   readonly words?: string;
   readonly trailers: Fields;
   /** Whether the method ran. */
   readonly isCalled: boolean;
 }
 
-/** What the method does, in `x-do`. Without it, it answers with the id and the address that it was given. */
+/** What the method should do, in the header `x-do`. By default, it returns the id and the address of the request. */
 export interface Work {
   readonly headers?: readonly (readonly [name: string, value: string])[];
   readonly trailers?: readonly (readonly [name: string, value: string])[];
-  /** Fails with an error that has RetryInfo of `retrySeconds` as its detail. */
+  /** Throws an error, with RetryInfo if there are `retrySeconds`. */
   readonly error?: {
     readonly code: Code;
     readonly message: string;
     readonly metadata?: Fields;
     readonly retrySeconds?: number;
   };
-  /** Throws what is no ConnectError. */
+  /** Throws something other than a ConnectError. */
   readonly crash?: boolean;
-  /** Takes as long as it may. */
+  /** Waits for its deadline. */
   readonly wait?: boolean;
-  /** Answers with a message of so many characters. */
+  /** Returns a string of this length. */
   readonly replyLength?: number;
 }
 
@@ -68,17 +67,17 @@ const interceptor: Interceptor = (next) => async (request) => {
   return response;
 };
 
-/** Marks the errors of the method: their words are compared. */
+/** Marks the errors of the method, whose messages are compared. */
 const errorMark = "x-error";
 
-/** `called` is told of each call. */
-function serviceOf(called: () => void): Partial<ServiceImpl<typeof UserService>> {
+/** @param onCall is called for each call. */
+function serviceOf(onCall: () => void): Partial<ServiceImpl<typeof UserService>> {
   return {
     async addOTPEmail(
       { userId, email },
       { requestHeader, responseHeader, responseTrailer, timeoutMs, signal },
     ) {
-      called();
+      onCall();
       const work = JSON.parse(decodeURIComponent(requestHeader.get("x-do") ?? "{}")) as Work;
       responseHeader.set("x-seen", requestHeader.get("x-seen") ?? "");
       responseHeader.set("x-bytes-bin", requestHeader.get("x-bytes-bin") ?? "");
@@ -109,7 +108,7 @@ function serviceOf(called: () => void): Partial<ServiceImpl<typeof UserService>>
   };
 }
 
-/** Rejects when it aborts, with its reason. */
+/** Rejects with the reason of the signal when it aborts. */
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     if (signal.aborted) reject(signal.reason);
@@ -118,54 +117,57 @@ function aborted(signal: AbortSignal): Promise<never> {
 }
 
 export interface Comparison {
-  readonly ofLane: Outcome;
-  readonly ofStock: Outcome;
-  /** What the lane has to answer: the answer of connect-node, with the differences of the table. */
+  readonly ofUnaryEngine: Outcome;
+  readonly ofConnectNode: Outcome;
+  /** The expected answer of the unary engine: that of connect-node, with the changes of `differences`. */
   readonly expected: Outcome;
-  /** Those differences, by their names. */
+  /** The names of those differences. */
   readonly differences: readonly string[];
 }
 
-/** Serves the lane and connect-node until the test is over. Returns what asks both the same. */
+/** Serves with the unary engine and with connect-node until the test ends. Returns a function that sends a request to both. */
 export async function serveBoth(version: HttpVersion): Promise<(request: RawRequest) => Promise<Comparison>> {
-  const askLane = await serve(version, (called) =>
+  const askUnaryEngine = await serve(version, (onCall) =>
     createWire({
-      services: [bind(UserService, serviceOf(called))],
+      services: [bind(UserService, serviceOf(onCall))],
       interceptors: [interceptor],
       messageBytesMax,
     }),
   );
-  const askStock = await serve(version, (called) =>
+  const askConnectNode = await serve(version, (onCall) =>
     connectNodeAdapter({
-      routes: (router) => router.service(UserService, serviceOf(called)),
+      routes: (router) => router.service(UserService, serviceOf(onCall)),
       interceptors: [interceptor],
       readMaxBytes: messageBytesMax,
     }),
   );
   return async (request) => {
     const names = new Set<string>();
-    let forStock = request;
-    for (const [name, { asked }] of Object.entries(differences)) {
-      const other = asked?.(forStock);
-      if (other) names.add(name);
-      forStock = other ?? forStock;
+    let forConnectNode = request;
+    for (const [name, { translate }] of Object.entries(differences)) {
+      const translated = translate?.(forConnectNode);
+      if (translated) names.add(name);
+      forConnectNode = translated ?? forConnectNode;
     }
-    const [ofLane, ofStock] = await Promise.all([askLane(request), askStock(forStock)]);
-    let expected = ofStock;
-    for (const [name, { inPlace, isOfLaneAlone }] of Object.entries(differences)) {
-      if (isOfLaneAlone && isForStock(request)) continue;
-      const changed = inPlace?.(expected, request, ofLane);
+    const [ofUnaryEngine, ofConnectNode] = await Promise.all([
+      askUnaryEngine(request),
+      askConnectNode(forConnectNode),
+    ]);
+    let expected = ofConnectNode;
+    for (const [name, { change, isUnaryEngineOnly }] of Object.entries(differences)) {
+      if (isUnaryEngineOnly && isForConnectNode(request)) continue;
+      const changed = change?.(expected, request, ofUnaryEngine);
       if (changed) names.add(name);
       expected = { ...expected, ...changed };
     }
-    return { ofLane, ofStock, expected, differences: [...names] };
+    return { ofUnaryEngine, ofConnectNode, expected, differences: [...names] };
   };
 }
 
-/** Serves a handler that says when its method is called. Calls have to follow each other. */
+/** Serves a handler, and tells for each request whether its method was called. Requests must be sequential. */
 async function serve(
   version: HttpVersion,
-  createHandler: (called: () => void) => NodeHandler,
+  createHandler: (onCall: () => void) => NodeHandler,
 ): Promise<(request: RawRequest) => Promise<Outcome>> {
   let calls = 0;
   const port = await listenBare(
@@ -231,7 +233,7 @@ function ofFrames(frames: Frame[], fields: Fields, trailers: Fields) {
 
 const nameOf = (code: Code) => Code[code] ?? String(code);
 
-/** Message and details of an error, but for the ErrorInfo that the lane adds. */
+/** Message and details of an error, without the ErrorInfo that the wire adds. */
 function wordsOf({ rawMessage, details }: ConnectError): string {
   const received = details.flatMap((detail) => ("type" in detail ? [detail] : []));
   const kept = received.filter(({ type }) => type !== ErrorInfoSchema.typeName);

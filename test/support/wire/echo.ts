@@ -55,12 +55,12 @@ const file = create(FileDescriptorProtoSchema, {
   ],
 });
 
-/** A service with a method of each kind; `Read` has no side effects and so can be called by GET. */
+/** A service with a method of each kind. `Read` has no side effects, so it can be called with GET. */
 export const EchoService = createFileRegistry(file, () => undefined).getService("test.echo.v1.EchoService")!;
 
 type Init = { text?: string };
 
-/** What its methods do. */
+/** The implementation of EchoService. */
 export interface EchoImpl {
   read?(input: Text, context: HandlerContext): Init | Promise<Init>;
   split?(input: Text, context: HandlerContext): AsyncIterable<Init>;

@@ -8,7 +8,7 @@ import type { NodeHandler } from "../../../src/wire/wire.ts";
 export const httpVersions = ["1.1", "2"] as const;
 export type HttpVersion = (typeof httpVersions)[number];
 
-/** Serves a handler on a free port by nothing but Node's own server, until the test is over. Returns the port. */
+/** Serves a handler with a plain Node server on a free port, until the test ends. Returns the port. */
 export async function listenBare(handler: NodeHandler, version: HttpVersion): Promise<number> {
   const server = version === "2" ? createHttp2Server(handler) : createServer(handler);
   const sockets = new Set<{ destroy(): unknown }>();
@@ -29,10 +29,10 @@ export async function listenBare(handler: NodeHandler, version: HttpVersion): Pr
 export interface RawRequest {
   readonly method?: string;
   readonly path: string;
-  /** One with several values is sent as often. */
+  /** A header with several values is sent several times. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: Uint8Array | string;
-  /** Whether the body comes in chunks, without its length. */
+  /** Whether the body is sent in chunks, without a Content-Length. */
   readonly chunked?: boolean;
 }
 
@@ -43,7 +43,7 @@ export interface RawReply {
   readonly trailers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-/** Sends a request as it is and reads the whole reply. */
+/** Sends a request unchanged and reads the whole reply. */
 export function exchange(port: number, version: HttpVersion, request: RawRequest): Promise<RawReply> {
   return version === "2" ? exchangeHttp2(port, request) : exchangeHttp1(port, request);
 }
@@ -52,7 +52,7 @@ async function exchangeHttp1(port: number, request: RawRequest): Promise<RawRepl
   const { method = "POST", path, headers = {}, body = "", chunked = false } = request;
   const length = method === "POST" && !chunked ? { "content-length": Buffer.byteLength(body) } : {};
   const sent = httpRequest({ host: "127.0.0.1", port, method, path, headers: { ...headers, ...length } });
-  // The server may close the connection on a body that it does not want.
+  // The server may close the connection before it has read the body.
   sent.on("error", () => {});
   const response = once(sent, "response") as Promise<[IncomingMessage]>;
   if (chunked) sent.flushHeaders();
@@ -86,7 +86,7 @@ async function exchangeHttp2(port: number, request: RawRequest): Promise<RawRepl
   }
 }
 
-/** A gRPC frame. `length`: what its prefix says, if that is not the truth. */
+/** Creates a gRPC frame. `length` overrides the length in its prefix. */
 export function frameOf(data: Uint8Array, flags = 0, length = data.length): Buffer {
   const prefix = Buffer.alloc(5);
   prefix.writeUInt8(flags);

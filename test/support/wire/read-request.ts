@@ -3,11 +3,11 @@ import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
 import { AddOTPEmailRequestSchema } from "../../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import type { RawRequest } from "./exchange.ts";
 
-/** Of a message, for the services that answer them. */
+/** The message limit of the services under test. */
 export const messageBytesMax = 4_096;
 const frameBytesMax = 5 + messageBytesMax;
 
-/** The codes that a request may be refused with before its method is called: one for each fault that it has. */
+/** The codes that a request may be refused with before its method is called, one for each fault. */
 export function faultsOf(request: RawRequest): Set<string> {
   const faults = new Set<string>();
   const encoding = fieldOf(request, isConnect(request) ? "content-encoding" : "grpc-encoding") ?? "identity";
@@ -29,13 +29,13 @@ function faultOfDeadline(request: RawRequest): string {
   const ms = deadlineMsOf(request);
   if (ms === undefined) return "";
   if (Number.isNaN(ms)) return "InvalidArgument";
-  // So soon that it may pass while the rest is looked at.
+  // A short deadline may expire while the request is read.
   return ms <= 50 ? "DeadlineExceeded" : "";
 }
 
 const unitsMs: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
-/** NaN if it is none. */
+/** The deadline in milliseconds, NaN if it is invalid. */
 export function deadlineMsOf(request: RawRequest): number | undefined {
   const value = fieldOf(request, isConnect(request) ? "connect-timeout-ms" : "grpc-timeout");
   if (value === undefined) return undefined;
@@ -63,7 +63,7 @@ function faultsOfFrames(request: RawRequest, bytes: Buffer, encoding: string): s
   return count === 1 ? faults : [...faults, "Unimplemented"];
 }
 
-/** Whether a body breaks off right behind a prefix that announces a message. */
+/** Whether a body ends right after the prefix of a non-empty message. */
 export function endsInPrefix(bytes: Buffer): boolean {
   let at = 0;
   while (at + 5 < bytes.length) at += 5 + bytes.readUInt32BE(at + 1);
@@ -84,7 +84,7 @@ function faultsOfMessage(request: RawRequest, data: Buffer, encoding: string): s
   }
 }
 
-/** Whether too much comes out of it before it breaks off. */
+/** Whether the readable part of truncated gzip is too long. */
 function isTooLong(data: Buffer, encoding: string): boolean {
   if (encoding !== "gzip") return false;
   try {
@@ -94,7 +94,7 @@ function isTooLong(data: Buffer, encoding: string): boolean {
   }
 }
 
-/** @throws RangeError if there is too much of it */
+/** @throws RangeError if the result is too long */
 function decompress(data: Buffer, encoding: string): Buffer {
   if (data.length === 0) return data;
   const limit = { maxOutputLength: messageBytesMax };
@@ -107,20 +107,20 @@ export function isVersionKnown(request: RawRequest): boolean {
   return !isConnect(request) || version === undefined || version === "1";
 }
 
-/** Several of one name as Node joins them. */
+/** The value of a header. Several values are joined like Node does. */
 export function fieldOf({ headers = {} }: RawRequest, name: string): string | undefined {
   const values = Object.entries(headers).flatMap(([key, value]) => (key.toLowerCase() === name ? value : []));
   return values.length > 0 ? values.join(", ") : undefined;
 }
 
-/** The content type in lower case, without a charset that says what JSON is anyway. */
+/** The content type in lower case, without a UTF-8 charset if it is JSON. */
 export function typeOf(request: RawRequest): string {
   const type = fieldOf(request, "content-type")?.toLowerCase() ?? "";
   return /^(application\/(?:grpc.*\+)?json)[ \t]*;[ \t]*charset="?utf-?8"?$/.exec(type)?.[1] ?? type;
 }
 
-/** Whether the wire hands it to connect-node: for its coding, or for a header of streams. */
-export function isForStock(request: RawRequest): boolean {
+/** Whether the wire passes the request to connect-node, because of its compression or a header of streams. */
+export function isForConnectNode(request: RawRequest): boolean {
   if (isText(request)) return false;
   const coding = fieldOf(request, isConnect(request) ? "content-encoding" : "grpc-encoding") ?? "";
   return (
@@ -130,7 +130,7 @@ export function isForStock(request: RawRequest): boolean {
 
 export const isConnect = (request: RawRequest) => !typeOf(request).startsWith("application/grpc");
 export const isText = (request: RawRequest) => typeOf(request).startsWith("application/grpc-web-text");
-/** Longer than the largest message in one piece of base64. */
+/** Whether the body is longer than the base64 of the largest message. */
 export const isTextTooLong = (request: RawRequest) =>
   isText(request) && (request.body ?? "").length > Math.ceil(frameBytesMax / 3) * 4;
 export const isJson = (request: RawRequest) => /json/.test(typeOf(request));
@@ -138,7 +138,7 @@ export const isJson = (request: RawRequest) => /json/.test(typeOf(request));
 const base64 = /^(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)*$/;
 export const isBase64 = ({ body = "" }: RawRequest) => base64.test(Buffer.from(body).toString("latin1"));
 
-/** The body in binary. */
+/** The body, decoded if it is base64. */
 export function bytesOf(request: RawRequest): Buffer {
   const body = Buffer.from(request.body ?? "");
   if (!isText(request)) return body;
@@ -146,7 +146,7 @@ export function bytesOf(request: RawRequest): Buffer {
   return Buffer.concat(pieces.map((piece) => Buffer.from(piece, "base64")));
 }
 
-/** The message in a body that is whole: without its prefix, and not compressed. */
+/** The message in a valid body, without its prefix and decompressed. */
 export function messageOf(request: RawRequest): Buffer {
   const bytes = bytesOf(request);
   const isUnary = isConnect(request);
@@ -165,7 +165,7 @@ export function isUtf8(bytes: Buffer): boolean {
   }
 }
 
-/** How many objects and lists are in each other, in valid JSON. */
+/** The nesting depth of valid JSON. */
 export function depthOf(json: Buffer): number {
   const brackets = json.toString().replace(/"(?:[^"\\]|\\.)*"/g, "");
   let depth = 0;

@@ -21,12 +21,12 @@ const descriptors = ownMessages(root);
 
 const { methods } = createFileRegistry(descriptors).getService("transcoding.vectors.v1.VectorService")!;
 
-/** The unary method of the vectors by its name. */
+/** A unary method of the vectors. */
 export function methodNamed(name: string): DescMethodUnary {
   return unary(methods.find((method) => method.name === name));
 }
 
-/** What methods are like. Their messages are those of the vectors, or, with a dot before it, of a full name. */
+/** Types of a method. Message names are those of the vectors, or full names with a leading dot. */
 export interface MethodShape {
   readonly input?: string;
   readonly output?: string;
@@ -34,7 +34,7 @@ export interface MethodShape {
   readonly serverStreaming?: boolean;
 }
 
-/** A service of methods that have these rules, in proto JSON. They take and return Scalars unless told otherwise. */
+/** Creates a service of methods with rules in proto JSON. By default, they take and return Scalars. */
 export function serviceWithRules(
   rules: Readonly<Record<string, JsonObject>>,
   { input = "Scalars", output = "Scalars", ...streaming }: MethodShape = {},
@@ -47,7 +47,7 @@ export function serviceWithRules(
   );
 }
 
-/** The methods of such a service, which are unary. */
+/** The methods of such a service, which must be unary. */
 export function methodsWithRules(
   rules: Readonly<Record<string, JsonObject>>,
   shape?: MethodShape,
@@ -55,7 +55,7 @@ export function methodsWithRules(
   return serviceWithRules(rules, shape).methods.map(unary);
 }
 
-/** The proto JSON of a message after a round trip, so that spellings do not differ. */
+/** Normalizes the proto JSON of a message. */
 export function canonical(desc: DescMethod["input"], json: JsonValue): JsonValue {
   return toJson(desc, fromJson(desc, json));
 }
@@ -65,11 +65,11 @@ export function jsonOf(desc: DescMethod["input"], message: Message): JsonValue {
 }
 
 function unary(method: DescMethod | undefined): DescMethodUnary {
-  if (method?.methodKind !== "unary") throw new Error(`${method} is no unary method`);
+  if (method?.methodKind !== "unary") throw new Error(`${method} is not a unary method`);
   return method as DescMethodUnary;
 }
 
-/** Binds every unary method of a service to one function, which returns proto JSON. */
+/** Binds all unary methods of a service to one function, which returns proto JSON. */
 export function bindJson(
   service: DescService,
   work: (method: DescMethod, input: Message, context: HandlerContext) => JsonValue,

@@ -48,7 +48,7 @@ const namesOf = (id: string, place: "path" | "query") =>
     .operation.parameters.filter((parameter) => parameter.in === place)
     .map(({ name }) => name);
 
-describe("a document of many rules", () => {
+describe("the document", () => {
   it("is valid OpenAPI 3.1", () => expectValid(document));
 
   it.each([
@@ -89,7 +89,7 @@ describe("a document of many rules", () => {
     expect(namesOf(id, "query")).toEqual(inQuery);
   });
 
-  it("has every parameter of a path in it, and every operation once", () => {
+  it("has all parameters of each path, and unique operation ids", () => {
     const all = operationsOf(document);
     for (const { path, operation } of all) {
       const names = [...path.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name);
@@ -102,7 +102,7 @@ describe("a document of many rules", () => {
     expect(ids).not.toContain("VectorService_OptionsMessage");
   });
 
-  it("takes texts from the comments", () => {
+  it("takes its texts from the comments", () => {
     expect(operation("GetBook").operation).toMatchObject({
       summary: "Get a book",
       description: "Returns it.\n\nWhole.",
@@ -118,13 +118,13 @@ describe("a document of many rules", () => {
     });
   });
 
-  it("says where slashes are a part of a parameter", () => {
+  it("says if a parameter may contain slashes", () => {
     expect(operation("Page").operation.parameters[0]?.description).toBe(
       "Any number of segments, with the slashes between them, of `{page=**}`",
     );
   });
 
-  it("leaves what the path gives out of the body, also in a message", () => {
+  it("leaves path fields out of the body, also in nested messages", () => {
     const whole = operation("UpdateMessageAll").operation.requestBody?.content["application/json"];
     expect(Object.keys(whole?.schema?.properties ?? {})).toEqual(["text"]);
     const field = operation("UpdateBook").operation.requestBody?.content["application/json"];
@@ -132,7 +132,7 @@ describe("a document of many rules", () => {
     expect(Object.keys(field?.schema?.properties ?? {})).toContain("title");
   });
 
-  it("knows replies that are a field, a stream, or no JSON", () => {
+  it("describes replies that are a field, a stream, or not JSON", () => {
     const reply = (id: string) => (operation(id).operation.responses["200"] as { content: object }).content;
     expect(reply("GetCheckout")).toEqual({
       "application/json": { schema: { type: "array", items: { $ref: "#/components/schemas/Book" } } },
@@ -143,7 +143,7 @@ describe("a document of many rules", () => {
     expect(operation("Upload").operation.requestBody?.content).toEqual({ "*/*": {} });
   });
 
-  it("shows each call as a command", () => {
+  it("shows each call as a curl command", () => {
     const curl = (id: string) => operation(id).operation["x-codeSamples"][0]?.source;
     expect(curl("Echo_3")).toBe(
       "curl 'https://books.example/echo/s/abc' \\\n  -H \"Authorization: Bearer $TOKEN\"",
@@ -159,49 +159,49 @@ describe("a document of many rules", () => {
   });
 });
 
-describe("the schemas are those of proto JSON", () => {
+describe("the schemas", () => {
   const scalars = methodNamed("Echo").input;
   const schema = { $ref: "#/components/schemas/Scalars" };
 
   it.each<[string, JsonObject]>([
-    ["nothing", {}],
+    ["an empty message", {}],
     ["numbers", { doubleValue: 1.5, floatValue: "NaN", int32Value: -1, uint32Value: 4294967295 }],
     ["64 bits", { int64Value: "-9223372036854775808", uint64Value: "18446744073709551615" }],
     ["bytes", { bytesValue: "AQID" }],
     ["times", { timestamp: "2026-11-23T09:30:00.125Z", duration: "-3.5s", fieldMask: "a,b.cD" }],
     ["wrappers", { boolWrapper: true, int64Wrapper: "1", floatWrapper: "Infinity", bytesWrapper: "AQ==" }],
-    ["wrappers of null", { stringWrapper: null, doubleWrapper: null }],
+    ["null wrappers", { stringWrapper: null, doubleWrapper: null }],
     ["enums", { enumValue: "ENUM_OTHER", enumList: ["ENUM_VALUE"] }],
     ["a oneof", { oneofMessageValue: { stringValue: "abc" } }],
     ["nesting", { nested: { nested: { boolValue: true } }, messageList: [{}, { boolValue: true }] }],
     ["a map", { stringMap: { a: "b" } }],
-    ["any JSON", { structValue: { a: [1, null] }, value: [true] }],
-    ["a name of its own", { "custom-kebab": "x" }],
-  ])("takes %s", (_name, json) => {
+    ["free-form JSON", { structValue: { a: [1, null] }, value: [true] }],
+    ["a custom JSON name", { "custom-kebab": "x" }],
+  ])("accept %s", (_name, json) => {
     expect(check(schema, json)).toEqual([]);
     expect(() => fromJson(scalars, json)).not.toThrow();
   });
 
   it.each<[string, JsonValue]>([
-    ["a text", "x"],
+    ["a string", "x"],
     ["an unknown member", { unknown: 1 }],
     ["a number for 64 bits", { int64Value: 1 }],
     ["a fraction", { int32Value: 1.5 }],
-    ["too large a number", { int32Value: 2147483648 }],
-    ["a negative one", { uint32Value: -1 }],
-    ["a text for a number", { int32Value: "one" }],
+    ["a number that is too large", { int32Value: 2147483648 }],
+    ["a negative unsigned number", { uint32Value: -1 }],
+    ["a string for a number", { int32Value: "one" }],
     ["a time without a zone", { timestamp: "2026-11-23T09:30:00" }],
     ["a duration without a unit", { duration: "3" }],
     ["an unknown enum", { enumValue: "ENUM_NONE" }],
-    ["two of a oneof", { oneofBoolValue: true, oneofStringValue: "x" }],
+    ["two members of a oneof", { oneofBoolValue: true, oneofStringValue: "x" }],
     ["a map of numbers", { stringMap: { a: 1 } }],
-    ["too short a text", { stringValue: "a" }],
-    ["too long a text", { stringValue: "abcdef" }],
-  ])("refuses %s", (_name, json) => {
+    ["a string that is too short", { stringValue: "a" }],
+    ["a string that is too long", { stringValue: "abcdef" }],
+  ])("reject %s", (_name, json) => {
     expect(check(schema, json)).not.toEqual([]);
   });
 
-  it("takes whatever protobuf-es writes", () => {
+  it("accept everything that protobuf-es writes", () => {
     const text = fc.string({ minLength: 2, maxLength: 5, unit: "grapheme-ascii" });
     const leaf = fc.record(
       {
@@ -231,13 +231,13 @@ describe("the schemas are those of proto JSON", () => {
     );
   });
 
-  it("tells of a oneof and of the values of an enum", () => {
+  it("describe oneofs and enum values", () => {
     const { Scalars, "Scalars.Enum": values } = document.components.schemas;
     expect(Scalars?.description).toContain("`oneofMessageValue`. What is chosen.");
     expect(values?.description).toBe("- `ENUM_UNSPECIFIED`\n- `ENUM_VALUE`: A value.\n- `ENUM_OTHER`");
   });
 
-  it("know the errors, each by its type", () => {
+  it("accept error details by their type", () => {
     const status = { $ref: "#/components/schemas/Status" };
     const detail = { "@type": "type.googleapis.com/google.rpc.ErrorInfo", ...info };
     expect(check(status, { code: 13, message: "no", details: [detail] })).toEqual([]);

@@ -61,12 +61,12 @@ describe("an Accept header", () => {
     ["application/x-ndjson;q=0, application/json", true],
     ["text/event-stream", false],
     ["application/x-ndjson;q=0", false],
-  ])("%j of a stream: %s", (accept, expected) => {
+  ])("%j admits a stream: %s", (accept, expected) => {
     expect(admits(accept, { serverStreaming: true })).toBe(expected);
   });
 
   it.each(["image/png", "application/json;q=0", "*/*;q=0"])(
-    "%j admits bytes, whose type the method has to say",
+    "%j admits bytes, because their type is up to the method",
     (accept) => {
       expect(admits(accept, { output: ".google.api.HttpBody" })).toBe(true);
       expect(admits(accept, { output: "UploadRequest" }, { get: "/a", responseBody: "file" })).toBe(true);
@@ -88,7 +88,7 @@ describe.each(httpVersions)("over HTTP/%s a request that admits no JSON", (versi
   }
   const accept = "text/html";
 
-  it("is refused with 406 in JSON, and has no effect", async () => {
+  it("is refused with 406 in JSON, without calling the method", async () => {
     const { seen, port } = await serve();
     const request = { path: "/a", headers: { accept, "content-type": "application/json" }, body: "{}" };
     const { status, headers, body } = await exchange(port, version, request);
@@ -109,14 +109,14 @@ describe.each(httpVersions)("over HTTP/%s a request that admits no JSON", (versi
     expect(status).toBe(406);
   });
 
-  it("is answered if its body is of an RPC protocol, which has its own types", async () => {
+  it("is served if its body is of an RPC protocol, which has types of its own", async () => {
     const { seen, port } = await serve();
     const headers = { accept, "content-type": "application/proto" };
     expect((await exchange(port, version, { path: "/a", headers })).status).toBe(200);
     expect(seen.calls).toBe(1);
   });
 
-  it("is told in JSON of any other error", async () => {
+  it("gets other errors in JSON", async () => {
     const { port } = await serve();
     const { status, headers } = await exchange(port, version, { path: "/b", headers: { accept } });
     expect(status).toBe(404);

@@ -23,7 +23,7 @@ interface Options extends MethodShape {
   readonly work?: (context: HandlerContext) => void;
 }
 
-/** Sends a request to a method with this rule. Returns what it was called with, and the reply. */
+/** Sends a request to a method with this rule. Returns the message that the method received, and the reply. */
 async function call(
   rule: JsonObject,
   request: RawRequest,
@@ -42,7 +42,7 @@ async function call(
 }
 
 describe.each(httpVersions)("a google.api.HttpBody over HTTP/%s", (version) => {
-  it("takes a body of any type as it is", async () => {
+  it("is read from a body of any type", async () => {
     const upload = { path: "/file/a/b.bin:upload", headers: { "content-type": "image/x" }, body: bytes };
     const rule = { post: "/file/{filename=**}:upload", body: "file" };
     const { status, message } = await call(rule, upload, { input: "UploadRequest" }, version);
@@ -53,7 +53,7 @@ describe.each(httpVersions)("a google.api.HttpBody over HTTP/%s", (version) => {
     });
   });
 
-  it("is sent as it is, with its type", async () => {
+  it("is sent unchanged with its type", async () => {
     const reply = { contentType: "image/x", data: bytes.toString("base64") };
     const got = await call(
       { get: "/a" },
@@ -89,14 +89,14 @@ describe("a request with a google.api.HttpBody", () => {
       { contentType: "text/plain" },
     ],
     [
-      "has no body",
+      "may have no body",
       { post: "/{filename}", body: "file" },
       { path: "/x" },
       { input: "UploadRequest" },
       { filename: "x" },
     ],
     [
-      "is compressed",
+      "may be compressed",
       rule,
       {
         path: "/a",
@@ -107,14 +107,14 @@ describe("a request with a google.api.HttpBody", () => {
       { contentType: "text/plain", data },
     ],
     [
-      "has an RPC type on a path that takes those",
+      "may have an RPC type on a path that accepts those",
       { post: "/{filename}", body: "file" },
       { path: "/x", headers: { "content-type": "application/proto" }, body: bytes },
       { input: "UploadRequest", rpcOnRestPaths: true },
       { filename: "x", file: { contentType: "application/proto", data } },
     ],
     [
-      "has a query beside it",
+      "can be combined with a query",
       { post: "/a", body: "file" },
       { path: "/a?filename=x", body: bytes },
       { input: "UploadRequest" },
@@ -131,21 +131,21 @@ describe("a request with a google.api.HttpBody", () => {
       { input: "UploadRequest" },
       { file: { contentType: "a/b", data } },
     ],
-  ])("that %s", async (_what, rule, request, options, message) => {
+  ])("%s", async (_what, rule, request, options, message) => {
     const got = await call(rule, request, options);
     expect(got.message).toEqual(message);
     expect(got.status).toBe(200);
   });
 
   it.each<[string, RawRequest, number]>([
-    ["too long", { path: "/a", body: Buffer.alloc(65_537) }, 413],
+    ["too large", { path: "/a", body: Buffer.alloc(65_537) }, 413],
     [
-      "too long once it is not compressed any more",
+      "too large after decompression",
       { path: "/a", headers: { "content-encoding": "gzip" }, body: gzipSync(Buffer.alloc(65_537)) },
       413,
     ],
-    ["no gzip", { path: "/a", headers: { "content-encoding": "gzip" }, body: bytes }, 400],
-    ["beside a query for its fields", { path: "/a?content_type=x", body: bytes }, 400],
+    ["invalid gzip", { path: "/a", headers: { "content-encoding": "gzip" }, body: bytes }, 400],
+    ["combined with a query for its fields", { path: "/a?content_type=x", body: bytes }, 400],
   ])("is refused if it is %s", async (_what, request, status) => {
     const got = await call(rule, request, { input: httpBody });
     expect(got.message).toBeUndefined();
@@ -155,7 +155,7 @@ describe("a request with a google.api.HttpBody", () => {
   it.each<[string, JsonObject, string]>([
     [httpBody, { post: "/{content_type}", body: "*" }, "content_type"],
     ["UploadRequest", { post: "/{file.content_type}", body: "file" }, "file.content_type"],
-  ])("of %s is no place for a variable", (input, rule, name) => {
+  ])("of %s can't be bound by a variable", (input, rule, name) => {
     const { methods } = serviceWithRules({ One: rule }, { input });
     expect(() => createRestRouter(methods)).toThrow(
       `it binds ${name}, which is part of the body, a google.api.HttpBody, at column 3`,
@@ -168,25 +168,22 @@ describe("a reply with a google.api.HttpBody", () => {
   const reply = { contentType: "text/html", data: long.toString("base64") };
   const acceptGzip = { ...get, headers: { "accept-encoding": "gzip" } };
 
-  it("that is a field is sent as it is", async () => {
+  it("is sent unchanged if it is a field", async () => {
     const rule = { get: "/a", responseBody: "file" };
     const { headers, body } = await call(rule, get, { output: "UploadRequest", reply: { file: reply } });
     expect(headers["content-type"]).toBe("text/html");
     expect(body).toEqual(long);
   });
 
-  it.each<JsonObject>([{}, { file: {} }])(
-    "that is %j is sent as nothing, of no known type",
-    async (unset) => {
-      const rule = { get: "/a", responseBody: "file" };
-      const { status, headers, body } = await call(rule, get, { output: "UploadRequest", reply: unset });
-      expect(status).toBe(200);
-      expect(headers["content-type"]).toBe("application/octet-stream");
-      expect(body.length).toBe(0);
-    },
-  );
+  it.each<JsonObject>([{}, { file: {} }])("is empty if the message is %j", async (unset) => {
+    const rule = { get: "/a", responseBody: "file" };
+    const { status, headers, body } = await call(rule, get, { output: "UploadRequest", reply: unset });
+    expect(status).toBe(200);
+    expect(headers["content-type"]).toBe("application/octet-stream");
+    expect(body.length).toBe(0);
+  });
 
-  it("is compressed for who accepts that", async () => {
+  it("is compressed if the client accepts it", async () => {
     const { headers, body } = await call({ get: "/a" }, acceptGzip, { output: httpBody, reply });
     expect(headers["content-encoding"]).toBe("gzip");
     expect(headers["content-type"]).toBe("text/html");
@@ -200,7 +197,7 @@ describe("a reply with a google.api.HttpBody", () => {
     expect(body).toEqual(long);
   });
 
-  it("is left out for HEAD", async () => {
+  it("is left out of the reply to HEAD", async () => {
     const head = { method: "HEAD", path: "/a" };
     const { status, headers, body } = await call({ get: "/a" }, head, { output: httpBody, reply });
     expect(status).toBe(200);
@@ -209,7 +206,7 @@ describe("a reply with a google.api.HttpBody", () => {
     expect(body.length).toBe(0);
   });
 
-  it("of a type that HTTP cannot carry is an error, and nothing of it is sent", async () => {
+  it("with a type that HTTP can't carry becomes an error", async () => {
     const { status, headers } = await call({ get: "/a" }, get, {
       output: httpBody,
       reply: { contentType: "a/b\r\nx-evil: 1" },

@@ -3,7 +3,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { findField, isGiven, setParameter, setQuery, spell } from "../../../src/wire/rest/params.ts";
+import { findField, isGiven, protoPath, setParameter, setQuery } from "../../../src/wire/rest/params.ts";
+import { codePoint } from "../../support/wire/code-point.ts";
 import { canonical, methodNamed } from "../../support/wire/rest.ts";
 
 const scalars = methodNamed("Echo").input;
@@ -14,7 +15,7 @@ function queryJson(query: string, taken: readonly string[] = []): JsonObject {
   return json;
 }
 
-/** The error that a query is refused with, its INVALID_ARGUMENT and REQUEST_MALFORMED checked. */
+/** Returns message and fields of the error that a query is rejected with. */
 function refusal(query: string, taken?: readonly string[]): { message: string; fields: readonly string[] } {
   try {
     queryJson(query, taken);
@@ -25,10 +26,10 @@ function refusal(query: string, taken?: readonly string[]): { message: string; f
     const violations = error.findDetails(BadRequestSchema).flatMap((request) => request.fieldViolations);
     return { message: error.rawMessage, fields: violations.map(({ field }) => field) };
   }
-  throw new Error("the query is accepted");
+  throw new Error("the query was accepted");
 }
 
-describe("a value is read", () => {
+describe("a query parameter can be", () => {
   it.each([
     ["the smallest int64", "int64_value=-9223372036854775808", { int64Value: "-9223372036854775808" }],
     ["minus zero", "sint32_value=-0", {}],
@@ -37,12 +38,8 @@ describe("a value is read", () => {
     ["false", "bool_wrapper=false", { boolWrapper: false }],
     ["a wrapper of an empty string", "string_wrapper=", { stringWrapper: "" }],
     ["base64 without padding", "bytes_value=YQ", { bytesValue: "YQ==" }],
-    ["base64 of nothing", "bytes_wrapper=", { bytesWrapper: "" }],
-    [
-      "an enum that is repeated",
-      "enum_list=ENUM_OTHER&enum_list=1",
-      { enumList: ["ENUM_OTHER", "ENUM_VALUE"] },
-    ],
+    ["empty base64", "bytes_wrapper=", { bytesWrapper: "" }],
+    ["a repeated enum", "enum_list=ENUM_OTHER&enum_list=1", { enumList: ["ENUM_OTHER", "ENUM_VALUE"] }],
     [
       "a time with an offset",
       "timestamp=2021-01-01T02:00:00.5%2B02:00",
@@ -50,12 +47,12 @@ describe("a value is read", () => {
     ],
     ["a negative duration", "duration=-1.5s", { duration: "-1.500s" }],
     ["an empty field mask", "field_mask=", { fieldMask: "" }],
-    ["a field mask in both spellings", "field_mask=a_b,cD.e", { fieldMask: "aB,cD.e" }],
-    ["a JSON name of its own", "custom-kebab=x", { "custom-kebab": "x" }],
-    ["the proto name beside it", "renamed=x", { "custom-kebab": "x" }],
+    ["a field mask in both naming styles", "field_mask=a_b,cD.e", { fieldMask: "aB,cD.e" }],
+    ["a custom JSON name", "custom-kebab=x", { "custom-kebab": "x" }],
+    ["the proto name of that field", "renamed=x", { "custom-kebab": "x" }],
     ["an encoded name", "%73tring_value=x", { stringValue: "x" }],
     ["an equals sign in the value", "string_value=a=b", { stringValue: "a=b" }],
-    ["a name alone", "string_value", {}],
+    ["a name without a value", "string_value", {}],
     [
       "two fields of one message",
       "nested.int32Value=1&nested.nested.bool_value=true",
@@ -65,97 +62,97 @@ describe("a value is read", () => {
     expect(canonical(scalars, queryJson(query))).toEqual(message);
   });
 
-  it("of a hundred parameters", () => {
+  it("one of a hundred", () => {
     expect(queryJson("string_list=x&".repeat(100)).stringList).toHaveLength(100);
   });
 });
 
-describe("a value is refused", () => {
+describe("a parameter value is rejected", () => {
   it.each([
     ["a hexadecimal integer", "int32_value=0x10", "a whole number"],
     ["a plus sign", "int64_value=%2B1", "a whole number"],
-    ["a zero at the start", "uint32_value=01", "a whole number"],
+    ["a leading zero", "uint32_value=01", "a whole number"],
     ["an exponent in an integer", "int32_value=1e3", "a whole number"],
     ["a space", "int64_wrapper=%201", "a whole number"],
     ["a hexadecimal integer in a wrapper", "uint64_wrapper_list=0x1", "a whole number"],
-    ["digits without end", `int64_value=${"9".repeat(10_000)}`, "a whole number"],
+    ["10,000 digits", `int64_value=${"9".repeat(10_000)}`, "a whole number"],
     ["a double without digits before the point", "double_value=.5", "a number"],
-    ["infinity by another name", "double_value=inf", "a number"],
+    ["another spelling of infinity", "double_value=inf", "a number"],
     ["a number for a bool", "bool_wrapper=1", "true or false"],
-    ["base64 with a character left", "bytes_value=YWJjY", "base64"],
+    ["base64 with an extra character", "bytes_value=YWJjY", "base64"],
     ["base64 with too much padding", "bytes_value=YWJj%3D", "base64"],
     ["base64 with a line break", "bytes_value=YWJj%0A", "base64"],
     ["an enum of another case", "enum_value=enum_value", "one of ENUM_UNSPECIFIED, ENUM_VALUE, ENUM_OTHER"],
-    ["a number that no enum value has", "enum_list=99", "one of ENUM_UNSPECIFIED, ENUM_VALUE, ENUM_OTHER"],
+    ["an unknown enum number", "enum_list=99", "one of ENUM_UNSPECIFIED, ENUM_VALUE, ENUM_OTHER"],
     ["a time without an offset", "timestamp=2021-01-01T00:00:00", "a time such as 2026-01-31T12:00:00Z"],
     ["a duration without its unit", "duration=3", "a duration such as 3.5s"],
-    ["a duration with more behind it", "duration=3sx", "a duration such as 3.5s"],
-    ["a duration of ten digits", "duration=3.0000000001s", "a duration such as 3.5s"],
+    ["a duration with extra characters", "duration=3sx", "a duration such as 3.5s"],
+    ["a duration with ten fractional digits", "duration=3.0000000001s", "a duration such as 3.5s"],
     [
       "a field mask with an empty path",
       "field_mask=a,,b",
       "a list of fields such as display_name,email.address",
     ],
     [
-      "a field mask that JSON cannot hold",
+      "a field mask that proto JSON can't represent",
       "field_mask=a__b",
       "a list of fields such as display_name,email.address",
     ],
-  ])("for %s", (_what, query, expected) => {
+  ])("if it is %s", (_what, query, expected) => {
     const [name = ""] = query.split("=");
     const { message, fields } = refusal(query);
     expect(message).toBe(`${name} is not valid: ${expected} is expected`);
     expect(fields).toEqual([name]);
   });
 
-  it("in a time that grows with its length alone", () => {
+  it("in linear time", () => {
     for (const name of ["double_value", "bytes_value", "field_mask", "timestamp", "duration"]) {
       expect(refusal(`${name}=${"1".repeat(100_000)}!`).fields).toEqual([name]);
     }
   });
 });
 
-describe("a parameter is refused", () => {
+describe("a parameter is rejected", () => {
   it.each([
-    ["a message", "nested=1", "nested is more than a value: give its fields one by one", ["nested"]],
-    ["a map", "string_map=1", "string_map is more than a value: give its fields one by one", ["string_map"]],
+    ["a message", "nested=1", "nested is not a single value: set its fields one by one", ["nested"]],
+    ["a map", "string_map=1", "string_map is not a single value: set its fields one by one", ["string_map"]],
     [
       "a repeated message",
       "message_list=1",
-      "message_list is more than a value: give its fields one by one",
+      "message_list is not a single value: set its fields one by one",
       ["message_list"],
     ],
     [
       "JSON",
       "struct_value={}",
-      "struct_value is more than a value: give its fields one by one",
+      "struct_value is not a single value: set its fields one by one",
       ["struct_value"],
     ],
     [
-      "given twice",
+      "repeated",
       "nested.bool_value=true&nested.boolValue=true",
       "nested.bool_value is given twice: keep one",
       ["nested.bool_value"],
     ],
     [
-      "a field that is taken",
+      "a field of path or body",
       "stringValue=x",
       "string_value comes from the path or the body: leave it out of the query",
       ["string_value"],
       ["string_value"],
     ],
     [
-      "a field of one that is taken",
+      "a field below one of path or body",
       "nested.nested.bool_value=true",
       "nested.nested.bool_value comes from the path or the body: leave it out of the query",
       ["nested.nested.bool_value"],
       ["nested"],
     ],
-  ])("for %s", (_what, query, message, fields, taken: string[] = []) => {
+  ])("if it is %s", (_what, query, message, fields, taken: string[] = []) => {
     expect(refusal(query, taken)).toEqual({ message, fields });
   });
 
-  it("but not for a name that begins like one that is taken", () => {
+  it("but not if its name only starts like that of a taken field", () => {
     expect(queryJson("string_value=x", ["string"])).toEqual({ stringValue: "x" });
   });
 
@@ -168,41 +165,40 @@ describe("a parameter is refused", () => {
     ["a property of every object", "constructor", ["constructor"]],
     ["the prototype", "__proto__", []],
     ["the prototype of a message", "nested.__proto__.string_value", ["nested.__proto__.string_value"]],
-    ["another method of every object", "nested.toString", ["nested.toString"]],
-    ["no name", "", []],
+    ["another property of every object", "nested.toString", ["nested.toString"]],
+    ["an empty name", "", []],
     ["what may be a code", "ABCD1234", []],
     ["what may be a token", `e${"yJhbGciOiJFUzI1NiJ9".repeat(4)}`, []],
-    ["more levels than there are messages", `${"nested.".repeat(100)}bool_value`, []],
-  ])("as unknown for %s", (_what, name, fields) => {
-    const message = "this method has no query parameter of that name: check it against the contract";
+    ["too many levels", `${"nested.".repeat(100)}bool_value`, []],
+  ])("as unknown if it is %s", (_what, name, fields) => {
+    const message = "this method has no query parameter of that name: check the API reference";
     expect(refusal(`${name}=1`)).toEqual({ message, fields });
     expect(({} as { string_value?: unknown }).string_value).toBeUndefined();
   });
 
   it.each([
-    ["half an escape", "string_value=%4"],
-    ["half a character", "string_value=%E4%B8"],
-    ["an encoding that is none in a name", "%zz=1"],
-    ["a byte beyond ASCII", "string_value=\xe4"],
+    ["a truncated escape", "string_value=%4"],
+    ["a truncated character", "string_value=%E4%B8"],
+    ["an invalid escape in a name", "%zz=1"],
+    ["a non-ASCII byte", "string_value=\xe4"],
     ["a space", "string_value=a b"],
-  ])("for %s", (_what, query) => {
+  ])("if it has %s", (_what, query) => {
     expect(refusal(query)).toEqual({
-      message: "the query is not the percent-encoding of text in UTF-8",
+      message: "the query is not percent-encoded UTF-8",
       fields: [],
     });
   });
 
-  it("for being the 101st", () => {
+  it("if it is the 101st", () => {
     expect(refusal("string_list=x&".repeat(101)).message).toBe(
       "there are too many query parameters: send at most 100",
     );
   });
 });
 
-it("any query is read or refused, and a text comes out as it was", () => {
+it("any query is read or rejected, and strings are read unchanged", () => {
   fc.assert(
-    fc.property(fc.string({ unit: "binary" }), (text) => {
-      fc.pre(text.isWellFormed());
+    fc.property(fc.string({ unit: codePoint }), (text) => {
       expect(queryJson(`string_value=${encodeURIComponent(text)}`)).toEqual({ stringValue: text });
       expect(queryJson(new URLSearchParams({ string_value: text }).toString())).toEqual({
         stringValue: text,
@@ -221,17 +217,13 @@ it("any query is read or refused, and a text comes out as it was", () => {
   );
 });
 
-describe("a parameter goes into a body", () => {
+describe("a parameter is added to a body", () => {
   const path = findField(scalars, "nested.string_value") ?? [];
 
   it.each<[string, JsonObject, JsonObject]>([
-    ["that has no such message", {}, { nested: { stringValue: "x" } }],
-    ["that has null for it", { nested: null }, { nested: { stringValue: "x" } }],
-    [
-      "that has other fields",
-      { nested: { boolValue: true } },
-      { nested: { boolValue: true, stringValue: "x" } },
-    ],
+    ["without the enclosing message", {}, { nested: { stringValue: "x" } }],
+    ["where the enclosing message is null", { nested: null }, { nested: { stringValue: "x" } }],
+    ["with other fields", { nested: { boolValue: true } }, { nested: { boolValue: true, stringValue: "x" } }],
   ])("%s", (_what, body, expected) => {
     expect(isGiven(body, path)).toBe(false);
     setParameter(body, path, "x");
@@ -242,7 +234,7 @@ describe("a parameter goes into a body", () => {
     ["by its JSON name", { nested: { stringValue: "y" } }],
     ["by its proto name", { nested: { string_value: "y" } }],
     ["as null", { nested: { stringValue: null } }],
-  ])("unless it is there %s", (_what, body) => {
+  ])("unless the field is already set %s", (_what, body) => {
     expect(isGiven(body, path)).toBe(true);
     expect(() => setParameter(body, path, "x")).toThrow("nested.string_value is given twice");
   });
@@ -250,14 +242,14 @@ describe("a parameter goes into a body", () => {
   it.each<[string, JsonObject]>([
     ["a string", { nested: "y" }],
     ["a list", { nested: [] }],
-  ])("unless %s is in its way", (_what, body) => {
+  ])("unless the enclosing message is %s", (_what, body) => {
     expect(isGiven(body, path)).toBe(false);
     expect(() => setParameter(body, path, "x")).toThrow("an object is expected around nested.string_value");
   });
 });
 
-it("a path is spelled by the proto names", () => {
-  expect(spell(findField(scalars, "oneofMessageValue.custom-kebab") ?? [])).toBe(
+it("protoPath uses proto names", () => {
+  expect(protoPath(findField(scalars, "oneofMessageValue.custom-kebab") ?? [])).toBe(
     "oneof_message_value.renamed",
   );
 });

@@ -31,7 +31,7 @@ interface Request {
   readonly body?: string;
 }
 
-/** The message of a request to a method with this rule, as proto JSON. */
+/** Binds a request by a rule. Returns the message as proto JSON. */
 function bound(
   rule: JsonObject,
   request: string,
@@ -44,7 +44,7 @@ function bound(
   return jsonOf(found.route.method.input, bindRequest(found, query, type, Buffer.from(body)));
 }
 
-/** The error that a call ends in. */
+/** Returns reason, message and fields of the error that a call throws. */
 function refusal(call: () => unknown): {
   reason: string | undefined;
   message: string;
@@ -61,12 +61,12 @@ function refusal(call: () => unknown): {
       fields: error.findDetails(BadRequestSchema).flatMap((b) => b.fieldViolations.map((v) => v.field)),
     };
   }
-  throw new Error("the request is accepted");
+  throw new Error("the request was accepted");
 }
 
 describe("a message is bound", () => {
   it.each<[string, JsonObject, string, Request, JsonValue]>([
-    ["from nothing", { get: "/a" }, "GET /a", {}, {}],
+    ["from an empty request", { get: "/a" }, "GET /a", {}, {}],
     [
       "from a path and a query",
       { get: "/{string_value}" },
@@ -75,7 +75,7 @@ describe("a message is bound", () => {
       { stringValue: "x", int32Value: 1 },
     ],
     [
-      "from two fields of a message in the path",
+      "from two fields of a nested message in the path",
       { get: "/{nested.int32_value}/{nested.bool_value}" },
       "GET /1/true",
       {},
@@ -90,29 +90,29 @@ describe("a message is bound", () => {
       { stringValue: "a:b" },
     ],
     [
-      "from a body that is a list",
+      "from a list in the body",
       { post: "/a", body: "string_list" },
       "POST /a",
       { body: '["x","y"]' },
       { stringList: ["x", "y"] },
     ],
     [
-      "from a body that is a map",
+      "from a map in the body",
       { post: "/a", body: "string_map" },
       "POST /a",
       { body: '{"x":"y"}' },
       { stringMap: { x: "y" } },
     ],
     [
-      "from a body that is a number",
+      "from a number in the body",
       { post: "/a", body: "int64_value" },
       "POST /a",
       { body: '"5"' },
       { int64Value: "5" },
     ],
-    ["from a body that is null", { post: "/a", body: "nested" }, "POST /a", { body: "null" }, {}],
+    ["from null in the body", { post: "/a", body: "nested" }, "POST /a", { body: "null" }, {}],
     [
-      "from a null around a variable",
+      "from null in place of the message of a variable",
       { post: "/{nested.string_value}", body: "*" },
       "POST /x",
       { body: '{"nested":null}' },
@@ -125,17 +125,11 @@ describe("a message is bound", () => {
       { body: '{"boolValue":true}', query: "bool_value=true" },
       { stringValue: "x", boolValue: true, nested: { boolValue: true } },
     ],
-    [
-      "from no body where there may be one",
-      { post: "/{string_value}", body: "*" },
-      "POST /x",
-      {},
-      { stringValue: "x" },
-    ],
-    ["from no body for a field", { post: "/a", body: "nested" }, "POST /a", {}, {}],
+    ["from an absent body", { post: "/{string_value}", body: "*" }, "POST /x", {}, { stringValue: "x" }],
+    ["from an absent body for a field", { post: "/a", body: "nested" }, "POST /a", {}, {}],
     ["without a body, whatever its type", { get: "/a" }, "GET /a", { contentType: "text/plain" }, {}],
-    ["for a method of any name", { custom: { kind: "PURGE", path: "/a" } }, "PURGE /a", {}, {}],
-    ["for any method", { custom: { kind: "*", path: "/a" } }, "PURGE /a", {}, {}],
+    ["for a custom method", { custom: { kind: "PURGE", path: "/a" } }, "PURGE /a", {}, {}],
+    ["for all methods", { custom: { kind: "*", path: "/a" } }, "PURGE /a", {}, {}],
   ])("%s", (_what, rule, request, rest, message) => {
     expect(bound(rule, request, rest)).toEqual(message);
   });
@@ -152,7 +146,7 @@ describe("a message is bound", () => {
   });
 });
 
-describe("a request is refused", () => {
+describe("a request is rejected", () => {
   const all = { post: "/{string_value}", body: "*" };
   const field = { post: "/{nested.string_value}", body: "nested" };
   const none = { get: "/{string_value}" };
@@ -199,7 +193,7 @@ describe("a request is refused", () => {
       ["string_value"],
     ],
     [
-      "a query beside a body for all",
+      "a query in addition to a body for all fields",
       all,
       "POST /x",
       { body: "{}", query: "bool_value=true" },
@@ -215,23 +209,16 @@ describe("a request is refused", () => {
       ["nested.bool_value"],
     ],
     [
-      "an unknown parameter beside a body for all",
+      "an unknown parameter in addition to a body for all fields",
       all,
       "POST /x",
       { body: "{}", query: "none=1" },
-      "this method has no query parameter of that name: check it against the contract",
+      "this method has no query parameter of that name: check the API reference",
       ["none"],
     ],
+    ["an unexpected body", none, "GET /x", { body: "{}" }, "this method takes no body: leave it out", []],
     [
-      "a body where there is none",
-      none,
-      "GET /x",
-      { body: "{}" },
-      "this method takes no body: leave it out",
-      [],
-    ],
-    [
-      "an announced body that is empty",
+      "an empty body with a content type",
       all,
       "POST /x",
       { contentType: "application/json" },
@@ -247,7 +234,7 @@ describe("a request is refused", () => {
       [],
     ],
     [
-      "a string around a variable",
+      "a string in place of the message of a variable",
       field,
       "POST /x",
       { body: '"y"' },
@@ -255,7 +242,7 @@ describe("a request is refused", () => {
       ["nested.string_value"],
     ],
     [
-      "a fault in the body, by its whole path",
+      "an invalid field in the body, by its full path",
       field,
       "POST /x",
       { body: '{"nested":{"boolValue":1}}' },
@@ -271,19 +258,19 @@ describe("a request is refused", () => {
       ["int32_value"],
     ],
     [
-      "two of one oneof",
+      "two members of a oneof",
       { post: "/{oneof_bool_value}", body: "*" },
       "POST /true",
       { body: '{"oneofStringValue":"x"}' },
-      "oneof_string_value, oneof_bool_value are set, of which there can be only one: keep exactly one of them",
+      "only one of oneof_string_value, oneof_bool_value can be set: keep one",
       ["oneof_string_value", "oneof_bool_value"],
     ],
     [
-      "a path that cannot be decoded",
+      "a path with an invalid escape",
       none,
       "GET /%zz",
       {},
-      "string_value in the path is not the percent-encoding of text in UTF-8 without U+0000",
+      "string_value in the path is not percent-encoded UTF-8 without U+0000",
       ["string_value"],
     ],
     [
@@ -291,11 +278,11 @@ describe("a request is refused", () => {
       none,
       "GET /%00",
       {},
-      "string_value in the path is not the percent-encoding of text in UTF-8 without U+0000",
+      "string_value in the path is not percent-encoded UTF-8 without U+0000",
       ["string_value"],
     ],
     [
-      "a path that is no number",
+      "a path that is not a number",
       { get: "/{int64_value}" },
       "GET /x",
       {},
@@ -326,7 +313,7 @@ describe("a request is refused", () => {
     expect(reason).toBe("MEDIA_TYPE_UNSUPPORTED");
   });
 
-  it("but no prototype is touched by a body", () => {
+  it("but a body can't modify a prototype", () => {
     const body = '{"__proto__":{"stringValue":"y"},"constructor":{"prototype":{"polluted":true}}}';
     expect(bound(all, "POST /x", { body })).toEqual({ stringValue: "x" });
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
@@ -336,19 +323,19 @@ describe("a request is refused", () => {
 describe("a response", () => {
   it.each<[string, string, JsonObject, JsonValue]>([
     ["string_value", "a string", { stringValue: "x" }, "x"],
-    ["string_value", "a string that is not set", {}, ""],
-    ["int64_value", "an int64 that is not set", {}, "0"],
-    ["enum_value", "an enum that is not set", {}, "ENUM_UNSPECIFIED"],
+    ["string_value", "an unset string", {}, ""],
+    ["int64_value", "an unset int64", {}, "0"],
+    ["enum_value", "an unset enum", {}, "ENUM_UNSPECIFIED"],
     ["string_list", "a list", { stringList: ["x"] }, ["x"]],
     ["string_list", "an empty list", {}, []],
     ["string_map", "an empty map", {}, {}],
-    ["optional_value", "an optional field that is not set", {}, null],
-    ["nested", "a message that is not set", {}, null],
+    ["optional_value", "an unset optional field", {}, null],
+    ["nested", "an unset message", {}, null],
     ["nested", "an empty message", { nested: {} }, {}],
     ["string_wrapper", "a wrapper", { stringWrapper: "" }, ""],
-    ["renamed", "a field with a JSON name of its own", { renamed: "x" }, "x"],
+    ["renamed", "a field with a custom JSON name", { renamed: "x" }, "x"],
     ["", "the whole message", { renamed: "x" }, { "custom-kebab": "x" }],
-  ])("of the response body %j is %s", (responseBody, _what, message, json) => {
+  ])("with the response body %j is %s", (responseBody, _what, message, json) => {
     const { route } = match(methodsWithRules({ One: { get: "/a", responseBody } }), "GET", "/a");
     const { contentType, body } = encodeResponse(route, fromJson(route.method.output, message));
     expect(contentType).toBe("application/json");
@@ -356,9 +343,9 @@ describe("a response", () => {
   });
 
   it.each([
-    ["that accept gzip, if it is long", "gzip", 2000, "gzip"],
-    ["that accept nothing", "", 2000, null],
-    ["that accept gzip, if it is short", "gzip", 10, null],
+    ["that accept gzip", "gzip", 2000, "gzip"],
+    ["unless they accept no encoding", "", 2000, null],
+    ["unless it is short", "gzip", 10, null],
   ])("is compressed for clients %s", async (_what, accepted, length, encoding) => {
     const found = match(methodsWithRules({ One: { get: "/a" } }), "GET", "/a");
     const { method } = found.route;
@@ -404,7 +391,7 @@ describe("an error", () => {
     expect(restError(withReason(code, reason)).status).toBe(status);
   });
 
-  it("is a google.rpc.Status with the details of any type", () => {
+  it("is a google.rpc.Status with details of any type", () => {
     const error = withReason(Code.NotFound, "USER_NOT_FOUND");
     error.details.push(
       { desc: PreconditionFailureSchema, value: { violations: [{ type: "T" }] } },
@@ -434,14 +421,14 @@ describe("an error", () => {
     expect(header.get("retry-after")).toBe("3");
   });
 
-  it("tells when to come back, in whole seconds rounded up", () => {
+  it("says when to retry, in seconds rounded up", () => {
     const error = new ConnectError("m", Code.ResourceExhausted);
     const value = create(RetryInfoSchema, { retryDelay: { seconds: 2n, nanos: 1 } });
     error.details.push({ desc: RetryInfoSchema, value });
     expect(restError(error).header.get("retry-after")).toBe("3");
   });
 
-  it("keeps its headers and those of the reply, but not those of another message", () => {
+  it("keeps its headers and those of the reply, except those of another message", () => {
     const error = new ConnectError("m", Code.Unauthenticated, {
       "www-authenticate": 'Bearer realm="countersign"',
       "content-type": "application/grpc",

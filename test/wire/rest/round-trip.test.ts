@@ -4,10 +4,11 @@ import { describe, expect, it } from "vitest";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import { bindRequest } from "../../../src/wire/rest/rest.ts";
 import { createRestRouter } from "../../../src/wire/rest/rules.ts";
+import { codePoint } from "../../support/wire/code-point.ts";
 import { jsonOf, serviceWithRules } from "../../support/wire/rest.ts";
 import { encodeRequest } from "../../vectors/encode.ts";
 
-// The client's half is test/vectors/encode.ts, which the vectors hold to what other clients send.
+// Encodes with test/vectors/encode.ts, which is checked by the vectors against what other clients send.
 
 /** A binding, and a message that it can carry. */
 interface Sample {
@@ -15,12 +16,12 @@ interface Sample {
   readonly message: JsonObject;
 }
 
-/** How the proto JSON of a field is made. */
+/** Generators of proto JSON by field. */
 type Values = Readonly<Record<string, fc.Arbitrary<JsonValue>>>;
 
-/** Of any characters, or of those that mean something on the way. */
+/** Any characters, or those with a meaning in URLs. */
 const text = fc.oneof(
-  fc.string({ unit: "binary", maxLength: 8 }),
+  fc.string({ unit: codePoint, maxLength: 8 }),
   fc.string({ unit: fc.constantFrom(..."a/:%2Ff+&=.?#;,*{} é世\0"), maxLength: 8 }),
   fc.constantFrom("%2F", "%2f", "a:verb", "*", "**"),
 );
@@ -50,7 +51,7 @@ const fieldMask = fc
   .uniqueArray(fc.constantFrom("name", "displayName", "book.title", "a.bC.d"), { maxLength: 3 })
   .map((paths) => paths.join(","));
 const list = <T extends JsonValue>(item: fc.Arbitrary<T>) => fc.array(item, { maxLength: 3 });
-// What an object of JavaScript takes for its prototype.
+// Object literals treat `__proto__` as the prototype.
 const key = text.filter((name) => name !== "__proto__");
 
 /** Fields that a query can carry. */
@@ -107,7 +108,7 @@ function messageFrom(values: Values): fc.Arbitrary<JsonObject> {
     .map(([fields, chosen]) => ({ ...fields, ...chosen }) as JsonObject);
 }
 
-/** With messages in it that a query can name: they are not empty. */
+/** Nested messages are not empty, because a query can't express those. */
 const queryMessage: fc.Arbitrary<JsonObject> = fc
   .tuple(messageFrom(leaves), fc.option(messageFrom(leaves)), text)
   .map(([message, nested, filler]) =>
@@ -118,7 +119,7 @@ const bodyMessage: fc.Arbitrary<JsonObject> = fc
   .tuple(messageFrom({ ...leaves, ...branches }), fc.option(messageFrom({ ...leaves, ...branches })))
   .map(([message, nested]) => (nested ? { ...message, nested } : message));
 
-/** Fields that a variable can bind, by their proto names, with their values as texts are bound. */
+/** Fields that a variable can bind, by proto name. */
 const texts = ["string_value", "optional_value", "renamed", "oneof_string_value", "nested.string_value"];
 const others: Values = {
   int64_value: int64,
@@ -136,11 +137,11 @@ const literal = fc.oneof(
   fc.stringMatching(/^[A-Za-z0-9_-]{1,4}$/),
 );
 const isSegment = (value: string) => value !== "" && value !== "." && value !== ".." && !value.includes("\0");
-/** What stands for one `*` alone may have slashes. */
+/** The value of a single `*` may have slashes. */
 const anySegment = text.filter(isSegment);
 const segment = text.filter((value) => isSegment(value) && !value.includes("/"));
 
-/** A part of a template, and what it binds. */
+/** A part of a template, and the value that it binds. */
 interface Part {
   readonly template: string;
   readonly bound?: { readonly path: string; readonly value: JsonValue };
@@ -170,7 +171,7 @@ function variable(path: string): fc.Arbitrary<Part> {
   return fc.oneof(single, many);
 }
 
-/** The last part may take all that is left. */
+/** The last part of a template, which matches all remaining segments. */
 function restOf(path: string): fc.Arbitrary<Part> {
   return fc.tuple(fc.boolean(), fc.array(segment, { maxLength: 3 })).map(([hasPrefix, values]) => ({
     template: `{${path}=${hasPrefix ? "o/**" : "**"}}`,
@@ -200,7 +201,7 @@ const protoName = (jsonName: string) => jsonName.replace(/[A-Z]/g, (letter) => `
 
 const pattern = fc.constantFrom("get", "put", "post", "delete", "patch", "custom");
 
-/** A binding whose paths no other of the same rule has. */
+/** A binding with a path that no other binding of the rule has. */
 function sample(index: number): fc.Arbitrary<Sample> {
   return fc
     .tuple(
@@ -244,15 +245,15 @@ function jsonName(name: string): string {
     : name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
 }
 
-/** A rule with additional bindings, the message of one of them, and which it is. */
+/** The bindings of a rule, and the index of one of them. */
 const samples = fc
   .integer({ min: 1, max: 3 })
   .chain((count) =>
     fc.tuple(fc.tuple(...Array.from({ length: count }, (_, i) => sample(i))), fc.nat({ max: count - 1 })),
   );
 
-describe("a message that is encoded by its rule", () => {
-  it("is bound to the same message, by either spelling of its fields", () => {
+describe("a message encoded by a rule", () => {
+  it("is bound to the same message, with either names in the query", () => {
     fc.assert(
       fc.property(samples, fc.constantFrom("json", "proto"), ([all, index], spelling) => {
         const [first, ...further] = all.map(({ rule }) => rule);

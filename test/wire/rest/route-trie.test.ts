@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { parsePathTemplate } from "../../../src/wire/rest/path-template.ts";
 import { RouteTrie } from "../../../src/wire/rest/route-trie.ts";
 
-/** A trie of routes such as `GET /users/{id}`. */
+/** Creates a trie of routes such as `GET /users/{id}`. */
 function trieOf(...routes: string[]): RouteTrie<string> {
   const trie = new RouteTrie<string>();
   for (const route of routes) {
@@ -13,14 +13,14 @@ function trieOf(...routes: string[]): RouteTrie<string> {
   return trie;
 }
 
-/** The route, or the methods that are allowed, or nothing. */
+/** Returns the route, the allowed methods, or undefined. */
 function find(trie: RouteTrie<string>, method: string, path: string): string | readonly string[] | undefined {
   const found = trie.find(method, path);
   if (found.kind === "match") return found.route;
   return found.kind === "method_not_allowed" ? found.allow : undefined;
 }
 
-describe("a route is found", () => {
+describe("find prefers", () => {
   const all = trieOf(
     "GET /a/b/c",
     "GET /a/b/*",
@@ -36,32 +36,32 @@ describe("a route is found", () => {
   );
 
   it.each([
-    ["a literal before a wildcard", "/a/b/c", "GET /a/b/c"],
-    ["the first segment decides", "/a/b/d", "GET /a/b/*"],
-    ["a wildcard before **", "/a/d/c", "GET /a/*/c"],
-    ["** where the literal leads nowhere", "/a/b/c/d", "GET /a/**"],
-    ["** of no segment", "/a", "GET /a/**"],
-    ["** of the empty segment behind a slash at the end", "/a/", "GET /a/**"],
-    ["a literal star", "/*/b", "GET /%2A/b"],
+    ["a literal to a wildcard", "/a/b/c", "GET /a/b/c"],
+    ["a literal in an earlier segment", "/a/b/d", "GET /a/b/*"],
+    ["a wildcard to **", "/a/d/c", "GET /a/*/c"],
+    ["** if the literal has no match", "/a/b/c/d", "GET /a/**"],
+    ["** for no segment", "/a", "GET /a/**"],
+    ["** for the empty segment after a trailing slash", "/a/", "GET /a/**"],
+    ["a literal star to a wildcard", "/*/b", "GET /%2A/b"],
     ["an encoded literal star", "/%2a/b", "GET /%2A/b"],
-    ["a verb before a more literal route without it", "/x/1:go", "GET /x/**:go"],
-    ["a verb behind the last colon", "/x/1:2:go", "GET /x/**:go"],
-    ["a verb that nobody has is a part of the segment", "/x/1:fly", "GET /x/{id}"],
-    ["an empty verb is a part of the segment", "/x/1:", "GET /x/{id}"],
-    ["an encoded colon starts no verb", "/x/1%3Ago", "GET /x/{id}"],
-    ["an encoded verb", "/y/1:%2f", "GET /y/{id}:%2F"],
-    ["what cannot be decoded is for the one who binds it", "/x/%zz", "GET /x/{id}"],
+    ["a verb to a more literal route without one", "/x/1:go", "GET /x/**:go"],
+    ["the verb after the last colon", "/x/1:2:go", "GET /x/**:go"],
+    ["the whole segment to an unknown verb", "/x/1:fly", "GET /x/{id}"],
+    ["the whole segment to an empty verb", "/x/1:", "GET /x/{id}"],
+    ["the whole segment if its colon is encoded", "/x/1%3Ago", "GET /x/{id}"],
+    ["a verb, also if it is encoded", "/y/1:%2f", "GET /y/{id}:%2F"],
+    ["a wildcard for an invalid encoding", "/x/%zz", "GET /x/{id}"],
   ])("%s: %s", (_what, path, route) => {
     expect(find(all, "GET", path)).toBe(route);
   });
 
-  it("for any method, after those of the method itself", () => {
+  it("a route of the method to one for all methods", () => {
     expect(find(all, "POST", "/z/1")).toBe("POST /z/{id}");
     expect(find(all, "PURGE", "/z/1")).toBe("* /z/{id}");
   });
 });
 
-describe("no route is found", () => {
+describe("find returns nothing", () => {
   const all = trieOf("GET /a/{id}", "GET /b/**", "GET /*/c", "GET /%25zz");
 
   it.each([
@@ -72,16 +72,16 @@ describe("no route is found", () => {
     ["no slash at the start", "a/1"],
     ["the absolute form", "http://x/a/1"],
     ["the asterisk form", "*"],
-    ["nothing", ""],
+    ["an empty path", ""],
     ["the root", "/"],
     ["a dot segment", "/a/."],
-    ["a dot segment that is followed", "/a/../c"],
+    ["a dot segment in the middle", "/a/../c"],
     ["an encoded dot segment", "/a/%2e%2E"],
     ["a dot segment in **", "/b/c/../d"],
     ["another case", "/A/1"],
-    ["one segment more", "/a/1/2"],
+    ["an extra segment", "/a/1/2"],
     ["an encoded slash between literals", "/a%2F1"],
-    ["a literal by an encoding that is none", "/%zz"],
+    ["an invalid encoding of a literal", "/%zz"],
   ])("for %s: %s", (_what, path) => {
     expect(find(all, "GET", path)).toBeUndefined();
   });
@@ -91,19 +91,19 @@ describe("no route is found", () => {
   });
 });
 
-describe("the methods that are allowed", () => {
+describe("allowed methods", () => {
   const all = trieOf("GET /a/{id}", "POST /a/b", "DELETE /a/{id}:undo", "PUT /a/{id}:undo");
 
   it.each([
     ["are those of every route of the path", "PATCH", "/a/b", ["GET", "POST"]],
-    ["are told to other spellings of a method", "get", "/a/1", ["GET"]],
-    ["leave out those of other paths", "POST", "/a/1", ["GET"]],
-    ["are those of the verb, if it is one of any method", "GET", "/a/1:undo", ["DELETE", "PUT"]],
+    ["are returned for a method in lower case", "get", "/a/1", ["GET"]],
+    ["do not include those of other paths", "POST", "/a/1", ["GET"]],
+    ["are those of the verb, if any method has it", "GET", "/a/1:undo", ["DELETE", "PUT"]],
   ])("%s: %s %s", (_what, method, path, allow) => {
     expect(find(all, method, path)).toEqual(allow);
   });
 
-  it("matter only where no route of the method fits", () => {
+  it("are only returned if the method has no route", () => {
     expect(find(all, "GET", "/a/b")).toBe("GET /a/{id}");
   });
 });
@@ -116,18 +116,78 @@ describe("two routes of one shape", () => {
     ["GET /a:go", "GET /a:%67o"],
     ["GET /a%2Db", "GET /a-b"],
     ["GET /{x=**}", "GET /**"],
-  ])("are refused by both names: %s, %s", (one, other) => {
+  ])("are rejected, and both named: %s, %s", (one, other) => {
     expect(() => trieOf(one, other)).toThrow(`${other} and ${one} have the same path`);
   });
 
-  it("are two routes if method, verb or a wildcard differ", () => {
+  it("differ if method, verb or a wildcard differs", () => {
     expect(() =>
       trieOf("GET /a/*", "POST /a/*", "* /a/*", "GET /a/*:go", "GET /a/**", "GET /a/%2A", "GET /*/*"),
     ).not.toThrow();
   });
 });
 
-it("a search is bounded by the routes, whatever the path", () => {
+describe("the routes of a small API", () => {
+  const all = trieOf(
+    "GET /users",
+    "GET /users/{id}",
+    "GET /users/search",
+    "GET /files/**",
+    "GET /files/{id}",
+    "GET /users/{id}:lock",
+    "POST /users/{id}/otp",
+    "DELETE /users/{id}",
+  );
+
+  it.each([
+    ["GET", "/users", "GET /users"],
+    ["GET", "/users/1", "GET /users/{id}"],
+    ["GET", "/users/search", "GET /users/search"],
+    ["GET", "/users/%73earch", "GET /users/search"],
+    ["GET", "/users/a%2Fb", "GET /users/{id}"],
+    ["GET", "/users/1:lock", "GET /users/{id}:lock"],
+    ["GET", "/users/1:other", "GET /users/{id}"],
+    ["DELETE", "/users/search", "DELETE /users/{id}"],
+    ["GET", "/files/1", "GET /files/{id}"],
+    ["GET", "/files/1/2", "GET /files/**"],
+    ["GET", "/files", "GET /files/**"],
+    ["POST", "/users/1/otp", "POST /users/{id}/otp"],
+  ])("serve %s %s with %s", (method, path, route) => {
+    expect(find(all, method, path)).toBe(route);
+  });
+
+  it.each([
+    ["GET", "/"],
+    ["GET", ""],
+    ["GET", "users"],
+    ["GET", "//users"],
+    ["GET", "/users/"],
+    ["GET", "/Users"],
+    ["GET", "/users/1/"],
+    ["GET", "/users/1/other"],
+    ["GET", "/users/../users"],
+    ["GET", "*"],
+    ["GET", "http://x/users"],
+  ])("don't include %s %s", (method, path) => {
+    expect(find(all, method, path)).toBeUndefined();
+  });
+
+  it.each([
+    ["PUT", "/users/1", ["DELETE", "GET"]],
+    ["GET", "/users/1/otp", ["POST"]],
+    ["get", "/users", ["GET"]],
+  ])("don't allow %s %s, but other methods", (method, path, allow) => {
+    expect(find(all, method, path)).toEqual(allow);
+  });
+
+  it("can't have the same method and shape", () => {
+    expect(() => trieOf("GET /users/{id}", "GET /users/{user_id}")).toThrow(
+      "GET /users/{user_id} and GET /users/{id} have the same path",
+    );
+  });
+});
+
+it("a search is bounded by the number of routes, whatever the path", () => {
   const shapes = Array.from({ length: 1 << 10 }, (_, bits) =>
     Array.from({ length: 10 }, (_, i) => (bits & (1 << i) ? "*" : "a")).join("/"),
   );
@@ -137,7 +197,7 @@ it("a search is bounded by the routes, whatever the path", () => {
   expect(find(trie, "GET", `/${":".repeat(10_000)}`)).toBeUndefined();
 });
 
-it("any path is answered", () => {
+it("find accepts any path", () => {
   const trie = trieOf("GET /a/{id}", "POST /a/**", "GET /{x=*/b/**}:go");
   const piece = fc.constantFrom("/", "a", "b", ":", "go", "%", "%2F", "%zz", "..", "", "\0", "é");
   fc.assert(

@@ -11,6 +11,7 @@ import {
   type RefusedRequest,
   type WireOptions,
 } from "../../../src/wire/wire.ts";
+import { createGate } from "../../support/gate.ts";
 import { exchange, httpVersions, listenBare } from "../../support/wire/exchange.ts";
 import { jsonOf, type MethodShape, serviceWithRules } from "../../support/wire/rest.ts";
 
@@ -21,7 +22,7 @@ interface Options extends MethodShape, Partial<WireOptions> {
   readonly version?: Version;
 }
 
-/** Serves a method that streams these messages, as proto JSON. Returns the port. */
+/** Serves a method that streams messages, given as proto JSON. Returns the port. */
 async function serve(
   work: (input: JsonValue, context: HandlerContext) => AsyncIterable<JsonValue>,
   { rule = { get: "/a" }, version = "1.1", input, output, ...options }: Options = {},
@@ -46,15 +47,6 @@ async function* two(): AsyncGenerator<JsonValue> {
   yield { int64Value: "2" };
 }
 
-/** A promise and what settles it. */
-function gate(): { readonly opened: Promise<void>; open(): void } {
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open };
-}
-
 function linesOf(body: Buffer): JsonValue[] {
   const lines = body.toString().split("\n");
   expect(lines.pop()).toBe("");
@@ -64,7 +56,7 @@ function linesOf(body: Buffer): JsonValue[] {
 const unavailable = { code: 14, details: [{ reason: "UNAVAILABLE" }] };
 
 describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
-  it("is a line for each message", async () => {
+  it("sends one line per message", async () => {
     const port = await serve(two, { version });
     const { status, headers, body } = await exchange(port, version, get);
     expect(status).toBe(200);
@@ -73,12 +65,12 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
     expect(body.toString()).toBe('{"stringValue":"a\\nb"}\n{"int64Value":"2"}\n');
   });
 
-  it("has a field of each message, if the rule says so", async () => {
+  it("sends a single field of each message if the rule says so", async () => {
     const port = await serve(two, { version, rule: { get: "/a", responseBody: "string_value" } });
     expect(linesOf((await exchange(port, version, get)).body)).toEqual(["a\nb", ""]);
   });
 
-  it("may be empty", async () => {
+  it("can be empty", async () => {
     const port = await serve(async function* () {}, { version });
     const { status, headers, body } = await exchange(port, version, get);
     expect(status).toBe(200);
@@ -102,8 +94,8 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
     expect(linesOf(body)).toEqual([{ stringValue: "x", int32Value: 1, nested: { boolValue: true } }]);
   });
 
-  it("that fails before its first message is an ordinary error", async () => {
-    // biome-ignore lint/correctness/useYield: it fails before
+  it("answers with an ordinary error if it fails before the first message", async () => {
+    // biome-ignore lint/correctness/useYield: it throws first
     const port = await serve(async function* () {
       throw new ConnectError("there is none", Code.NotFound);
     });
@@ -113,7 +105,7 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
     expect(JSON.parse(body.toString())).toMatchObject({ code: 5, message: "there is none" });
   });
 
-  it("that fails later has the error as its last line", async () => {
+  it("sends an error after the first message as the last line", async () => {
     const port = await serve(
       async function* () {
         yield {};
@@ -136,7 +128,7 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
     ]);
   });
 
-  it("that is shut down ends with UNAVAILABLE, whether or not the method notices", async () => {
+  it("ends with UNAVAILABLE on shutdown, even if the method ignores its signal", async () => {
     const stop = new AbortController();
     const port = await serve(
       async function* () {
@@ -149,8 +141,8 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
     expect(linesOf((await exchange(port, version, get)).body)).toMatchObject([{}, { error: unavailable }]);
   });
 
-  it("answers HEAD as GET, and runs no further than to the status", async () => {
-    const ended = gate();
+  it("answers HEAD like GET, and runs the method only up to the first message", async () => {
+    const ended = createGate();
     const port = await serve(
       async function* (_input, { responseHeader }) {
         responseHeader.set("x-id", "1");
@@ -169,9 +161,9 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
     await ended.opened;
   });
 
-  it("stops when the client goes away", async () => {
-    const aborted = gate();
-    const ended = gate();
+  it("stops when the client disconnects", async () => {
+    const aborted = createGate();
+    const ended = createGate();
     const port = await serve(
       async function* (_input, { signal }) {
         signal.addEventListener("abort", aborted.open);
@@ -190,8 +182,8 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
     await ended.opened;
   });
 
-  it("makes no more than the client takes", async () => {
-    const total = 4000;
+  it("produces no more messages than the client reads", async () => {
+    const total = 2000;
     let made = 0;
     const port = await serve(
       async function* () {
@@ -200,7 +192,7 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
       { version },
     );
     const client = await openWithoutReading(port, version);
-    // Until it stands still. A server that does not wait would make all of them.
+    // Wait until it stops. A server without backpressure would produce all of them.
     for (let before = -1; made !== before; await new Promise((resolve) => setTimeout(resolve, 200)))
       before = made;
     expect(made).toBeGreaterThan(0);
@@ -208,7 +200,7 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
     expect(await client.readAll()).toBe(total);
   });
 
-  it("of google.api.HttpBody is their bytes, with the type of the first", async () => {
+  it("sends the bytes of google.api.HttpBody messages with the type of the first", async () => {
     const port = await serve(
       async function* (): AsyncGenerator<JsonObject> {
         yield { contentType: "text/csv", data: btoa("a,b\n") };
@@ -222,7 +214,7 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
     expect(body.toString()).toBe("a,b\n1,2\n");
   });
 
-  it("of google.api.HttpBody that fails breaks off", async () => {
+  it("aborts a stream of google.api.HttpBody on an error", async () => {
     const port = await serve(
       async function* () {
         yield { data: btoa("half") };
@@ -235,7 +227,7 @@ describe.each(httpVersions)("a stream over REST and HTTP/%s", (version) => {
 });
 
 describe("a stream over REST", () => {
-  it("is seen by interceptors as a stream, before and after", async () => {
+  it("passes through interceptors as a stream, request and response", async () => {
     const seen: unknown[] = [];
     const watch: Interceptor = (next) => async (request) => {
       seen.push([protocolOf(request), request.stream, request.method.name, request.requestMethod]);
@@ -258,7 +250,7 @@ describe("a stream over REST", () => {
     expect(seen).toEqual([["rest", true, "One", "GET"], type, type]);
   });
 
-  it("is refused by interceptors with a status", async () => {
+  it("can be refused by interceptors with a status", async () => {
     const refuse: Interceptor = () => async () => {
       throw new ConnectError("no", Code.Unauthenticated, { "www-authenticate": "Bearer" });
     };
@@ -268,7 +260,7 @@ describe("a stream over REST", () => {
     expect(headers["www-authenticate"]).toBe("Bearer");
   });
 
-  it("reports a request that it cannot read, and does not call the method", async () => {
+  it("reports an unreadable request, and does not call the method", async () => {
     const refused: RefusedRequest[] = [];
     let isCalled = false;
     const port = await serve(
@@ -286,7 +278,7 @@ describe("a stream over REST", () => {
     expect(isCalled).toBe(false);
   });
 
-  it("tells nothing of what went wrong unforeseen", async () => {
+  it("hides unexpected errors", async () => {
     const port = await serve(async function* () {
       yield {};
       throw new Error("the secret");
@@ -296,7 +288,7 @@ describe("a stream over REST", () => {
     expect(linesOf(body)).toMatchObject([{}, { error: { code: 13, message: "internal error" } }]);
   });
 
-  it("is answered with 503 if it is shut down before the first message", async () => {
+  it("answers 503 on shutdown before the first message", async () => {
     const stop = new AbortController();
     const port = await serve(
       async function* () {
@@ -310,7 +302,7 @@ describe("a stream over REST", () => {
     expect(JSON.parse(body.toString())).toMatchObject(unavailable);
   });
 
-  it("with a header that HTTP cannot carry is an error, and nothing of it is sent", async () => {
+  it("answers with an error if a header can't be sent", async () => {
     const port = await serve(
       async function* () {
         yield { contentType: "a/b\r\nx-evil: 1" };
@@ -323,7 +315,7 @@ describe("a stream over REST", () => {
     expect(headers["x-evil"]).toBeUndefined();
   });
 
-  it("may have very many messages", async () => {
+  it("sends 20,000 messages without a warning", async () => {
     const warnings: unknown[] = [];
     const warn = (warning: unknown) => warnings.push(warning);
     process.on("warning", warn);
@@ -361,7 +353,7 @@ async function openSocket(port: number): Promise<Socket> {
   return socket;
 }
 
-/** Sends the request, and reads nothing until told to. Counts lines. */
+/** Sends the request, and reads nothing until `readAll` is called, which returns the number of lines. */
 async function openWithoutReading(port: number, version: Version): Promise<{ readAll(): Promise<number> }> {
   const count = async (chunks: AsyncIterable<Buffer>) => {
     let lines = 0;
