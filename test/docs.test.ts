@@ -5,10 +5,10 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { readConfig } from "../src/config/config.ts";
 import { readSendersFile } from "../src/config/senders-file.ts";
-import { codeIn, type Mail } from "./support/app.ts";
+import type { Mail } from "./support/app.ts";
 import { temporaryFolder } from "./support/folder.ts";
 import { proofKey } from "./support/proof-key.ts";
 
@@ -27,19 +27,25 @@ const pages = [
 interface Block {
   readonly language: string;
   readonly text: string;
+  /** Whether only blank lines are between this block and the one before. */
+  readonly follows: boolean;
 }
 
 function blocksOf(page: string): Block[] {
   const text = readFileSync(join(root, page), "utf8");
-  return [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language = "", text = ""]) => ({
-    language,
-    text,
-  }));
+  let end = 0;
+  return [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(
+    ({ 0: block, 1: language = "", 2: code = "", index }) => {
+      const follows = text.slice(end, index).trim() === "";
+      end = index + block.length;
+      return { language, text: code, follows };
+    },
+  );
 }
 
 /** A clone of this checkout, with the packages that `npm ci` installed here. */
 function clone(): string {
-  const folder = temporaryFolder();
+  const folder = temporaryFolder(afterAll);
   for (const name of readdirSync(root)) {
     if (["node_modules", "dist", "data", ".git"].includes(name)) continue;
     cpSync(join(root, name), join(folder, name), { recursive: true });
@@ -48,7 +54,7 @@ function clone(): string {
   for (const name of readdirSync(join(root, "node_modules"))) {
     // buf reads the protos of this package, and follows no links out of the folder.
     if (name === "google-proto-files") {
-      for (const part of ["api", "rpc"]) {
+      for (const part of ["api", "longrunning", "rpc", "type"]) {
         const from = join(root, "node_modules", name, "google", part);
         cpSync(from, join(folder, "node_modules", name, "google", part), { recursive: true });
       }
@@ -143,7 +149,7 @@ const special: readonly [RegExp, { readonly as?: (text: string) => string; reado
 describe("the documentation", () => {
   let folder: string;
   let origin: string;
-  let server: ChildProcess;
+  let server: ChildProcess | undefined;
   const here = (text: string) => text.replaceAll("http://127.0.0.1:8080", origin);
 
   beforeAll(async () => {
@@ -160,11 +166,11 @@ describe("the documentation", () => {
     server.stdout?.on("data", (chunk: Buffer) => {
       output += chunk;
     });
-    await expect.poll(() => output, { timeout: 120_000 }).toContain(`Countersign listens at ${origin}`);
+    await vi.waitUntil(() => output.includes(`Countersign listens at ${origin}`), { timeout: 120_000 });
   }, 120_000);
 
   afterAll(() => {
-    if (server.exitCode === null) process.kill(-(server.pid ?? 0), "SIGTERM");
+    if (server?.exitCode === null) process.kill(-(server.pid ?? 0), "SIGTERM");
   });
 
   it.each(pages)("%s shows commands that run and replies that come", { timeout: 240_000 }, async (page) => {
@@ -181,7 +187,7 @@ describe("the documentation", () => {
       }
       expect(exitCode, `${text}\n${output}`).toBe(0);
       const next = blocks[index + 1];
-      if (next?.language !== "json") continue;
+      if (next?.language !== "json" || !next.follows) continue;
       expect(
         documentsIn(output).map((reply) => shapeOf(reply)),
         text,
@@ -221,7 +227,7 @@ describe("the documentation", () => {
       const mails = async () =>
         (await (await fetch(`${origin}/dev/mailbox/messages?to=${address}`)).json()) as Mail[];
       await expect.poll(async () => (await mails()).length, { timeout: 10_000 }).toBe(++read);
-      return codeIn((await mails())[0]!);
+      return /^[0-9A-Z]{6,8}$/m.exec((await mails())[0]!.text)![0];
     };
     const proof = await signUp.signUpAndLogIn("sample", address, ask);
     for (const [index, client] of clients.entries()) {

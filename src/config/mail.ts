@@ -50,7 +50,7 @@ export const mailSettings = {
   COUNTERSIGN_TEMPLATES_DIR: {
     check: text,
     unset: "the built-in templates",
-    help: "Folder of custom texts and layouts of mails (see docs/mails.md)",
+    help: "Folder of custom texts and layouts of mails (see docs/mail.md)",
   },
   COUNTERSIGN_SMTP_OAUTH_TOKEN_URL: {
     check: tokenUrl,

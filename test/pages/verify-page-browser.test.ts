@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { texts } from "../../src/texts/texts.ts";
@@ -191,3 +192,15 @@ const look = `(() => {
     codeReplacement: getComputedStyle(code, "::before").content,
   };
 })()`;
+
+// The pictures of the documentation: COUNTERSIGN_SCREENSHOTS=1 takes them anew.
+it.each(["light", "dark"] as const)("looks as in docs/pages, %s", async (colorScheme) => {
+  const { link } = await startEnrolment({ COUNTERSIGN_MAIL_FROM: "Example <codes@example.com>" });
+  const page = await openPage({ colorScheme, viewport: { width: 600, height: 360 }, locale: "en-US" });
+  await page.goto(link);
+  const size = await evaluate<number>(page, "document.documentElement.scrollWidth");
+  expect(size).toBe(600);
+  if (process.env.COUNTERSIGN_SCREENSHOTS !== "1") return;
+  const path = fileURLToPath(new URL(`../../docs/pages/verify.en.${colorScheme}.png`, import.meta.url));
+  await page.screenshot({ path });
+});
