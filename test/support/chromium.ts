@@ -2,7 +2,7 @@ import chromium from "@sparticuz/chromium";
 import { type Browser, chromium as playwright } from "playwright-core";
 import { onTestFinished } from "vitest";
 
-/** A headless Chromium that talks to nobody but the page's hosts. It is closed when the test is over. */
+/** Starts a headless Chromium without background requests. It is closed at the end of the test. */
 export async function startChromium(): Promise<Browser> {
   const browser = await playwright.launch({
     executablePath: await chromium.executablePath(),
