@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { codeIn, protocols, shareTestApp, startTestApp, type TestApp } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
-import { addUser, eventTypes } from "../support/users.ts";
+import { addPending, addUser, eventTypes, newUser } from "../support/users.ts";
 
 const minute = 60_000;
 const day = 24 * 60 * minute;
@@ -16,6 +16,8 @@ async function startWithUser(environment: Record<string, string> = {}): Promise<
   await addUser(await test.admin());
   return test;
 }
+
+const app = shareTestApp();
 
 describe.each(protocols)("a call with the same key over %s", (protocol) => {
   it("returns the same reply and sends one mail (AddOTPEmail), also after another protocol", async () => {
@@ -34,29 +36,32 @@ describe.each(protocols)("a call with the same key over %s", (protocol) => {
   });
 
   it("returns the same reply and has one effect (ResendOTPEmailCode, CreateUser)", async () => {
-    const test = await startWithUser();
+    const test = app();
+    const { userId, address } = await newUser(test);
     const client = await test.admin(protocol);
-    const { otpEmailId } = await client.addOTPEmail({
-      userId: "u",
-      email: { address, verification: returnCode },
-    });
-    const resent = await client.resendOTPEmailCode({ userId: "u", otpEmailId }, key("r"));
-    expect(await client.resendOTPEmailCode({ userId: "u", otpEmailId }, key("r"))).toEqual(resent);
-    const created = await client.createUser({ organization }, key("c"));
-    expect(await client.createUser({ organization }, key("c"))).toEqual(created);
+    const { otpEmailId } = await addPending(client, userId, address);
+    const [resend, create] = [key(`resend-${userId}`), key(`create-${userId}`)];
+    const resent = await client.resendOTPEmailCode({ userId, otpEmailId }, resend);
+    expect(await client.resendOTPEmailCode({ userId, otpEmailId }, resend)).toEqual(resent);
+    const created = await client.createUser({ organization }, create);
+    expect(await client.createUser({ organization }, create)).toEqual(created);
     expect(await eventTypes(test, created.userId)).toEqual(["user.created"]);
-    expect(await test.app.store.db.selectFrom("outbox").selectAll().execute()).toHaveLength(1);
+    const mails = test.app.store.db.selectFrom("outbox").selectAll().where("user_id", "=", userId);
+    expect(await mails.execute()).toHaveLength(1);
   });
 
   it("is refused without effect for another message or method", async () => {
-    const test = await startWithUser();
+    const test = app();
+    const orgId = `org ${protocol}`;
+    const { userId, address } = await newUser(test, orgId);
     const client = await test.admin(protocol);
-    const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } }, key());
+    const used = key(`used-${userId}`);
+    const { otpEmailId } = await client.addOTPEmail({ userId, email: { address } }, used);
     const others = [
-      () => client.addOTPEmail({ userId: "u", email: { address: "minnie@mouse.com" } }, key()),
-      () => client.addOTPEmail({ userId: "u", email: { address, verification: returnCode } }, key()),
-      () => client.resendOTPEmailCode({ userId: "u", otpEmailId }, key()),
-      () => client.createUser({ organization }, key()),
+      () => client.addOTPEmail({ userId, email: { address: "minnie@mouse.com" } }, used),
+      () => client.addOTPEmail({ userId, email: { address, verification: returnCode } }, used),
+      () => client.resendOTPEmailCode({ userId, otpEmailId }, used),
+      () => client.createUser({ organization: { org: { case: "orgId", value: orgId } } }, used),
     ];
     for (const call of others) {
       expect(await refusalOf(call())).toMatchObject({
@@ -65,8 +70,8 @@ describe.each(protocols)("a call with the same key over %s", (protocol) => {
         domain: "countersign",
       });
     }
-    expect((await client.listUsers({})).users).toHaveLength(1);
-    expect(await eventTypes(test)).toEqual(["user.created", "otp_email.added"]);
+    expect((await client.listUsers({ orgId })).users).toHaveLength(1);
+    expect(await eventTypes(test, userId)).toEqual(["user.created", "otp_email.added"]);
   });
 });
 
@@ -108,7 +113,6 @@ describe("a returned code", () => {
 });
 
 describe("a key", () => {
-  const app = shareTestApp(async (test) => addUser(await test.admin()));
   const request = { userId: "u", email: { address } };
 
   it("belongs to its principal", async () => {
@@ -151,14 +155,15 @@ describe("a key", () => {
     ["with a space", "a b"],
     ["that is empty", ""],
   ])("%s is refused", async (_name, value) => {
-    const test = app();
-    const client = await test.admin();
-    expect(await refusalOf(client.addOTPEmail(request, key(value)))).toMatchObject({
+    const client = await app().admin();
+    const { userId, address } = await newUser(app());
+    const add = client.addOTPEmail({ userId, email: { address } }, key(value));
+    expect(await refusalOf(add)).toMatchObject({
       code: "InvalidArgument",
       reason: "IDEMPOTENCY_KEY_INVALID",
       fields: ["Idempotency-Key"],
     });
-    expect(await eventTypes(test)).toEqual(["user.created"]);
+    expect(await eventTypes(app(), userId)).toEqual(["user.created"]);
   });
 
   it("makes 50 concurrent calls have one effect", async () => {

@@ -5,6 +5,15 @@ export async function addUser(client: UserClient, userId = "u", orgId = "o"): Pr
   await client.createUser({ userId, organization: { org: { case: "orgId", value: orgId } } });
 }
 
+let userCount = 0;
+
+/** Creates a user with a new id and returns it, with a new address, for tests that share an app. */
+export async function newUser(test: TestApp, orgId = "o"): Promise<{ userId: string; address: string }> {
+  const userId = `user-${++userCount}`;
+  await addUser(await test.admin(), userId, orgId);
+  return { userId, address: `${userId}@mouse.com` };
+}
+
 /** Adds an unverified address, without a mail. */
 export async function addPending(client: UserClient, userId = "u", address = "mini@mouse.com") {
   const email = { address, verification: { case: "returnCode", value: {} } } as const;
