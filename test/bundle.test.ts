@@ -41,11 +41,11 @@ const read = (name: string) => readFileSync(join(built, name), "utf8");
 it("the source map points to the sources", () => {
   const line = read("main.js")
     .split("\n")
-    .findIndex((line) => line.includes("are not a certificate and its key"));
+    .findIndex((line) => line.includes("the audience must not be empty"));
   const entry = new SourceMap(JSON.parse(read("main.js.map"))).findEntry(line, 20);
   if (!("originalSource" in entry)) throw new Error("the source map has no entry");
   const source = readFileSync(join(built, entry.originalSource), "utf8").split("\n");
-  expect(source[entry.originalLine]).toContain("are not a certificate and its key");
+  expect(source[entry.originalLine]).toContain("the audience must not be empty");
 });
 
 it("the package contains the licenses of all bundled packages", () => {

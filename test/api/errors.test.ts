@@ -45,7 +45,7 @@ async function send(test: TestApp, path: string, body: string, init: RequestInit
   };
 }
 
-const app = shareTestApp(async (test) => addUser(await test.admin()));
+const app = shareTestApp({ setUp: async (test) => addUser(await test.admin()) });
 
 describe.each([
   ["REST", rest, (body: object) => body],

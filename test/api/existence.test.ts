@@ -92,10 +92,12 @@ const questions: [string, (test: TestApp, token: string, userId: string) => Prom
 ];
 
 describe("T17 whether a user exists", () => {
-  const app = shareTestApp(async (test) => {
-    const admin = await test.admin();
-    await addUser(admin, "known-1");
-    await addVerified(admin, "known-1");
+  const app = shareTestApp({
+    async setUp(test) {
+      const admin = await test.admin();
+      await addUser(admin, "known-1");
+      await addVerified(admin, "known-1");
+    },
   });
 
   it.each(questions)(

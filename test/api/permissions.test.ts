@@ -202,7 +202,7 @@ describe.each(["Connect JSON", "REST"] as const)("over %s", (protocol) => {
 });
 
 describe.each(protocols)("over %s", (protocol) => {
-  const app = shareTestApp(addUsers);
+  const app = shareTestApp({ setUp: addUsers });
 
   it("T16 a caller without permission gets the same error whether or not the user exists", async () => {
     const test = app();

@@ -102,13 +102,16 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
  * Starts one app for all tests of a describe block or file. For tests that don't move the clock and are independent of
  * each other's data: starting an app takes longer than most tests.
  *
- * @param setUp runs once, before the first test.
+ * @param options.setUp runs once, before the first test.
  */
-export function shareTestApp(setUp?: (test: TestApp) => Promise<unknown>): () => TestApp {
+export function shareTestApp(
+  options: { environment?: Record<string, string>; setUp?: (test: TestApp) => Promise<unknown> } = {},
+): () => TestApp {
+  const { environment = {}, setUp } = options;
   let test: TestApp;
   beforeAll(async () => {
     const cleanups: Parameters<OnEnd>[0][] = [];
-    test = await startTestApp({ onEnd: (end) => cleanups.unshift(end) });
+    test = await startTestApp({ environment, onEnd: (end) => cleanups.unshift(end) });
     await setUp?.(test);
     return async () => {
       for (const end of cleanups) await end();

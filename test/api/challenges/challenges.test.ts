@@ -30,6 +30,7 @@ async function start(environment: Record<string, string> = {}) {
 }
 
 const app = shareTestApp();
+const withLinkHosts = shareTestApp({ environment: { COUNTERSIGN_LINK_HOSTS: "app.example.com" } });
 
 async function challenger(test: TestApp, protocol?: Protocol, permissions: Permission[] = ["otp.challenge"]) {
   return test.challengeClient(await test.token("login", { org: "o", permissions }), protocol);
@@ -122,7 +123,7 @@ describe.each(protocols)("over %s", (protocol) => {
   });
 
   it("T48 the user itself gets its code by mail only, with links to allowed hosts only", async () => {
-    const { test, userId, otpEmailId } = await start({ COUNTERSIGN_LINK_HOSTS: "app.example.com" });
+    const { test, userId, otpEmailId } = await startIn(withLinkHosts());
     const self = test.challengeClient(await test.token(userId), protocol);
     const create = (delivery: object) =>
       outcomeOf(self.createOTPEmailChallenge({ userId, otpEmailId, audience, ...delivery }));

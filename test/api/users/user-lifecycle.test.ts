@@ -247,7 +247,7 @@ describe("ListUsers", () => {
     return test;
   }
 
-  const withMany = shareTestApp(addMany);
+  const withMany = shareTestApp({ setUp: addMany });
 
   const idsOf = async (call: ReturnType<UserClient["listUsers"]>) => (await call).users.map((u) => u.userId);
 
