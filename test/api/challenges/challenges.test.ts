@@ -313,7 +313,7 @@ describe("a code", () => {
     expect(await outcomeOf(started.login.verifyOTPEmailChallenge(request))).toBe(outcome);
   });
 
-  it("T07 stays expired if the clock is set back", async () => {
+  it("T07 stays expired when the clock is set back", async () => {
     const started = await start();
     const request = await challenge(started);
     started.test.clock.move(300_000);

@@ -89,8 +89,8 @@ describe.each(protocols)("VerifyOTPEmail over %s", (protocol) => {
   });
 });
 
-describe("attempts", () => {
-  it("T01 refuse the sixth one even with the right code", async () => {
+describe("VerifyOTPEmail", () => {
+  it("T01 refuses the sixth attempt even with the right code", async () => {
     const p = await pending();
     for (let i = 1; i <= 5; i++) expect(await outcomeOf(p.verify(wrongCode(p.code, i)))).toBe("CODE_INVALID");
     const right = await refusalOf(p.verify(p.code));
@@ -102,14 +102,14 @@ describe("attempts", () => {
     expect(events.filter((type) => type === "otp_email.verify_failed")).toHaveLength(5);
   });
 
-  it("accept the right code as the fifth one, and reset the lock", async () => {
+  it("accepts the right code as the fifth attempt, and resets the lock", async () => {
     const p = await pending();
     for (let i = 1; i <= 4; i++) await outcomeOf(p.verify(wrongCode(p.code, i)));
     expect(await outcomeOf(p.verify(p.code))).toBe("OK");
     expect(await rowOf(p)).toMatchObject({ lock_count: 0, locked_until: null, code_salt: null });
   });
 
-  it("T41 are shared by all protocols and the published path", async () => {
+  it("T41 counts the attempts over all protocols and the published path together", async () => {
     const p = await pending();
     const outcomes: string[] = [];
     for (const protocol of protocols) {
@@ -131,7 +131,7 @@ describe("attempts", () => {
     expect(reply.headers.get("retry-after")).toBe("1");
   });
 
-  it("T06 are shared by all callers and client addresses", async () => {
+  it("T06 counts the attempts of all callers and client addresses together", async () => {
     const p = await pending();
     const outcomes: string[] = [];
     for (let i = 0; i < 6; i++) {
@@ -145,7 +145,7 @@ describe("attempts", () => {
     expect(outcomes).toEqual([...Array(5).fill("CODE_INVALID"), "ATTEMPTS_EXHAUSTED"]);
   });
 
-  it("T02 are five for 200 concurrent calls", async () => {
+  it("T02 compares at most five of 200 concurrent codes", async () => {
     const p = await pending();
     const client = await p.test.admin("gRPC");
     const codes = [...Array.from({ length: 199 }, (_, i) => wrongCode(p.code, 1 + (i % 31))), p.code];
@@ -157,7 +157,7 @@ describe("attempts", () => {
     expect(await rowOf(p)).toMatchObject({ attempts: 5, failures: 5, verify_time: null, lock_count: 0 });
   });
 
-  it("T03 succeed once for 50 concurrent calls with the right code", { timeout: 600_000 }, async () => {
+  it("T03 accepts the right code in exactly one of 50 concurrent calls", { timeout: 600_000 }, async () => {
     const client = await app().admin("gRPC");
     for (let round = 0; round < rounds(10, 200); round++) {
       const p = await pending(app(), `round-${round}`);
@@ -171,7 +171,7 @@ describe("attempts", () => {
     }
   });
 
-  it("make the code invalid, and a retry after the given time gets a new one", async () => {
+  it("invalidates a code after five attempts; a retry after the given time gets a new one", async () => {
     const test = await startTestApp();
     const client = await test.admin();
     await client.createUser({ userId: "u", organization: { org: { case: "orgId", value: "o" } } });
@@ -193,7 +193,7 @@ describe("attempts", () => {
     await client.verifyOTPEmail({ ...name, code: codeIn(next!) });
   });
 
-  it("T05 T18 are ten an hour for all codes together; then a lock that doubles and ends by itself", async () => {
+  it("T05 T18 locks after ten wrong codes an hour, for twice as long each time", async () => {
     const p = await pending();
     const email = { address, verification: { case: "returnCode", value: {} } } as const;
     // A new token for each call, because it is valid for an hour.
@@ -234,7 +234,7 @@ describe("attempts", () => {
     expect(await rowOf(p)).toMatchObject({ lock_count: 0, failures: 0, failure_times: "[]" });
   });
 
-  it("lock for a day after a hundred wrong codes in a row, over any time", async () => {
+  it("locks for a day after a hundred wrong codes in a row, over any time", async () => {
     const p = await pending();
     await p.test.app.store.write((trx) => trx.updateTable("otp_emails").set({ failures: 98 }).execute());
     expect(await outcomeOf(p.verify(wrongCode(p.code, 1)))).toBe("CODE_INVALID");
@@ -248,7 +248,7 @@ describe("attempts", () => {
     expect(await refusalOf(p.verify(verificationCode, client))).toMatchObject({ retryAfter: 86_400 });
   });
 
-  it("T19 T50 are not reset by removing the authenticator and adding it again", async () => {
+  it("T19 T50 does not reset the attempts if the authenticator is removed and added again", async () => {
     const p = await pending();
     const email = { address, verification: { case: "returnCode", value: {} } } as const;
     let { otpEmailId, code } = p;
@@ -277,7 +277,7 @@ describe("attempts", () => {
     await p.client.addOTPEmail({ userId: "u", email });
   });
 
-  it("count even if the call fails later, with the same error for right and wrong codes", async () => {
+  it("counts an attempt even if the call fails later, with the same error for right and wrong codes", async () => {
     const p = await pending();
     await p.test.app.store.db.schema.alterTable("events").renameTo("no_events").execute();
     for (let i = 1; i <= 5; i++) {
@@ -291,7 +291,7 @@ describe("attempts", () => {
     expect(await eventTypes(p.test)).toEqual(["user.created", "otp_email.added"]);
   });
 
-  it("survive a restart", async () => {
+  it("keeps the attempts over a restart", async () => {
     const p = await pending();
     for (let i = 1; i <= 5; i++) await outcomeOf(p.verify(wrongCode(p.code, i)));
     await p.test.app[Symbol.asyncDispose]();
