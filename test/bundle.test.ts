@@ -10,10 +10,10 @@ import { temporaryFolder } from "./support/folder.ts";
 const sh = promisify(execFile);
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** What is not in the bundle. */
+/** The packages that are not in the bundle. */
 const external = ["better-sqlite3", "pg", "swagger-ui-dist", "standardwebhooks"];
 
-it("what npm packs runs with no other packages than those that are not in it", async () => {
+it("the npm package runs with only the external packages installed", async () => {
   const folder = temporaryFolder();
   const { stdout } = await sh("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], {
     cwd: root,
@@ -38,7 +38,7 @@ it("what npm packs runs with no other packages than those that are not in it", a
 const built = join(root, "dist/src");
 const read = (name: string) => readFileSync(join(built, name), "utf8");
 
-it("its source map leads to the sources", () => {
+it("the source map points to the sources", () => {
   const chunk = readdirSync(built).find(
     (name) => /^main.*\.js$/.test(name) && read(name).includes("are not a certificate and its key"),
   );
@@ -48,20 +48,20 @@ it("its source map leads to the sources", () => {
   const entry = new SourceMap(JSON.parse(read(`${chunk}.map`))).findEntry(line, 20);
   if (!("originalSource" in entry)) throw new Error("no source is known");
   const source = readFileSync(join(built, entry.originalSource), "utf8").split("\n");
-  expect(source[entry.originalLine]).toContain("are not a certificate and its key");
+  expect(source[entry.originalLine]).toContain("the audience must not be empty");
 });
 
-it("hands on the licences of all packages that are in it", () => {
+it("the package contains the licenses of all bundled packages", () => {
   const code = readdirSync(built)
     .filter((name) => /^main.*\.js$/.test(name))
     .map(read)
     .join();
-  // The bundler names each file that it takes.
+  // The bundler writes a comment with the name of each file.
   const files = [...code.matchAll(/^(?: {2})?\/\/ (?:\S*\/)?node_modules\/((?:@[^/]+\/)?[^/]+)\/\S+$/gm)];
   const packages = new Set(files.map(([, name]) => name));
   expect(packages).toContain("@bufbuild/protobuf");
   const notices = readFileSync(join(root, "dist/THIRD_PARTY_NOTICES.txt"), "utf8");
-  const told = notices.split(`\n${"-".repeat(80)}\n\n`).map((notice) => notice.split(" ", 1)[0]);
-  expect([...packages].filter((name) => !told.includes(name))).toEqual([]);
+  const listed = notices.split(`\n${"-".repeat(80)}\n\n`).map((notice) => notice.split(" ", 1)[0]);
+  expect([...packages].filter((name) => !listed.includes(name))).toEqual([]);
   for (const name of external) expect(packages).not.toContain(name);
 });

@@ -17,8 +17,8 @@ const messages = new Map(
   [details, otpEmail, user, userService].flatMap((file) => file.messages.map((m) => [m.name, m])),
 );
 
-/** The published `zitadel.user.v3alpha` messages: field, number, name in JSON. A client made from them must work here. */
-describe("the messages are wire-compatible with the published ones", () => {
+/** The published `zitadel.user.v3alpha` messages: field, number, JSON name. Clients generated from them must work. */
+describe("compatibility with the published API", () => {
   it.each<[string, [string, number, string][]]>([
     [
       "AddOTPEmailRequest",
@@ -110,14 +110,14 @@ describe("the messages are wire-compatible with the published ones", () => {
       ],
     ],
     ["Authenticators", [["otp_email", 6, "otpEmail"]]],
-  ])("%s", (name, fields) => {
+  ])("%s has the published fields", (name, fields) => {
     const message = messages.get(name)!;
-    // Further fields of ours are numbered from 10 on.
+    // Our own fields have numbers from 10.
     const published = message.fields.filter((field) => field.number < 10);
     expect(published.map((field) => [field.name, field.number, field.jsonName])).toEqual(fields);
   });
 
-  it("in bytes", () => {
+  it("messages have the published encoding", () => {
     const bytes = Buffer.from("0a047573657212100a0e6d696e69406d6f7573652e636f6d", "hex");
     const request = fromBinary(AddOTPEmailRequestSchema, bytes);
     expect(request).toMatchObject({
@@ -132,7 +132,7 @@ describe("the messages are wire-compatible with the published ones", () => {
     expect(Buffer.from(toBinary(AddOTPEmailResponseSchema, reply)).toString("hex")).toBe("1201371a0143");
   });
 
-  it("and paths", () => {
+  it("methods have stable paths", () => {
     const paths = [...UserService.methods, ...ChallengeService.methods].map((method) => {
       const { pattern, body } = getOption(method, http);
       return [method.name, pattern.case, pattern.value, body];
@@ -183,8 +183,8 @@ describe("the messages are wire-compatible with the published ones", () => {
   });
 });
 
-describe("the comments are the reference", () => {
-  it("every field says what it is and shows an example", () => {
+describe("the proto comments", () => {
+  it("describe every field and give an example", () => {
     const folder = new URL("../proto/countersign/user/v3alpha/", import.meta.url);
     const fields = readdirSync(folder).flatMap((name) => {
       const text = readFileSync(new URL(name, folder), "utf8");

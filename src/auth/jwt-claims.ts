@@ -25,7 +25,7 @@ const claimsSchema = v.looseObject({
   exp: time,
   nbf: v.optional(time),
 });
-export type Claims = v.InferOutput<typeof claimsSchema>;
+type Claims = v.InferOutput<typeof claimsSchema>;
 
 /**
  * Verifies the signature and the claims of a JWT access token (RFC 9068 §4).

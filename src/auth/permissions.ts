@@ -6,7 +6,7 @@ export interface Rule {
   readonly anyOf: readonly Permission[];
   /**
    * The organization in which the caller needs the permission:
-   * - `user`: the one of the user in the request.
+   * - `user`: the organization of the user in the request.
    * - `organization`: the one in the request.
    * - `organizations`: the one in the request, or any if the request has none.
    */

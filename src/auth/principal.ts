@@ -13,7 +13,7 @@ export interface Principal {
   readonly grants: ReadonlyMap<Permission, "all" | ReadonlySet<string>>;
 }
 
-/** Whether the principal holds the permission in the given organization. */
+/** Whether the principal holds the permission in an organization. */
 export function mayIn(principal: Principal, permission: Permission, orgId: string): boolean {
   const orgs = principal.grants.get(permission);
   return orgs === "all" || (orgs?.has(orgId) ?? false);

@@ -9,7 +9,7 @@ import { openPage } from "../support/chromium.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** The modules that the page imports by name, where a browser finds them. No bundler: each is an ES module. */
+/** An import map, so that the page needs no bundler. */
 const imports = {
   "@bufbuild/protobuf": "/node_modules/@bufbuild/protobuf/dist/esm/index.js",
   "@bufbuild/protobuf/codegenv2": "/node_modules/@bufbuild/protobuf/dist/esm/codegenv2/index.js",
@@ -47,7 +47,7 @@ const page = `<!doctype html><title>client</title><script type="importmap">${JSO
   document.title = "ready";
 </script>`;
 
-/** Serves the page and the files of this checkout, as another origin than the service's. */
+/** Serves the page and the files of this repository from another origin than the service. */
 async function servePage(): Promise<string> {
   const server = createServer((request, response) => {
     const path = normalize(join(root, new URL(request.url ?? "/", "http://page").pathname));
@@ -102,7 +102,7 @@ describe("Connect-web in Chromium, from another origin", () => {
     }
   });
 
-  it("cannot read the pages of the service, whatever origins are allowed", async () => {
+  it("cannot read the pages of the service, even if all origins are allowed", async () => {
     const pageOrigin = await servePage();
     const test = await startTestApp();
     const tab = await openPage();
@@ -112,15 +112,15 @@ describe("Connect-web in Chromium, from another origin", () => {
         (url) =>
           fetch(url).then(
             () => "read",
-            () => "kept out",
+            () => "blocked",
           ),
         test.origin + path,
       );
-    expect(await read("/dev/mailbox/messages")).toBe("kept out");
+    expect(await read("/dev/mailbox/messages")).toBe("blocked");
     expect(await read("/v3alpha/users/u")).toBe("read");
   });
 
-  it("is kept out where its origin is not allowed", async () => {
+  it("is blocked if its origin is not allowed", async () => {
     const pageOrigin = await servePage();
     const test = await startTestApp({
       environment: { COUNTERSIGN_ALLOWED_ORIGINS: "https://app.example.com" },
@@ -131,10 +131,10 @@ describe("Connect-web in Chromium, from another origin", () => {
       (url) =>
         fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body: "{}" }).then(
           () => "answered",
-          () => "kept out",
+          () => "blocked",
         ),
       `${test.origin}/countersign.user.v3alpha.UserService/GetUserByID`,
     );
-    expect(outcome).toBe("kept out");
+    expect(outcome).toBe("blocked");
   });
 });

@@ -4,11 +4,11 @@ import { protocols, startTestApp } from "../support/app.ts";
 import { engine, holdDatabase } from "../support/db/database.ts";
 import { addPending, addUser, eventTypes } from "../support/users.ts";
 
-/** They hold the queue of writes, or all connections: whatever comes behind them waits. */
+/** These fill the write queue (SQLite) or use all connections (PostgreSQL), so that later writes wait. */
 const staying = Array.from({ length: engine === "sqlite" ? 1 : 10 }, (_, i) => `stays-${i}@x.io`);
 
 it.each(protocols)(
-  "F28 for a caller that goes away before its write nothing is written, over %s",
+  "F28 nothing is written for a client that disconnects before its write, over %s",
   async (protocol) => {
     const test = await startTestApp();
     const client = await test.admin(protocol);

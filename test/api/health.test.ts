@@ -26,7 +26,7 @@ const transports = [
   ["Connect", (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: "1.1" })],
 ] as const;
 
-/** Serves nothing but health, which says what the test says. */
+/** Serves Health with a readiness that the test controls. */
 async function serve(limits: { watchersMax?: number } = {}) {
   const state = { isReady: true as boolean | Promise<boolean>, asked: 0 };
   const isReady = async () => {
@@ -50,7 +50,7 @@ function watchStatus(origin: string, service = "", signal?: AbortSignal) {
 }
 
 describe.each(transports)("health over %s", (_name, transport) => {
-  it("of the service needs no token", async () => {
+  it("needs no token", async () => {
     const { origin } = await startTestApp();
     const client = createClient(Health, transport(origin));
     for (const service of ["", user]) expect((await client.check({ service })).status).toBe(Status.SERVING);
@@ -79,19 +79,19 @@ describe("the client of @grpc/grpc-js", () => {
       });
     expect(await check(user)).toEqual({ status: "SERVING" });
     await expect(check("other.Service")).rejects.toMatchObject({ code: status.NOT_FOUND });
-    const told: unknown[] = [];
+    const received: unknown[] = [];
     const replies = client.watch!({ service: "" });
-    replies.on("data", (reply: unknown) => told.push(reply));
+    replies.on("data", (reply: unknown) => received.push(reply));
     const ended = once(replies, "end");
-    await expect.poll(() => told).toEqual([{ status: "SERVING" }]);
+    await expect.poll(() => received).toEqual([{ status: "SERVING" }]);
     await app[Symbol.asyncDispose]();
     await ended;
-    expect(told).toEqual([{ status: "SERVING" }, { status: "NOT_SERVING" }]);
+    expect(received).toEqual([{ status: "SERVING" }, { status: "NOT_SERVING" }]);
   });
 });
 
-describe("who watches", () => {
-  it("is told of each change, and of a service that is not there", async () => {
+describe("a watcher", () => {
+  it("receives each change, and SERVICE_UNKNOWN for an unknown service", async () => {
     const { state, origin } = await serve();
     const next = watchStatus(origin);
     expect(await next()).toBe(Status.SERVING);
@@ -102,32 +102,32 @@ describe("who watches", () => {
     expect(await watchStatus(origin, "other.Service")()).toBe(Status.SERVICE_UNKNOWN);
   });
 
-  it("is told when the service stops, and the stream ends", async () => {
+  it("receives NOT_SERVING when the service stops, and its stream ends", async () => {
     const { health, origin, server } = await serve();
     const next = watchStatus(origin);
     expect(await next()).toBe(Status.SERVING);
     health.stop();
     expect(await next()).toBe(Status.NOT_SERVING);
     expect(await next()).toBeUndefined();
-    // Nothing is left that would have to be cut off: the test has less time than that.
+    // Would time out if a connection was left.
     await server.close(120_000);
   });
 
-  it("is not told SERVING once the service stops, though it was asked for before", async () => {
+  it("does not receive SERVING from a check that ends after the service has stopped", async () => {
     const { state, health, origin } = await serve();
-    let answer = (_isReady: boolean) => {};
+    let finishCheck = (_isReady: boolean) => {};
     state.isReady = new Promise((resolve) => {
-      answer = resolve;
+      finishCheck = resolve;
     });
     const next = watchStatus(origin);
     const first = next();
     await expect.poll(() => state.asked).toBe(1);
     health.stop();
-    answer(true);
+    finishCheck(true);
     expect([await first, await next()]).toEqual([Status.NOT_SERVING, undefined]);
   });
 
-  it("costs nothing once nobody watches any more", async () => {
+  it("causes no checks after it has left", async () => {
     const { state, origin } = await serve();
     const leave = new AbortController();
     const next = watchStatus(origin, "", leave.signal);
@@ -140,15 +140,15 @@ describe("who watches", () => {
     expect(state.asked).toBe(asked);
   });
 
-  it("is one of a limited number", async () => {
+  it("is refused if there are too many", async () => {
     const { origin } = await serve({ watchersMax: 1 });
     expect(await watchStatus(origin)()).toBe(Status.SERVING);
     await expect(watchStatus(origin)()).rejects.toMatchObject({ code: Code.ResourceExhausted });
   });
 });
 
-// The service waits 25 seconds for what is in flight.
-it("who watches the service does not hold up its end, and the log has one line of it", {
+// The shutdown waits up to 25 seconds for calls in flight.
+it("a watcher does not delay the shutdown, and is logged with one line", {
   timeout: 15_000,
 }, async () => {
   const { origin, app, logLines } = await startTestApp();
@@ -161,7 +161,7 @@ it("who watches the service does not hold up its end, and the log has one line o
   expect(lines).toMatchObject([{ msg: "call", protocol: "grpc", code: "OK" }]);
 });
 
-it("a stream whose client leaves is logged as canceled", async () => {
+it("a stream is logged as canceled if its client disconnects", async () => {
   const { origin, logLines } = await startTestApp();
   const leave = new AbortController();
   const next = watchStatus(origin, "", leave.signal);
@@ -171,7 +171,7 @@ it("a stream whose client leaves is logged as canceled", async () => {
   expect(logLines.find((line) => line.includes("Health.Watch"))).toContain('"code":"Canceled"');
 });
 
-it("the descriptor is the one that clients know", () => {
+it("the descriptor is named grpc.health.v1.Health", () => {
   expect(
     createFileRegistry(Health.file.proto, () => undefined).getService("grpc.health.v1.Health"),
   ).toBeDefined();

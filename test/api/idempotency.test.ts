@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { codeIn, protocols, startTestApp, type TestApp } from "../support/app.ts";
+import { codeIn, protocols, shareTestApp, startTestApp, type TestApp } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
-import { addUser, eventTypes } from "../support/users.ts";
+import { addPending, addUser, eventTypes, newUser } from "../support/users.ts";
 
 const minute = 60_000;
 const day = 24 * 60 * minute;
@@ -17,8 +17,10 @@ async function startWithUser(environment: Record<string, string> = {}): Promise<
   return test;
 }
 
-describe.each(protocols)("the same call with the same key over %s", (protocol) => {
-  it("AddOTPEmail gives the same reply and one mail, whatever protocol it was first sent over", async () => {
+const app = shareTestApp();
+
+describe.each(protocols)("a call with the same key over %s", (protocol) => {
+  it("returns the same reply and sends one mail (AddOTPEmail), also after another protocol", async () => {
     const test = await startWithUser();
     const request = { userId: "u", email: { address } };
     const first = await (await test.admin("Connect JSON")).addOTPEmail(request, key());
@@ -28,35 +30,38 @@ describe.each(protocols)("the same call with the same key over %s", (protocol) =
     await test.mails(address);
     expect(await test.app.store.db.selectFrom("outbox").selectAll().execute()).toHaveLength(1);
     expect(await eventTypes(test)).toEqual(["user.created", "otp_email.added"]);
-    // Another key is another call.
+    // Another key makes it another call.
     expect((await client.addOTPEmail(request, key("2"))).details?.sequence).toBeGreaterThan(2n);
     await test.mails(address, 2);
   });
 
-  it("ResendOTPEmailCode and CreateUser give the same reply and have one effect", async () => {
-    const test = await startWithUser();
+  it("returns the same reply and has one effect (ResendOTPEmailCode, CreateUser)", async () => {
+    const test = app();
+    const { userId, address } = await newUser(test);
     const client = await test.admin(protocol);
-    const { otpEmailId } = await client.addOTPEmail({
-      userId: "u",
-      email: { address, verification: returnCode },
-    });
-    const resent = await client.resendOTPEmailCode({ userId: "u", otpEmailId }, key("r"));
-    expect(await client.resendOTPEmailCode({ userId: "u", otpEmailId }, key("r"))).toEqual(resent);
-    const created = await client.createUser({ organization }, key("c"));
-    expect(await client.createUser({ organization }, key("c"))).toEqual(created);
+    const { otpEmailId } = await addPending(client, userId, address);
+    const [resend, create] = [key(`resend-${userId}`), key(`create-${userId}`)];
+    const resent = await client.resendOTPEmailCode({ userId, otpEmailId }, resend);
+    expect(await client.resendOTPEmailCode({ userId, otpEmailId }, resend)).toEqual(resent);
+    const created = await client.createUser({ organization }, create);
+    expect(await client.createUser({ organization }, create)).toEqual(created);
     expect(await eventTypes(test, created.userId)).toEqual(["user.created"]);
-    expect(await test.app.store.db.selectFrom("outbox").selectAll().execute()).toHaveLength(1);
+    const mails = test.app.store.db.selectFrom("outbox").selectAll().where("user_id", "=", userId);
+    expect(await mails.execute()).toHaveLength(1);
   });
 
-  it("with another body or another method is refused, and has no effect", async () => {
-    const test = await startWithUser();
+  it("is refused without effect for another message or method", async () => {
+    const test = app();
+    const orgId = `org ${protocol}`;
+    const { userId, address } = await newUser(test, orgId);
     const client = await test.admin(protocol);
-    const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } }, key());
+    const used = key(`used-${userId}`);
+    const { otpEmailId } = await client.addOTPEmail({ userId, email: { address } }, used);
     const others = [
-      () => client.addOTPEmail({ userId: "u", email: { address: "minnie@mouse.com" } }, key()),
-      () => client.addOTPEmail({ userId: "u", email: { address, verification: returnCode } }, key()),
-      () => client.resendOTPEmailCode({ userId: "u", otpEmailId }, key()),
-      () => client.createUser({ organization }, key()),
+      () => client.addOTPEmail({ userId, email: { address: "minnie@mouse.com" } }, used),
+      () => client.addOTPEmail({ userId, email: { address, verification: returnCode } }, used),
+      () => client.resendOTPEmailCode({ userId, otpEmailId }, used),
+      () => client.createUser({ organization: { org: { case: "orgId", value: orgId } } }, used),
     ];
     for (const call of others) {
       expect(await refusalOf(call())).toMatchObject({
@@ -65,13 +70,13 @@ describe.each(protocols)("the same call with the same key over %s", (protocol) =
         domain: "countersign",
       });
     }
-    expect((await client.listUsers({})).users).toHaveLength(1);
-    expect(await eventTypes(test)).toEqual(["user.created", "otp_email.added"]);
+    expect((await client.listUsers({ orgId })).users).toHaveLength(1);
+    expect(await eventTypes(test, userId)).toEqual(["user.created", "otp_email.added"]);
   });
 });
 
 describe("a returned code", () => {
-  it("is derived again while it lives, and is nowhere in the database", async () => {
+  it("is derived again while it is valid, and not stored", async () => {
     const test = await startWithUser();
     const client = await test.admin();
     const request = { userId: "u", email: { address, verification: returnCode } };
@@ -94,7 +99,7 @@ describe("a returned code", () => {
     expect(again.verificationCode).toBeUndefined();
   });
 
-  it("is not replaced by the next one", async () => {
+  it("is not replaced by a newer code", async () => {
     const test = await startWithUser();
     const client = await test.admin();
     const request = { userId: "u", email: { address, verification: returnCode } };
@@ -110,7 +115,7 @@ describe("a returned code", () => {
 describe("a key", () => {
   const request = { userId: "u", email: { address } };
 
-  it("is the principal's own", async () => {
+  it("belongs to its principal", async () => {
     const test = await startWithUser();
     await (await test.admin()).addOTPEmail(request, key());
     const other = test.client(await test.token("other", { permissions: ["user.write"] }));
@@ -118,7 +123,7 @@ describe("a key", () => {
     await other.addOTPEmail({ userId: "u", email: { address: "b@x.io" } }, key());
   });
 
-  it("is remembered for a day, over restarts and new keys of the codes", async () => {
+  it("is remembered for a day, across restarts and key rotation", async () => {
     const secret = (id: string) => `${id}:${Buffer.alloc(32, id).toString("base64")}`;
     const test = await startWithUser({ COUNTERSIGN_KEYS: secret("a") });
     const first = await (await test.admin()).addOTPEmail(request, key());
@@ -134,7 +139,7 @@ describe("a key", () => {
     expect(await client.addOTPEmail(request, key())).toEqual(later);
   });
 
-  it("is free again after a call that failed", async () => {
+  it("can be used again after a failed call", async () => {
     const test = await startWithUser();
     const client = await test.admin();
     await client.addOTPEmail(request);
@@ -146,21 +151,22 @@ describe("a key", () => {
   });
 
   it.each([
-    ["that is too long", "x".repeat(256)],
+    ["of 256 characters", "x".repeat(256)],
     ["with a space", "a b"],
     ["that is empty", ""],
   ])("%s is refused", async (_name, value) => {
-    const test = await startWithUser();
-    const client = await test.admin();
-    expect(await refusalOf(client.addOTPEmail(request, key(value)))).toMatchObject({
+    const client = await app().admin();
+    const { userId, address } = await newUser(app());
+    const add = client.addOTPEmail({ userId, email: { address } }, key(value));
+    expect(await refusalOf(add)).toMatchObject({
       code: "InvalidArgument",
       reason: "IDEMPOTENCY_KEY_INVALID",
       fields: ["Idempotency-Key"],
     });
-    expect(await eventTypes(test)).toEqual(["user.created"]);
+    expect(await eventTypes(app(), userId)).toEqual(["user.created"]);
   });
 
-  it("makes one call of 50 at once", async () => {
+  it("makes 50 concurrent calls have one effect", async () => {
     const test = await startWithUser();
     const client = await test.admin("gRPC");
     const replies = await Promise.all(Array.from({ length: 50 }, () => client.addOTPEmail(request, key())));

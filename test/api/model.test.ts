@@ -6,13 +6,13 @@ import { startSystem } from "../support/model/system.ts";
 import { makeWorld } from "../support/model/world.ts";
 import { rounds } from "../support/soak.ts";
 
-// Random steps, each compared with what the model says. To see a failure again, set COUNTERSIGN_SEED and COUNTERSIGN_PATH to
-// what it prints as seed and path, and COUNTERSIGN_REPLAY_PATH to the replayPath behind its steps.
+// Runs random steps against the service and a model, and compares them. To reproduce a failure, set COUNTERSIGN_SEED and
+// COUNTERSIGN_PATH to the seed and path that it prints, and COUNTERSIGN_REPLAY_PATH to the replayPath after its steps.
 
 const startTime = Date.parse("2026-11-23T09:00:00Z");
 const stepsARunMax = 700;
 
-/** Plays steps on a world of their own, and returns how many there were. */
+/** Runs steps on a new system and model, and returns their number. */
 async function play(steps: Iterable<Step>): Promise<number> {
   const world = makeWorld(startTime);
   const system = await startSystem(startTime);
@@ -27,13 +27,13 @@ async function play(steps: Iterable<Step>): Promise<number> {
 
 const { COUNTERSIGN_SEED, COUNTERSIGN_PATH: path, COUNTERSIGN_REPLAY_PATH: replayPath } = process.env;
 
-// `npm test` is the same every time: what new seeds find is for the soak to find.
+// The same seed each time in `npm test`. `npm run soak` tries new ones.
 const seed = rounds(20_261_123, Date.now() % 2 ** 31);
 const played = { seed: Number(COUNTERSIGN_SEED ?? seed), stepsMin: rounds(1_500, 10_000) };
 
-describe("the service does what the model says", () => {
+describe("the service behaves like the model", () => {
   it.each([played])(
-    "in $stepsMin random steps from the seed $seed on",
+    "in $stepsMin random steps starting with seed $seed",
     { timeout: rounds(300_000, 3_600_000) },
     async ({ seed, stepsMin }) => {
       for (let count = 0; count < stepsMin; seed++) {
@@ -44,7 +44,7 @@ describe("the service does what the model says", () => {
   );
 });
 
-/** Plays random steps, and returns how many there were. A failure is made smaller for a while before it is told of. */
+/** Runs random steps and returns their number. Shrinks a failure for a limited time before reporting it. */
 async function playRandom(seed: number): Promise<number> {
   let count = 0;
   const steps = fc.commands([stepOf(seed)], { maxCommands: stepsARunMax, size: "max", replayPath });

@@ -12,11 +12,14 @@ import {
   type ChallengeClient,
   type Protocol,
   protocols,
+  shareTestApp,
   startTestApp,
   type TestApp,
   type UserClient,
 } from "../support/app.ts";
+import { MovableClock } from "../support/clock.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
+import { addUser } from "../support/users.ts";
 
 function principal(subject: string, grants: Partial<Record<Permission, "all" | string[]>>): Principal {
   const entries = Object.entries(grants).map(([permission, orgs]) => [
@@ -26,8 +29,8 @@ function principal(subject: string, grants: Partial<Record<Permission, "all" | s
   return { subject, issuer: "urn:test", grants: new Map(entries as [Permission, "all" | Set<string>][]) };
 }
 
-describe("the rules", () => {
-  it("name every method, and no method that is not there", () => {
+describe("the tables of methods", () => {
+  it("have a rule for each method, and only Health and ServerReflection are public", () => {
     const nothing = {} as never;
     const tables = {
       UserService: createUserService(nothing).admissions,
@@ -43,31 +46,45 @@ describe("the rules", () => {
     const guarded = { ...tables.UserService, ...tables.ChallengeService };
     expect(Object.values(guarded)).not.toContain("public");
   });
+});
 
+describe("access", () => {
   const rule: Rule = { anyOf: ["user.write"], target: "user", self: true };
   it.each([
-    ["user.write everywhere", principal("s", { "user.write": "all" }), "u", "o", "granted"],
+    ["user.write in all organizations", principal("s", { "user.write": "all" }), "u", "o", "granted"],
     ["user.write in the organization", principal("s", { "user.write": ["o"] }), "u", "o", "granted"],
-    ["user.write elsewhere", principal("s", { "user.write": ["p"] }), "u", "o", "hidden"],
-    ["user.write, and no such user", principal("s", { "user.write": "all" }), "u", undefined, "hidden"],
+    ["user.write in another organization", principal("s", { "user.write": ["p"] }), "u", "o", "hidden"],
+    [
+      "user.write if there is no such user",
+      principal("s", { "user.write": "all" }),
+      "u",
+      undefined,
+      "hidden",
+    ],
     ["another permission", principal("s", { "user.read": "all" }), "u", "o", "denied"],
     [
-      "another permission, and no such user",
+      "another permission if there is no such user",
       principal("s", { "user.read": "all" }),
       "u",
       undefined,
       "denied",
     ],
-    ["nothing", principal("s", {}), "u", "o", "denied"],
-    ["nothing, and no such user", principal("s", {}), "u", undefined, "denied"],
+    ["no permission", principal("s", {}), "u", "o", "denied"],
+    ["no permission if there is no such user", principal("s", {}), "u", undefined, "denied"],
     ["the user itself", principal("u", {}), "u", "o", "self"],
-    ["the user itself with user.write elsewhere", principal("u", { "user.write": ["p"] }), "u", "o", "self"],
+    [
+      "the user itself with user.write in another organization",
+      principal("u", { "user.write": ["p"] }),
+      "u",
+      "o",
+      "self",
+    ],
     ["the user itself with user.write", principal("u", { "user.write": ["o"] }), "u", "o", "granted"],
-  ] as const)("decide for %s", (_name, who, userId, orgId, access) => {
-    expect(accessToUser(who, rule, { userId, orgId })).toBe(access);
+  ] as const)("to a user with %s", (_name, caller, userId, orgId, access) => {
+    expect(accessToUser(caller, rule, { userId, orgId })).toBe(access);
   });
 
-  it("let no one create users in another organization", () => {
+  it("to an organization needs the permission there", () => {
     const create: Rule = { anyOf: ["user.write"], target: "organization", self: false };
     expect(accessToOrganization(principal("s", { "user.write": ["o"] }), create, "o")).toBe("granted");
     expect(accessToOrganization(principal("s", { "user.write": ["o"] }), create, "p")).toBe("denied");
@@ -75,7 +92,6 @@ describe("the rules", () => {
   });
 });
 
-/** The methods of both services. */
 type Client = UserClient & ChallengeClient;
 
 function clientOf(test: TestApp, token: string | undefined, protocol: Protocol): Client {
@@ -84,7 +100,7 @@ function clientOf(test: TestApp, token: string | undefined, protocol: Protocol):
 
 const challenge = { otpEmailId: "1", challengeId: "1" };
 
-/** Every method, called for a user. */
+/** A call of each method, for a user. */
 const calls: Record<string, (client: Client, userId: string) => Promise<unknown>> = {
   addOTPEmail: (client, userId) => client.addOTPEmail({ userId, email: { address: "a@x.io" } }),
   verifyOTPEmail: (client, userId) => client.verifyOTPEmail({ userId, otpEmailId: "1", code: "00000000" }),
@@ -104,7 +120,7 @@ const calls: Record<string, (client: Client, userId: string) => Promise<unknown>
   listEvents: (client, userId) => client.listEvents({ userId }),
   watchEvents: async (client) => {
     for await (const message of client.watchEvents({})) return message;
-    throw new Error("it ended without a message");
+    throw new Error("the stream ended without a message");
   },
   createOTPEmailChallenge: (client, userId) =>
     client.createOTPEmailChallenge({ userId, otpEmailId: "1", audience: "a" }),
@@ -115,30 +131,35 @@ const calls: Record<string, (client: Client, userId: string) => Promise<unknown>
   deleteUser: (client, userId) => client.deleteUser({ userId }),
 };
 
-/** Methods that name no user. */
+/** Methods without a user_id that must exist. */
 const withoutUser = ["createUser", "listUsers", "watchEvents"];
 
-/** The calls that a client of the protocol can make: the REST client of the tests has no streams. */
+/** The REST client of the tests does not support streams. */
 function callsOver(protocol: Protocol): [string, (typeof calls)[string]][] {
   return Object.entries(calls).filter(([name]) => protocol !== "REST" || name !== "watchEvents");
 }
 
+async function addUsers(test: TestApp): Promise<void> {
+  const admin = await test.admin();
+  await addUser(admin, "a", "o");
+  await addUser(admin, "b", "p");
+}
+
 async function startWithUsers(): Promise<TestApp> {
   const test = await startTestApp();
-  const admin = await test.admin();
-  await admin.createUser({ userId: "a", organization: { org: { case: "orgId", value: "o" } } });
-  await admin.createUser({ userId: "b", organization: { org: { case: "orgId", value: "p" } } });
+  await addUsers(test);
   return test;
 }
 
-/** Which callers of the organization may call a method for a user of it. */
 const callers = {
   "user.write": ["user.write"],
   "user.read": ["user.read"],
   "otp.challenge": ["otp.challenge"],
   self: [],
-  nobody: [],
+  "no permission": [],
 } satisfies Record<string, Permission[]>;
+
+/** The callers that may call a method for a user of their organization. */
 const mayCall: Record<string, (keyof typeof callers)[]> = {
   addOTPEmail: ["user.write", "self"],
   verifyOTPEmail: ["user.write", "self"],
@@ -163,24 +184,28 @@ const mayCall: Record<string, (keyof typeof callers)[]> = {
   deleteUser: ["user.write"],
 };
 
-describe.each(["Connect JSON", "REST"] as const)("T16 every caller and every method over %s", (protocol) => {
-  it.each(Object.entries(callers))("%s", async (caller, permissions) => {
-    const test = await startWithUsers();
-    const token = await test.token(caller === "self" ? "a" : "s", { org: "o", permissions });
-    const client = clientOf(test, token, protocol);
-    const letThrough: string[] = [];
-    for (const [name, call] of callsOver(protocol)) {
-      if ((await outcomeOf(call(client, "a"))) !== "PERMISSION_MISSING") letThrough.push(name);
-    }
-    const names = callsOver(protocol).map(([name]) => name);
-    const expected = names.filter((name) => mayCall[name]?.some((who) => who === caller));
-    expect(letThrough).toEqual(expected);
-  });
+describe.each(["Connect JSON", "REST"] as const)("over %s", (protocol) => {
+  it.each(Object.entries(callers))(
+    "T16 allows the methods of %s and no others",
+    async (caller, permissions) => {
+      const test = await startWithUsers();
+      const token = await test.token(caller === "self" ? "a" : "s", { org: "o", permissions });
+      const client = clientOf(test, token, protocol);
+      const allowed: string[] = [];
+      for (const [name, call] of callsOver(protocol)) {
+        if ((await outcomeOf(call(client, "a"))) !== "PERMISSION_MISSING") allowed.push(name);
+      }
+      const names = callsOver(protocol).map(([name]) => name);
+      expect(allowed).toEqual(names.filter((name) => mayCall[name]?.some((other) => other === caller)));
+    },
+  );
 });
 
 describe.each(protocols)("over %s", (protocol) => {
-  it("T16 a stranger learns nothing: the refusal is the same for a user that exists and one that does not", async () => {
-    const test = await startWithUsers();
+  const app = shareTestApp({ setUp: addUsers });
+
+  it("T16 a caller without permission gets the same error whether or not the user exists", async () => {
+    const test = app();
     const methods = [UserService, ChallengeService].flatMap((service) => [...service.methods]);
     expect(Object.keys(calls).sort()).toEqual(methods.map((m) => m.localName).sort());
     expect(Object.keys(mayCall).sort()).toEqual(Object.keys(calls).sort());
@@ -193,8 +218,8 @@ describe.each(protocols)("over %s", (protocol) => {
     }
   });
 
-  it("T12 a caller of another organization sees what it sees of an absent user", async () => {
-    const test = await startWithUsers();
+  it("T12 a caller of another organization gets the same error as for an absent user", async () => {
+    const test = app();
     const permissions: Permission[] = ["user.write", "otp.challenge"];
     const token = await test.token("service", { org: "p", permissions });
     const other = clientOf(test, token, protocol);
@@ -208,17 +233,19 @@ describe.each(protocols)("over %s", (protocol) => {
     expect(await outcomeOf(calls.createUser!(other, "c"))).toBe("PERMISSION_MISSING");
   });
 
-  it("T16 without a valid token nothing is done, and the challenge says why", async () => {
-    const test = await startWithUsers();
-    const expired = await test.token("admin", { permissions: ["user.write"] });
-    test.clock.move(2 * 3_600_000);
+  it("T16 a call without a valid token has no effect, and the challenge says why", async () => {
+    const test = app();
+    const twoHoursAgo = new MovableClock(test.clock.now() - 2 * 3_600_000);
+    const claims = { subject: "admin", audience: "countersign", permissions: ["user.write"] } as const;
+    const expired = await test.app.localIssuer!.issue({ ...claims, ttlMs: 3_600_000 }, twoHoursAgo);
     for (const [token, reason, challenge] of [
       [undefined, "TOKEN_MISSING", /^Bearer realm="countersign"$/],
       ["not.a.token", "TOKEN_INVALID", /^Bearer realm="countersign", error="invalid_token"/],
       [expired, "TOKEN_EXPIRED", /^Bearer realm="countersign", error="invalid_token"/],
     ] as const) {
+      const client = clientOf(test, token, protocol);
       for (const [, call] of callsOver(protocol)) {
-        const refusal = await refusalOf(call(clientOf(test, token, protocol), "a"));
+        const refusal = await refusalOf(call(client, "a"));
         expect(refusal).toMatchObject({ code: "Unauthenticated", reason, domain: "countersign" });
         expect(refusal.headers.get("www-authenticate")).toMatch(challenge);
       }
@@ -227,7 +254,7 @@ describe.each(protocols)("over %s", (protocol) => {
     expect(events).toHaveLength(2);
   });
 
-  it("T48 a user cannot vouch for itself, nor have its code returned", async () => {
+  it("T48 a user can neither vouch for itself nor have its code returned", async () => {
     const test = await startWithUsers();
     const self = clientOf(test, await test.token("a"), protocol);
     const verifications = [
@@ -245,8 +272,8 @@ describe.each(protocols)("over %s", (protocol) => {
     expect(await outcomeOf(calls.addOTPEmail!(self, "a"))).toBe("OK");
   });
 
-  it("user.read reads and does not write", async () => {
-    const test = await startWithUsers();
+  it("user.read allows reading and not writing", async () => {
+    const test = app();
     const token = await test.token("reader", { org: "o", permissions: ["user.read"] });
     const reader = clientOf(test, token, protocol);
     expect(await outcomeOf(calls.getUserByID!(reader, "a"))).toBe("OK");
@@ -254,8 +281,8 @@ describe.each(protocols)("over %s", (protocol) => {
     expect(await outcomeOf(calls.addOTPEmail!(reader, "a"))).toBe("PERMISSION_MISSING");
   });
 
-  it("checks the token first, then the message, then the permission", async () => {
-    const test = await startWithUsers();
+  it("the token is checked first, then the message, then the permission", async () => {
+    const test = app();
     const invalid = (client: UserClient) =>
       client.addOTPEmail({ userId: "a", email: { address: "no address" } });
     expect(await outcomeOf(invalid(test.client(undefined, protocol)))).toBe("TOKEN_MISSING");
@@ -266,8 +293,8 @@ describe.each(protocols)("over %s", (protocol) => {
   });
 });
 
-describe("T15 fields that are not the caller's to set", () => {
-  it("have no effect", async () => {
+describe("unknown fields", () => {
+  it("T15 have no effect", async () => {
     const test = await startWithUsers();
     const post = async (path: string, body: unknown) => {
       const response = await fetch(test.origin + path, {

@@ -17,14 +17,14 @@ import {
   type ServerReflectionRequestSchema,
 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as V1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import { startTestApp } from "../support/app.ts";
+import { shareTestApp, startTestApp } from "../support/app.ts";
 import { exchange, frameOf } from "../support/wire/exchange.ts";
 
 type Request = MessageInitShape<typeof ServerReflectionRequestSchema>["messageRequest"];
 
 const service = "countersign.user.v3alpha.UserService";
 
-/** Asks on one stream, and returns what was answered. */
+/** Sends the requests on one stream and returns the responses. */
 async function ask(origin: string, requests: readonly Request[], version = ServerReflection) {
   const client = createClient(version, createGrpcTransport({ baseUrl: origin }));
   async function* messages() {
@@ -36,11 +36,11 @@ async function ask(origin: string, requests: readonly Request[], version = Serve
 }
 
 function filesOf(answer: Awaited<ReturnType<typeof ask>>[number] | undefined) {
-  if (answer?.case !== "fileDescriptorResponse") throw new Error(`it is ${answer?.case}`);
+  if (answer?.case !== "fileDescriptorResponse") throw new Error(`the response is ${answer?.case}`);
   return answer.value.fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
 }
 
-/** Each behind those that it imports, all of which must be there. */
+/** Sorts files after their imports. Throws if an import is missing. */
 function inOrder(files: readonly FileDescriptorProto[]): FileDescriptorProto[] {
   const ordered = new Set<FileDescriptorProto>();
   const add = (name: string) => {
@@ -53,13 +53,14 @@ function inOrder(files: readonly FileDescriptorProto[]): FileDescriptorProto[] {
   return [...ordered];
 }
 
+const app = shareTestApp();
+
 describe.each([
   ["v1", ServerReflection],
   ["v1alpha", V1Alpha as unknown as typeof ServerReflection],
 ])("grpc.reflection.%s", (_version, version) => {
   it("lists the services without a token", async () => {
-    const { origin } = await startTestApp();
-    const [answer] = await ask(origin, [{ case: "listServices", value: "" }], version);
+    const [answer] = await ask(app().origin, [{ case: "listServices", value: "" }], version);
     expect(answer).toMatchObject({ case: "listServicesResponse" });
     const names = answer?.case === "listServicesResponse" ? answer.value.service.map(({ name }) => name) : [];
     expect(names).toEqual([
@@ -71,10 +72,9 @@ describe.each([
     ]);
   });
 
-  it("sends a file with all that it needs, and no file twice", async () => {
-    const { origin } = await startTestApp();
+  it("sends a file with its imports, and no file twice", async () => {
     const [first, second] = await ask(
-      origin,
+      app().origin,
       [
         { case: "fileContainingSymbol", value: `${service}.AddOTPEmail` },
         { case: "fileByFilename", value: "countersign/user/v3alpha/user.proto" },
@@ -88,7 +88,7 @@ describe.each([
   });
 });
 
-describe("a symbol", () => {
+describe("fileContainingSymbol", () => {
   it.each([
     ["a service", service],
     ["a method", `${service}.VerifyOTPEmail`],
@@ -96,20 +96,18 @@ describe("a symbol", () => {
     ["a field", "countersign.user.v3alpha.AddOTPEmailRequest.user_id"],
     ["a oneof", "countersign.user.v3alpha.SetEmail.verification"],
     ["an enum", "countersign.user.v3alpha.UserState"],
-    ["a value of an enum, which is beside it", "countersign.user.v3alpha.USER_STATE_ACTIVE"],
+    ["an enum value, which is a sibling of its enum", "countersign.user.v3alpha.USER_STATE_ACTIVE"],
     ["an extension", "google.api.http"],
-  ])("can be %s", async (_name, value) => {
-    const { origin } = await startTestApp();
-    const [answer] = await ask(origin, [{ case: "fileContainingSymbol", value }]);
+  ])("finds %s", async (_name, value) => {
+    const [answer] = await ask(app().origin, [{ case: "fileContainingSymbol", value }]);
     expect(filesOf(answer).length).toBeGreaterThan(0);
   });
 });
 
-describe("an extension", () => {
-  it("is found by its number", async () => {
-    const { origin } = await startTestApp();
+describe("fileContainingExtension", () => {
+  it("finds an extension by its number", async () => {
     const containingType = "google.protobuf.MethodOptions";
-    const [numbers, file] = await ask(origin, [
+    const [numbers, file] = await ask(app().origin, [
       { case: "allExtensionNumbersOfType", value: containingType },
       { case: "fileContainingExtension", value: { containingType, extensionNumber: 72295728 } },
     ]);
@@ -118,21 +116,20 @@ describe("an extension", () => {
   });
 });
 
-describe("what is not there", () => {
+describe("a request that cannot be answered", () => {
   it.each([
-    ["a symbol", { case: "fileContainingSymbol", value: "no.such.Symbol" }, Code.NotFound],
-    ["a file", { case: "fileByFilename", value: "../../etc/passwd" }, Code.NotFound],
-    ["a name of every object", { case: "fileByFilename", value: "__proto__" }, Code.NotFound],
+    ["an unknown symbol", { case: "fileContainingSymbol", value: "no.such.Symbol" }, Code.NotFound],
+    ["an unknown file", { case: "fileByFilename", value: "../../etc/passwd" }, Code.NotFound],
+    ["a name of an Object.prototype member", { case: "fileByFilename", value: "__proto__" }, Code.NotFound],
     [
-      "an extension",
+      "an unknown extension",
       { case: "fileContainingExtension", value: { containingType: "a.B", extensionNumber: 1 } },
       Code.NotFound,
     ],
-    ["extensions of a type", { case: "allExtensionNumbersOfType", value: "no.such.Type" }, Code.NotFound],
-    ["a question", { case: undefined }, Code.InvalidArgument],
-  ] as const)("%s is told so, and the stream goes on", async (_name, request, errorCode) => {
-    const { origin } = await startTestApp();
-    const [answer, next] = await ask(origin, [request, { case: "listServices", value: "" }]);
+    ["an unknown type", { case: "allExtensionNumbersOfType", value: "no.such.Type" }, Code.NotFound],
+    ["an empty request", { case: undefined }, Code.InvalidArgument],
+  ] as const)("%s gets an error, and the stream continues", async (_name, request, errorCode) => {
+    const [answer, next] = await ask(app().origin, [request, { case: "listServices", value: "" }]);
     expect(answer).toMatchObject({ case: "errorResponse", value: { errorCode } });
     expect(next?.case).toBe("listServicesResponse");
   });
@@ -144,8 +141,8 @@ describe("a stream", () => {
   const listServices = frameOf(Buffer.from([0x3a, 0]));
   const portOf = (origin: string) => Number(new URL(origin).port);
 
-  // The service waits 25 seconds for what is in flight.
-  it("that a client keeps open does not hold up the end of the service", { timeout: 15_000 }, async () => {
+  // The shutdown waits up to 25 seconds for calls in flight.
+  it("that a client keeps open does not delay the shutdown", { timeout: 15_000 }, async () => {
     const { origin, app } = await startTestApp();
     const client = createClient(ServerReflection, createGrpcTransport({ baseUrl: origin }));
     const leave = new AbortController();
@@ -178,12 +175,12 @@ describe("a stream", () => {
   });
 
   it.each([
-    ["no protobuf", frameOf(Buffer.from([255])), Code.InvalidArgument],
-    ["bad UTF-8", frameOf(Buffer.from([0x22, 2, 255, 254])), Code.InvalidArgument],
+    ["invalid protobuf", frameOf(Buffer.from([255])), Code.InvalidArgument],
+    ["invalid UTF-8", frameOf(Buffer.from([0x22, 2, 255, 254])), Code.InvalidArgument],
     ["half a frame", listServices.subarray(0, 6), Code.InvalidArgument],
-    ["too much", frameOf(Buffer.alloc(200_000)), Code.ResourceExhausted],
-  ])("ends with %s, and the service does not", async (_name, bytes, code) => {
-    const { origin } = await startTestApp();
+    ["200 KB", frameOf(Buffer.alloc(200_000)), Code.ResourceExhausted],
+  ])("ends after %s, and the service continues", async (_name, bytes, code) => {
+    const { origin } = app();
     const body = Buffer.concat([listServices, bytes]);
     const reply = await exchange(portOf(origin), "2", { path, headers: grpc, body });
     expect(reply.trailers["grpc-status"]).toBe(String(code));
@@ -192,7 +189,7 @@ describe("a stream", () => {
   });
 });
 
-it("is UNIMPLEMENTED when it is switched off", async () => {
+it("is UNIMPLEMENTED if it is switched off", async () => {
   const { origin } = await startTestApp({ environment: { COUNTERSIGN_REFLECTION: "off" } });
   for (const version of [ServerReflection, V1Alpha as unknown as typeof ServerReflection]) {
     const asked = ask(origin, [{ case: "listServices", value: "" }], version);
@@ -202,17 +199,19 @@ it("is UNIMPLEMENTED when it is switched off", async () => {
 
 describe("npx buf curl without a schema", () => {
   it.each(["grpc", "grpcweb", "connect"])("calls over %s", { timeout: 60_000 }, async (protocol) => {
-    const { origin, token } = await startTestApp();
+    const { origin, token } = app();
     const bearer = await token("admin", { permissions: ["user.write"] });
+    const userId = `u-${protocol}`;
     const { stdout } = await promisify(execFile)(
       "npx",
       [
         ...["--no-install", "buf", "curl", "--protocol", protocol, "--http2-prior-knowledge"],
         ...["-H", `Authorization: Bearer ${bearer}`],
-        ...["-d", '{"userId": "u", "organization": {"orgId": "o"}}', `${origin}/${service}/CreateUser`],
+        ...["-d", `{"userId": "${userId}", "organization": {"orgId": "o"}}`],
+        `${origin}/${service}/CreateUser`,
       ],
       { cwd: fileURLToPath(new URL("../..", import.meta.url)) },
     );
-    expect(JSON.parse(stdout)).toMatchObject({ userId: "u", details: { resourceOwner: "o" } });
+    expect(JSON.parse(stdout)).toMatchObject({ userId, details: { resourceOwner: "o" } });
   });
 });

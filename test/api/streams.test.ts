@@ -17,7 +17,7 @@ import { refusalOf } from "../support/errors.ts";
 import { bindEcho, type EchoImpl, echoClient, type Text } from "../support/wire/echo.ts";
 import { exchange, frameOf, type HttpVersion, listenBare } from "../support/wire/exchange.ts";
 
-// What the interceptors do to streams. The token is the subject; "reader" has user.read in the organization o.
+// The interceptors with streams. The token is the subject; "reader" has user.read in the organization o.
 
 const transports = {
   connect: (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion: "2" }),
@@ -34,7 +34,7 @@ function principalOf(subject: string): Principal {
   return { subject, issuer: "urn:test", grants } as Principal;
 }
 
-/** Serves streams whose only rule is that the text is the name of an organization in which the caller may read. */
+/** Serves streams for callers with user.read in the organization that the text names. */
 async function serve(implementation: EchoImpl, version: HttpVersion = "2") {
   const lines: Record<string, unknown>[] = [];
   const handler = createWire({
@@ -80,7 +80,7 @@ async function* texts(...all: string[]) {
   for (const text of all) yield { text };
 }
 
-/** Counts how often the method runs. */
+/** An implementation that counts its calls. */
 function counted() {
   const ran = { times: 0 };
   const implementation: EchoImpl = {
@@ -92,7 +92,7 @@ function counted() {
       ran.times += 1;
       return {};
     },
-    // biome-ignore lint/correctness/useYield: it must not come that far
+    // biome-ignore lint/correctness/useYield: the test refuses the call
     async *chat() {
       ran.times += 1;
     },
@@ -103,7 +103,7 @@ function counted() {
 describe.each(protocols)("a server stream over %s", (protocol) => {
   const client = (origin: string) => echoClient(transports[protocol](origin));
 
-  it("is authenticated, then validated, then authorized, and all before the method runs", async () => {
+  it("is authenticated, then validated, then authorized, all before the method runs", async () => {
     const { ran, implementation } = counted();
     const { origin, lines } = await serve(implementation);
     const call = (token: string, text: string) => read(client(origin).split({ text }, as(token)));
@@ -129,19 +129,19 @@ describe.each(protocols)("a server stream over %s", (protocol) => {
     expect(lines.at(-1)).toMatchObject({ method: "EchoService.Split", protocol, subject: "reader" });
   });
 
-  it("that fails in the midst is one line with its code; an unforeseen error is told by its id alone", async () => {
+  it("that fails is logged with one line, and an unexpected error reveals only its id", async () => {
     const { origin, lines } = await serve({
       async *split(_input: Text, { requestHeader }: HandlerContext) {
         yield { text: "first" };
-        if (requestHeader.has("x-told")) throw new ConnectError("as asked for", Code.Aborted);
+        if (requestHeader.has("x-abort")) throw new ConnectError("aborted", Code.Aborted);
         throw new Error("select * from secrets");
       },
     });
-    const told = { headers: { ...as("reader").headers, "x-told": "yes" } };
-    const aborted = await refusalOf(read(client(origin).split({ text: "o" }, told)));
-    expect(aborted).toMatchObject({ code: "Aborted", message: "as asked for" });
-    const unforeseen = await refusalOf(read(client(origin).split({ text: "o" }, as("reader"))));
-    const id = /^internal error, logged as ([0-9a-f-]{36})$/.exec(unforeseen.message)?.[1];
+    const abort = { headers: { ...as("reader").headers, "x-abort": "yes" } };
+    const aborted = await refusalOf(read(client(origin).split({ text: "o" }, abort)));
+    expect(aborted).toMatchObject({ code: "Aborted", message: "aborted" });
+    const unexpected = await refusalOf(read(client(origin).split({ text: "o" }, as("reader"))));
+    const id = /^internal error, logged as ([0-9a-f-]{36})$/.exec(unexpected.message)?.[1];
     expect(lines).toMatchObject([
       { msg: "call", code: "Aborted" },
       { msg: "a call failed unexpectedly", correlationId: id },
@@ -151,21 +151,21 @@ describe.each(protocols)("a server stream over %s", (protocol) => {
 
   it.each<[string, EchoImpl["split"]]>([
     [
-      "ends as if nothing were",
+      "returns",
       async function* (_input: Text, { signal }: HandlerContext) {
         yield { text: "first" };
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
       },
     ],
     [
-      "does not notice",
+      "waits forever",
       async function* () {
         yield { text: "first" };
         await new Promise(() => {});
       },
     ],
     [
-      "goes on and on",
+      "never stops sending",
       async function* () {
         for (;;) {
           yield { text: "x".repeat(10_000) };
@@ -173,7 +173,7 @@ describe.each(protocols)("a server stream over %s", (protocol) => {
         }
       },
     ],
-  ])("whose client goes away is one line that says so, if the method %s", async (_name, split) => {
+  ])("is logged as canceled if the client disconnects and the method %s", async (_name, split) => {
     const { origin, lines } = await serve({ split });
     const leave = new AbortController();
     const options = { ...as("reader"), signal: leave.signal };
@@ -185,8 +185,8 @@ describe.each(protocols)("a server stream over %s", (protocol) => {
   });
 });
 
-describe("a stream of messages from the client", () => {
-  it.each(["join", "chat"] as const)("is refused unless the method is public: %s", async (name) => {
+describe("a client stream", () => {
+  it.each(["join", "chat"] as const)("is refused if the method is not public: %s", async (name) => {
     const { ran, implementation } = counted();
     const { origin, lines } = await serve(implementation);
     const client = echoClient(createGrpcTransport({ baseUrl: origin }));
@@ -208,9 +208,9 @@ describe("a server stream", () => {
   it.each([
     ["no message", Buffer.alloc(0), "unimplemented"],
     ["two messages", Buffer.concat([message, message]), "unimplemented"],
-    ["a message that is none", frameOf(Buffer.from("{")), "invalid_argument"],
+    ["an invalid message", frameOf(Buffer.from("{")), "invalid_argument"],
     ["half a message", message.subarray(0, 9), "invalid_argument"],
-  ])("of %s is refused before the method runs", async (_name, body, code) => {
+  ])("with %s is refused before the method runs", async (_name, body, code) => {
     const { ran, implementation } = counted();
     const { port, lines } = await serve(implementation, "1.1");
     const reply = await exchange(port, "1.1", { path, headers, body });
@@ -220,9 +220,9 @@ describe("a server stream", () => {
   });
 
   it.each([
-    ["ends as if nothing were", ({ signal }: HandlerContext) => aborted(signal)],
-    ["does not notice", () => new Promise(() => {})],
-  ])("ends at its deadline, if the method %s", async (_name, wait) => {
+    ["returns", ({ signal }: HandlerContext) => aborted(signal)],
+    ["waits forever", () => new Promise(() => {})],
+  ])("ends at its deadline if the method %s", async (_name, wait) => {
     const { port, lines } = await serve({
       async *split({ text }: Text, context: HandlerContext) {
         yield { text };
@@ -239,7 +239,7 @@ describe("a server stream", () => {
     expect(lines).toMatchObject([{ msg: "call", code: "DeadlineExceeded" }]);
   });
 
-  it("without a reader is logged when the connection breaks", async () => {
+  it("that is not read is logged when the connection breaks", async () => {
     const { origin, lines } = await serve({
       async *split() {
         for (;;) yield { text: "x".repeat(10_000) };

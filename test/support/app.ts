@@ -6,7 +6,7 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
-import { expect, onTestFinished } from "vitest";
+import { beforeAll, expect, onTestFinished } from "vitest";
 import { ChallengeService } from "../../gen/countersign/user/v3alpha/challenge_service_pb.ts";
 import { UserService } from "../../gen/countersign/user/v3alpha/user_service_pb.ts";
 import { type App, createApp } from "../../src/app/app.ts";
@@ -15,13 +15,12 @@ import { readConfig } from "../../src/config/config.ts";
 import { createLog } from "../../src/lib/log.ts";
 import { MovableClock } from "./clock.ts";
 import { databaseUrlOf } from "./db/database.ts";
-import { temporaryFolder } from "./folder.ts";
+import { type OnEnd, temporaryFolder } from "./folder.ts";
 import { createRestTransport } from "./rest-transport.ts";
 
 export type UserClient = Client<typeof UserService>;
 export type ChallengeClient = Client<typeof ChallengeService>;
 
-/** The ways to spell a call. */
 export const protocols = ["Connect JSON", "Connect proto", "gRPC", "gRPC-Web", "REST"] as const;
 export type Protocol = (typeof protocols)[number];
 
@@ -39,36 +38,42 @@ export interface TestApp {
   readonly origin: string;
   readonly clock: MovableClock;
   readonly dataDir: string;
-  /** Every line that was logged, as text. */
+  /** All lines of the log. */
   readonly logLines: string[];
-  /** A token that is valid for an hour of the clock. Without `org` the permissions count everywhere. */
+  /** A token that is valid for an hour of the clock. Without `org`, the permissions apply to all organizations. */
   token(subject: string, options?: { org?: string; permissions?: Permission[] }): Promise<string>;
-  /** A client that sends the token; without one, none. */
+  /** A client that sends the token, if there is one. */
   client(token: string | undefined, protocol?: Protocol): UserClient;
-  /** The same for logins. */
+  /** A client of ChallengeService. */
   challengeClient(token: string | undefined, protocol?: Protocol): ChallengeClient;
-  /** A client with `user.write` everywhere. */
+  /** A client with `user.write` in all organizations. */
   admin(protocol?: Protocol): Promise<UserClient>;
-  /** Waits for as many mails to the address and returns them, newest first. */
+  /** Waits for `count` mails to the address and returns them, newest first. */
   mails(to: string, count?: number): Promise<Mail[]>;
 }
 
-/** Starts the whole service on a free port, with a real database, SMTP socket and listener. The test moves the clock. */
-export async function startTestApp(
-  options: { environment?: Record<string, string>; dataDir?: string; clock?: MovableClock } = {},
-): Promise<TestApp> {
-  const dataDir = options.dataDir ?? join(temporaryFolder(), "data");
-  const clock = options.clock ?? new MovableClock();
+interface TestAppOptions {
+  readonly environment?: Record<string, string>;
+  readonly dataDir?: string;
+  readonly clock?: MovableClock;
+  /** Where to register the cleanup. By default, at the end of the test. */
+  readonly onEnd?: OnEnd;
+}
+
+/** Starts the service on a free port, with a real database, SMTP server and listener. The test moves the clock. */
+export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const { clock = new MovableClock(), onEnd = onTestFinished } = options;
+  const dataDir = options.dataDir ?? join(temporaryFolder(onEnd), "data");
   const logLines: string[] = [];
   const log = createLog("trace", { write: (line) => void logLines.push(line) });
   const environment = {
     COUNTERSIGN_LISTEN: "127.0.0.1:0",
     COUNTERSIGN_DATA_DIR: dataDir,
-    COUNTERSIGN_DATABASE_URL: await databaseUrlOf(dataDir),
+    COUNTERSIGN_DATABASE_URL: await databaseUrlOf(dataDir, onEnd),
     ...options.environment,
   };
   const app = await createApp(readConfig("dev", environment), { clock, log });
-  onTestFinished(() => app[Symbol.asyncDispose]());
+  onEnd(async () => app[Symbol.asyncDispose]());
 
   const test: TestApp = {
     app,
@@ -77,7 +82,7 @@ export async function startTestApp(
     dataDir,
     logLines,
     token(subject, { org, permissions = [] } = {}) {
-      if (!app.localIssuer) throw new Error("the app does not trust the local issuer");
+      if (!app.localIssuer) throw new Error("the app does not accept tokens of the local issuer");
       const claims = { subject, org, permissions, audience: "countersign", ttlMs: 3_600_000 };
       return app.localIssuer.issue(claims, clock);
     },
@@ -93,7 +98,29 @@ export async function startTestApp(
   return test;
 }
 
-/** A transport of the protocol. Connect proto and gRPC go over HTTP/2, the others over HTTP/1.1. */
+/**
+ * Starts one app for all tests of a describe block or file. For tests that don't move the clock and are independent of
+ * each other's data: starting an app takes longer than most tests.
+ *
+ * @param options.setUp runs once, before the first test.
+ */
+export function shareTestApp(
+  options: { environment?: Record<string, string>; setUp?: (test: TestApp) => Promise<unknown> } = {},
+): () => TestApp {
+  const { environment = {}, setUp } = options;
+  let test: TestApp;
+  beforeAll(async () => {
+    const cleanups: Parameters<OnEnd>[0][] = [];
+    test = await startTestApp({ environment, onEnd: (end) => cleanups.unshift(end) });
+    await setUp?.(test);
+    return async () => {
+      for (const end of cleanups) await end();
+    };
+  });
+  return () => test;
+}
+
+/** Returns a transport. Connect proto and gRPC use HTTP/2, the others HTTP/1.1. */
 export function transport(baseUrl: string, protocol: Protocol): Transport {
   switch (protocol) {
     case "Connect JSON":
@@ -109,7 +136,7 @@ export function transport(baseUrl: string, protocol: Protocol): Transport {
   }
 }
 
-/** The same, with the token on every call; without one, as it is. */
+/** Adds the token to every call, if there is one. */
 export function withToken(transport: Transport, token: string | undefined): Transport {
   if (token === undefined) return transport;
   const signed = (header: ConstructorParameters<typeof Headers>[0]) => {
@@ -132,17 +159,17 @@ async function waitForMails(origin: string, to: string, count: number): Promise<
     if (mails.length >= count) return mails;
     await sleep(20);
   }
-  throw new Error(`no ${count} mails came to the mailbox`);
+  throw new Error(`the mailbox did not receive ${count} mails`);
 }
 
-/** The code of a mail: it stands on a line of its own. */
+/** The enrolment code in a mail, which is on a line of its own. */
 export function codeIn(mail: Mail): string {
   const code = /^[0-9A-HJKMNP-TV-Z]{8}$/m.exec(mail.text)?.[0];
   expect(code, mail.text).toBeDefined();
   return code ?? "";
 }
 
-/** A code of the right form that is not this one. */
+/** Another code of the same format. */
 export function wrongCode(code: string, number = 1): string {
   const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
   const last = alphabet.indexOf(code.at(-1) ?? "");

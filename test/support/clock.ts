@@ -1,6 +1,6 @@
 import type { Clock } from "../../src/lib/clock.ts";
 
-/** A clock that moves only when told to. Waits end when the time passes them. */
+/** A clock that only moves when `move` is called. */
 export class MovableClock implements Clock {
   #now: number;
   readonly #waits = new Set<{ until: number; done: () => void }>();
@@ -29,7 +29,7 @@ export class MovableClock implements Clock {
     });
   }
 
-  /** Moves the clock by `ms` milliseconds, backwards if negative. */
+  /** Moves the clock by `ms` milliseconds, backwards if negative, and ends the waits that are over by then. */
   move(ms: number): void {
     this.#now += ms;
     for (const wait of [...this.#waits]) if (wait.until <= this.#now) wait.done();

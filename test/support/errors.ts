@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 
-/** What a caller can learn from a refused call. */
+/** An error, as clients see it. */
 export interface Refusal {
   readonly code: keyof typeof Code;
   readonly reason: string | undefined;
@@ -13,7 +13,7 @@ export interface Refusal {
   readonly headers: Headers;
 }
 
-/** The refusal that a call ends in. Fails if the call succeeds. */
+/** The error of a call. Throws if the call succeeds. */
 export async function refusalOf(call: Promise<unknown>): Promise<Refusal> {
   const error = await call.then(
     () => {
@@ -34,7 +34,7 @@ export async function refusalOf(call: Promise<unknown>): Promise<Refusal> {
   };
 }
 
-/** The reason of the refusal that a call ends in, or "OK". */
+/** The reason of the error of a call, or "OK". */
 export async function outcomeOf(call: Promise<unknown>): Promise<string> {
   try {
     await call;

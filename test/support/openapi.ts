@@ -3,7 +3,7 @@ import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
 import { expect } from "vitest";
 
-/** The parts of an OpenAPI document that the tests read. */
+/** The parts of an OpenAPI document that tests use. */
 export interface OpenApi {
   readonly servers: readonly { readonly url: string }[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
@@ -61,8 +61,8 @@ export function operationsOf({ paths }: OpenApi) {
 }
 
 /**
- * Checks values against schemas of a document, and returns the errors. Stricter than the document: objects must not have
- * undocumented properties.
+ * Validates values against schemas of a document. Stricter than the document: objects must not have unknown properties, so
+ * that undocumented ones are found.
  */
 export function createChecker(document: OpenApi): (schema: Schema, value: unknown) => string[] {
   const ajv = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false, allErrors: true });
@@ -81,7 +81,7 @@ export function createChecker(document: OpenApi): (schema: Schema, value: unknow
   };
 }
 
-/** The schema without other properties in its objects. `isPart`: part of an `allOf`, which is closed as a whole. */
+/** Forbids unknown properties. `isPart`: not for a part of an object, which is closed where it is used. */
 function close(schema: unknown, isPart = false): unknown {
   if (Array.isArray(schema)) return schema.map((part) => close(part, isPart));
   if (typeof schema !== "object" || schema === null) return schema;
@@ -99,6 +99,6 @@ function close(schema: unknown, isPart = false): unknown {
 export function resolve(document: OpenApi, response: Response | { readonly $ref: string }): Response {
   if (!("$ref" in response)) return response;
   const found = document.components.responses[response.$ref.replace("#/components/responses/", "")];
-  if (!found) throw new Error(`${response.$ref} does not exist`);
+  if (!found) throw new Error(`${response.$ref} is not in the document`);
   return found;
 }

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 
-/** A new private key for proofs, in PEM text. */
+/** Generates a private key for proofs, as PEM text. */
 export function proofKey(namedCurve = "P-256"): string {
   return generateKeyPairSync("ec", { namedCurve })
     .privateKey.export({ type: "pkcs8", format: "pem" })

@@ -17,7 +17,7 @@ import { encodeRequest } from "../vectors/encode.ts";
 
 const registry = createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema);
 
-/** Calls methods by their `google.api.http` rule with JSON: a REST client made from the contract, for tests. */
+/** A REST client for tests, which calls methods by their `google.api.http` rule. */
 export function createRestTransport(options: { baseUrl: string }): Transport {
   return {
     async unary<I extends DescMessage, O extends DescMessage>(

@@ -11,18 +11,18 @@ import type { Caller } from "./otp/purposes.ts";
 import { type Running, runCommand, startCommand } from "./process/process.ts";
 import { proofKey } from "./proof-key.ts";
 
-/** One database and one relay, and as many `serve` processes on them as are started. */
+/** A database and a relay for any number of `serve` processes. */
 export interface Servers {
   readonly settings: Record<string, string>;
   readonly databaseUrl: string;
   readonly relay: TestRelay;
-  /** A token that may do everything. */
+  /** A token with all permissions. */
   readonly token: string;
   start(environment?: Record<string, string>): Promise<Running>;
   callerOf(server: Running): Caller;
 }
 
-/** @param options settings beside the usual ones, and when all ends. */
+/** @param options more settings, and where to register the cleanup. */
 export async function openServers(
   options: { environment?: Record<string, string>; databaseUrl?: string; onEnd?: OnEnd } = {},
 ): Promise<Servers> {

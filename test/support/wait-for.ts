@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Waits until the value is there and returns it. Fails after 15 s. */
+/** Polls until `read` returns a value other than undefined or false. Throws after 15 s. @param what for the error. */
 export async function waitFor<T>(
   what: string,
-  look: () => T | undefined | false | Promise<T | undefined | false>,
+  read: () => T | undefined | false | Promise<T | undefined | false>,
 ) {
   for (const end = performance.now() + 15_000; performance.now() < end; await sleep(5)) {
-    const found = await look();
-    if (found !== undefined && found !== false) return found;
+    const value = await read();
+    if (value !== undefined && value !== false) return value;
   }
-  throw new Error(`waited in vain: ${what}`);
+  throw new Error(`timed out waiting until ${what}`);
 }

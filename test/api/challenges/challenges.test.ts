@@ -9,23 +9,28 @@ import {
 } from "jose";
 import { describe, expect, it } from "vitest";
 import type { Permission } from "../../../src/auth/principal.ts";
-import { type Protocol, protocols, startTestApp, type TestApp } from "../../support/app.ts";
+import { type Protocol, protocols, shareTestApp, startTestApp, type TestApp } from "../../support/app.ts";
 import { outcomeOf, refusalOf } from "../../support/errors.ts";
 import { proofKey } from "../../support/proof-key.ts";
-import { addPending, addUser, addVerified, eventTypes, mailsNow } from "../../support/users.ts";
+import { addPending, addVerified, eventTypes, mailsNow, newUser } from "../../support/users.ts";
 
-const address = "mini@mouse.com";
 const audience = "https://app.example.com";
 const returnCode = { case: "returnCode", value: {} } as const;
 
-/** A service with a user that has a verified address, and a client that may challenge it. */
-async function start(environment: Record<string, string> = {}, options: { test?: TestApp } = {}) {
-  const test = options.test ?? (await startTestApp({ environment }));
+/** Adds a user with a verified address, and returns a client that may challenge it. */
+async function startIn(test: TestApp) {
   const admin = await test.admin();
-  await addUser(admin);
-  const otpEmailId = await addVerified(admin);
-  return { test, admin, otpEmailId, login: await challenger(test) };
+  const { userId, address } = await newUser(test);
+  const otpEmailId = await addVerified(admin, userId, address);
+  return { test, admin, userId, address, otpEmailId, login: await challenger(test) };
 }
+
+async function start(environment: Record<string, string> = {}) {
+  return startIn(await startTestApp({ environment }));
+}
+
+const app = shareTestApp();
+const withLinkHosts = shareTestApp({ environment: { COUNTERSIGN_LINK_HOSTS: "app.example.com" } });
 
 async function challenger(test: TestApp, protocol?: Protocol, permissions: Permission[] = ["otp.challenge"]) {
   return test.challengeClient(await test.token("login", { org: "o", permissions }), protocol);
@@ -33,10 +38,10 @@ async function challenger(test: TestApp, protocol?: Protocol, permissions: Permi
 
 type Started = Awaited<ReturnType<typeof start>>;
 
-async function challenge({ login, otpEmailId }: Pick<Started, "login" | "otpEmailId">, more: object = {}) {
-  const request = { userId: "u", otpEmailId, delivery: returnCode, audience, ...more };
+async function challenge({ login, userId, otpEmailId }: Pick<Started, "login" | "userId" | "otpEmailId">) {
+  const request = { userId, otpEmailId, delivery: returnCode, audience };
   const { challengeId, code = "" } = await login.createOTPEmailChallenge(request);
-  return { userId: "u", otpEmailId, challengeId, code };
+  return { userId, otpEmailId, challengeId, code };
 }
 
 function wrong(code: string, number = 1): string {
@@ -48,17 +53,17 @@ const reportLinkOf = (text: string) => /^http\S+\/verify\?h=login\S+$/m.exec(tex
 
 describe.each(protocols)("over %s", (protocol) => {
   it("a mailed code passes a challenge, and the reply has a proof", async () => {
-    const { test, admin, otpEmailId } = await start();
+    const { test, admin, userId, address, otpEmailId } = await startIn(app());
     const login = await challenger(test, protocol);
-    const created = await login.createOTPEmailChallenge({ userId: "u", otpEmailId, audience, nonce: "n1" });
+    const created = await login.createOTPEmailChallenge({ userId, otpEmailId, audience, nonce: "n1" });
     expect(created.code).toBeUndefined();
     const [mail] = await test.mails(address);
     const { challengeId } = created;
-    const name = { userId: "u", otpEmailId, challengeId };
+    const name = { userId, otpEmailId, challengeId };
     const { proof } = await login.verifyOTPEmailChallenge({ ...name, code: codeOf(mail?.text ?? "") });
     expect(decodeJwt(proof)).toEqual({
       iss: test.origin,
-      sub: "u",
+      sub: userId,
       aud: audience,
       nonce: "n1",
       amr: ["otp"],
@@ -67,12 +72,12 @@ describe.each(protocols)("over %s", (protocol) => {
       exp: test.clock.now() / 1000 + 120,
       jti: challengeId,
     });
-    const { otpEmail } = await admin.getOTPEmail({ userId: "u", otpEmailId });
+    const { otpEmail } = await admin.getOTPEmail({ userId, otpEmailId });
     expect(Number(otpEmail?.lastUseTime?.seconds)).toBe(test.clock.now() / 1000);
   });
 
-  it("a challenge is cancelled once", async () => {
-    const started = await start();
+  it("a challenge can be cancelled once", async () => {
+    const started = await startIn(app());
     const login = await challenger(started.test, protocol);
     const { code, ...name } = await challenge(started);
     await login.cancelOTPEmailChallenge(name);
@@ -80,22 +85,23 @@ describe.each(protocols)("over %s", (protocol) => {
     expect(await outcomeOf(login.verifyOTPEmailChallenge({ ...name, code }))).toBe("CHALLENGE_ENDED");
   });
 
-  it("who may do what", async () => {
-    const { test, otpEmailId, login } = await start();
-    const { code, ...name } = await challenge({ login, otpEmailId });
-    const create = { userId: "u", otpEmailId, audience };
+  it("calls need otp.challenge or a token of the user itself", async () => {
+    const started = await startIn(app());
+    const { test, userId, otpEmailId } = started;
+    const { code, ...name } = await challenge(started);
+    const create = { userId, otpEmailId, audience };
     const outcomes: Record<string, string[]> = {};
     const tokens = {
       "user.write": await test.token("s", { permissions: ["user.write"] }),
       "user.read": await test.token("s", { permissions: ["user.read"] }),
-      nobody: await test.token("s"),
-      elsewhere: await test.token("s", { org: "p", permissions: ["otp.challenge"] }),
-      self: await test.token("u"),
+      "no permission": await test.token("s"),
+      "another organization": await test.token("s", { org: "p", permissions: ["otp.challenge"] }),
+      self: await test.token(userId),
       "otp.challenge": await test.token("s", { org: "o", permissions: ["otp.challenge"] }),
     };
-    for (const [who, token] of Object.entries(tokens)) {
+    for (const [caller, token] of Object.entries(tokens)) {
       const client = test.challengeClient(token, protocol);
-      outcomes[who] = [
+      outcomes[caller] = [
         await outcomeOf(client.createOTPEmailChallenge({ ...create, delivery: returnCode, audience: "" })),
         await outcomeOf(client.verifyOTPEmailChallenge({ ...name, challengeId: "1", code })),
         await outcomeOf(client.cancelOTPEmailChallenge({ ...name, challengeId: "1" })),
@@ -106,8 +112,8 @@ describe.each(protocols)("over %s", (protocol) => {
     expect(outcomes).toEqual({
       "user.write": denied,
       "user.read": denied,
-      nobody: denied,
-      elsewhere: ["REQUEST_INVALID", "USER_NOT_FOUND", "USER_NOT_FOUND"],
+      "no permission": denied,
+      "another organization": ["REQUEST_INVALID", "USER_NOT_FOUND", "USER_NOT_FOUND"],
       self: allowed,
       "otp.challenge": allowed,
     });
@@ -116,11 +122,11 @@ describe.each(protocols)("over %s", (protocol) => {
     );
   });
 
-  it("T48 the user itself steps up by mail alone, with links to allowed hosts alone", async () => {
-    const { test, otpEmailId } = await start({ COUNTERSIGN_LINK_HOSTS: "app.example.com" });
-    const self = test.challengeClient(await test.token("u"), protocol);
+  it("T48 the user itself gets its code by mail only, with links to allowed hosts only", async () => {
+    const { test, userId, otpEmailId } = await startIn(withLinkHosts());
+    const self = test.challengeClient(await test.token(userId), protocol);
     const create = (delivery: object) =>
-      outcomeOf(self.createOTPEmailChallenge({ userId: "u", otpEmailId, audience, ...delivery }));
+      outcomeOf(self.createOTPEmailChallenge({ userId, otpEmailId, audience, ...delivery }));
     const send = (urlTemplate: string) => ({ delivery: { case: "sendCode", value: { urlTemplate } } });
     expect(await create({ delivery: returnCode })).toBe("PERMISSION_MISSING");
     expect(await create(send("https://evil.example/{{.Code}}"))).toBe("PERMISSION_MISSING");
@@ -134,9 +140,9 @@ describe("a proof", () => {
     return proof;
   }
 
-  it("is checked by a relying service with the served keys alone", async () => {
-    const started = await start();
-    const { test } = started;
+  it("can be verified by a relying service with the published keys", async () => {
+    const started = await startIn(app());
+    const { test, userId } = started;
     const proof = await proofOf(started);
     expect(decodeProtectedHeader(proof)).toMatchObject({ alg: "ES256", typ: "otp-proof+jwt" });
     expect(decodeJwt(proof)).not.toHaveProperty("acr");
@@ -155,8 +161,8 @@ describe("a proof", () => {
         ({ payload }) => payload.sub,
         (error) => error.code,
       );
-    expect(await check({})).toBe("u");
-    expect(await check({ currentDate: new Date(test.clock.now() + 119_000) })).toBe("u");
+    expect(await check({})).toBe(userId);
+    expect(await check({ currentDate: new Date(test.clock.now() + 119_000) })).toBe(userId);
     expect(await check({ currentDate: new Date(test.clock.now() + 121_000) })).toBe("ERR_JWT_EXPIRED");
     expect(await check({ audience: "https://other.example" })).toBe("ERR_JWT_CLAIM_VALIDATION_FAILED");
     const signature = proof.lastIndexOf(".") + 1;
@@ -167,33 +173,33 @@ describe("a proof", () => {
     await expect(jwtVerify(proof, foreign, expected)).rejects.toThrow();
   });
 
-  it("opens nothing here: it is no access token", async () => {
-    const started = await start();
+  it("is not an access token", async () => {
+    const started = await startIn(app());
     const proof = await proofOf(started);
-    expect(await outcomeOf(started.test.client(proof).getUserByID({ userId: "u" }))).toBe("TOKEN_INVALID");
+    const { test, userId } = started;
+    expect(await outcomeOf(test.client(proof).getUserByID({ userId }))).toBe("TOKEN_INVALID");
   });
 
-  it("is served the public halves of the keys and nothing else", async () => {
-    const { test } = await start();
-    const response = await fetch(`${test.origin}/.well-known/jwks.json`);
+  it("has published keys without private parts", async () => {
+    const response = await fetch(`${app().origin}/.well-known/jwks.json`);
     const { keys } = (await response.json()) as { keys: object[] };
     expect(keys.map((key) => Object.keys(key).sort())).toEqual([
       ["alg", "crv", "kid", "kty", "use", "x", "y"],
     ]);
   });
 
-  it("is signed by the first key, and all keys are published: one that was replaced checks until it is removed", async () => {
+  it("is signed by the first key, and can be verified until its key is removed", async () => {
     const [old, next] = [proofKey(), proofKey()];
     const keysOf = (text: string) => ({ COUNTERSIGN_PROOF_KEYS: text });
     const before = await start(keysOf(old + next));
-    const { test, otpEmailId } = before;
+    const { test } = before;
     const oldProof = await proofOf(before);
     const after = await startTestApp({
       dataDir: test.dataDir,
       clock: test.clock,
       environment: { ...keysOf(next + old), COUNTERSIGN_PUBLIC_URL: test.origin },
     });
-    const newProof = await proofOf({ ...before, login: await challenger(after), otpEmailId });
+    const newProof = await proofOf({ ...before, login: await challenger(after) });
     const kidOf = (proof: string) => decodeProtectedHeader(proof).kid;
     expect(kidOf(newProof)).not.toBe(kidOf(oldProof));
     for (const { origin } of [test, after]) {
@@ -205,30 +211,29 @@ describe("a proof", () => {
     }
   });
 
-  it("is for audiences that the operator allows", async () => {
-    const { login, otpEmailId } = await start({ COUNTERSIGN_PROOF_AUDIENCES: `${audience}, b` });
+  it("is limited to the audiences that the operator allows", async () => {
+    const { login, userId, otpEmailId } = await start({ COUNTERSIGN_PROOF_AUDIENCES: `${audience}, b` });
     const create = (to: string) =>
-      outcomeOf(
-        login.createOTPEmailChallenge({ userId: "u", otpEmailId, delivery: returnCode, audience: to }),
-      );
+      outcomeOf(login.createOTPEmailChallenge({ userId, otpEmailId, delivery: returnCode, audience: to }));
     expect(await create("b")).toBe("OK");
     expect(await create("c")).toBe("AUDIENCE_NOT_ALLOWED");
   });
 });
 
 describe("a code", () => {
-  it("is used once, also by 50 at once", async () => {
-    const started = await start();
+  it("can be used once, also by 50 concurrent calls", async () => {
+    const started = await startIn(app());
     const request = await challenge(started);
     const calls = Array.from({ length: 50 }, () => outcomeOf(started.login.verifyOTPEmailChallenge(request)));
     const outcomes = await Promise.all(calls);
     expect(outcomes.filter((outcome) => outcome === "OK")).toHaveLength(1);
     expect(await outcomeOf(started.login.verifyOTPEmailChallenge(request))).toBe("CODE_USED");
-    expect((await eventTypes(started.test)).filter((type) => type === "challenge.passed")).toHaveLength(1);
+    const types = await eventTypes(app(), started.userId);
+    expect(types.filter((type) => type === "challenge.passed")).toHaveLength(1);
   });
 
-  it("T05 has five attempts: the sixth is refused even with the right code, and 50 at once are no more", async () => {
-    const started = await start();
+  it("T05 has five attempts, also for 50 concurrent calls; then even the right code is refused", async () => {
+    const started = await startIn(app());
     const { login } = started;
     const request = await challenge(started);
     const guesses = Array.from({ length: 50 }, (_, i) => ({ ...request, code: wrong(request.code, i + 1) }));
@@ -240,7 +245,7 @@ describe("a code", () => {
     expect(refusal).toMatchObject({ code: "ResourceExhausted", reason: "ATTEMPTS_EXHAUSTED" });
   });
 
-  it("counts an attempt whatever fails behind it, and right and wrong codes fail alike", async () => {
+  it("counts an attempt even if the call fails later, with the same error for right and wrong codes", async () => {
     const started = await start();
     const { test, login, otpEmailId } = started;
     const { code, ...name } = await challenge(started);
@@ -257,7 +262,7 @@ describe("a code", () => {
     expect(await outcomeOf(login.verifyOTPEmailChallenge({ ...name, code }))).toBe("OK");
   });
 
-  it("counts for its authenticator, which new challenges do not refill", async () => {
+  it("counts for its authenticator, which new challenges do not reset", async () => {
     const started = await start();
     const { login, test } = started;
     for (let round = 0; round < 2; round++) {
@@ -274,11 +279,11 @@ describe("a code", () => {
     expect(proof).not.toBe("");
   });
 
-  it("has as many digits, and lives for as long, as the operator says", async () => {
+  it("has the configured length and lifetime", async () => {
     const started = await start({ COUNTERSIGN_LOGIN_CODE_LENGTH: "8", COUNTERSIGN_LOGIN_CODE_TTL: "2m" });
-    const { login, otpEmailId, test } = started;
+    const { login, userId, address, otpEmailId, test } = started;
     const { challengeId, expireTime } = await login.createOTPEmailChallenge({
-      userId: "u",
+      userId,
       otpEmailId,
       audience,
     });
@@ -286,7 +291,7 @@ describe("a code", () => {
     const [mail] = await test.mails(address);
     expect(mail?.text).toContain("within 2 minutes");
     const code = /^\d{8}$/m.exec(mail?.text ?? "")?.[0] ?? "";
-    const request = { userId: "u", otpEmailId, challengeId, code };
+    const request = { userId, otpEmailId, challengeId, code };
     expect(await outcomeOf(login.verifyOTPEmailChallenge({ ...request, code: code.slice(2) }))).toBe(
       "CODE_INVALID",
     );
@@ -301,7 +306,7 @@ describe("a code", () => {
     ["299 s", 299_999, "OK"],
     ["300 s", 300_000, "CODE_EXPIRED"],
     ["301 s", 301_000, "CODE_EXPIRED"],
-  ])("T07 after %s", async (_name, age, outcome) => {
+  ])("T07 after %s is %s", async (_name, age, outcome) => {
     const started = await start();
     const request = await challenge(started);
     started.test.clock.move(age);
@@ -317,22 +322,20 @@ describe("a code", () => {
     expect(await outcomeOf(started.login.verifyOTPEmailChallenge(request))).toBe("CODE_EXPIRED");
   });
 
-  it("is typed with spaces too", async () => {
-    const started = await start();
+  it("may be entered with spaces", async () => {
+    const started = await startIn(app());
     const { code, ...name } = await challenge(started);
     const typed = `${code.slice(0, 3)} ${code.slice(3)}`;
     await started.login.verifyOTPEmailChallenge({ ...name, code: typed });
   });
 
-  it("of a login is none of an enrolment, and the reverse", async () => {
-    // The same form for both, so that only what they are derived from keeps them apart.
-    const { test, admin, otpEmailId, login } = await start({
-      COUNTERSIGN_CODE_ALPHABET: "digits",
-      COUNTERSIGN_CODE_LENGTH: "8",
-    });
+  it("for a login is not valid for an enrolment, and vice versa", async () => {
+    // With the same format, so that only the derivation distinguishes them.
+    const started = await start({ COUNTERSIGN_CODE_ALPHABET: "digits", COUNTERSIGN_CODE_LENGTH: "8" });
+    const { test, admin, userId, otpEmailId, login } = started;
     const { db } = test.app.store;
-    const pending = await addPending(admin, "u", "b@mouse.com");
-    const request = await challenge({ login, otpEmailId });
+    const pending = await addPending(admin, userId, "b@mouse.com");
+    const request = await challenge(started);
     const { code_salt, code_key_id } = await db
       .selectFrom("otp_emails")
       .select(["code_salt", "code_key_id"])
@@ -344,7 +347,7 @@ describe("a code", () => {
     expect(code_key_id).toBe(key.id);
     const binding = {
       orgId: "o",
-      userId: "u",
+      userId,
       otpEmailId: pending.otpEmailId,
       challengeId: "",
       address: "b@mouse.com",
@@ -354,19 +357,17 @@ describe("a code", () => {
     expect(deriveCode(key.secret, { ...binding, purpose: "enrolment" }, format)).toBe(pending.code);
     const asLogin = deriveCode(key.secret, { ...binding, purpose: "login" }, format);
     const { otpEmailId: pendingId } = pending;
-    expect(await outcomeOf(admin.verifyOTPEmail({ userId: "u", otpEmailId: pendingId, code: asLogin }))).toBe(
+    expect(await outcomeOf(admin.verifyOTPEmail({ userId, otpEmailId: pendingId, code: asLogin }))).toBe(
       "CODE_INVALID",
     );
     const elsewhere = { ...request, otpEmailId: pendingId };
     expect(await outcomeOf(login.verifyOTPEmailChallenge(elsewhere))).toBe("CHALLENGE_NOT_FOUND");
-    expect(await outcomeOf(admin.verifyOTPEmail({ userId: "u", otpEmailId, code: "12345678" }))).toBe(
-      "CODE_USED",
-    );
+    expect(await outcomeOf(admin.verifyOTPEmail({ userId, otpEmailId, code: "12345678" }))).toBe("CODE_USED");
   });
 
-  it("and its proof survive a restart", async () => {
+  it("and the keys of its proof survive a restart", async () => {
     const started = await start();
-    const { test } = started;
+    const { test, userId } = started;
     const request = await challenge(started);
     const jwks = await (await fetch(`${test.origin}/.well-known/jwks.json`)).json();
     const second = await startTestApp({ dataDir: test.dataDir, clock: test.clock });
@@ -374,14 +375,14 @@ describe("a code", () => {
     const { payload } = await jwtVerify(proof, createLocalJWKSet(jwks as never), {
       currentDate: new Date(test.clock.now()),
     });
-    expect(payload.sub).toBe("u");
+    expect(payload.sub).toBe(userId);
     expect(await outcomeOf(started.login.verifyOTPEmailChallenge(request))).toBe("CODE_USED");
   });
 });
 
 describe("a challenge", () => {
-  it("is one at a time: of 50 at once one is left", async () => {
-    const started = await start();
+  it("replaces the previous one, also for 50 concurrent calls", async () => {
+    const started = await startIn(app());
     const all = await Promise.all(Array.from({ length: 50 }, () => challenge(started)));
     const outcomes: string[] = [];
     for (const request of all) {
@@ -391,18 +392,18 @@ describe("a challenge", () => {
     expect(outcomes.filter((outcome) => outcome === "CHALLENGE_ENDED")).toHaveLength(49);
   });
 
-  it("is of verified addresses alone", async () => {
-    const { admin, login } = await start();
-    const { otpEmailId } = await addPending(admin, "u", "b@mouse.com");
-    expect(await outcomeOf(challenge({ login, otpEmailId }))).toBe("OTP_EMAIL_NOT_VERIFIED");
-    expect(await outcomeOf(challenge({ login, otpEmailId: "1" }))).toBe("OTP_EMAIL_NOT_FOUND");
+  it("needs a verified address", async () => {
+    const { admin, userId, login } = await startIn(app());
+    const { otpEmailId } = await addPending(admin, userId, "b@mouse.com");
+    expect(await outcomeOf(challenge({ login, userId, otpEmailId }))).toBe("OTP_EMAIL_NOT_VERIFIED");
+    expect(await outcomeOf(challenge({ login, userId, otpEmailId: "1" }))).toBe("OTP_EMAIL_NOT_FOUND");
   });
 
-  it("ends with its authenticator", async () => {
-    const started = await start();
-    const { admin, otpEmailId, login } = started;
+  it("ends when its authenticator is removed", async () => {
+    const started = await startIn(app());
+    const { admin, userId, otpEmailId, login } = started;
     const request = await challenge(started);
-    await admin.removeOTPEmail({ userId: "u", otpEmailId });
+    await admin.removeOTPEmail({ userId, otpEmailId });
     expect(await outcomeOf(login.verifyOTPEmailChallenge(request))).toBe("OTP_EMAIL_NOT_FOUND");
     expect(await outcomeOf(challenge(started))).toBe("OTP_EMAIL_NOT_FOUND");
   });
@@ -410,28 +411,31 @@ describe("a challenge", () => {
   it.each([
     ["deactivateUser", "reactivateUser"],
     ["lockUser", "unlockUser"],
-  ] as const)("ends by %s, and does not come back", async (away, back) => {
-    const started = await start();
-    const { admin, login } = started;
+  ] as const)("ends by %s, and stays ended after %s", async (away, back) => {
+    const started = await startIn(app());
+    const { admin, userId, login } = started;
     const request = await challenge(started);
-    await admin[away]({ userId: "u" });
+    await admin[away]({ userId });
     expect(await outcomeOf(login.verifyOTPEmailChallenge(request))).toBe("USER_NOT_ACTIVE");
     expect(await outcomeOf(challenge(started))).toBe("USER_NOT_ACTIVE");
-    await admin[back]({ userId: "u" });
+    await admin[back]({ userId });
     expect(await outcomeOf(login.verifyOTPEmailChallenge(request))).toBe("CHALLENGE_ENDED");
   });
 
-  it("ends with its user", async () => {
-    const started = await start();
+  it("is deleted with its user", async () => {
+    const started = await startIn(app());
+    const { userId, otpEmailId } = started;
     const request = await challenge(started);
-    await started.admin.deleteUser({ userId: "u" });
+    await started.admin.deleteUser({ userId });
     expect(await outcomeOf(started.login.verifyOTPEmailChallenge(request))).toBe("USER_NOT_FOUND");
-    expect(await started.test.app.store.db.selectFrom("challenges").selectAll().execute()).toEqual([]);
+    const { db } = app().app.store;
+    const rows = db.selectFrom("challenges").selectAll().where("otp_email_id", "=", otpEmailId);
+    expect(await rows.execute()).toEqual([]);
   });
 
-  it("is the same one for the same Idempotency-Key, with the same code", async () => {
-    const { login, otpEmailId } = await start();
-    const request = { userId: "u", otpEmailId, audience, delivery: returnCode };
+  it("is the same with the same code for the same Idempotency-Key", async () => {
+    const { login, userId, otpEmailId } = await startIn(app());
+    const request = { userId, otpEmailId, audience, delivery: returnCode };
     const headers = { "Idempotency-Key": "k" };
     const first = await login.createOTPEmailChallenge(request, { headers });
     const second = await login.createOTPEmailChallenge(request, { headers });
@@ -441,9 +445,9 @@ describe("a challenge", () => {
     expect(await outcomeOf(other)).toBe("IDEMPOTENCY_KEY_REUSED");
   });
 
-  it("leaves no code and no address in events, logs and tables", async () => {
+  it("leaves neither its code nor the address in events, logs and tables", async () => {
     const started = await start();
-    const { test, login } = started;
+    const { test, address, login } = started;
     const request = await challenge(started);
     await outcomeOf(login.verifyOTPEmailChallenge({ ...request, code: wrong(request.code) }));
     await login.verifyOTPEmailChallenge(request);
@@ -467,16 +471,17 @@ describe("a challenge", () => {
 });
 
 describe("the mail of a challenge", () => {
-  it("has a link with all variables, and the code nowhere but where it belongs", async () => {
-    const test = await startTestApp();
+  it("has a link with all variables, and the code only where it belongs", async () => {
+    const test = app();
     const admin = await test.admin();
+    const address = "all-variables@mouse.com";
     await admin.createUser({
       userId: "u",
       organization: { org: { case: "orgId", value: "o" } },
       displayName: "Mini & Co",
       preferredLanguage: "de",
     });
-    const otpEmailId = await addVerified(admin);
+    const otpEmailId = await addVerified(admin, "u", address);
     const login = await challenger(test);
     const names = [
       "UserID",
@@ -498,29 +503,29 @@ describe("the mail of a challenge", () => {
     expect(reportLinkOf(mail?.text ?? "")).not.toContain(code);
   });
 
-  it("may not have the variables of a challenge where an address is verified", async () => {
-    const { admin } = await start();
+  it("has variables that are not allowed for verifying an address", async () => {
+    const { admin, userId } = await startIn(app());
     const verification = {
       case: "sendCode",
       value: { urlTemplate: "https://x.io/{{.ChallengeID}}" },
     } as const;
-    const added = admin.addOTPEmail({ userId: "u", email: { address: "b@mouse.com", verification } });
+    const added = admin.addOTPEmail({ userId, email: { address: "b@mouse.com", verification } });
     expect(await outcomeOf(added)).toBe("URL_TEMPLATE_INVALID");
   });
 
-  it("counts towards the limits on mails", async () => {
-    const { login, otpEmailId } = await start();
-    const request = { userId: "u", otpEmailId, audience };
+  it("counts for the limits of mails", async () => {
+    const { login, userId, otpEmailId } = await startIn(app());
+    const request = { userId, otpEmailId, audience };
     await login.createOTPEmailChallenge(request);
     expect(await outcomeOf(login.createOTPEmailChallenge(request))).toBe("RESEND_TOO_SOON");
   });
 
-  it("a mail whose challenge is over is not sent", async () => {
-    const { test, login, otpEmailId } = await start();
+  it("is not sent after the challenge has ended", async () => {
+    const { test, login, userId, address, otpEmailId } = await start();
     const { db } = test.app.store;
-    const { challengeId } = await login.createOTPEmailChallenge({ userId: "u", otpEmailId, audience });
+    const { challengeId } = await login.createOTPEmailChallenge({ userId, otpEmailId, audience });
     await test.mails(address);
-    await login.cancelOTPEmailChallenge({ userId: "u", otpEmailId, challengeId });
+    await login.cancelOTPEmailChallenge({ userId, otpEmailId, challengeId });
     const before = (await mailsNow(test, address)).length;
     await db.updateTable("outbox").set({ state: "queued", settle_time: null }).execute();
     for (let i = 0; i < 200; i++) {

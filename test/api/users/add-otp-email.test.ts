@@ -1,23 +1,27 @@
 import { describe, expect, it } from "vitest";
-import { codeIn, protocols, startTestApp, type TestApp } from "../../support/app.ts";
+import { codeIn, protocols, shareTestApp, startTestApp, type TestApp } from "../../support/app.ts";
 import { outcomeOf, refusalOf } from "../../support/errors.ts";
+import { addUser, newUser } from "../../support/users.ts";
 
 const minute = 60_000;
 const address = "mini@mouse.com";
 
-async function startWithUser(): Promise<TestApp> {
-  const test = await startTestApp();
-  await (await test.admin()).createUser({
-    userId: "u",
-    organization: { org: { case: "orgId", value: "o" } },
-  });
+async function startWithUser(environment: Record<string, string> = {}): Promise<TestApp> {
+  const test = await startTestApp({ environment });
+  await addUser(await test.admin());
   return test;
 }
 
+const app = shareTestApp();
+
+const queuedFor = (userId: string) =>
+  app().app.store.db.selectFrom("outbox").selectAll().where("user_id", "=", userId).execute();
+
 describe.each(protocols)("AddOTPEmail over %s", (protocol) => {
-  it("mails a code with the default link when no verification is given", async () => {
-    const test = await startWithUser();
-    const reply = await (await test.admin(protocol)).addOTPEmail({ userId: "u", email: { address } });
+  it("mails a code with the default link if no verification is given", async () => {
+    const test = app();
+    const { userId, address } = await newUser(test);
+    const reply = await (await test.admin(protocol)).addOTPEmail({ userId, email: { address } });
     expect(reply.verificationCode).toBeUndefined();
     expect(reply.otpEmailId).toMatch(/^[1-9][0-9]{17,18}$/);
     expect(reply.details).toMatchObject({ sequence: 2n, resourceOwner: "o" });
@@ -27,49 +31,49 @@ describe.each(protocols)("AddOTPEmail over %s", (protocol) => {
   });
 
   it("mails a code with the link of send_code", async () => {
-    const test = await startWithUser();
+    const test = app();
+    const { userId, address } = await newUser(test);
     const urlTemplate = "https://app.example.com/{{.OrgID}}/{{ .UserID }}?id={{.OTPEmailID}}&code={{.Code}}";
     const { otpEmailId } = await (await test.admin(protocol)).addOTPEmail({
-      userId: "u",
+      userId,
       email: { address, verification: { case: "sendCode", value: { urlTemplate } } },
     });
     const [mail] = await test.mails(address);
     const code = codeIn(mail!);
-    expect(mail!.text).toContain(`https://app.example.com/o/u?id=${otpEmailId}&code=${code}\n`);
-    expect(mail!.html).toContain(`https://app.example.com/o/u?id=${otpEmailId}&amp;code=${code}"`);
+    expect(mail!.text).toContain(`https://app.example.com/o/${userId}?id=${otpEmailId}&code=${code}\n`);
+    expect(mail!.html).toContain(`https://app.example.com/o/${userId}?id=${otpEmailId}&amp;code=${code}"`);
   });
 
-  it("returns the code and mails nothing for return_code", async () => {
-    const test = await startWithUser();
-    const client = await test.admin(protocol);
+  it("returns the code without a mail for return_code", async () => {
+    const client = await app().admin(protocol);
+    const { userId, address } = await newUser(app());
     const email = { address, verification: { case: "returnCode", value: {} } } as const;
-    const reply = await client.addOTPEmail({ userId: "u", email });
+    const reply = await client.addOTPEmail({ userId, email });
     expect(reply.verificationCode).toMatch(/^[0-9A-HJKMNP-TV-Z]{8}$/);
-    const queued = await test.app.store.db.selectFrom("outbox").selectAll().execute();
-    expect(queued).toEqual([]);
-    await client.verifyOTPEmail({ userId: "u", otpEmailId: reply.otpEmailId, code: reply.verificationCode! });
+    expect(await queuedFor(userId)).toEqual([]);
+    await client.verifyOTPEmail({ userId, otpEmailId: reply.otpEmailId, code: reply.verificationCode! });
   });
 
   it("adds a verified address for is_verified", async () => {
-    const test = await startWithUser();
-    const client = await test.admin(protocol);
+    const client = await app().admin(protocol);
+    const { userId, address } = await newUser(app());
     const reply = await client.addOTPEmail({
-      userId: "u",
+      userId,
       email: { address, verification: { case: "isVerified", value: true } },
     });
     expect(reply.verificationCode).toBeUndefined();
-    const { user } = await client.getUserByID({ userId: "u" });
+    const { user } = await client.getUserByID({ userId });
     expect(user?.authenticators?.otpEmail).toMatchObject([
       { otpEmailId: reply.otpEmailId, address, isVerified: true },
     ]);
     expect(user?.details).toEqual(reply.details);
-    expect(await test.app.store.db.selectFrom("outbox").selectAll().execute()).toEqual([]);
+    expect(await queuedFor(userId)).toEqual([]);
   });
 
   it("refuses is_verified: false", async () => {
-    const test = await startWithUser();
+    const { userId, address } = await newUser(app());
     const email = { address, verification: { case: "isVerified", value: false } } as const;
-    const refusal = await refusalOf((await test.admin(protocol)).addOTPEmail({ userId: "u", email }));
+    const refusal = await refusalOf((await app().admin(protocol)).addOTPEmail({ userId, email }));
     expect(refusal).toMatchObject({
       code: "InvalidArgument",
       reason: "REQUEST_INVALID",
@@ -79,8 +83,8 @@ describe.each(protocols)("AddOTPEmail over %s", (protocol) => {
   });
 });
 
-describe("the same address again", () => {
-  it("keeps the authenticator and its live code while it waits to be verified", async () => {
+describe("adding an address again", () => {
+  it("keeps the authenticator and its valid code until it is verified", async () => {
     const test = await startWithUser();
     const client = await test.admin();
     const first = await client.addOTPEmail({ userId: "u", email: { address } });
@@ -94,7 +98,7 @@ describe("the same address again", () => {
     expect(again.verificationCode).toBe(codeIn(mail!));
   });
 
-  it("mails the same live code again, to the address as it was first given", async () => {
+  it("mails the same valid code again, to the address as it was first given", async () => {
     const test = await startWithUser();
     const client = await test.admin();
     await client.addOTPEmail({ userId: "u", email: { address } });
@@ -105,7 +109,7 @@ describe("the same address again", () => {
     expect(mails.map(codeIn)[0]).toBe(mails.map(codeIn)[1]);
   });
 
-  it("has a fresh code when the old one expired", async () => {
+  it("creates a new code if the old one has expired", async () => {
     const test = await startWithUser();
     const client = await test.admin();
     const email = { address, verification: { case: "returnCode", value: {} } } as const;
@@ -120,53 +124,53 @@ describe("the same address again", () => {
     expect(await outcomeOf(verify(again.verificationCode!))).toBe("OK");
   });
 
-  it("is ALREADY_EXISTS once it is verified", async () => {
-    const test = await startWithUser();
-    const client = await test.admin();
+  it("is ALREADY_EXISTS if it is verified", async () => {
+    const client = await app().admin();
+    const { userId, address } = await newUser(app());
     const email = { address, verification: { case: "isVerified", value: true } } as const;
-    await client.addOTPEmail({ userId: "u", email });
+    await client.addOTPEmail({ userId, email });
     const refusal = await refusalOf(
-      client.addOTPEmail({ userId: "u", email: { address: "Mini@MOUSE.com" } }),
+      client.addOTPEmail({ userId, email: { address: address.toUpperCase() } }),
     );
     expect(refusal).toMatchObject({ code: "AlreadyExists", reason: "OTP_EMAIL_ALREADY_EXISTS" });
   });
 
-  it("can be vouched for while it waits, which ends its code", async () => {
-    const test = await startWithUser();
-    const client = await test.admin();
+  it("can vouch for it, which invalidates its code", async () => {
+    const client = await app().admin();
+    const { userId, address } = await newUser(app());
     const { otpEmailId, verificationCode } = await client.addOTPEmail({
-      userId: "u",
+      userId,
       email: { address, verification: { case: "returnCode", value: {} } },
     });
     const vouched = await client.addOTPEmail({
-      userId: "u",
+      userId,
       email: { address, verification: { case: "isVerified", value: true } },
     });
     expect(vouched.otpEmailId).toBe(otpEmailId);
-    const verify = client.verifyOTPEmail({ userId: "u", otpEmailId, code: verificationCode! });
+    const verify = client.verifyOTPEmail({ userId, otpEmailId, code: verificationCode! });
     expect(await outcomeOf(verify)).toBe("CODE_USED");
   });
 
-  it("is one authenticator however many calls add it at once", async () => {
-    const test = await startWithUser();
-    const client = await test.admin("gRPC");
+  it("creates one authenticator for 50 concurrent calls", async () => {
+    const client = await app().admin("gRPC");
+    const { userId, address } = await newUser(app());
     const email = { address, verification: { case: "returnCode", value: {} } } as const;
     const replies = await Promise.all(
-      Array.from({ length: 50 }, () => client.addOTPEmail({ userId: "u", email })),
+      Array.from({ length: 50 }, () => client.addOTPEmail({ userId, email })),
     );
     expect(new Set(replies.map((r) => r.otpEmailId)).size).toBe(1);
     expect(new Set(replies.map((r) => r.verificationCode)).size).toBe(1);
     expect(new Set(replies.map((r) => r.details?.sequence)).size).toBe(50);
   });
 
-  it("is another authenticator for another user", async () => {
-    const test = await startWithUser();
-    const client = await test.admin();
-    await client.createUser({ userId: "v", organization: { org: { case: "orgId", value: "o" } } });
+  it("creates another authenticator for another user", async () => {
+    const client = await app().admin();
+    const { userId, address } = await newUser(app());
+    const other = await newUser(app());
     const email = { address, verification: { case: "isVerified", value: true } } as const;
     const ids = [
-      await client.addOTPEmail({ userId: "u", email }),
-      await client.addOTPEmail({ userId: "v", email }),
+      await client.addOTPEmail({ userId, email }),
+      await client.addOTPEmail({ userId: other.userId, email }),
     ];
     expect(new Set(ids.map((r) => r.otpEmailId)).size).toBe(2);
   });
@@ -178,12 +182,12 @@ describe("url_template", () => {
     ["a function call", "https://app.example.com/{{printf .Code}}", "URL_TEMPLATE_INVALID"],
     ["clear text", "http://app.example.com/", "URL_TEMPLATE_INVALID"],
     ["a script", "javascript:alert(1)", "URL_TEMPLATE_INVALID"],
-    ["nothing", "", "REQUEST_INVALID"],
+    ["an empty string", "", "REQUEST_INVALID"],
     ["more than 200 characters", `https://app.example.com/${"x".repeat(200)}`, "REQUEST_INVALID"],
   ])("refuses %s and names the field", async (_name, urlTemplate, reason) => {
-    const test = await startWithUser();
+    const { userId, address } = await newUser(app());
     const email = { address, verification: { case: "sendCode", value: { urlTemplate } } } as const;
-    const refusal = await refusalOf((await test.admin()).addOTPEmail({ userId: "u", email }));
+    const refusal = await refusalOf((await app().admin()).addOTPEmail({ userId, email }));
     expect(refusal).toMatchObject({
       code: "InvalidArgument",
       reason,
@@ -192,22 +196,19 @@ describe("url_template", () => {
   });
 
   it("allows http for loopback hosts", async () => {
-    const test = await startWithUser();
+    const test = app();
+    const { userId, address } = await newUser(test);
     const value = { urlTemplate: "http://localhost:3000/{{.Code}}" };
     await (await test.admin()).addOTPEmail({
-      userId: "u",
+      userId,
       email: { address, verification: { case: "sendCode", value } },
     });
     const [mail] = await test.mails(address);
     expect(mail!.text).toContain(`http://localhost:3000/${codeIn(mail!)}`);
   });
 
-  it("of the user itself may name only allowed hosts", async () => {
-    const test = await startTestApp({ environment: { COUNTERSIGN_LINK_HOSTS: "app.example.com" } });
-    await (await test.admin()).createUser({
-      userId: "u",
-      organization: { org: { case: "orgId", value: "o" } },
-    });
+  it("is limited to the allowed hosts for the user itself", async () => {
+    const test = await startWithUser({ COUNTERSIGN_LINK_HOSTS: "app.example.com" });
     const self = test.client(await test.token("u"));
     const add = (urlTemplate: string) =>
       self.addOTPEmail({
@@ -225,12 +226,9 @@ describe("url_template", () => {
 });
 
 describe("a mail", () => {
-  it("names the sender, not this program", async () => {
-    const test = await startTestApp({
-      environment: { COUNTERSIGN_MAIL_FROM: "Clubhouse <codes@mouse.com>" },
-    });
+  it("names the sender and not Countersign", async () => {
+    const test = await startWithUser({ COUNTERSIGN_MAIL_FROM: "Clubhouse <codes@mouse.com>" });
     const client = await test.admin();
-    await client.createUser({ userId: "u", organization: { org: { case: "orgId", value: "o" } } });
     await client.addOTPEmail({ userId: "u", email: { address } });
     const [mail] = await test.mails(address);
     expect(mail).toMatchObject({
@@ -241,12 +239,8 @@ describe("a mail", () => {
     expect(mail!.text + mail!.html).not.toContain("Countersign");
   });
 
-  it("T24 links only to the public URL, whatever Host the request names", async () => {
-    const test = await startTestApp({ environment: { COUNTERSIGN_PUBLIC_URL: "https://otp.example.com" } });
-    await (await test.admin()).createUser({
-      userId: "u",
-      organization: { org: { case: "orgId", value: "o" } },
-    });
+  it("T24 only links to the public URL, regardless of the Host header", async () => {
+    const test = await startWithUser({ COUNTERSIGN_PUBLIC_URL: "https://otp.example.com" });
     const reply = await fetch(`${test.origin}/v3alpha/users/u/otp_email`, {
       method: "POST",
       headers: {

@@ -4,7 +4,7 @@ import { outcomeOf, refusalOf } from "../../support/errors.ts";
 import { addPending, addUser } from "../../support/users.ts";
 
 describe.each(protocols)("ListEvents over %s", (protocol) => {
-  it("tells what happened, who asked for it, from where and why, the latest first", async () => {
+  it("returns what happened, by whom, from where and why, the latest first", async () => {
     const test = await startTestApp();
     const client = await test.admin(protocol);
     await addUser(client);
@@ -42,7 +42,7 @@ describe.each(protocols)("ListEvents over %s", (protocol) => {
 });
 
 describe("ListEvents", () => {
-  it("pages backwards, and what happens meanwhile repeats and hides nothing", async () => {
+  it("pages backwards, and new events neither repeat nor hide others", async () => {
     const test = await startTestApp();
     const client = await test.admin();
     await addUser(client);
@@ -74,7 +74,7 @@ describe("ListEvents", () => {
     });
   });
 
-  it("T12 shows nothing of a user of another organization that had the id before", async () => {
+  it("T12 shows no events of a user of another organization that had the same id", async () => {
     const test = await startTestApp();
     const client = await test.admin();
     await addUser(client, "u", "o");

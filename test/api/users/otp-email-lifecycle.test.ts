@@ -4,20 +4,21 @@ import { DeliveryState } from "../../../gen/countersign/user/v3alpha/otp_email_p
 import {
   codeIn,
   protocols,
+  shareTestApp,
   startTestApp,
   type TestApp,
   type UserClient,
   wrongCode,
 } from "../../support/app.ts";
 import { outcomeOf, refusalOf } from "../../support/errors.ts";
-import { startRelay } from "../../support/mail/relay.ts";
-import { addPending, addUser, addVerified, eventTypes } from "../../support/users.ts";
+import { refusal as smtpRefusal, startRelay } from "../../support/mail/relay.ts";
+import { addPending, addUser, addVerified, eventTypes, newUser } from "../../support/users.ts";
 
 const minute = 60_000;
 const address = "mini@mouse.com";
 const returnCode = { case: "returnCode", value: {} } as const;
 
-/** Spends all attempts at the next code, and returns it. */
+/** Resends the code, uses up its attempts, and returns it. */
 async function failWithNext(client: UserClient, name: { userId: string; otpEmailId: string }) {
   const { verificationCode = "" } = await client.resendOTPEmailCode({ ...name, verification: returnCode });
   for (let i = 1; i <= 5; i++) {
@@ -33,8 +34,24 @@ async function startWithUser(environment: Record<string, string> = {}): Promise<
   return test;
 }
 
+/** Starts a relay that defers all mails, until `answerWith` is called. */
+async function startFailingRelay() {
+  let answer: Error | undefined = smtpRefusal(451, "later");
+  const relay = await startRelay({
+    onMail: () => {
+      if (answer) throw answer;
+    },
+  });
+  const answerWith = (error: Error | undefined) => {
+    answer = error;
+  };
+  return { relay, answerWith };
+}
+
+const app = shareTestApp();
+
 describe.each(protocols)("over %s", (protocol) => {
-  it("an authenticator is got, listed, sent its code again, unlocked and removed", async () => {
+  it("an authenticator can be read, resent, unlocked and removed", async () => {
     const test = await startWithUser();
     const client = await test.admin(protocol);
     const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } });
@@ -95,52 +112,53 @@ describe.each(protocols)("over %s", (protocol) => {
     expect(JSON.stringify(all)).not.toContain("mini");
   });
 
-  it("the published path removes too", async () => {
+  it("the published path removes an authenticator", async () => {
     if (protocol === "REST") return;
-    const test = await startWithUser();
-    const otpEmailId = await addVerified(await test.admin());
+    const test = app();
+    const { userId } = await newUser(test);
+    const otpEmailId = await addVerified(await test.admin(), userId);
     const path = `${test.origin}/zitadel.user.v3alpha.UserService/RemoveOTPEmailAuthenticator`;
     const token = await test.token("admin", { permissions: ["user.write"] });
     const reply = await fetch(path, {
       method: "POST",
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: JSON.stringify({ userId: "u", otpEmailId }),
+      body: JSON.stringify({ userId, otpEmailId }),
     });
     expect(reply.status).toBe(200);
-    expect(await eventTypes(test)).toContain("otp_email.removed");
+    expect(await eventTypes(test, userId)).toContain("otp_email.removed");
   });
 });
 
-describe("what is told of an authenticator", () => {
-  it("are its times, the attempts that are left, and its lock", async () => {
+describe("an authenticator", () => {
+  it("shows its times, the attempts that are left, and its lock", async () => {
     const test = await startWithUser();
     const client = await test.admin();
     const start = test.clock.now();
     const { otpEmailId, code } = await addPending(client);
     const name = { userId: "u", otpEmailId };
-    const told = async () => (await client.getOTPEmail(name)).otpEmail!;
-    expect(await told()).toMatchObject({ failedAttemptsLeft: 5 });
-    expect(timestampMs((await told()).createTime!)).toBe(start);
+    const get = async () => (await client.getOTPEmail(name)).otpEmail!;
+    expect(await get()).toMatchObject({ failedAttemptsLeft: 5 });
+    expect(timestampMs((await get()).createTime!)).toBe(start);
     for (let i = 1; i <= 4; i++)
       await outcomeOf(client.verifyOTPEmail({ ...name, code: wrongCode(code, i) }));
-    expect(await told()).toMatchObject({ failedAttemptsLeft: 1, isVerified: false });
-    expect((await told()).lockedUntil).toBeUndefined();
+    expect(await get()).toMatchObject({ failedAttemptsLeft: 1, isVerified: false });
+    expect((await get()).lockedUntil).toBeUndefined();
     await outcomeOf(client.verifyOTPEmail({ ...name, code: wrongCode(code, 5) }));
-    // The code is dead. The next one has five attempts, and then the authenticator has had ten.
-    expect(await told()).toMatchObject({ failedAttemptsLeft: 5 });
+    // The code is invalid now. The next one has five attempts, and then the authenticator has used up its ten.
+    expect(await get()).toMatchObject({ failedAttemptsLeft: 5 });
     await failWithNext(client, name);
-    expect(await told()).toMatchObject({ failedAttemptsLeft: 0 });
-    expect(timestampMs((await told()).lockedUntil!)).toBe(start + 5 * minute);
+    expect(await get()).toMatchObject({ failedAttemptsLeft: 0 });
+    expect(timestampMs((await get()).lockedUntil!)).toBe(start + 5 * minute);
 
     test.clock.move(5 * minute);
-    // While ten stand in the hour, one more locks it again.
-    expect(await told()).toMatchObject({ failedAttemptsLeft: 1 });
-    expect((await told()).lockedUntil).toBeUndefined();
-    expect((await told()).verifyTime).toBeUndefined();
+    // While there were ten in the last hour, another one locks it again.
+    expect(await get()).toMatchObject({ failedAttemptsLeft: 1 });
+    expect((await get()).lockedUntil).toBeUndefined();
+    expect((await get()).verifyTime).toBeUndefined();
     const { verificationCode = "" } = await client.resendOTPEmailCode({ ...name, verification: returnCode });
     test.clock.move(minute);
     await client.verifyOTPEmail({ ...name, code: verificationCode });
-    const verified = await told();
+    const verified = await get();
     expect(verified).toMatchObject({ isVerified: true, failedAttemptsLeft: 5 });
     expect(timestampMs(verified.verifyTime!)).toBe(start + 6 * minute);
     expect(timestampMs(verified.lastUseTime!)).toBe(start + 6 * minute);
@@ -149,77 +167,68 @@ describe("what is told of an authenticator", () => {
     expect(user?.authenticators?.otpEmail).toEqual([verified]);
   });
 
-  it("has no last use if the address was only vouched for", async () => {
-    const test = await startWithUser();
-    const client = await test.admin();
-    const { otpEmail } = await client.getOTPEmail({ userId: "u", otpEmailId: await addVerified(client) });
+  it("has no last use if the caller vouched for the address", async () => {
+    const client = await app().admin();
+    const { userId } = await newUser(app());
+    const { otpEmail } = await client.getOTPEmail({ userId, otpEmailId: await addVerified(client, userId) });
     expect(otpEmail?.verifyTime).toBeDefined();
     expect(otpEmail?.lastUseTime).toBeUndefined();
   });
 
-  it("is what came of its last mail, also without the row of the outbox", async () => {
-    let answer: Error | undefined = Object.assign(new Error("later"), { responseCode: 451 });
-    const relay = await startRelay({
-      onMail: () => {
-        if (answer) throw answer;
-      },
-    });
+  it("shows the state of its last mail, also after that has left the outbox", async () => {
+    const { relay, answerWith } = await startFailingRelay();
     const test = await startWithUser({ COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}` });
     const client = await test.admin();
     const { otpEmailId } = await client.addOTPEmail({ userId: "u", email: { address } });
-    const told = async () => (await client.getOTPEmail({ userId: "u", otpEmailId })).otpEmail?.lastMail;
+    const lastMail = async () => (await client.getOTPEmail({ userId: "u", otpEmailId })).otpEmail?.lastMail;
     const start = test.clock.now();
     await expect
-      .poll(told)
+      .poll(lastMail)
       .toMatchObject({ state: DeliveryState.DEFERRED, reason: expect.stringContaining("451") });
-    expect((await told())?.settleTime).toBeUndefined();
+    expect((await lastMail())?.settleTime).toBeUndefined();
 
-    answer = undefined;
+    answerWith(undefined);
     test.clock.move(3_000);
-    await expect.poll(told).toMatchObject({ state: DeliveryState.SENT, reason: "" });
-    const sent = await told();
+    await expect.poll(lastMail).toMatchObject({ state: DeliveryState.SENT, reason: "" });
+    const sent = await lastMail();
     expect(timestampMs(sent!.createTime!)).toBe(start);
     expect(timestampMs(sent!.settleTime!)).toBe(start + 3_000);
     await test.app.store.write((trx) => trx.deleteFrom("outbox").execute());
-    expect(await told()).toEqual(sent);
+    expect(await lastMail()).toEqual(sent);
     test.clock.move(minute);
 
-    answer = Object.assign(new Error("no such user"), { responseCode: 550 });
+    answerWith(smtpRefusal(550, "no such user"));
     await client.resendOTPEmailCode({ userId: "u", otpEmailId });
     await expect
-      .poll(told)
+      .poll(lastMail)
       .toMatchObject({ state: DeliveryState.FAILED, reason: expect.stringContaining("550") });
   });
 
-  it("is what came of its last mail, also while an older one still waits", async () => {
-    let answer: Error | undefined = Object.assign(new Error("later"), { responseCode: 451 });
-    const relay = await startRelay({
-      onMail: () => {
-        if (answer) throw answer;
-      },
-    });
+  it("shows the state of its last mail, also while an older one is still queued", async () => {
+    const { relay, answerWith } = await startFailingRelay();
     const test = await startWithUser({ COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}` });
     const client = await test.admin();
     const name = { userId: "u", otpEmailId: await addVerified(client) };
-    const told = async () => (await client.getOTPEmail(name)).otpEmail?.lastMail?.state;
-    // It is told of the other address, which takes long.
+    const state = async () => (await client.getOTPEmail(name)).otpEmail?.lastMail?.state;
+    // Queues a notice to the first address, which is deferred.
     await addPending(client, "u", "daisy@duck.com");
-    await expect.poll(told).toBe(DeliveryState.DEFERRED);
+    await expect.poll(state).toBe(DeliveryState.DEFERRED);
 
-    answer = undefined;
+    answerWith(undefined);
     const login = test.challengeClient(await test.token("login", { permissions: ["otp.challenge"] }));
     await login.createOTPEmailChallenge({ ...name, audience: "https://app.example.com" });
     await expect.poll(() => relay.received.length).toBe(1);
-    await expect.poll(told).toBe(DeliveryState.SENT);
+    await expect.poll(state).toBe(DeliveryState.SENT);
   });
 
-  it("is masked for a caller that may only challenge, and for nobody else", async () => {
-    const test = await startWithUser();
-    const otpEmailId = await addVerified(await test.admin());
+  it("has a masked address only for callers with otp.challenge only", async () => {
+    const test = app();
+    const { userId } = await newUser(test);
+    const otpEmailId = await addVerified(await test.admin(), userId);
     const seenBy = async (token: string) => {
       const client = test.client(token);
-      const { otpEmail } = await client.getOTPEmail({ userId: "u", otpEmailId });
-      const { otpEmails } = await client.listOTPEmails({ userId: "u" });
+      const { otpEmail } = await client.getOTPEmail({ userId, otpEmailId });
+      const { otpEmails } = await client.listOTPEmails({ userId });
       expect(otpEmails).toEqual([otpEmail]);
       return otpEmail?.address;
     };
@@ -230,13 +239,13 @@ describe("what is told of an authenticator", () => {
     for (const permission of ["user.read", "user.write"] as const) {
       expect(await seenBy(await test.token("app", { org, permissions: [permission] }))).toBe(address);
     }
-    expect(await seenBy(await test.token("u"))).toBe(address);
-    expect(await seenBy(await test.token("u", { org, permissions: ["otp.challenge"] }))).toBe(address);
+    expect(await seenBy(await test.token(userId))).toBe(address);
+    expect(await seenBy(await test.token(userId, { org, permissions: ["otp.challenge"] }))).toBe(address);
   });
 });
 
 describe("ResendOTPEmailCode", () => {
-  it("T05 brings no new attempts, neither with the same code nor with a fresh one", async () => {
+  it("T05 does not reset the attempts, neither with the same code nor with a new one", async () => {
     const test = await startWithUser();
     const client = await test.admin();
     const { otpEmailId, code } = await addPending(client);
@@ -263,11 +272,12 @@ describe("ResendOTPEmailCode", () => {
     expect(await refusalOf(client.resendOTPEmailCode(name))).toMatchObject(locked);
   });
 
-  it("T48 mails a code for the user itself, and neither returns it nor links it to any host", async () => {
-    const test = await startWithUser();
-    const { otpEmailId } = await addPending(await test.admin());
-    const self = test.client(await test.token("u"));
-    const name = { userId: "u", otpEmailId };
+  it("T48 mails the code for the user itself, and neither returns it nor links it to any host", async () => {
+    const test = app();
+    const { userId, address } = await newUser(test);
+    const { otpEmailId } = await addPending(await test.admin(), userId, address);
+    const self = test.client(await test.token(userId));
+    const name = { userId, otpEmailId };
     const refusals = [
       { ...name, verification: returnCode },
       {
@@ -282,17 +292,18 @@ describe("ResendOTPEmailCode", () => {
     await test.mails(address);
   });
 
-  it("links to where send_code says", async () => {
-    const test = await startWithUser();
+  it("uses the link of send_code", async () => {
+    const test = app();
+    const { userId, address } = await newUser(test);
     const client = await test.admin();
-    const { otpEmailId, code } = await addPending(client);
+    const { otpEmailId, code } = await addPending(client, userId, address);
     const value = { urlTemplate: "https://app.example.com/{{.Code}}" };
-    await client.resendOTPEmailCode({ userId: "u", otpEmailId, verification: { case: "sendCode", value } });
+    await client.resendOTPEmailCode({ userId, otpEmailId, verification: { case: "sendCode", value } });
     const [mail] = await test.mails(address);
     expect(mail!.text).toContain(`https://app.example.com/${code}`);
     const http = { urlTemplate: "http://app.example.com/" };
     const refused = client.resendOTPEmailCode({
-      userId: "u",
+      userId,
       otpEmailId,
       verification: { case: "sendCode", value: http },
     });
@@ -304,11 +315,11 @@ describe("ResendOTPEmailCode", () => {
 });
 
 describe("UnlockOTPEmail", () => {
-  it("ends the lock for good, and the code that was guessed at with it", async () => {
-    const test = await startWithUser();
-    const client = await test.admin();
-    const { otpEmailId, code } = await addPending(client);
-    const name = { userId: "u", otpEmailId };
+  it("resets the lock, and invalidates the code that was guessed at", async () => {
+    const client = await app().admin();
+    const { userId } = await newUser(app());
+    const { otpEmailId, code } = await addPending(client, userId);
+    const name = { userId, otpEmailId };
     for (let i = 1; i <= 5; i++)
       await outcomeOf(client.verifyOTPEmail({ ...name, code: wrongCode(code, i) }));
     const guessed = await failWithNext(client, name);
@@ -316,17 +327,17 @@ describe("UnlockOTPEmail", () => {
     expect(await outcomeOf(client.verifyOTPEmail({ ...name, code: guessed }))).toBe("CODE_EXPIRED");
     await failWithNext(client, name);
     const fresh = await failWithNext(client, name);
-    // The next lock is as short as the first.
+    // The next lock is as short as the first one.
     expect(await refusalOf(client.verifyOTPEmail({ ...name, code: fresh }))).toMatchObject({
       retryAfter: 300,
     });
   });
 
-  it("leaves a code alone that nobody guessed at", async () => {
-    const test = await startWithUser();
-    const client = await test.admin();
-    const { otpEmailId, code } = await addPending(client);
-    const name = { userId: "u", otpEmailId };
+  it("does not invalidate a code without wrong attempts", async () => {
+    const client = await app().admin();
+    const { userId } = await newUser(app());
+    const { otpEmailId, code } = await addPending(client, userId);
+    const name = { userId, otpEmailId };
     expect(await refusalOf(client.unlockOTPEmail(name))).toMatchObject({
       code: "FailedPrecondition",
       reason: "OTP_EMAIL_NOT_LOCKED",
@@ -334,51 +345,53 @@ describe("UnlockOTPEmail", () => {
     await client.verifyOTPEmail({ ...name, code });
   });
 
-  it("happens once of 50 times at once", async () => {
-    const test = await startWithUser();
-    const client = await test.admin("gRPC");
-    const { otpEmailId, code } = await addPending(client);
-    const name = { userId: "u", otpEmailId };
+  it("succeeds once for 50 concurrent calls", async () => {
+    const client = await app().admin("gRPC");
+    const { userId } = await newUser(app());
+    const { otpEmailId, code } = await addPending(client, userId);
+    const name = { userId, otpEmailId };
     for (let i = 1; i <= 5; i++)
       await outcomeOf(client.verifyOTPEmail({ ...name, code: wrongCode(code, i) }));
     const outcomes = await Promise.all(
       Array.from({ length: 50 }, () => outcomeOf(client.unlockOTPEmail(name))),
     );
     expect(outcomes.filter((o) => o === "OK")).toHaveLength(1);
-    expect((await eventTypes(test)).filter((type) => type === "otp_email.unlocked")).toHaveLength(1);
+    const types = await eventTypes(app(), userId);
+    expect(types.filter((type) => type === "otp_email.unlocked")).toHaveLength(1);
   });
 });
 
 describe("RemoveOTPEmail", () => {
-  it("happens once of 50 times at once", async () => {
-    const test = await startWithUser();
-    const client = await test.admin("gRPC");
-    const name = { userId: "u", otpEmailId: await addVerified(client) };
+  it("succeeds once for 50 concurrent calls", async () => {
+    const client = await app().admin("gRPC");
+    const { userId } = await newUser(app());
+    const name = { userId, otpEmailId: await addVerified(client, userId) };
     const outcomes = await Promise.all(
       Array.from({ length: 50 }, () => outcomeOf(client.removeOTPEmail(name))),
     );
     expect(outcomes.filter((o) => o === "OK")).toHaveLength(1);
     expect(outcomes.filter((o) => o === "OTP_EMAIL_NOT_FOUND")).toHaveLength(49);
-    expect((await eventTypes(test)).filter((type) => type === "otp_email.removed")).toHaveLength(1);
+    const types = await eventTypes(app(), userId);
+    expect(types.filter((type) => type === "otp_email.removed")).toHaveLength(1);
   });
 
-  it("while it is verified leaves nothing behind, whoever comes first", async () => {
-    const test = await startWithUser();
-    const client = await test.admin("gRPC");
+  it("removes everything if the address is verified concurrently, in any order", async () => {
+    const client = await app().admin("gRPC");
+    const { userId } = await newUser(app());
     for (let round = 0; round < 20; round++) {
-      // Each its own address: an attempt that a removal overtakes is kept as a wrong one of its address.
-      const { otpEmailId, code } = await addPending(client, "u", `round-${round}@x.io`);
-      const verify = outcomeOf(client.verifyOTPEmail({ userId: "u", otpEmailId, code }));
-      const remove = outcomeOf(client.removeOTPEmail({ userId: "u", otpEmailId }));
+      // A new address each time: if the removal is first, the attempt counts as wrong for the address.
+      const { otpEmailId, code } = await addPending(client, userId, `round-${round}@x.io`);
+      const verify = outcomeOf(client.verifyOTPEmail({ userId, otpEmailId, code }));
+      const remove = outcomeOf(client.removeOTPEmail({ userId, otpEmailId }));
       const [verified, removed] = await Promise.all(
         round % 2 ? [verify, remove] : [verify, remove].reverse(),
       );
       expect([verified, removed]).toContain("OK");
-      expect((await client.listOTPEmails({ userId: "u" })).otpEmails).toEqual([]);
+      expect((await client.listOTPEmails({ userId })).otpEmails).toEqual([]);
     }
   });
 
-  it("takes the mails that wait with it, and the code of one that was sent is dead", async () => {
+  it("removes queued mails, and invalidates the code of a mail that was sent", async () => {
     const relay = await startRelay();
     const test = await startWithUser({ COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}` });
     await relay.stop();
@@ -401,34 +414,37 @@ describe("RemoveOTPEmail", () => {
     );
   });
 
-  it.each([
-    ["of another user", "v"],
-    ["that is no id", "u"],
-  ])("knows no authenticator %s", async (_name, userId) => {
-    const test = await startWithUser();
-    const client = await test.admin();
-    await addUser(client, "v");
-    const otpEmailId = await addVerified(client);
-    const name = userId === "v" ? { userId, otpEmailId } : { userId, otpEmailId: `0${otpEmailId}` };
-    expect(await outcomeOf(client.removeOTPEmail(name))).toBe("OTP_EMAIL_NOT_FOUND");
-    expect(await outcomeOf(client.getOTPEmail(name))).toBe("OTP_EMAIL_NOT_FOUND");
-    expect((await client.listOTPEmails({ userId: "u" })).otpEmails).toHaveLength(1);
-  });
+  it.each(["of another user", "with a leading zero in the id"])(
+    "does not find an authenticator %s",
+    async (kind) => {
+      const client = await app().admin();
+      const { userId } = await newUser(app());
+      const other = await newUser(app());
+      const otpEmailId = await addVerified(client, userId);
+      const name =
+        kind === "of another user"
+          ? { userId: other.userId, otpEmailId }
+          : { userId, otpEmailId: `0${otpEmailId}` };
+      expect(await outcomeOf(client.removeOTPEmail(name))).toBe("OTP_EMAIL_NOT_FOUND");
+      expect(await outcomeOf(client.getOTPEmail(name))).toBe("OTP_EMAIL_NOT_FOUND");
+      expect((await client.listOTPEmails({ userId })).otpEmails).toHaveLength(1);
+    },
+  );
 });
 
-describe("at most 10 authenticators a user", () => {
-  it("are added by 50 calls at once", async () => {
-    const test = await startWithUser();
-    const client = await test.admin("gRPC");
+describe("the limit of authenticators per user", () => {
+  it("is 10, also for 50 concurrent calls", async () => {
+    const client = await app().admin("gRPC");
+    const { userId } = await newUser(app());
     const outcomes = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => outcomeOf(addPending(client, "u", `a${i}@x.io`))),
+      Array.from({ length: 50 }, (_, i) => outcomeOf(addPending(client, userId, `a${i}@x.io`))),
     );
     expect(outcomes.filter((o) => o === "OK")).toHaveLength(10);
     expect(outcomes.filter((o) => o === "OTP_EMAIL_LIMIT_REACHED")).toHaveLength(40);
-    expect((await client.listOTPEmails({ userId: "u" })).otpEmails).toHaveLength(10);
+    expect((await client.listOTPEmails({ userId })).otpEmails).toHaveLength(10);
   });
 
-  it("are told of before the lock of an address that is added again: to wait would not help", async () => {
+  it("is checked before the lock of an address, because waiting would not help", async () => {
     const test = await startWithUser({ COUNTERSIGN_OTP_EMAILS_MAX: "1" });
     const client = await test.admin();
     const { otpEmailId } = await addPending(client);
@@ -440,7 +456,7 @@ describe("at most 10 authenticators a user", () => {
     expect(await outcomeOf(addPending(client))).toBe("OTP_EMAIL_LIMIT_REACHED");
   });
 
-  it("or as many as the operator says; those that are there can still be asked for", async () => {
+  it("can be configured, and does not affect adding an address again", async () => {
     const test = await startWithUser({ COUNTERSIGN_OTP_EMAILS_MAX: "2" });
     const client = await test.admin();
     const first = await addPending(client, "u", "a@x.io");
@@ -457,15 +473,15 @@ describe("at most 10 authenticators a user", () => {
 });
 
 describe("ListOTPEmails", () => {
-  it("pages in the order of adding, and what is added or removed meanwhile repeats and hides nothing", async () => {
-    const test = await startWithUser();
-    const client = await test.admin();
+  it("pages in the order of adding; concurrent changes neither repeat nor hide others", async () => {
+    const client = await app().admin();
+    const { userId } = await newUser(app());
     const ids: string[] = [];
-    for (let i = 0; i < 5; i++) ids.push(await addVerified(client, "u", `a${i}@x.io`));
-    const page = async (pageToken: string) => client.listOTPEmails({ userId: "u", pageSize: 2, pageToken });
+    for (let i = 0; i < 5; i++) ids.push(await addVerified(client, userId, `a${i}@x.io`));
+    const page = async (pageToken: string) => client.listOTPEmails({ userId, pageSize: 2, pageToken });
     const first = await page("");
-    await client.removeOTPEmail({ userId: "u", otpEmailId: ids[1]! });
-    const late = await addVerified(client, "u", "late@x.io");
+    await client.removeOTPEmail({ userId, otpEmailId: ids[1]! });
+    const late = await addVerified(client, userId, "late@x.io");
     const second = await page(first.nextPageToken);
     const third = await page(second.nextPageToken);
     const listed = [first, second, third].flatMap((reply) => reply.otpEmails.map((e) => e.otpEmailId));
@@ -474,18 +490,19 @@ describe("ListOTPEmails", () => {
   });
 
   it.each([
-    ["is none", { userId: "u", pageToken: "x" }, "page_token"],
-    ["is of another user", { userId: "v" }, "page_token"],
-    ["is cut off", { userId: "u" }, "page_token"],
-    ["comes with a negative page_size", { userId: "u", pageSize: -1 }, "page_size"],
-  ])("refuses a token that %s", async (name, request, field) => {
-    const test = await startWithUser();
-    const client = await test.admin();
-    await addUser(client, "v");
-    for (const to of ["a@x.io", "b@x.io"]) await addVerified(client, "u", to);
-    const { nextPageToken } = await client.listOTPEmails({ userId: "u", pageSize: 1 });
-    const pageToken = name === "is cut off" ? nextPageToken.slice(0, -1) : nextPageToken;
-    const refusal = await refusalOf(client.listOTPEmails({ pageToken, ...request }));
+    ["an invalid page token", { pageToken: "x" }, "page_token"],
+    ["the page token of another user", {}, "page_token"],
+    ["a truncated page token", {}, "page_token"],
+    ["a negative page size", { pageSize: -1 }, "page_size"],
+  ])("refuses %s", async (kind, request, field) => {
+    const client = await app().admin();
+    const { userId } = await newUser(app());
+    const other = await newUser(app());
+    for (const to of ["a@x.io", "b@x.io"]) await addVerified(client, userId, to);
+    const { nextPageToken } = await client.listOTPEmails({ userId, pageSize: 1 });
+    const pageToken = kind === "a truncated page token" ? nextPageToken.slice(0, -1) : nextPageToken;
+    const listed = kind === "the page token of another user" ? other.userId : userId;
+    const refusal = await refusalOf(client.listOTPEmails({ userId: listed, pageToken, ...request }));
     expect(refusal).toMatchObject({ code: "InvalidArgument", fields: [field] });
   });
 });

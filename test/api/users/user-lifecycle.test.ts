@@ -2,11 +2,11 @@ import { describe, expect, it } from "vitest";
 import { DeliveryState } from "../../../gen/countersign/user/v3alpha/otp_email_pb.ts";
 import { UserState } from "../../../gen/countersign/user/v3alpha/user_pb.ts";
 import type { UserState as StoredState } from "../../../src/db/core/schema.ts";
-import { protocols, startTestApp, type TestApp, type UserClient } from "../../support/app.ts";
+import { protocols, shareTestApp, startTestApp, type TestApp, type UserClient } from "../../support/app.ts";
 import { planOf } from "../../support/db/plan.ts";
 import { outcomeOf, refusalOf } from "../../support/errors.ts";
 import { startRelay } from "../../support/mail/relay.ts";
-import { addPending, addUser, addVerified, eventTypes } from "../../support/users.ts";
+import { addPending, addUser, addVerified, eventTypes, newUser } from "../../support/users.ts";
 
 const address = "mini@mouse.com";
 
@@ -16,15 +16,12 @@ async function startWithUser(environment: Record<string, string> = {}): Promise<
   return test;
 }
 
-const changes = {
-  deactivateUser: (client: UserClient) => client.deactivateUser({ userId: "u" }),
-  reactivateUser: (client: UserClient) => client.reactivateUser({ userId: "u" }),
-  lockUser: (client: UserClient) => client.lockUser({ userId: "u" }),
-  unlockUser: (client: UserClient) => client.unlockUser({ userId: "u" }),
-};
+type Change = "deactivateUser" | "reactivateUser" | "lockUser" | "unlockUser";
 
-describe("the states of a user", () => {
-  it.each<[StoredState, keyof typeof changes, string, StoredState]>([
+const app = shareTestApp();
+
+describe("the state of a user", () => {
+  it.each<[StoredState, Change, string, StoredState]>([
     ["active", "deactivateUser", "OK", "inactive"],
     ["active", "reactivateUser", "USER_NOT_INACTIVE", "active"],
     ["active", "lockUser", "OK", "locked"],
@@ -37,53 +34,52 @@ describe("the states of a user", () => {
     ["locked", "reactivateUser", "USER_NOT_INACTIVE", "locked"],
     ["locked", "lockUser", "USER_NOT_ACTIVE", "locked"],
     ["locked", "unlockUser", "OK", "active"],
-  ])("from %s by %s: %s, %s", async (from, call, outcome, to) => {
-    const test = await startWithUser();
-    const client = await test.admin();
-    await test.app.store.write((trx) => trx.updateTable("users").set({ state: from }).execute());
-    expect(await outcomeOf(changes[call](client))).toBe(outcome);
-    const { user } = await client.getUserByID({ userId: "u" });
+  ])("%s, after %s (%s), is %s", async (from, change, outcome, to) => {
+    const client = await app().admin();
+    const { userId } = await newUser(app());
+    await app().app.store.write((trx) =>
+      trx.updateTable("users").set({ state: from }).where("user_id", "=", userId).execute(),
+    );
+    expect(await outcomeOf(client[change]({ userId }))).toBe(outcome);
+    const { user } = await client.getUserByID({ userId });
     expect(user?.state).toBe(UserState[to.toUpperCase() as "ACTIVE"]);
     expect(user?.details?.sequence).toBe(outcome === "OK" ? 2n : 1n);
     if (outcome !== "OK") {
-      expect(await refusalOf(changes[call](client))).toMatchObject({ code: "FailedPrecondition" });
+      expect(await refusalOf(client[change]({ userId }))).toMatchObject({ code: "FailedPrecondition" });
     }
   });
 
-  it("change once of 50 calls at once", async () => {
-    const test = await startWithUser();
-    const client = await test.admin("gRPC");
-    for (const [call, type] of [
+  it("changes once for 50 concurrent calls", async () => {
+    const client = await app().admin("gRPC");
+    const { userId } = await newUser(app());
+    for (const [change, type] of [
       ["lockUser", "user.locked"],
       ["unlockUser", "user.unlocked"],
       ["deactivateUser", "user.deactivated"],
       ["reactivateUser", "user.reactivated"],
     ] as const) {
-      const outcomes = await Promise.all(Array.from({ length: 50 }, () => outcomeOf(changes[call](client))));
+      const calls = Array.from({ length: 50 }, () => outcomeOf(client[change]({ userId })));
+      const outcomes = await Promise.all(calls);
       expect(outcomes.filter((o) => o === "OK")).toHaveLength(1);
-      expect((await eventTypes(test)).filter((t) => t === type)).toHaveLength(1);
+      expect((await eventTypes(app(), userId)).filter((t) => t === type)).toHaveLength(1);
     }
   });
 
   it.each(["lockUser", "deactivateUser"] as const)(
-    "T20 after %s nothing can be added or proved",
-    async (call) => {
-      const test = await startWithUser();
-      const client = await test.admin();
-      const self = test.client(await test.token("u"));
-      const { otpEmailId, code } = await addPending(client);
-      const name = { userId: "u", otpEmailId };
-      await changes[call](client);
-      for (const [who, by] of [
-        ["admin", client],
-        ["self", self],
-      ] as const) {
-        expect(await outcomeOf(by.addOTPEmail({ userId: "u", email: { address: "b@x.io" } })), who).toBe(
-          "USER_NOT_ACTIVE",
-        );
-        expect(await outcomeOf(by.verifyOTPEmail({ ...name, code })), who).toBe("USER_NOT_ACTIVE");
-        expect(await outcomeOf(by.resendOTPEmailCode(name)), who).toBe("USER_NOT_ACTIVE");
-        expect(await outcomeOf(by.getOTPEmail(name)), who).toBe("OK");
+    "T20 after %s does not allow adding or verifying",
+    async (change) => {
+      const client = await app().admin();
+      const { userId } = await newUser(app());
+      const self = app().client(await app().token(userId));
+      const { otpEmailId, code } = await addPending(client, userId);
+      const name = { userId, otpEmailId };
+      await client[change]({ userId });
+      for (const caller of [client, self]) {
+        const add = caller.addOTPEmail({ userId, email: { address: "b@x.io" } });
+        expect(await outcomeOf(add)).toBe("USER_NOT_ACTIVE");
+        expect(await outcomeOf(caller.verifyOTPEmail({ ...name, code }))).toBe("USER_NOT_ACTIVE");
+        expect(await outcomeOf(caller.resendOTPEmailCode(name))).toBe("USER_NOT_ACTIVE");
+        expect(await outcomeOf(caller.getOTPEmail(name))).toBe("OK");
       }
       expect(await outcomeOf(self.removeOTPEmail(name))).toBe("USER_NOT_ACTIVE");
       expect((await client.getOTPEmail(name)).otpEmail?.failedAttemptsLeft).toBe(5);
@@ -91,7 +87,7 @@ describe("the states of a user", () => {
     },
   );
 
-  it("T20 a user that is locked meanwhile gets no mail, and support can see that", async () => {
+  it("T20 suppresses the queued mail of a user that is locked", async () => {
     const relay = await startRelay();
     const environment = { COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}` };
     const test = await startWithUser(environment);
@@ -110,26 +106,28 @@ describe("the states of a user", () => {
 });
 
 describe.each(protocols)("over %s", (protocol) => {
-  it("a user is locked, unlocked, deactivated, reactivated, found and deleted", async () => {
-    const test = await startWithUser();
-    const client = await test.admin(protocol);
-    await client.lockUser({ userId: "u", reason: "a stolen phone" });
-    const locked = await client.listUsers({ state: UserState.LOCKED, orgId: "o" });
-    expect(locked.users).toMatchObject([{ userId: "u", state: UserState.LOCKED }]);
-    await client.unlockUser({ userId: "u" });
-    await client.deactivateUser({ userId: "u" });
-    await client.reactivateUser({ userId: "u" });
-    const { details } = await client.deleteUser({ userId: "u", reason: "asked for it" });
-    expect(details).toMatchObject({ sequence: 6n, resourceOwner: "o" });
-    expect(await refusalOf(client.getUserByID({ userId: "u" }))).toMatchObject({
+  it("a user is locked, unlocked, deactivated, reactivated, listed and deleted", async () => {
+    const client = await app().admin(protocol);
+    const orgId = `org ${protocol}`;
+    const { userId } = await newUser(app(), orgId);
+    await client.lockUser({ userId, reason: "a stolen phone" });
+    const locked = await client.listUsers({ state: UserState.LOCKED, orgId });
+    expect(locked.users).toMatchObject([{ userId, state: UserState.LOCKED }]);
+    await client.unlockUser({ userId });
+    await client.deactivateUser({ userId });
+    await client.reactivateUser({ userId });
+    const { details } = await client.deleteUser({ userId, reason: "asked for it" });
+    expect(details).toMatchObject({ sequence: 6n, resourceOwner: orgId });
+    expect(await refusalOf(client.getUserByID({ userId }))).toMatchObject({
       code: "NotFound",
       reason: "USER_NOT_FOUND",
     });
-    expect((await client.listUsers({})).users).toEqual([]);
-    expect(await outcomeOf(client.deleteUser({ userId: "u" }))).toBe("USER_NOT_FOUND");
-    const events = await test.app.store.db
-      .selectFrom("events")
+    expect((await client.listUsers({ orgId })).users).toEqual([]);
+    expect(await outcomeOf(client.deleteUser({ userId }))).toBe("USER_NOT_FOUND");
+    const events = await app()
+      .app.store.db.selectFrom("events")
       .select(["type", "reason"])
+      .where("user_id", "=", userId)
       .orderBy("position")
       .execute();
     expect(events.map((e) => [e.type, e.reason])).toEqual([
@@ -144,7 +142,7 @@ describe.each(protocols)("over %s", (protocol) => {
 });
 
 describe("DeleteUser", () => {
-  it("leaves no address, no mail, and no client address of the user itself", async () => {
+  it("deletes addresses, mails, and the client addresses of the user itself", async () => {
     const relay = await startRelay();
     const test = await startWithUser({ COUNTERSIGN_SMTP_URL: `smtp://127.0.0.1:${relay.port}` });
     await relay.stop();
@@ -166,7 +164,7 @@ describe("DeleteUser", () => {
     ]);
     expect(JSON.stringify(events)).not.toContain("mouse");
 
-    // Whoever takes the id begins anew, but for the count of its organization.
+    // A user that reuses the id continues the count in its organization, and nothing else.
     await addUser(client, "u", "o");
     const { user } = await client.getUserByID({ userId: "u" });
     expect(user).toMatchObject({ details: { sequence: 5n }, authenticators: { otpEmail: [] } });
@@ -177,27 +175,28 @@ describe("DeleteUser", () => {
     expect(await outcomeOf(old)).toBe("CODE_INVALID");
   });
 
-  it("lets another organization take the id, which sees nothing of before", async () => {
-    const test = await startWithUser();
-    const client = await test.admin();
-    await client.deleteUser({ userId: "u" });
-    await addUser(client, "u", "p");
-    const { user } = await client.getUserByID({ userId: "u" });
+  it("allows another organization to reuse the id, with a count from 1", async () => {
+    const client = await app().admin();
+    const { userId } = await newUser(app());
+    await client.deleteUser({ userId });
+    await addUser(client, userId, "p");
+    const { user } = await client.getUserByID({ userId });
     expect(user?.details).toMatchObject({ sequence: 1n, resourceOwner: "p" });
   });
 
-  it("happens once of 50 times at once", async () => {
-    const test = await startWithUser();
-    const client = await test.admin("gRPC");
+  it("succeeds once for 50 concurrent calls", async () => {
+    const client = await app().admin("gRPC");
+    const { userId } = await newUser(app());
     const outcomes = await Promise.all(
-      Array.from({ length: 50 }, () => outcomeOf(client.deleteUser({ userId: "u" }))),
+      Array.from({ length: 50 }, () => outcomeOf(client.deleteUser({ userId }))),
     );
     expect(outcomes.filter((o) => o === "OK")).toHaveLength(1);
     expect(outcomes.filter((o) => o === "USER_NOT_FOUND")).toHaveLength(49);
-    expect((await eventTypes(test)).filter((type) => type === "user.deleted")).toHaveLength(1);
+    const types = await eventTypes(app(), userId);
+    expect(types.filter((type) => type === "user.deleted")).toHaveLength(1);
   });
 
-  it("while 50 calls add, verify and resend leaves nothing behind, and none of them fails unforeseen", async () => {
+  it("deletes everything while 50 calls add, verify and resend, none of which fails unexpectedly", async () => {
     const test = await startWithUser();
     const client = await test.admin("gRPC");
     const { otpEmailId, code } = await addPending(client);
@@ -209,7 +208,7 @@ describe("DeleteUser", () => {
       return outcomeOf(client.verifyOTPEmail({ userId: "u", otpEmailId, code: i === 30 ? code : wrong }));
     });
     const outcomes = new Set(await Promise.all(calls));
-    const foreseen = [
+    const expected = [
       "OK",
       "USER_NOT_FOUND",
       "OTP_EMAIL_NOT_FOUND",
@@ -219,7 +218,7 @@ describe("DeleteUser", () => {
       "ATTEMPTS_EXHAUSTED",
       "RESEND_TOO_SOON",
     ];
-    expect([...outcomes].filter((o) => !foreseen.includes(o))).toEqual([]);
+    expect([...outcomes].filter((o) => !expected.includes(o))).toEqual([]);
     const { db } = test.app.store;
     for (const table of ["users", "otp_emails", "outbox"] as const) {
       expect(await db.selectFrom(table).selectAll().execute(), table).toEqual([]);
@@ -229,8 +228,7 @@ describe("DeleteUser", () => {
 });
 
 describe("ListUsers", () => {
-  async function startWithMany(): Promise<TestApp> {
-    const test = await startTestApp();
+  async function addMany(test: TestApp): Promise<void> {
     const client = await test.admin();
     for (const [userId, orgId] of [
       ["b", "o"],
@@ -241,13 +239,20 @@ describe("ListUsers", () => {
     ] as const) {
       await addUser(client, userId, orgId);
     }
+  }
+
+  async function startWithMany(): Promise<TestApp> {
+    const test = await startTestApp();
+    await addMany(test);
     return test;
   }
 
+  const withMany = shareTestApp({ setUp: addMany });
+
   const idsOf = async (call: ReturnType<UserClient["listUsers"]>) => (await call).users.map((u) => u.userId);
 
-  it("shows only organizations in which the caller may read, whatever it asks for", async () => {
-    const test = await startWithMany();
+  it("only shows users of organizations in which the caller may read", async () => {
+    const test = withMany();
     const reader = test.client(await test.token("s", { org: "p", permissions: ["user.read"] }));
     expect(await idsOf(reader.listUsers({}))).toEqual(["c", "d"]);
     expect(await idsOf(reader.listUsers({ orgId: "p" }))).toEqual(["c", "d"]);
@@ -259,7 +264,7 @@ describe("ListUsers", () => {
     expect(await idsOf((await test.admin()).listUsers({}))).toEqual(["a", "b", "c", "d", "e"]);
   });
 
-  it("filters by state and by address, in whichever case it is written", async () => {
+  it("filters by state and by address, ignoring case", async () => {
     const test = await startWithMany();
     const client = await test.admin();
     await addVerified(client, "a", "Mini@mouse.com");
@@ -276,7 +281,7 @@ describe("ListUsers", () => {
   });
 
   it.each([1, 2, 3, 100])(
-    "pages by %i, and what is created meanwhile repeats and hides nothing",
+    "returns pages of %i; concurrently created users neither repeat nor hide others",
     async (pageSize) => {
       const test = await startWithMany();
       const client = await test.admin();
@@ -297,7 +302,7 @@ describe("ListUsers", () => {
     },
   );
 
-  it("returns 50 without a page_size, and never more than 100", async () => {
+  it("returns 50 users by default, and at most 100", async () => {
     const test = await startTestApp();
     const client = await test.admin("gRPC");
     await Promise.all(Array.from({ length: 120 }, (_, i) => addUser(client, `user-${i}`)));
@@ -305,8 +310,8 @@ describe("ListUsers", () => {
     expect((await client.listUsers({ pageSize: 1_000 })).users).toHaveLength(100);
   });
 
-  it("T37 refuses a page token of another filter or another caller's organizations", async () => {
-    const test = await startWithMany();
+  it("T37 refuses a page token of another filter or of a caller of other organizations", async () => {
+    const test = withMany();
     const client = await test.admin();
     const { nextPageToken: pageToken } = await client.listUsers({ pageSize: 1 });
     const reader = test.client(await test.token("s", { org: "p", permissions: ["user.read"] }));
@@ -326,21 +331,20 @@ describe("ListUsers", () => {
   });
 
   it.each([
-    ["no address", { emailAddress: "%" }, "email_address"],
-    ["no organization", { orgId: "" }, "org_id"],
-    ["the state of users that are gone", { state: UserState.DELETED }, "state"],
-    ["a state that is none", { state: 99 as UserState }, "state"],
-    ["a negative page", { pageSize: -1 }, "page_size"],
-  ])("T37 T38 refuses a filter with %s", async (_name, request, field) => {
-    const test = await startTestApp();
-    expect(await refusalOf((await test.admin()).listUsers(request))).toMatchObject({
+    ["an invalid address", { emailAddress: "%" }, "email_address"],
+    ["an empty organization", { orgId: "" }, "org_id"],
+    ["the state of deleted users", { state: UserState.DELETED }, "state"],
+    ["an unknown state", { state: 99 as UserState }, "state"],
+    ["a negative page size", { pageSize: -1 }, "page_size"],
+  ])("T37 T38 refuses %s", async (_name, request, field) => {
+    expect(await refusalOf((await app().admin()).listUsers(request))).toMatchObject({
       code: "InvalidArgument",
       fields: [field],
     });
   });
 
-  it("T37 names no column that is secret, and takes no SQL", async () => {
-    const test = await startWithMany();
+  it("T37 reveals no secret column, and does not interpret SQL", async () => {
+    const test = withMany();
     const headers = {
       authorization: `Bearer ${await test.token("s", { permissions: ["user.read"] })}`,
       "content-type": "application/json",
@@ -363,17 +367,16 @@ describe("ListUsers", () => {
     }
   });
 
-  it("walks an index and sorts nothing", async () => {
-    const test = await startTestApp();
-    const plans = [
+  it("uses an index and does not sort", async () => {
+    const conditions = [
       "org_id in ('o', 'p')",
       "org_id in ('o', 'p') and state = 'locked'",
       "org_id = 'o' and (org_id, user_id) > ('o', 'u')",
       "true",
     ];
-    for (const where of plans) {
+    for (const where of conditions) {
       const select = `select * from users where ${where} order by org_id, user_id limit 51`;
-      const plan = await planOf(test.app.store.db, select);
+      const plan = await planOf(app().app.store.db, select);
       expect(plan, where).toMatch(/using (covering )?index users_|index (only )?scan using users_/i);
       expect(plan, where).not.toMatch(/TEMP B-TREE|Sort/);
     }

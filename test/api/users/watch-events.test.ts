@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { WatchEventsResponse } from "../../../gen/countersign/user/v3alpha/user_service_pb.ts";
-import { protocols, startTestApp, type UserClient } from "../../support/app.ts";
+import { protocols, shareTestApp, startTestApp, type UserClient } from "../../support/app.ts";
 import { eventsSettled } from "../../support/db/database.ts";
 import { refusalOf } from "../../support/errors.ts";
 import { addUser } from "../../support/users.ts";
 
 const streaming = protocols.filter((protocol) => protocol !== "REST");
 
-/** Watches until it is told to stop. `next` is what is told next, in short: user, type and position. */
+/** Watches until `end` is called. `next` returns the next message in short: user, type and position. */
 function watch(client: UserClient, request: { afterPosition?: string } = {}) {
   const ending = new AbortController();
   const messages = client.watchEvents(request, { signal: ending.signal })[Symbol.asyncIterator]();
@@ -19,7 +19,7 @@ function watch(client: UserClient, request: { afterPosition?: string } = {}) {
 }
 
 describe("WatchEvents over REST", () => {
-  it("is a line of JSON for each message", async () => {
+  it("sends a line of JSON per message", async () => {
     const test = await startTestApp();
     const admin = await test.admin();
     await addUser(admin, "u");
@@ -49,7 +49,9 @@ describe("WatchEvents over REST", () => {
 });
 
 describe.each(streaming)("WatchEvents over %s", (protocol) => {
-  it("tells the events of the caller's organizations as they happen, and goes on from a position", async () => {
+  const withoutEvents = shareTestApp();
+
+  it("sends the events of the caller's organizations, and continues from a position", async () => {
     const test = await startTestApp();
     const admin = await test.admin();
     await addUser(admin, "before");
@@ -75,14 +77,14 @@ describe.each(streaming)("WatchEvents over %s", (protocol) => {
   });
 
   it.each([
-    ["no position", "x"],
-    ["an empty one", ""],
-    ["a negative one", "-1"],
-    ["one that was not reached", "1"],
-    ["one beyond any", "9".repeat(20)],
+    ["a position that is not a number", "x"],
+    ["an empty position", ""],
+    ["a negative position", "-1"],
+    ["a position that was not reached", "1"],
+    ["a position of 20 digits", "9".repeat(20)],
   ])("refuses %s", async (_name, afterPosition) => {
-    const test = await startTestApp();
-    const refusal = await refusalOf(watch(await test.admin(protocol), { afterPosition }).next());
+    const client = await withoutEvents().admin(protocol);
+    const refusal = await refusalOf(watch(client, { afterPosition }).next());
     expect(refusal).toMatchObject({
       code: "InvalidArgument",
       reason: "REQUEST_INVALID",
@@ -90,7 +92,7 @@ describe.each(streaming)("WatchEvents over %s", (protocol) => {
     });
   });
 
-  it("ends when the service stops, which it does not hold up", async () => {
+  it("ends when the service stops, without delaying it", async () => {
     const test = await startTestApp();
     const { next } = watch(await test.admin(protocol));
     expect(await next()).toBe("  0");

@@ -2,16 +2,16 @@ import { Refused, settings, type User, type World } from "./world.ts";
 
 export type Permission = "user.read" | "user.write" | "otp.challenge";
 
-/** Who calls, as its token says. */
+/** A caller, described by its token. */
 export interface Caller {
   readonly subject: string;
-  /** Undefined: all organizations. */
+  /** The organization of the permissions. All organizations if undefined. */
   readonly orgId: string | undefined;
   readonly permissions: readonly Permission[];
   readonly token: "valid" | "expired" | "none";
 }
 
-/** The callers, by name. `self` is the user that the call is about. */
+/** By name. `self` is the user in the request. */
 export const callers = {
   admin: { permissions: ["user.write"] },
   adminOfO1: { permissions: ["user.write"], orgId: "o1" },
@@ -23,8 +23,8 @@ export const callers = {
   all: { permissions: ["user.read", "user.write", "otp.challenge"] },
   self: { permissions: [] },
   u1: { permissions: [] },
-  nobody: { permissions: [] },
-  late: { permissions: ["user.write", "otp.challenge"], token: "expired" },
+  noPermission: { permissions: [] },
+  expired: { permissions: ["user.write", "otp.challenge"], token: "expired" },
   anonymous: { permissions: [], token: "none" },
 } as const satisfies Record<
   string,
@@ -63,11 +63,10 @@ export const denied = () => new Refused("PermissionDenied", "PERMISSION_MISSING"
 export const userNotFound = () => new Refused("NotFound", "USER_NOT_FOUND");
 
 /**
- * "A caller with a permission in another organization sees 404, one with none sees 403 whether or not the user exists"
- * (design.md §2). Then 404 for a user that is not there.
+ * A caller with a permission in another organization gets 404, one without gets 403, whether or not the user exists.
  *
- * @param checkSelf refuses what only a permission allows, where the caller is let through as the user itself: that is
- *   authorization too, and comes before the look whether the user exists.
+ * @param checkSelf refuses what needs a permission if the caller is admitted as the user itself. This is part of
+ *   authorization, so it comes before checking whether the user exists.
  */
 export function authorize(
   world: World,
@@ -89,5 +88,5 @@ export function requireActive({ state }: User): void {
   if (state !== "active") throw new Refused("FailedPrecondition", "USER_NOT_ACTIVE");
 }
 
-/** The host that the user itself may name in a link. */
+/** The host that users may use in a link. */
 export const ownHost = new URL(settings.publicUrl).host;

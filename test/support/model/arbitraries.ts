@@ -95,11 +95,11 @@ const verification = fc.oneof(
 const manager = by([8, "admin"], [4, "self"], [2, "all"], [1, "adminOfO1"], [1, "adminOfO2"]);
 const challenger = by([6, "challenger"], [5, "self"], [3, "all"], [1, "challengerOfO2"], [1, "admin"]);
 
-/** Mostly those who may, now and then any other. */
+/** Mostly these callers, and sometimes others. */
 function by(...usual: (readonly [number, CallerName])[]): Arbitrary<By> {
   const caller = weighted<CallerName>(
     ...usual,
-    ...(["reader", "readerOfO1", "u1", "nobody", "late", "anonymous", "challenger"] as const).map(
+    ...(["reader", "readerOfO1", "u1", "noPermission", "expired", "anonymous", "challenger"] as const).map(
       (name) => [0.25, name] as const,
     ),
   );
@@ -112,7 +112,7 @@ function keyed(who: Arbitrary<By>): Arbitrary<By> {
   return fc.tuple(who, key, alsoOver).map(([by, key, alsoOver]) => ({ ...by, key, alsoOver }));
 }
 
-/** An authenticator: mostly one that is like this; or another, one of another user, a removed one, or none. */
+/** Mostly an authenticator of this kind, or else another one, one of another user, a removed one, or none. */
 function otpEmailThat(isMeant: (otpEmail: OTPEmail) => boolean) {
   return fc.tuple(fc.nat(), fc.nat(19)).map(([nth, kind]) => (world: World, userId: string): string => {
     const own = otpEmailsOf(world, userId);
@@ -144,7 +144,7 @@ const challenge = fc
     return { otpEmailId, challengeId };
   });
 
-/** A code that somebody types, among those that there are. */
+/** The code to enter. */
 type Guess = (world: World, right: Code | undefined, length: number) => string;
 
 const guess: Arbitrary<Guess> = weighted<Guess>(
@@ -161,7 +161,7 @@ const wrong = (length: number) => "7".repeat(length);
 const spelled = (code: string) =>
   ` ${code.slice(0, 3)}-${code.slice(3)}`.toLowerCase().replace(/0/, code.length === 8 ? "o" : "0");
 
-/** An old code, or one of another authenticator. */
+/** A replaced code, or one of another authenticator. */
 function otherCode(world: World, right: Code | undefined, length: number, nth: number): string {
   const codes = world.users
     .flatMap(({ otpEmails }) => otpEmails)
@@ -174,18 +174,18 @@ function otpEmailsOf({ users }: World, userId: string): OTPEmail[] {
   return users.find((user) => user.userId === userId)?.otpEmails ?? [];
 }
 
-/** A call about a user, with what else it says. Where it is of little use it is left out, but for now and then. */
+/** A call for a user. Skipped most of the time if it is not useful in the state of the user. */
 function call<I extends DescMessage, O extends DescMessage, P>(
   method: DescMethodUnary<I, O>,
   who: Arbitrary<By>,
   parts: Arbitrary<P>,
   request: (world: World, userId: string, parts: P) => MessageInitShape<I>,
   model: Model<I, O>,
-  isOfUse: (user: User | undefined) => boolean,
+  isUseful: (user: User | undefined) => boolean,
   howOften: Arbitrary<number> = fc.constant(1),
 ): Arbitrary<Step> {
   return fc.tuple(who, userId, parts, fc.nat(24), howOften).map(([by, userId, parts, odd, times]) => {
-    const check = ({ users }: World) => odd === 0 || isOfUse(users.find((user) => user.userId === userId));
+    const check = ({ users }: World) => odd === 0 || isUseful(users.find((user) => user.userId === userId));
     return callStep(method, by, (world) => request(world, userId, parts), model, { check, times });
   });
 }
@@ -198,7 +198,7 @@ const organization = (orgId: string) => ({ org: { case: "orgId", value: orgId } 
 
 const nothing = fc.constant(undefined);
 
-/** Codes are guessed at more than once. */
+/** Codes are guessed several times in a row. */
 const howOften = weighted([3, 1], [1, 3], [2, 5]);
 
 const create: Arbitrary<Step> = call(
@@ -430,16 +430,16 @@ const jump = weightedOf(
   [1, fc.integer({ min: -10 * minute, max: -1 })],
 ).map((ms) => clockStep("a jump", ({ now }) => now + ms));
 
-/** To the times at which something changes, and the millisecond before. */
+/** Moves the clock to a time at which something changes, or to the millisecond before. */
 const boundary = fc.tuple(fc.nat(), fc.constantFrom(-1, 0, 0)).map(([nth, offset]) =>
   clockStep(`to a boundary, ${offset} ms`, (world) => {
     const times = boundariesOf(world).filter((time) => time + offset > world.now);
-    // Mostly one that is near.
+    // Mostly one in the near future.
     return times.length === 0 ? world.now + minute : times[(nth % 4) % times.length]! + offset;
   }),
 );
 
-function boundariesOf({ users, hits, kept, removed, mails }: World): number[] {
+function boundariesOf({ users, hits, replies, removed, mails }: World): number[] {
   const otpEmails = users.flatMap(({ otpEmails }) => otpEmails);
   const times = [
     ...otpEmails.flatMap(({ code, failures, challenges }) => [
@@ -449,7 +449,7 @@ function boundariesOf({ users, hits, kept, removed, mails }: World): number[] {
       ...challenges.map(({ code }) => code.expireTime),
     ]),
     ...hits.flatMap(({ time }) => [time + settings.mailInterval, time + hour, time + day]),
-    ...kept.map(({ forgetTime }) => forgetTime),
+    ...replies.map(({ forgetTime }) => forgetTime),
     ...removed.map(({ forgetTime }) => forgetTime),
     ...mails.map(({ dueTime }) => dueTime),
   ];
@@ -486,7 +486,7 @@ const kinds: readonly (readonly [kind: string, weight: number, step: Arbitrary<S
   ["relay", 2, fc.constant(true).map(relayStep)],
 ];
 
-/** What there is more of, or less. Limits are met where some kinds of steps are frequent; none is left out. */
+/** Factors for the weights of steps. Some limits are only reached if some steps are frequent. */
 const emphases: readonly Readonly<Record<string, number>>[] = [
   {},
   { verify: 5, resend: 4, unlock: 0.5, time: 0.5, state: 0.25, add: 0.5 },
@@ -500,7 +500,7 @@ export function stepOf(emphasis: number): Arbitrary<Step> {
   return weightedOf(...kinds.map(([kind, weight, step]) => [weight * (factors?.[kind] ?? 1), step] as const));
 }
 
-/** Two users to begin with. */
+/** Creates two users. */
 export function firstSteps(): Step[] {
   const make = (userId: string, orgId: string) =>
     callStep(
@@ -512,7 +512,7 @@ export function firstSteps(): Step[] {
   return [make("u1", "o1"), make("u2", "o2")];
 }
 
-/** Lets all mails go, and looks at everything. */
+/** Sends all mails, and compares all lists. */
 export function lastSteps(): Step[] {
   const all = { caller: "all", protocol: "gRPC" } as const;
   const ids = ["u1", "u2", "u3"];
@@ -544,6 +544,6 @@ function weighted<T>(...choices: (readonly [number, T])[]): Arbitrary<T> {
 }
 
 function weightedOf<T>(...choices: (readonly [number, Arbitrary<T>])[]): Arbitrary<T> {
-  // Weights are whole numbers.
+  // fast-check needs integer weights.
   return fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight: Math.round(4 * weight), arbitrary })));
 }

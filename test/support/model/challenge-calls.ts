@@ -13,12 +13,12 @@ import { challengeMail, enqueueCode, isAlive, isOver } from "./mails.ts";
 import {
   checkTemplate,
   clearFailures,
+  forbidBypassingMail,
   invalid,
-  refuseToProveItself,
   requireOTPEmail,
   snakeCase,
 } from "./otp-email-calls.ts";
-import { addEvent, freshId, type KeyUse, once, showMail } from "./user-calls.ts";
+import { addEvent, freshId, idempotent, type KeyUse, showMail } from "./user-calls.ts";
 import {
   type Challenge,
   day,
@@ -46,16 +46,16 @@ export function createOTPEmailChallenge(
   const urlTemplate =
     request.delivery.case === "sendCode" ? checkTemplate(request.delivery.value) : undefined;
   if (!settings.audiences.includes(audience)) throw invalid("AUDIENCE_NOT_ALLOWED");
-  const checkSelf = () => refuseToProveItself(delivery, urlTemplate);
+  const checkSelf = () => forbidBypassingMail(delivery, urlTemplate);
   const { user } = authorize(world, caller, userId, { ...challenger, checkSelf });
 
-  const { challengeId, ...reply } = once(world, caller, key, () => {
+  const { challengeId, ...reply } = idempotent(world, caller, key, () => {
     requireActive(user);
     const otpEmail = requireOTPEmail(user, otpEmailId);
     if (otpEmail.verifyTime === undefined) throw new Refused("FailedPrecondition", "OTP_EMAIL_NOT_VERIFIED");
     requireUnlocked(world, user, otpEmail.address, otpEmail.failures, delivery, otpEmail.verifyTime);
     if (delivery === "sendCode") requireMail(world, user, otpEmail.address, otpEmail.verifyTime);
-    // "A new one ends the old."
+    // "An authenticator has one open challenge at a time: a new one replaces it."
     for (const challenge of otpEmail.challenges) if (isOpen(challenge)) challenge.state = "replaced";
     const challenge: Challenge = {
       challengeId: freshId(world, made?.challengeId),
@@ -89,7 +89,7 @@ export function createOTPEmailChallenge(
   return { challengeId, ...reply, code: isShown ? (challenge.code.value ?? "(a code)") : undefined };
 }
 
-/** What a proof has to say. Times in it are seconds. */
+/** The claims of a proof. Times are seconds. */
 export interface Proof {
   readonly iss: string;
   readonly sub: string;

@@ -11,11 +11,11 @@ import {
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from "jose";
 import { expect } from "vitest";
 import { deliver, settle } from "./mails.ts";
-import { learn } from "./otp-email-calls.ts";
+import { learnCode } from "./otp-email-calls.ts";
 import type { Result, System } from "./system.ts";
 import { type Mail, minute, Refused, type World } from "./world.ts";
 
-/** Compares what came of a call with what the model says: status, reason, wait, and each field of the reply. */
+/** Compares the result of a call with the model: status, reason, wait, and each field of the reply. */
 export async function compareCall<I extends DescMessage, O extends DescMessage>(
   system: System,
   world: World,
@@ -53,7 +53,7 @@ async function shown<I extends DescMessage, O extends DescMessage>(
   return { reply: json };
 }
 
-/** Without what the contract leaves to the service: why a mail is not sent, and at which number positions begin. */
+/** Removes what the API leaves to the service: the reason of a mail that was not sent, and the first position. */
 function comparable(system: System, json: JsonValue, name = ""): JsonValue {
   if (Array.isArray(json)) return json.map((item) => comparable(system, item));
   if (typeof json !== "object" || json === null) return json;
@@ -73,9 +73,9 @@ function comparable(system: System, json: JsonValue, name = ""): JsonValue {
   );
 }
 
-/** A position of an event stays the same, whoever tells it. */
+/** Checks that an event has the same position in all replies. */
 export function notePosition(system: System, event: JsonObject, position: bigint): void {
-  // Mails of one moment are done with in any order: the trail is not read from one of them on.
+  // The order of mails that are due at the same time is not known, so events are not watched from one of them.
   if (event.type === "mail") return;
   const name = `${event.orgId} ${event.userId} ${event.sequence}`;
   const known = system.positions.get(name) ?? position;
@@ -83,7 +83,7 @@ export function notePosition(system: System, event: JsonObject, position: bigint
   system.positions.set(name, position);
 }
 
-/** The claims of a proof that the published keys verify. */
+/** Verifies a proof with the published keys and returns its claims. */
 async function claimsOf(system: System, world: World, proof: string): Promise<string> {
   const keys = JSON.parse(await system.keysOfProofs()) as JSONWebKeySet;
   const { payload } = await jwtVerify(proof, createLocalJWKSet(keys), {
@@ -96,10 +96,10 @@ async function claimsOf(system: System, world: World, proof: string): Promise<st
   return JSON.stringify({ iss, sub, aud, nonce, amr, jti, auth_time, exp });
 }
 
-/** The service gives a mail up if the next attempt would come too late. It need not say how far apart attempts are. */
+/** The service abandons a mail if the next attempt would be too late. Attempts are at most this far apart. */
 const attemptsApartMax = 5 * minute;
 
-/** Compares the mails that came, and those that wait, and learns the codes that came. */
+/** Compares the received and the queued mails, and learns the codes in them. */
 export async function compareMails(system: System, world: World): Promise<void> {
   const { received, waiting } = await system.mails();
   const left = received.map((mail) => ({ ...mail, ...contentOf(mail.text) }));
@@ -113,15 +113,15 @@ export async function compareMails(system: System, world: World): Promise<void> 
     const mail = candidates.find(({ text }) => text.includes(otpEmailId)) ?? candidates[0];
     expect(
       mail,
-      `a mail (${purpose}) to ${to} with the code ${code?.value ?? "that it brings"}`,
+      `a mail (${purpose}) to ${to} with ${code?.value === undefined ? "any code" : `the code ${code.value}`}`,
     ).toBeDefined();
     if (!mail) return;
     left.splice(left.indexOf(mail), 1);
-    if (code) learn(code, mail.code);
+    if (code) learnCode(code, mail.code);
     if (link !== undefined) expect(mail.text).toContain(link.replaceAll("{{.Code}}", code?.value ?? ""));
     if (purpose === "notice") expect(mail.text).not.toMatch(/https?:/);
   }
-  expect(left, "mails that nobody asked for").toEqual([]);
+  expect(left, "unexpected mails").toEqual([]);
 
   for (const mail of [...world.mails]) {
     const isThis = (other: (typeof waiting)[number]) =>
@@ -130,20 +130,20 @@ export async function compareMails(system: System, world: World): Promise<void> 
       other.createTime === mail.createTime;
     const [row] = waiting.splice(waiting.findIndex(isThis) >>> 0, 1);
     if (row) mail.dueTime = row.dueTime;
-    else giveUp(world, mail);
+    else abandon(world, mail);
   }
-  expect(waiting, "mails that wait without need").toEqual([]);
+  expect(waiting, "mails that should not be queued").toEqual([]);
 }
 
-function giveUp(world: World, mail: Mail): void {
+function abandon(world: World, mail: Mail): void {
   const isLate = mail.isDeferred && mail.expireTime - world.now <= attemptsApartMax;
-  expect(isLate, `the mail ${JSON.stringify(mail)} was given up early`).toBe(true);
+  expect(isLate, `the mail ${JSON.stringify(mail)} was abandoned early`).toBe(true);
   const user = world.users.find(({ userId }) => userId === mail.userId);
   const otpEmail = user?.otpEmails.find((o) => o.otpEmailId === mail.otpEmailId);
   if (user && otpEmail) settle(world, user, otpEmail, mail, "failed");
 }
 
-/** A code stands on a line of its own. */
+/** The code is on a line of its own. */
 function contentOf(text: string): { purpose: Mail["purpose"]; code: string | undefined } {
   const login = /^\d{6}$/m.exec(text)?.[0];
   if (login !== undefined) return { purpose: "login", code: login };

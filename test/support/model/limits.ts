@@ -12,21 +12,21 @@ import {
 
 export const clientAddress = "127.0.0.1";
 
-/** The same mailbox, however its letters are written. */
+/** The same for all spellings of a mailbox. */
 export const canonical = (address: string) => address.toLowerCase();
 
-/** An authenticator as limits know it: to remove it and to add it again makes no other one of it. */
+/** Identifies an authenticator for limits: removing and adding it again does not change it. */
 export const identityOf = ({ orgId, userId }: User, address: string) =>
   `${orgId} ${userId} ${canonical(address)}`;
 
-/** How long until there are fewer than `most` hits in the window. */
-function waitFor({ now, hits }: World, key: string, most: number, windowMs: number, since = 0): number {
+/** How long until there are fewer than `limit` hits in the window. */
+function waitFor({ now, hits }: World, key: string, limit: number, windowMs: number, since = 0): number {
   const times = hits.filter((hit) => hit.key === key && hit.time >= since).map(({ time }) => time);
-  const oldest = times.sort((a, b) => b - a)[most - 1];
+  const oldest = times.sort((a, b) => b - a)[limit - 1];
   return oldest === undefined ? 0 : Math.max(0, oldest + windowMs - now);
 }
 
-/** What keeps a mail to the address of a user from being sent now. */
+/** Which limit delays a mail to the address, and for how long. */
 export function mailWait(
   world: World,
   user: User,
@@ -55,9 +55,9 @@ export function requireMail(world: World, user: User, address: string, verifyTim
   if (wait) throw new Refused("ResourceExhausted", wait.reason, wait.ms);
 }
 
-export function takeMail(world: World, user: User, address: string): void {
+export function consumeMailLimits(world: World, user: User, address: string): void {
   const { now } = world;
-  // The ceiling of a client address counts by the minute: all of it, until its last millisecond is out of the window.
+  // The limit of a client address counts whole minutes: each counts until its last millisecond is out of the window.
   const endOfMinute = now - (now % minute) + minute - 1;
   world.hits.push(
     { key: `otp_email ${identityOf(user, address)}`, time: now, forgetTime: now + day },
@@ -66,8 +66,8 @@ export function takeMail(world: World, user: User, address: string): void {
   );
 }
 
-/** Whether the other addresses are told of one more change. */
-export function takeNotice(world: World, { orgId, userId }: User): boolean {
+/** Returns whether the limit allows notices about another change. */
+export function consumeNoticeLimit(world: World, { orgId, userId }: User): boolean {
   const key = `notices ${orgId} ${userId}`;
   if (waitFor(world, key, settings.noticesPerDayMax, day) > 0) return false;
   const hit: Hit = { key, time: world.now, forgetTime: world.now + day };
@@ -75,14 +75,14 @@ export function takeNotice(world: World, { orgId, userId }: User): boolean {
   return true;
 }
 
-export const noFailures = (): Failures => ({ inRow: 0, times: [], lockCount: 0, lockedUntil: 0 });
+export const newFailures = (): Failures => ({ inRow: 0, times: [], lockCount: 0, lockedUntil: 0 });
 
 const inLastHour = ({ times }: Failures, now: number) => times.filter((time) => time > now - hour);
 
-/** One more wrong code. */
+/** Counts a wrong code. */
 export function fail(failures: Failures, now: number): void {
   failures.inRow++;
-  // What has left the window once is forgotten, also if the clock goes back.
+  // Failures that have left the window are dropped, so they don't come back if the clock is set back.
   failures.times = [...inLastHour(failures, now), now].slice(-settings.attemptsPerHourMax);
   if (failures.inRow >= settings.attemptsInRowMax) failures.lockedUntil = now + settings.lockMax;
   else if (failures.times.length >= settings.attemptsPerHourMax)
@@ -93,7 +93,7 @@ export function fail(failures: Failures, now: number): void {
 
 export const isLocked = ({ lockedUntil }: Failures, now: number) => lockedUntil > now;
 
-/** "Waiting that long succeeds": what is waited for is another code, and a mail that brings it. */
+/** A retry after the returned time must succeed: with a new code, which needs a mail. */
 export function requireUnlocked(
   world: World,
   user: User,
@@ -107,7 +107,7 @@ export function requireUnlocked(
   throw new Refused("ResourceExhausted", "ATTEMPTS_EXHAUSTED", Math.max(lockedUntil - world.now, mailMs));
 }
 
-/** How many wrong codes there may still be. */
+/** The number of wrong codes that are left. */
 export function attemptsLeft(failures: Failures, attempts: number, now: number): number {
   if (isLocked(failures, now)) return 0;
   const atCode = settings.attemptsMax - (attempts >= settings.attemptsMax ? 0 : attempts);
@@ -115,6 +115,6 @@ export function attemptsLeft(failures: Failures, attempts: number, now: number):
     settings.attemptsPerHourMax - inLastHour(failures, now).length,
     settings.attemptsInRowMax - failures.inRow,
   );
-  // While a limit is reached, each further one locks.
+  // At the limit, each further wrong code locks.
   return Math.min(atCode, Math.max(1, atOTPEmail));
 }

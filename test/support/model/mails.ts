@@ -1,51 +1,48 @@
-import { canonical, isLocked, takeMail, takeNotice } from "./limits.ts";
+import { canonical, consumeMailLimits, consumeNoticeLimit, isLocked } from "./limits.ts";
 import {
   type Challenge,
   type Code,
   day,
-  keepOnly,
   type Mail,
   minute,
   type OTPEmail,
+  retain,
   type SettledMail,
   settings,
   type User,
   type World,
 } from "./world.ts";
 
-/** Also if it has more left than a code ever has: the clock was set back since. */
+/** Also true if the code would be valid for longer than codes are: then the clock was set back. */
 export const isOver = ({ expireTime }: Code, now: number): boolean =>
   expireTime <= now || expireTime > now + 11 * minute;
 
 export const isAlive = (code: Code | undefined, attempts: number, now: number): code is Code =>
   code !== undefined && !isOver(code, now) && attempts < settings.attemptsMax;
 
-/**
- * Queues the mail of a code. A mail of the same code and link that waits still is the same mail; one of another code or link
- * is replaced.
- */
+/** Queues the mail of a code, unless one with the same code and link is queued. Replaces other mails of the authenticator. */
 export function enqueueCode(
   world: World,
   user: User,
   otpEmail: OTPEmail,
   mail: Pick<Mail, "purpose" | "urlTemplate"> & { code: Code },
 ): void {
-  takeMail(world, user, otpEmail.address);
+  consumeMailLimits(world, user, otpEmail.address);
   const { otpEmailId } = otpEmail;
   const isSame = (other: Mail) =>
     other.otpEmailId === otpEmailId && other.purpose === mail.purpose && other.code === mail.code;
   const waiting = world.mails.find(isSame);
   if (waiting?.urlTemplate === mail.urlTemplate && waiting) return;
-  keepOnly(world.mails, (other) => other.otpEmailId !== otpEmailId || other.purpose !== mail.purpose);
+  retain(world.mails, (other) => other.otpEmailId !== otpEmailId || other.purpose !== mail.purpose);
   push(world, user, otpEmail, { ...mail, expireTime: mail.code.expireTime });
 }
 
-/** Tells the other verified addresses of the user. */
+/** Queues notices to the other verified addresses of the user. */
 export function enqueueNotices(world: World, user: User, changed: { otpEmailId: string }): void {
   const others = user.otpEmails.filter(
     ({ otpEmailId, verifyTime }) => otpEmailId !== changed.otpEmailId && verifyTime !== undefined,
   );
-  if (others.length === 0 || !takeNotice(world, user)) return;
+  if (others.length === 0 || !consumeNoticeLimit(world, user)) return;
   const notice = {
     purpose: "notice",
     urlTemplate: undefined,
@@ -66,17 +63,17 @@ function push(
   world.mails.push({ ...mail, userId, otpEmailId, number, createTime: now, dueTime: now, isDeferred: false });
 }
 
-/** What has to come to the relay. */
+/** A mail that the relay must receive. */
 export interface Arrival {
   readonly to: string;
   readonly otpEmailId: string;
   readonly code: Code | undefined;
-  /** Has to be in the mail, with the value of the code in the place of `{{.Code}}`. */
+  /** Must be in the mail, with `{{.Code}}` replaced by the code. */
   readonly link: string | undefined;
   readonly purpose: Mail["purpose"];
 }
 
-/** Lets all mails go that are due. */
+/** Settles all mails that are due. */
 export function deliver(world: World): Arrival[] {
   const arrivals: Arrival[] = [];
   for (const mail of world.mails.filter(({ dueTime }) => dueTime <= world.now)) {
@@ -102,9 +99,9 @@ export function deliver(world: World): Arrival[] {
   return arrivals;
 }
 
-/** Not if "its code was used or replaced meanwhile, or its user is no longer active" (DELIVERY_STATE_SUPPRESSED). */
+/** Whether its code was not used or replaced and its user is active, see DELIVERY_STATE_SUPPRESSED. */
 function isWanted({ now }: World, user: User, otpEmail: OTPEmail, mail: Mail): boolean {
-  // Whoever is locked out wants to know what happens to the account.
+  // Notices are also sent to users that are locked out.
   if (mail.purpose === "notice") return true;
   if (user.state !== "active") return false;
   if (mail.purpose === "enrolment")
@@ -117,7 +114,7 @@ function isWanted({ now }: World, user: User, otpEmail: OTPEmail, mail: Mail): b
   );
 }
 
-/** Ends a mail that waits, of which the trail tells. */
+/** Takes a mail out of the queue and adds its event. */
 export function settle(
   world: World,
   user: User,
@@ -125,7 +122,7 @@ export function settle(
   mail: Mail,
   state: SettledMail["state"],
 ): void {
-  keepOnly(world.mails, (other) => other !== mail);
+  retain(world.mails, (other) => other !== mail);
   user.sequence++;
   user.changeTime = world.now;
   const { userId, orgId, sequence, changeTime: time } = user;
@@ -138,7 +135,7 @@ export function settle(
     reason: "",
     clientAddress: "",
   };
-  world.trail.push({ ...event, type: `mail.${state}`, data: {} });
+  world.events.push({ ...event, type: `mail.${state}`, data: {} });
   const { number, createTime } = mail;
   const settled = { number, state, createTime, settleTime: world.now };
   const challenge = otpEmail.challenges.find(({ code }) => code === mail.code);
@@ -147,13 +144,13 @@ export function settle(
   otpEmail.settled = settled;
 }
 
-/** What came of the last mail. */
+/** The state of the last mail. */
 export function lastMail(world: World, { otpEmailId, settled }: OTPEmail) {
   const waiting = world.mails.findLast((mail) => mail.otpEmailId === otpEmailId);
   return waiting && waiting.number > (settled?.number ?? -1) ? stateOf(waiting) : settled;
 }
 
-/** What came of the mail of a challenge. */
+/** The state of the mail of a challenge. */
 export function challengeMail({ mails }: World, { code, settled }: Challenge) {
   const waiting = mails.find((mail) => mail.code === code);
   return waiting ? stateOf(waiting) : settled;

@@ -17,22 +17,13 @@ import {
   identityOf,
   isLocked,
   mailWait,
-  noFailures,
+  newFailures,
   requireMail,
   requireUnlocked,
 } from "./limits.ts";
 import { enqueueCode, enqueueNotices, isAlive, isOver } from "./mails.ts";
-import { addEvent, freshId, type KeyUse, once, showOTPEmail } from "./user-calls.ts";
-import {
-  type Code,
-  day,
-  keepOnly,
-  type OTPEmail,
-  Refused,
-  settings,
-  type User,
-  type World,
-} from "./world.ts";
+import { addEvent, freshId, idempotent, type KeyUse, showOTPEmail } from "./user-calls.ts";
+import { type Code, day, type OTPEmail, Refused, retain, settings, type User, type World } from "./world.ts";
 
 const writer = { anyOf: ["user.write"], self: true } as const;
 const readers = { anyOf: ["user.read", "user.write", "otp.challenge"], self: true } as const;
@@ -50,10 +41,10 @@ export function addOTPEmail(
   const delivery = verification?.case ?? "sendCode";
   const urlTemplate = verification?.case === "sendCode" ? checkTemplate(verification.value) : undefined;
   if (verification?.case === "isVerified" && !verification.value) throw invalid("REQUEST_INVALID");
-  const checkSelf = () => refuseToProveItself(delivery, urlTemplate);
+  const checkSelf = () => forbidBypassingMail(delivery, urlTemplate);
   const { user } = authorize(world, caller, userId, { ...writer, checkSelf });
 
-  const { code, ...reply } = once(world, caller, key, () => {
+  const { code, ...reply } = idempotent(world, caller, key, () => {
     requireActive(user);
     const present = user.otpEmails.find((other) => canonical(other.address) === canonical(address));
     if (!present && user.otpEmails.length >= settings.otpEmailsMax)
@@ -101,10 +92,10 @@ export function resendOTPEmailCode(
   authenticate(caller);
   const delivery = verification.case ?? "sendCode";
   const urlTemplate = verification.case === "sendCode" ? checkTemplate(verification.value) : undefined;
-  const checkSelf = () => refuseToProveItself(delivery, urlTemplate);
+  const checkSelf = () => forbidBypassingMail(delivery, urlTemplate);
   const { user } = authorize(world, caller, userId, { ...writer, checkSelf });
 
-  const { code, details } = once(world, caller, key, () => {
+  const { code, details } = idempotent(world, caller, key, () => {
     requireActive(user);
     const otpEmail = requireOTPEmail(user, otpEmailId);
     if (otpEmail.verifyTime !== undefined)
@@ -114,25 +105,25 @@ export function resendOTPEmailCode(
   return { details, verificationCode: shownCode(world, user, otpEmailId, delivery, code) };
 }
 
-/** "The same code while it lives, otherwise a fresh one. The attempts that are left stay the same." */
+/** "The same code while it is valid, otherwise a new one. This does not reset the attempts." */
 function renewCode(
   world: World,
   caller: Caller,
   user: User,
   otpEmail: OTPEmail,
-  asked: {
+  requested: {
     delivery: "sendCode" | "returnCode";
     urlTemplate: string | undefined;
     made: { verificationCode?: string } | undefined;
   },
 ) {
-  const { delivery, urlTemplate, made } = asked;
+  const { delivery, urlTemplate, made } = requested;
   const { otpEmailId } = otpEmail;
   requireUnlocked(world, user, otpEmail.address, otpEmail.failures, delivery);
   if (delivery === "sendCode") requireMail(world, user, otpEmail.address);
   const live = isAlive(otpEmail.code, otpEmail.attempts, world.now) ? otpEmail.code : undefined;
   const code = live
-    ? learn(live, made?.verificationCode)
+    ? learnCode(live, made?.verificationCode)
     : startCode(world, otpEmail, made?.verificationCode);
   const data = { otp_email_id: otpEmailId, verification: snakeCase(delivery), fresh: !live };
   const details = addEvent(world, user, caller, "otp_email.code_requested", data);
@@ -182,7 +173,7 @@ export function verifyOTPEmail(
   return { details: addEvent(world, user, caller, "otp_email.verified", verified) };
 }
 
-/** In the order in which they were added. The pages are put together before they are compared. */
+/** In the order in which they were added. Pages are concatenated before they are compared. */
 export function listOTPEmails(
   world: World,
   caller: Caller,
@@ -212,11 +203,11 @@ export function removeOTPEmail(
 ) {
   authenticate(caller);
   const { user, asSelf } = authorize(world, caller, userId, writer);
-  // "A user that is not active cannot remove its own."
+  // "A user that is not active cannot remove its own authenticators."
   if (asSelf) requireActive(user);
   const otpEmail = requireOTPEmail(user, otpEmailId);
-  keepOnly(user.otpEmails, (other) => other !== otpEmail);
-  keepOnly(world.mails, (mail) => mail.otpEmailId !== otpEmailId);
+  retain(user.otpEmails, (other) => other !== otpEmail);
+  retain(world.mails, (mail) => mail.otpEmailId !== otpEmailId);
   remember(world, user, otpEmail);
   enqueueNotices(world, user, otpEmail);
   return {
@@ -234,7 +225,7 @@ export function unlockOTPEmail(
   const otpEmail = requireOTPEmail(user, otpEmailId);
   if (otpEmail.failures.inRow === 0 && otpEmail.attempts === 0)
     throw new Refused("FailedPrecondition", "OTP_EMAIL_NOT_LOCKED");
-  // "The code that was guessed at is dead."
+  // "The code that was guessed at is invalid."
   if (otpEmail.attempts > 0) endCode(otpEmail);
   clearFailures(otpEmail);
   return {
@@ -242,7 +233,7 @@ export function unlockOTPEmail(
   };
 }
 
-/** "Wrong attempts and a lock stand when the address is added again", for a day. */
+/** "Wrong attempts and a lock still count if the address is added again", for a day. */
 function remember(world: World, user: User, { address, failures }: OTPEmail): void {
   if (failures.inRow === 0) return;
   forget(world, user, address);
@@ -252,12 +243,12 @@ function remember(world: World, user: User, { address, failures }: OTPEmail): vo
 
 function recall({ removed, now }: World, user: User, address: string) {
   const key = identityOf(user, address);
-  return removed.find((other) => other.key === key && other.forgetTime > now)?.failures ?? noFailures();
+  return removed.find((other) => other.key === key && other.forgetTime > now)?.failures ?? newFailures();
 }
 
 function forget({ removed }: World, user: User, address: string): void {
   const key = identityOf(user, address);
-  keepOnly(removed, (other) => other.key !== key);
+  retain(removed, (other) => other.key !== key);
 }
 
 function insert(world: World, user: User, address: string, madeId: string | undefined): OTPEmail {
@@ -269,7 +260,7 @@ function insert(world: World, user: User, address: string, madeId: string | unde
     lastUseTime: undefined,
     code: undefined,
     attempts: 0,
-    failures: noFailures(),
+    failures: newFailures(),
     challenges: [],
     settled: undefined,
     oldCodes: [],
@@ -292,16 +283,16 @@ function endCode(otpEmail: OTPEmail): void {
 
 export function clearFailures(otpEmail: OTPEmail): void {
   otpEmail.attempts = 0;
-  otpEmail.failures = noFailures();
+  otpEmail.failures = newFailures();
 }
 
-/** A code that was not seen yet has the value that it is first seen with. */
-export function learn(code: Code, value: string | undefined): Code {
+/** Sets the value of a code when it is first shown. */
+export function learnCode(code: Code, value: string | undefined): Code {
   code.value ??= value;
   return code;
 }
 
-/** "A `return_code` reply is derived again while the code lives", also where the call is sent again. */
+/** A `return_code` reply shows the code while it is valid, also if the call is repeated. */
 function shownCode(
   { now }: World,
   { otpEmails }: User,
@@ -314,7 +305,7 @@ function shownCode(
   return isAlive(code, otpEmail.attempts, now) ? (code.value ?? "(a code)") : undefined;
 }
 
-/** "Spaces and dashes in the code, the case of its letters and the look-alikes O for 0, I and L for 1 do not matter." */
+/** "Spaces, dashes and case are ignored, O is read as 0, and I and L as 1." */
 function normalize(typed: string): string {
   return typed.replace(/[ -]/g, "").toUpperCase().replaceAll("O", "0").replace(/[IL]/g, "1");
 }
@@ -325,7 +316,7 @@ export function requireOTPEmail({ otpEmails }: User, otpEmailId: string): OTPEma
   return otpEmail;
 }
 
-/** "It must be https (http for loopback hosts only)." */
+/** "Must be `https` (`http` for loopback hosts only)." */
 export function checkTemplate({
   urlTemplate,
 }: Pick<SendEmailVerificationCode, "urlTemplate">): string | undefined {
@@ -333,8 +324,8 @@ export function checkTemplate({
   return urlTemplate;
 }
 
-/** The user itself has the code mailed, with a link to a host that the operator allows. */
-export function refuseToProveItself(delivery: string, urlTemplate: string | undefined): void {
+/** Users can only have their codes mailed, with a link to a host that the operator allows. */
+export function forbidBypassingMail(delivery: string, urlTemplate: string | undefined): void {
   if (delivery !== "sendCode") throw denied();
   if (urlTemplate !== undefined && !urlTemplate.startsWith(`https://${ownHost}/`)) throw denied();
 }

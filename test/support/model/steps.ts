@@ -16,17 +16,17 @@ import { moveTo, sweep, type World } from "./world.ts";
 
 export type Step = AsyncCommand<World, System>;
 
-/** By whom a call is made, and how. */
+/** How to make a call. */
 export interface By {
   readonly caller: CallerName;
   readonly protocol: Protocol;
-  /** Its Idempotency-Key. */
+  /** The Idempotency-Key. */
   readonly key?: string | undefined;
-  /** With a key: the same call is made over this protocol too, at the same time. */
+  /** With a key, the same call is made over this protocol too, concurrently. */
   readonly alsoOver?: Protocol | undefined;
 }
 
-/** What the model says of a call. `made` is the reply of the service: what only it can know is taken from there. */
+/** Predicts the reply to a call. `made` is the reply of the service, for values that only the service can choose. */
 export type Model<I extends DescMessage, O extends DescMessage> = (
   world: World,
   caller: Caller,
@@ -35,7 +35,7 @@ export type Model<I extends DescMessage, O extends DescMessage> = (
   key: KeyUse | undefined,
 ) => MessageInitShape<O>;
 
-/** A call and its comparison. What it asks for depends on what there is: `request` makes it of the world. */
+/** Makes a call and compares it. @param request makes the request from the state of the model. */
 export function callStep<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
   by: By,
@@ -69,7 +69,7 @@ export function callStep<I extends DescMessage, O extends DescMessage>(
   };
 }
 
-/** A list, of which all pages are read and put together. */
+/** Reads all pages of a list, concatenates and compares them. */
 export function listStep<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
   by: By,
@@ -107,7 +107,7 @@ export function listStep<I extends DescMessage, O extends DescMessage>(
   };
 }
 
-/** The last call that had an Idempotency-Key, once more, perhaps over another protocol. */
+/** Repeats the last call with an Idempotency-Key, possibly over another protocol. */
 export function againStep(protocol: Protocol): Step {
   return {
     check: () => true,
@@ -116,7 +116,7 @@ export function againStep(protocol: Protocol): Step {
   };
 }
 
-/** Moves the clock to a time that depends on what there is. */
+/** Moves the clock to a time that depends on the state of the model. */
 export function clockStep(what: string, timeOf: (world: World) => number): Step {
   let text = what;
   return {
@@ -153,7 +153,7 @@ export function restartStep(): Step {
 export function relayStep(isUp: boolean): Step {
   return {
     check: () => true,
-    toString: () => `the relay ${isUp ? "takes mails" : "takes no mails"}`,
+    toString: () => `the relay ${isUp ? "accepts mails" : "refuses mails"}`,
     async run(world, system) {
       world.relayIsUp = isUp;
       system.relayIsUp = isUp;
@@ -162,12 +162,12 @@ export function relayStep(isUp: boolean): Step {
   };
 }
 
-/** Streams are not among what the REST client of the tests can do. */
+/** The REST client of the tests does not support streams. */
 export const streamProtocols = protocols.filter((protocol) => protocol !== "REST");
 
 function textOf({ caller, protocol, key, alsoOver }: By): string {
   if (key === undefined) return `by ${caller} over ${protocol}`;
-  return `by ${caller} over ${protocol}${alsoOver ? ` and at once over ${alsoOver}` : ""} with the key ${key}`;
+  return `by ${caller} over ${protocol}${alsoOver ? ` and ${alsoOver} concurrently` : ""} with the key ${key}`;
 }
 
 const userIdOf = (message: object) => ("userId" in message ? String(message.userId) : "");

@@ -25,13 +25,13 @@ export interface CallOptions {
 
 export type Result<O> = { readonly reply: O } | { readonly refusal: Refusal };
 
-/** A mail that came to the relay. */
+/** A mail that the relay received. */
 export interface ReceivedMail {
   readonly to: string;
   readonly text: string;
 }
 
-/** A mail that the service says waits. */
+/** A mail in the queue of the service. */
 export interface WaitingMail {
   readonly otpEmailId: string;
   readonly purpose: string;
@@ -39,15 +39,15 @@ export interface WaitingMail {
   readonly dueTime: number;
 }
 
-/** The real service, on one database through all its restarts, with a real mail server behind it. */
+/** The real service with a mail server. Keeps its database when it restarts. */
 export interface System extends AsyncDisposable {
-  /** Whether the relay takes mails. */
+  /** Whether the relay accepts mails. */
   relayIsUp: boolean;
-  /** How many steps were made: calls, moves of the clock, restarts and so on. */
+  /** The number of steps so far: calls, moves of the clock, restarts and so on. */
   steps: number;
-  /** The last call that had an Idempotency-Key, to be sent again. */
+  /** Repeats the last call with an Idempotency-Key. */
   again: ((protocol: Protocol) => Promise<void>) | undefined;
-  /** The positions of events that were told, by event. */
+  /** The known positions of events, by event. */
   readonly positions: Map<string, bigint>;
   call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
@@ -60,11 +60,11 @@ export interface System extends AsyncDisposable {
   ): Promise<AsyncIterable<MessageShape<typeof UserService.method.watchEvents.output>>>;
   keysOfProofs(): Promise<string>;
   moveTo(time: number): Promise<void>;
-  /** On the same database, with a new key of the codes before those that there were. */
+  /** Restarts with a new code key in front of the others. */
   restart(): Promise<void>;
-  /** Waits until what has expired is gone. */
+  /** Waits until expired data is deleted. */
   swept(): Promise<void>;
-  /** What has come since it was last asked for, when the mails that are due are done with. */
+  /** Waits until all mails that are due are settled, and returns those received since the last call. */
   mails(): Promise<{ received: ReceivedMail[]; waiting: WaitingMail[] }>;
 }
 
@@ -99,15 +99,19 @@ export async function startSystem(startTime: number): Promise<System> {
     transports = new Map(protocols.map((protocol) => [protocol, transport(test.origin, protocol)]));
   }
 
+  const tokens = new Map<string, string>();
+  async function issueToken({ token, subject, orgId: org, permissions }: Caller): Promise<string> {
+    const claims = { subject, org, permissions, audience: "countersign", ttlMs: second };
+    const issueTime = token === "expired" ? clock.now() - minute : clock.now();
+    return test.app.localIssuer!.issue(claims, new MovableClock(issueTime));
+  }
+
   async function headersOf({ caller, key }: CallOptions): Promise<Record<string, string>> {
     const headers: Record<string, string> = key === undefined ? {} : { "idempotency-key": key };
-    const { token, subject, orgId: org, permissions } = caller;
-    if (token === "none" || !test.app.localIssuer) return headers;
-    const issueTime = token === "expired" ? clock.now() - minute : clock.now();
-    const jwt = await test.app.localIssuer.issue(
-      { subject, org, permissions, audience: "countersign", ttlMs: second },
-      new MovableClock(issueTime),
-    );
+    if (caller.token === "none") return headers;
+    const name = JSON.stringify([caller, clock.now()]);
+    const jwt = tokens.get(name) ?? (await issueToken(caller));
+    tokens.set(name, jwt);
     return { ...headers, authorization: `Bearer ${jwt}` };
   }
 
@@ -146,9 +150,9 @@ export async function startSystem(startTime: number): Promise<System> {
       await start();
       await settleDown();
     },
-    swept: () => waitFor("what has expired is swept", () => isSwept(test, clock.now())).then(settleDown),
+    swept: () => waitFor("expired data is deleted", () => isSwept(test, clock.now())).then(settleDown),
     async mails() {
-      const waiting = await waitFor("all mails that are due are done with", async () => {
+      const waiting = await waitFor("all mails that are due are settled", async () => {
         const rows = await waitingMails(test);
         return rows.every(({ dueTime }) => dueTime > clock.now()) && rows;
       });
@@ -164,7 +168,7 @@ export async function startSystem(startTime: number): Promise<System> {
   return system;
 }
 
-/** What the service does by the clock has begun when this returns, and what it waits for is counted from now on. */
+/** Lets timers of the moved clock run, and wait again from the new time. */
 async function settleDown(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await nextTurn();
 }

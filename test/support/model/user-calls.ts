@@ -19,10 +19,10 @@ import {
   day,
   type Event,
   isOpen,
-  type KeptReply,
-  keepOnly,
   type OTPEmail,
   Refused,
+  retain,
+  type StoredReply,
   type User,
   type World,
 } from "./world.ts";
@@ -39,17 +39,17 @@ export function createUser(
   authenticate(caller);
   const orgId = request.organization?.org.value ?? "";
   if (!mayIn(caller, ["user.write"], orgId)) throw denied();
-  return once(world, caller, key, () => {
+  return idempotent(world, caller, key, () => {
     const userId = request.userId ?? freshId(world, made?.userId);
     if (world.users.some((user) => user.userId === userId))
       throw new Refused("AlreadyExists", "USER_ALREADY_EXISTS");
-    const before = world.trail.filter((event) => event.orgId === orgId && event.userId === userId);
+    const before = world.events.filter((event) => event.orgId === orgId && event.userId === userId);
     const user: User = {
       userId,
       orgId,
       displayName: request.displayName,
       state: "active",
-      // Whoever takes the id of a deleted user in the same organization goes on counting.
+      // A user that reuses the id of a deleted user of the same organization continues its count.
       sequence: Math.max(0, ...before.map(({ sequence }) => sequence)),
       changeTime: world.now,
       otpEmails: [],
@@ -66,7 +66,7 @@ export function getUserByID(world: World, caller: Caller, { userId }: GetUserByI
   return { user: showUser(world, user) };
 }
 
-/** All that the caller may see, by organization and id: the pages are put together before they are compared. */
+/** All users that the caller may see, ordered by organization and id. Pages are concatenated before they are compared. */
 export function listUsers(world: World, caller: Caller, { orgId, state, emailAddress }: ListUsersRequest) {
   authenticate(caller);
   if (orgId === undefined ? !hasAny(caller, readers) : !mayIn(caller, readers, orgId)) throw denied();
@@ -121,7 +121,7 @@ export function changeState(
   if (!(from as readonly string[]).includes(user.state)) throw new Refused("FailedPrecondition", refusal);
   user.state = to;
   if (to !== "active") {
-    // A user that is active again does not find a challenge of the time before.
+    // Challenges are not pending again when the user is reactivated.
     for (const { challenges } of user.otpEmails)
       for (const challenge of challenges) if (isOpen(challenge)) challenge.state = "cancelled";
   }
@@ -137,29 +137,29 @@ export function deleteUser(
   const { user } = authorize(world, caller, userId, { anyOf: ["user.write"] });
   const details = addEvent(world, user, caller, "user.deleted", {}, reason);
   for (const event of eventsOf(world, user)) if (event.actor === userId) event.clientAddress = "";
-  keepOnly(world.users, (other) => other !== user);
-  keepOnly(world.mails, (mail) => mail.userId !== userId);
+  retain(world.users, (other) => other !== user);
+  retain(world.mails, (mail) => mail.userId !== userId);
   return { details };
 }
 
-/** The latest first. */
+/** Latest first. */
 export function listEvents(world: World, caller: Caller, { userId }: Pick<ListEventsRequest, "userId">) {
   authenticate(caller);
   const { user } = authorize(world, caller, userId, { anyOf: readers });
   return { events: eventsOf(world, user).reverse().map(showEvent) };
 }
 
-/** Of these events, those of the organizations in which the caller may read. */
+/** Filters events by the organizations in which the caller may read. */
 export function watchEvents(caller: Caller, events: readonly Event[]): Event[] {
   authenticate(caller);
   if (!hasAny(caller, readers)) throw denied();
   return events.filter(({ orgId }) => mayIn(caller, readers, orgId));
 }
 
-const eventsOf = ({ trail }: World, { orgId, userId }: User) =>
-  trail.filter((event) => event.orgId === orgId && event.userId === userId);
+const eventsOf = ({ events }: World, { orgId, userId }: User) =>
+  events.filter((event) => event.orgId === orgId && event.userId === userId);
 
-/** Tells the trail of a change, and returns what the reply says. */
+/** Adds an event and returns the details of the reply. */
 export function addEvent(
   world: World,
   user: User,
@@ -172,7 +172,7 @@ export function addEvent(
   user.sequence++;
   user.changeTime = world.now;
   const { sequence, changeTime: time } = user;
-  world.trail.push({ userId, orgId, sequence, type, time, actor, reason, data, clientAddress });
+  world.events.push({ userId, orgId, sequence, type, time, actor, reason, data, clientAddress });
   return showDetails(user);
 }
 
@@ -182,24 +182,24 @@ export interface KeyUse {
   readonly request: string;
 }
 
-/** "The same key and body gives the same reply", for 24 hours and for the principal. A refused call leaves nothing. */
-export function once<R>(world: World, { subject }: Caller, use: KeyUse | undefined, work: () => R): R {
+/** Returns the same reply for the same key and request, for 24 hours and per principal. Refused calls are not stored. */
+export function idempotent<R>(world: World, { subject }: Caller, use: KeyUse | undefined, work: () => R): R {
   if (!use) return work();
-  const kept = world.kept.find(
+  const stored = world.replies.find(
     ({ owner, key, forgetTime }) => owner === subject && key === use.key && forgetTime > world.now,
   );
-  if (kept) {
-    if (kept.request !== use.request) throw new Refused("FailedPrecondition", "IDEMPOTENCY_KEY_REUSED");
-    return kept.reply as R;
+  if (stored) {
+    if (stored.request !== use.request) throw new Refused("FailedPrecondition", "IDEMPOTENCY_KEY_REUSED");
+    return stored.reply as R;
   }
   const reply = work();
-  const entry: KeptReply = { owner: subject, ...use, reply, forgetTime: world.now + day };
-  keepOnly(world.kept, ({ owner, key }) => owner !== subject || key !== use.key);
-  world.kept.push(entry);
+  const entry: StoredReply = { owner: subject, ...use, reply, forgetTime: world.now + day };
+  retain(world.replies, ({ owner, key }) => owner !== subject || key !== use.key);
+  world.replies.push(entry);
   return reply;
 }
 
-/** The id that the service has made, if it is one that there never was. */
+/** The id that the service created, if it is valid and new. */
 export function freshId({ ids }: World, made: string | undefined): string {
   if (made === undefined || !/^[1-9][0-9]{0,18}$/.test(made) || ids.has(made)) return "(a new id)";
   ids.add(made);
@@ -262,10 +262,10 @@ export function showEvent(event: Event): MessageInitShape<typeof EventSchema> {
   };
 }
 
-/** Mails of one moment are done with in any order: of the events of mails only that there are so many is compared. */
+/** Mails that are due at the same time are settled in any order, so only the number of their events is compared. */
 export const typeShown = (type: string) => type.replace(/^mail\..*/, "mail");
 
-/** Takes out of events of the service what the model does not know. */
+/** Removes from events what the model does not predict. */
 export function comparable(events: EventMessage[]): EventMessage[] {
   for (const event of events) {
     if (event.type.startsWith("mail.")) Object.assign(event, { type: typeShown(event.type), data: {} });

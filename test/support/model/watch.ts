@@ -13,7 +13,7 @@ import type { CallOptions, System } from "./system.ts";
 import { comparable, showEvent, watchEvents } from "./user-calls.ts";
 import { type Event, Refused, type World } from "./world.ts";
 
-/** Begins at the position of an event that was told before, or at the beginning, and reads to the end of the trail. */
+/** Watches from a known position, or from the first event, up to the last event. */
 export function watchStep(by: By, choose: (known: readonly bigint[]) => bigint | undefined): Step {
   const protocol = by.protocol === "REST" ? streamProtocols[0]! : by.protocol;
   let text = "";
@@ -44,7 +44,7 @@ function outcomeOf(model: () => Event[]): Outcome {
   }
 }
 
-/** Mails of one moment are done with in any order: events of mails that follow each other are put in one. */
+/** Mails that are due at the same time are settled in any order, so adjacent events of mails are sorted. */
 function inOrder(events: readonly JsonObject[]): JsonObject[] {
   const ordered: JsonObject[] = [];
   let mails: JsonObject[] = [];
@@ -66,11 +66,11 @@ function inOrder(events: readonly JsonObject[]): JsonObject[] {
 const nameOf = ({ orgId, userId, sequence }: JsonObject) =>
   `${orgId} ${userId} ${String(sequence).padStart(9, "0")}`;
 
-/** The events behind a position that was told. */
-function behind({ trail }: World, { positions }: System, after: bigint): Event[] {
+/** The events after a known position. */
+function behind({ events }: World, { positions }: System, after: bigint): Event[] {
   const isThere = ({ orgId, userId, sequence }: Event) =>
     positions.get(`${orgId} ${userId} ${sequence}`) === after;
-  return trail.slice(trail.findIndex(isThere) + 1);
+  return events.slice(events.findIndex(isThere) + 1);
 }
 
 async function watch(

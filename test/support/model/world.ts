@@ -1,23 +1,23 @@
 /**
- * All that the service has to remember, as plain data: the reference that it is compared with. Written from design.md, the
- * proto comments and the README. Times are milliseconds since the epoch.
+ * The state of the model: everything that the service has to remember, as plain data. The model is written from the
+ * proto comments and the documentation, not from the code. Times are milliseconds since the epoch.
  */
 export interface World {
   now: number;
   readonly users: User[];
-  /** The events of all users, oldest first. They outlive the user. */
-  readonly trail: Event[];
+  /** The events of all users, oldest first. Kept after a user is deleted. */
+  readonly events: Event[];
   readonly hits: Hit[];
-  /** What removed authenticators have failed. */
+  /** The failures of removed authenticators. */
   readonly removed: Removed[];
-  readonly kept: KeptReply[];
-  /** Mails that wait, oldest first. */
+  readonly replies: StoredReply[];
+  /** The queued mails, oldest first. */
   readonly mails: Mail[];
   relayIsUp: boolean;
   mailCount: number;
-  /** Every id of an authenticator or a challenge that there ever was. */
+  /** All ids of authenticators and challenges so far. */
   readonly ids: Set<string>;
-  /** When what has expired is next forgotten for good. */
+  /** When expired data is deleted next. */
   sweepTime: number;
 }
 
@@ -34,16 +34,16 @@ export interface User {
   readonly otpEmails: OTPEmail[];
 }
 
-/** One code. The value is what only the service can know: undefined until it was returned, or a mail brought it. */
+/** A code. Its value is undefined until a reply or a mail shows it. */
 export interface Code {
   value: string | undefined;
   expireTime: number;
 }
 
-/** Wrong codes of an authenticator, over all its codes. */
+/** The wrong codes of an authenticator, for all its codes together. */
 export interface Failures {
   inRow: number;
-  /** Those of the last hour. */
+  /** In the last hour. */
   times: number[];
   lockCount: number;
   lockedUntil: number;
@@ -56,13 +56,12 @@ export interface OTPEmail {
   verifyTime: number | undefined;
   lastUseTime: number | undefined;
   code: Code | undefined;
-  /** Wrong attempts at the code. */
+  /** Wrong attempts for the current code. */
   attempts: number;
   failures: Failures;
   readonly challenges: Challenge[];
-  /** What came of the newest mail that does not wait any more. */
+  /** The outcome of the newest mail that is not queued any more. */
   settled: SettledMail | undefined;
-  /** Codes that were replaced. */
   readonly oldCodes: Code[];
 }
 
@@ -73,14 +72,14 @@ export interface Challenge {
   readonly nonce: string | undefined;
   readonly createTime: number;
   readonly forgetTime: number;
-  /** `expired`: and somebody has tried it since. It stays so if the clock is set back. */
+  /** `expired` once it was tried after its end. It stays so if the clock is set back. */
   state: "pending" | "passed" | "failed" | "replaced" | "cancelled" | "expired";
   attempts: number;
-  /** What came of its mail, once that does not wait any more. */
+  /** The outcome of its mail, if that is not queued any more. */
   settled: SettledMail | undefined;
 }
 
-/** Whether a newer one, or its user, can still end it. */
+/** Whether a newer challenge or the user can still end it. */
 export const isOpen = ({ state }: Challenge) => state === "pending" || state === "expired";
 
 export interface Event {
@@ -95,7 +94,7 @@ export interface Event {
   clientAddress: string;
 }
 
-/** One mail, or one notice, that a limit counts. */
+/** A mail or notice that is counted by a limit. */
 export interface Hit {
   readonly key: string;
   readonly time: number;
@@ -108,8 +107,8 @@ export interface Removed {
   readonly forgetTime: number;
 }
 
-/** What an Idempotency-Key stands for. */
-export interface KeptReply {
+/** The stored reply of an Idempotency-Key. */
+export interface StoredReply {
   readonly owner: string;
   readonly key: string;
   readonly request: string;
@@ -122,12 +121,12 @@ export interface Mail {
   readonly purpose: "enrolment" | "login" | "notice";
   readonly userId: string;
   readonly otpEmailId: string;
-  /** Undefined: a notice. */
+  /** Undefined for a notice. */
   readonly code: Code | undefined;
   readonly urlTemplate: string | undefined;
   readonly createTime: number;
   readonly expireTime: number;
-  /** When it is tried next. The service chooses that. */
+  /** The next attempt, which the service chooses. */
   dueTime: number;
   isDeferred: boolean;
 }
@@ -144,7 +143,7 @@ export const minute = 60 * second;
 export const hour = 60 * minute;
 export const day = 24 * hour;
 
-/** The settings of the service under test: some are lower than by default, so that they are met. */
+/** The settings of the service under test. Some limits are lower than by default, so that they are reached. */
 export const settings = {
   otpEmailsMax: 3,
   attemptsMax: 5,
@@ -168,10 +167,10 @@ export function makeWorld(now: number): World {
   return {
     now,
     users: [],
-    trail: [],
+    events: [],
     hits: [],
     removed: [],
-    kept: [],
+    replies: [],
     mails: [],
     relayIsUp: true,
     mailCount: 0,
@@ -180,7 +179,7 @@ export function makeWorld(now: number): World {
   };
 }
 
-/** How a call is refused. */
+/** Thrown by the model if a call must be refused. */
 export class Refused {
   readonly code: string;
   readonly reason: string;
@@ -194,23 +193,22 @@ export class Refused {
   }
 }
 
-/** Moves the clock. What has expired is forgotten for good about once a minute, and does not come back with the clock. */
+/** Moves the clock. Expired data is deleted once a minute, and does not come back if the clock is set back. */
 export function moveTo(world: World, time: number): void {
   world.now = time;
   if (time >= world.sweepTime) sweep(world);
 }
 
-/** What the service also does as it starts. */
+/** Deletes expired data. The service also does so when it starts. */
 export function sweep(world: World): void {
   const isKept = ({ forgetTime }: { forgetTime: number }) => forgetTime > world.now;
-  keepOnly(world.hits, isKept);
-  keepOnly(world.removed, isKept);
-  keepOnly(world.kept, isKept);
-  for (const { otpEmails } of world.users)
-    for (const { challenges } of otpEmails) keepOnly(challenges, isKept);
+  retain(world.hits, isKept);
+  retain(world.removed, isKept);
+  retain(world.replies, isKept);
+  for (const { otpEmails } of world.users) for (const { challenges } of otpEmails) retain(challenges, isKept);
   world.sweepTime = world.now + minute;
 }
 
-export function keepOnly<T>(items: T[], isKept: (item: T) => boolean): void {
+export function retain<T>(items: T[], isKept: (item: T) => boolean): void {
   items.splice(0, items.length, ...items.filter(isKept));
 }

@@ -5,10 +5,10 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 /**
- * Runs the migrations of the built program in a process that is killed before it runs one more statement than so many in the
- * transaction, its commit included.
+ * Runs the migrations of the built program in a process that kills itself after `statements` statements of the
+ * transaction, including the commit.
  *
- * @returns the signal that ended it: null if there were no more statements than that.
+ * @returns the signal that ended it, or null if there were fewer statements.
  */
 export async function migrateAndDie(path: string, statements: number): Promise<NodeJS.Signals | null> {
   const script = `

@@ -15,20 +15,20 @@ export interface Finished {
 
 export interface Running {
   readonly child: ChildProcess;
-  /** Where it listens. */
+
   readonly origin: string;
   stdout(): string;
   stderr(): string;
-  /** Waits for it to end. */
+  /** Waits until it exits. */
   finished(): Promise<Finished>;
 }
 
-/** Whether a server says that it is ready. */
+/** Whether a server reports ready. */
 export async function isReady({ origin }: { readonly origin: string }): Promise<boolean> {
   return (await fetch(`${origin}/readyz`)).status === 200;
 }
 
-/** Runs a command of the built program (`npm run build`) to its end, with these settings and no others. */
+/** Runs a command of the built program (`npm run build`) until it exits, with only these settings. */
 export async function runCommand(
   args: string[],
   environment: Record<string, string> = {},
@@ -37,7 +37,7 @@ export async function runCommand(
   return watch(args, environment, onEnd).finished();
 }
 
-/** Starts a server of the built program and waits until it listens. */
+/** Starts the built program as a server and waits until it listens. */
 export async function startCommand(
   args: string[],
   environment: Record<string, string> = {},
@@ -45,12 +45,12 @@ export async function startCommand(
 ): Promise<Running> {
   const running = watch(args, { COUNTERSIGN_LISTEN: "127.0.0.1:0", ...environment }, onEnd);
   const origin = await new Promise<string>((resolve, reject) => {
-    const look = () => {
+    const findOrigin = () => {
       const origin = /"origin":"(https?:\/\/[^"]+)"/.exec(running.stderr())?.[1];
       if (origin) resolve(origin);
     };
-    running.child.stderr?.on("data", look);
-    running.child.once("exit", () => reject(new Error(`it ended:\n${running.stderr()}`)));
+    running.child.stderr?.on("data", findOrigin);
+    running.child.once("exit", () => reject(new Error(`it exited:\n${running.stderr()}`)));
   });
   return { ...running, origin };
 }

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { temporaryFolder } from "../folder.ts";
 
 export interface ShiftedClock {
-  /** Settings of the process whose clock this is. */
+  /** For the process. */
   readonly environment: { readonly NODE_OPTIONS: string };
-  /** Sets the clock, also of a process that is stopped: it finds it set when it goes on. */
+  /** Sets the clock. If the process is stopped, this takes effect when it continues. */
   shift(ms: number): void;
 }
 
-/** The wall clock of a process, which is set while it runs. Its timers go on as they were. */
+/** Shifts the wall clock of a process while it runs. Its timers are not affected. */
 export function shiftedClock(ms = 0): ShiftedClock {
   const file = join(temporaryFolder(), "shift");
   const shift = (ms: number) => writeFileSync(file, String(ms));
