@@ -85,12 +85,12 @@ export interface HttpRequest {
     readonly times: number;
     readonly wrap?: readonly [string, string];
   };
-  /** All of the requests are sent over a bare socket. A text is the whole request. */
+  /** Requests are always sent over a raw socket. A string is the complete request. */
   readonly raw_socket?: boolean | string;
 }
 
 export interface HttpExpectation {
-  /** null: the implementation is not called. */
+  /** null if the method must not be called. */
   readonly rpc?: { readonly method: string; readonly message: JsonValue } | null;
   readonly reply?: StubReply;
   readonly http?: number;
@@ -101,15 +101,15 @@ export interface HttpExpectation {
   readonly body_json_partial?: JsonValue;
   readonly body_text?: string;
   readonly no_body?: boolean;
-  /** The server answers another request. */
+  /** The server must answer another request afterwards. */
   readonly then_alive?: boolean;
 }
 
-/** What the implementation returns or throws. With both messages and an error, the error comes behind them. */
+/** What the method returns or throws. An error comes after the messages. */
 export interface StubReply {
   readonly message?: JsonValue;
   readonly messages?: readonly JsonValue[];
-  /** The message of the request. */
+  /** Return the message of the request. */
   readonly echo?: boolean;
   readonly error?: {
     readonly code: string;
