@@ -67,7 +67,7 @@ describe.each(http1)("$name", (transport) => {
     ["two different Hosts", "GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n", 400, 3, "REQUEST_MALFORMED"],
     ["the same Host twice", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, 3, "REQUEST_MALFORMED"],
     [
-      "a Host hidden behind 2,100 fields",
+      "a second Host after 2,100 fields",
       `GET / HTTP/1.1\r\nHost: a\r\n${"a:b\r\n".repeat(2_100)}Host: b\r\n\r\n`,
       400,
       3,

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { constants } from "node:http2";
 import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
+import type { NodeResponse } from "../../src/http/reply.ts";
 import { createGate } from "../support/gate.ts";
 import {
   endHeaders,
@@ -157,36 +158,31 @@ describe.each([
     expect((await sendHttp2(session, {})).body).toBe("hello");
   });
 
-  test("resets a stream whose body arrives too slowly after its reply has started", async () => {
+  test.each<[string, (response: NodeResponse) => void, number]>([
+    [
+      "resets a stream whose body arrives too slowly after its reply has started",
+      (response) => begin(response, "begun"),
+      constants.NGHTTP2_CANCEL,
+    ],
+    [
+      "closes a stream whose client doesn't finish a request that was answered",
+      (response) => void response.end("hello"),
+      constants.NGHTTP2_NO_ERROR,
+    ],
+  ])("%s", async (_name, answer, code) => {
     const server = await start({
       ...options,
       limits: quick,
       handler: (request, response) => {
         request.resume();
-        begin(response, "begun");
+        answer(response);
       },
     });
     const stream = openHttp2(server).request({ ":method": "POST" });
     stream.on("error", () => {});
     stream.resume().write("half");
     await once(stream, "close");
-    expect(stream.rstCode).toBe(constants.NGHTTP2_CANCEL);
-  });
-
-  test("closes a stream whose client doesn't finish a request that was answered", async () => {
-    const server = await start({
-      ...options,
-      limits: quick,
-      handler: (request, response) => {
-        request.resume();
-        response.end("hello");
-      },
-    });
-    const stream = openHttp2(server).request({ ":method": "POST" });
-    stream.on("error", () => {});
-    stream.resume().write("half");
-    await once(stream, "close");
-    expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+    expect(stream.rstCode).toBe(code);
   });
 
   test("lets a handler take longer than every limit", async () => {

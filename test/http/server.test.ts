@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { describe, expect, test } from "vitest";
 import { listen } from "../../src/http/server.ts";
 import { createGate } from "../support/gate.ts";
@@ -317,32 +317,17 @@ describe("TLS", () => {
     expect(reports).toEqual([["a TLS handshake failed", new Error("ERR_SSL_HTTP_REQUEST")]]);
   });
 
-  test.each(["TLSv1", "TLSv1.1"] as const)("refuses %s", async (version) => {
-    const server = await start({ tls });
-    const socket = connectTls({
-      port: server.port,
-      host: "127.0.0.1",
-      servername: "localhost",
-      ca: tls.cert,
-      minVersion: version,
-      maxVersion: version,
-      ciphers: "DEFAULT@SECLEVEL=0",
-    });
+  test.each<[string, ConnectionOptions]>([
+    ...(["TLSv1", "TLSv1.1"] as const).map((version): [string, ConnectionOptions] => [
+      version,
+      { minVersion: version, maxVersion: version, ciphers: "DEFAULT@SECLEVEL=0" },
+    ]),
+    ["a client that only offers unknown protocols", { ALPNProtocols: ["spdy/3"] }],
+  ])("refuses %s", async (_name, options) => {
+    const { port } = await start({ tls });
+    const socket = connectTls({ port, host: "127.0.0.1", servername: "localhost", ca: tls.cert, ...options });
     const [error] = await once(socket, "error");
     expect(error.code).toMatch(/^(ERR_SSL_|EPROTO|ECONNRESET)/);
-  });
-
-  test("refuses a client that only offers unknown protocols", async () => {
-    const server = await start({ tls });
-    const socket = connectTls({
-      port: server.port,
-      host: "127.0.0.1",
-      servername: "localhost",
-      ca: tls.cert,
-      ALPNProtocols: ["spdy/3"],
-    });
-    const [error] = await once(socket, "error");
-    expect(error.code).toMatch(/^(ERR_SSL_|ECONNRESET)/);
   });
 });
 

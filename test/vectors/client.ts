@@ -6,7 +6,7 @@ import { gunzipSync } from "node:zlib";
 
 export interface Sent {
   readonly method: string;
-  /** The request target as it is. */
+  /** The request target, sent unchanged. */
   readonly path: string;
   readonly headers?: readonly (readonly [string, string])[];
   readonly body?: Uint8Array | undefined;
@@ -14,14 +14,14 @@ export interface Sent {
 
 export interface Received {
   readonly status: number;
-  /** By lower-case names, one value for each line. */
+  /** By lower-case name, one value per header line. */
   readonly headers: ReadonlyMap<string, readonly string[]>;
   readonly body: Buffer;
 }
 
 const timeoutMs = 20_000;
 
-/** Sends a request exactly as it is told: over a bare socket, or, if HTTP/1.1 of Node has no such method, HTTP/2. */
+/** Sends a request unchanged over a raw socket, or over HTTP/2 if Node doesn't know the method in HTTP/1.1. */
 export async function send(port: number, request: Sent): Promise<Received> {
   const received = METHODS.includes(request.method)
     ? parseReply(await sendBytes(port, bytesOf(port, request)), request.method)
@@ -30,12 +30,12 @@ export async function send(port: number, request: Sent): Promise<Received> {
   return encoding === "gzip" ? { ...received, body: gunzipSync(received.body) } : received;
 }
 
-/** As HTTP clients do: a request line is ASCII. */
+/** Percent-encodes non-ASCII characters, like HTTP clients do. */
 export function asciiOf(target: string): string {
   return target.replace(/[^!-~]/gu, encodeURIComponent);
 }
 
-/** Sends the bytes of a request, and reads the reply to them. */
+/** Sends a raw request, and reads the reply. */
 export async function sendText(port: number, text: string): Promise<Received> {
   return parseReply(await sendBytes(port, Buffer.from(text)), text.split(" ", 1)[0] ?? "");
 }
@@ -52,12 +52,12 @@ function bytesOf(port: number, { method, path, headers = [], body }: Sent): Buff
   return Buffer.concat([Buffer.from(lines.join("\r\n")), body ?? Buffer.alloc(0)]);
 }
 
-/** Everything that comes until the other side closes. */
+/** Collects everything that arrives until the socket is closed. */
 async function sendBytes(port: number, bytes: Buffer): Promise<Buffer> {
   const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
   const chunks: Buffer[] = [];
   socket.on("data", (chunk) => chunks.push(chunk));
-  // The server may close on a body that it does not want; what it has said by then counts.
+  // The server may close the connection before it has read the body. Its reply counts.
   socket.on("error", () => {});
   socket.on("end", () => socket.end());
   socket.setTimeout(timeoutMs, () => socket.destroy());
@@ -71,7 +71,7 @@ function parseReply(bytes: Buffer, method: string): Received {
   if (end === -1) throw new Error("the connection was closed without a reply");
   const [first = "", ...lines] = bytes.toString("latin1", 0, end).split("\r\n");
   const status = Number(/^HTTP\/1\.[01] ([0-9]{3})(?: |$)/.exec(first)?.[1]);
-  if (Number.isNaN(status)) throw new Error("the reply is no HTTP/1.1");
+  if (Number.isNaN(status)) throw new Error("the reply is not HTTP/1.1");
   const rest = bytes.subarray(end + 4);
   if (status < 200) return parseReply(rest, method);
   const headers = new Map<string, string[]>();
@@ -84,7 +84,7 @@ function parseReply(bytes: Buffer, method: string): Received {
   const isChunked = headers.has("transfer-encoding");
   const body = isChunked && method !== "HEAD" ? joinChunks(rest) : rest;
   if (length !== undefined && method !== "HEAD" && Number(length) !== body.length)
-    throw new Error(`the reply has ${body.length} bytes, and says ${length}`);
+    throw new Error(`the reply has ${body.length} bytes, but its Content-Length is ${length}`);
   return { status, headers, body };
 }
 
@@ -93,7 +93,7 @@ function joinChunks(bytes: Buffer): Buffer {
   for (let at = 0; ; ) {
     const end = bytes.indexOf("\r\n", at);
     const length = end === -1 ? Number.NaN : Number.parseInt(bytes.toString("latin1", at, end), 16);
-    if (Number.isNaN(length)) throw new Error("the reply breaks off");
+    if (Number.isNaN(length)) throw new Error("the reply is truncated");
     if (length === 0) return Buffer.concat(chunks);
     chunks.push(bytes.subarray(end + 2, end + 2 + length));
     at = end + 2 + length + 2;

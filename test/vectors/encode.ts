@@ -10,23 +10,23 @@ import {
 } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence, isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
-import { findField } from "../../src/wire/rest/params.ts";
+import { findField, isWellKnown } from "../../src/wire/rest/params.ts";
 import { literalText, type PathVariable, parsePathTemplate } from "../../src/wire/rest/path-template.ts";
 
 export interface EncodedRequest {
   readonly method: string;
   readonly path: string;
   readonly query: string;
-  /** Undefined: there is none. */
+  /** Undefined if there is no body. */
   readonly body: JsonValue | undefined;
 }
 
 /**
- * Makes the request of a message by a rule, as a client does: what the template binds goes into the path, what `body`
- * names into the body, and all the rest into the query. Of several bindings it is the first that can carry the message.
+ * Encodes a message as a request, like a client does: variables of the template go into the path, the field named by `body`
+ * into the body, and all other fields into the query. Uses the first binding that can represent the message.
  *
- * @param spelling of the names in the query.
- * @throws Error if the message has something that has no place in such a request.
+ * @param spelling of names in the query.
+ * @throws Error if no binding can represent the message.
  */
 export function encodeRequest(
   method: DescMethod,
@@ -72,7 +72,7 @@ function patternOf({ pattern }: HttpRule): { httpMethod: string; template: strin
   return { httpMethod: pattern.case.toUpperCase(), template: pattern.value };
 }
 
-/** Takes what the path binds out of the JSON. */
+/** Encodes the path, and removes the bound fields from the JSON. */
 function encodePath(template: string, input: DescMessage, json: JsonObject): string {
   const { segments, verb, variables } = parsePathTemplate(template);
   const encoded: string[] = [];
@@ -80,7 +80,7 @@ function encodePath(template: string, input: DescMessage, json: JsonObject): str
     const variable = variables.find(({ start }) => start === at);
     if (!variable) {
       const segment = segments[at] ?? "";
-      // A wildcard that binds nothing may be anything (AIP-159), or, if it is **, nothing.
+      // An unbound `*` can be any text, such as the `-` of AIP-159, and an unbound `**` can be empty.
       if (segment !== "**") encoded.push(segment === "*" ? "-" : percentEncode(literalText(segment)));
       continue;
     }
@@ -105,13 +105,13 @@ function encodeVariable(
     single.every((segment, i) => segment === "*" || literalText(segment) === parts[i]);
   if (!matches) throw new Error(`the value of ${path} does not match its template`);
   if (parts.includes("")) throw new Error(`the value of ${path} has an empty segment`);
-  // Clients and proxies remove them, and no server takes them for data.
+  // Clients and proxies remove dot segments.
   if (parts.includes(".") || parts.includes("..")) throw new Error(`the value of ${path} has a dot segment`);
   if (text.includes("\0")) throw new Error(`the value of ${path} has U+0000`);
   return parts.map(percentEncode);
 }
 
-/** `google/api/http.proto`: all but `[-_.~0-9a-zA-Z]` is percent-encoded. */
+/** `google/api/http.proto`: everything but `[-_.~0-9a-zA-Z]` is percent-encoded. */
 function percentEncode(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
@@ -128,7 +128,7 @@ function takeText(input: DescMessage, json: JsonObject, name: string): string {
   const value = parent[field.jsonName];
   delete parent[field.jsonName];
   if (value !== undefined) return String(value);
-  // A field that is never absent has its default; without a text there is no segment, but what ** stands for.
+  // Fields without presence have a default value.
   if (field.presence !== FeatureSet_FieldPresence.IMPLICIT)
     throw new Error(`the path field ${name} is empty`);
   return defaultText(field);
@@ -140,7 +140,7 @@ function defaultText(field: DescField): string {
   return field.scalar === ScalarType.BOOL ? "false" : "0";
 }
 
-/** The parameters of what is left of a message. */
+/** Encodes the remaining fields of a message as parameters. */
 function encodeQuery(
   desc: DescMessage,
   json: JsonObject,
@@ -154,13 +154,13 @@ function encodeQuery(
     if (value === undefined) return [];
     const path = [...names, spelling === "json" ? field.jsonName : field.name];
     const own = protoPath === "" ? field.name : `${protoPath}.${field.name}`;
-    const problem = `${own} has no place in a query`;
+    const problem = `${own} can't be sent in a query`;
     if (field.fieldKind === "map") throw new Error(problem);
     if (field.message && !isText(field.message)) {
-      if (field.fieldKind === "list" || isObjectless(field.message)) throw new Error(problem);
+      if (field.fieldKind === "list" || isWellKnown(field.message)) throw new Error(problem);
       const inner = encodeQuery(field.message, value as JsonObject, spelling, bound, path, own);
       const isOpened = inner.length > 0 || [...bound].some((other) => other.startsWith(`${own}.`));
-      // It is there, which no parameter can say.
+      // No parameter can express that an empty message is set.
       if (!isOpened) throw new Error(problem);
       return inner;
     }
@@ -169,7 +169,7 @@ function encodeQuery(
   });
 }
 
-/** Messages whose proto JSON is a text or a number. */
+/** Whether the proto JSON of a message is a string or a number. */
 function isText(desc: DescMessage): boolean {
   return (
     isWrapperDesc(desc) ||
@@ -177,9 +177,4 @@ function isText(desc: DescMessage): boolean {
       desc.typeName,
     )
   );
-}
-
-/** Messages whose proto JSON is free. */
-function isObjectless(desc: DescMessage): boolean {
-  return desc.typeName.startsWith("google.protobuf.");
 }

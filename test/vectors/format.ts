@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 
-/** Vectors of the format `transcoding-vectors/1`, which describes itself under `schema`. */
+/** Vectors in the format `transcoding-vectors/1`, which is described in the `schema` of vectors.json. */
 export type Level = "must" | "should" | "optional";
 
 interface Vector {
@@ -85,12 +85,12 @@ export interface HttpRequest {
     readonly times: number;
     readonly wrap?: readonly [string, string];
   };
-  /** All of the requests are sent over a bare socket. A text is the whole request. */
+  /** Requests are always sent over a raw socket. A string is the complete request. */
   readonly raw_socket?: boolean | string;
 }
 
 export interface HttpExpectation {
-  /** null: the implementation is not called. */
+  /** null if the method must not be called. */
   readonly rpc?: { readonly method: string; readonly message: JsonValue } | null;
   readonly reply?: StubReply;
   readonly http?: number;
@@ -101,15 +101,15 @@ export interface HttpExpectation {
   readonly body_json_partial?: JsonValue;
   readonly body_text?: string;
   readonly no_body?: boolean;
-  /** The server answers another request. */
+  /** The server must answer another request afterwards. */
   readonly then_alive?: boolean;
 }
 
-/** What the implementation returns or throws. With both messages and an error, the error comes behind them. */
+/** What the method returns or throws. An error comes after the messages. */
 export interface StubReply {
   readonly message?: JsonValue;
   readonly messages?: readonly JsonValue[];
-  /** The message of the request. */
+  /** Return the message of the request. */
   readonly echo?: boolean;
   readonly error?: {
     readonly code: string;
@@ -138,15 +138,15 @@ export interface Suites {
   readonly encode: readonly EncodeVector[];
 }
 
-/** @throws Error that names the file, if it is not there or not of the format. What its vectors say is not looked at. */
+/** Reads a vector file, without checking the vectors. @throws Error that names the file, if it is missing or has another format */
 export function readVectors(path: string): Partial<Suites> {
   const json = parseFile(path);
   if (!isObject(json) || json.format !== format) throw new Error(`${path}: the format is not ${format}`);
   const { suites } = json;
   if (!isObject(suites)) throw new Error(`${path}: there are no suites`);
   for (const [name, vectors] of Object.entries(suites)) {
-    if (!Object.hasOwn(shapes, name)) throw new Error(`${path}: the suite ${name} is not known`);
-    if (!Array.isArray(vectors)) throw new Error(`${path}: the suite ${name} is no list`);
+    if (!Object.hasOwn(shapes, name)) throw new Error(`${path}: the suite ${name} is unknown`);
+    if (!Array.isArray(vectors)) throw new Error(`${path}: the suite ${name} is not a list`);
   }
   return suites as Partial<Suites>;
 }
@@ -158,7 +158,7 @@ function parseFile(path: string): unknown {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new Error(`${path}: the file cannot be read`, { cause: error });
+    throw new Error(`${path}: the file can't be read`, { cause: error });
   }
   try {
     return JSON.parse(text);
@@ -167,12 +167,12 @@ function parseFile(path: string): unknown {
   }
 }
 
-/** What of a vector is not known here, and so could not be run: keys and values by their paths. */
+/** Finds parts of a vector that the runner doesn't know, so that it can't run it. Returns a message per part. */
 export function findUnknown(suite: keyof Suites, vector: unknown): string[] {
   return unknownIn(shapes[suite], vector, "");
 }
 
-/** The keys of an object: those that may be there, and those of what is in them. `any` is free. */
+/** The allowed keys of an object and its members. */
 type Shape = "any" | { readonly keys: Readonly<Record<string, Shape>> } | { readonly items: Shape };
 
 const any = "any" as const;
@@ -216,14 +216,14 @@ const shapes: Readonly<Record<keyof Suites, Shape>> = {
 function unknownIn(shape: Shape, value: unknown, path: string): string[] {
   if (shape === "any" || value === null || value === undefined) return [];
   if ("items" in shape) {
-    if (!Array.isArray(value)) return [`${path} is no list`];
+    if (!Array.isArray(value)) return [`${path} is not a list`];
     return value.flatMap((item, i) => unknownIn(shape.items, item, `${path}[${i}]`));
   }
-  if (!isObject(value)) return [`${path || "the vector"} is no object`];
+  if (!isObject(value)) return [`${path || "the vector"} is not an object`];
   return Object.entries(value).flatMap(([key, inner]) => {
     const at = path ? `${path}.${key}` : key;
     const known = Object.hasOwn(shape.keys, key) ? shape.keys[key] : undefined;
-    return known ? unknownIn(known, inner, at) : [`${at} is not known`];
+    return known ? unknownIn(known, inner, at) : [`${at} is unknown`];
   });
 }
 

@@ -3,14 +3,14 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { Received } from "./client.ts";
 import { type HttpExpectation, type HttpRequest, isObject } from "./format.ts";
 
-/** What is wrong with the status and the body of a reply. */
+/** Returns the problems with status and body of a reply. */
 export function problemsOfReply(
   { method }: HttpRequest,
   expect: HttpExpectation,
   received: Received,
 ): string[] {
   const { status } = received;
-  const body = withoutOwnInfo(received.body, expect);
+  const body = withoutErrorInfo(received.body, expect);
   const problems: string[] = [];
   const statuses = [...(expect.http === undefined ? [] : [expect.http]), ...(expect.http_any ?? [])];
   if (statuses.length > 0 && !statuses.includes(status))
@@ -28,17 +28,14 @@ export function problemsOfReply(
     problems.push(`the body is ${shown(body)}, not ${wanted.map((one) => JSON.stringify(one)).join(" or ")}`);
   if (expect.body_json_partial !== undefined && !contains(json, expect.body_json_partial))
     problems.push(`the body is ${shown(body)}, without ${JSON.stringify(expect.body_json_partial)}`);
-  // The profile: every error is a JSON google.rpc.Status.
+  // Required by the profile of the vectors: every error is a JSON google.rpc.Status.
   if (status >= 400 && method !== "HEAD" && !isStatus(received, json))
-    problems.push(`the error is no google.rpc.Status: ${shown(body)}`);
+    problems.push(`the error is not a google.rpc.Status: ${shown(body)}`);
   return problems;
 }
 
-/**
- * The body, without the ErrorInfo that the wire gives to an error that the method throws without details, as every error
- * has one (design.md §2).
- */
-function withoutOwnInfo(body: Buffer, { reply }: HttpExpectation): Buffer {
+/** The body without the ErrorInfo that the wire adds to an error without details. The vectors don't expect it. */
+function withoutErrorInfo(body: Buffer, { reply }: HttpExpectation): Buffer {
   if (!reply?.error || reply.error.details) return body;
   const reason = reply.error.code === "CANCELLED" ? "CANCELED" : reply.error.code;
   const type = "type.googleapis.com/google.rpc.ErrorInfo";
@@ -58,7 +55,7 @@ function shown(body: Buffer): string {
   return body.length === 0 ? "empty" : body.toString().slice(0, 1000);
 }
 
-/** Whether the JSON has at least what is expected. Lists are of the same length. */
+/** Whether the JSON contains the expected members. Lists must have the same length. */
 function contains(got: unknown, expected: unknown): boolean {
   if (Array.isArray(expected)) {
     return (
@@ -80,7 +77,7 @@ function isStatus({ headers }: Received, json: JsonValue | undefined): boolean {
   );
 }
 
-/** What is wrong with a header. The values are those of its lines; no values: it is not there. */
+/** Returns the problems with a header. Expects one value per header line, or no header if there are no values. */
 export function headerProblem(received: Received, name: string, expected: readonly string[]): string[] {
   if (name.toLowerCase() === "allow") return allowProblem(received, expected);
   const got = received.headers.get(name.toLowerCase()) ?? [];
@@ -89,7 +86,7 @@ export function headerProblem(received: Received, name: string, expected: readon
     : [`${name} is ${JSON.stringify(got)}, not ${JSON.stringify(expected)}`];
 }
 
-/** Allow is a set. OPTIONS, and HEAD where there is GET, are answered by the wire, and may be listed too. */
+/** Compares Allow as a set. The wire may add OPTIONS, and HEAD if there is GET. */
 export function allowProblem({ headers }: Received, expected: readonly string[]): string[] {
   const got = (headers.get("allow") ?? []).flatMap((value) => value.split(/ *, */));
   const mayBe = new Set([...expected, "OPTIONS", ...(expected.includes("GET") ? ["HEAD"] : [])]);

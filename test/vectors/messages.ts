@@ -5,18 +5,18 @@ import { dirname, join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type FileDescriptorSet, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
-/** The messages of the project's own vectors. test/vectors/buf.yaml says how the file is made. */
+/** The messages of the vectors in this folder. buf.yaml says how to build the file. */
 export function ownMessages(root: string): FileDescriptorSet {
   return fromBinary(FileDescriptorSetSchema, readFileSync(join(root, "test/vectors/vectors.binpb")));
 }
 
-/** The messages of a file of vectors: of vectors.proto beside it, or, without one, the project's own. */
+/** The messages of a vector file: from vectors.proto in the same folder, or else from this one. */
 export function messagesFor(path: string, root: string): FileDescriptorSet {
   const proto = join(dirname(path), "vectors.proto");
   return existsSync(proto) ? compile(proto, root) : ownMessages(root);
 }
 
-/** Compiles by buf, without a network: what it imports of google comes from npm. */
+/** Compiles a proto file with buf. Imports from google come from npm, so no network is needed. */
 function compile(proto: string, root: string): FileDescriptorSet {
   const folder = mkdtempSync(join(tmpdir(), "countersign-vectors-"));
   try {
@@ -38,8 +38,8 @@ function compile(proto: string, root: string): FileDescriptorSet {
     );
     return fromBinary(FileDescriptorSetSchema, bytes);
   } catch (error) {
-    const told = (error as { stderr?: Buffer }).stderr?.toString().trim() || (error as Error).message;
-    throw new Error(`${proto}: ${told}`, { cause: error });
+    const problem = (error as { stderr?: Buffer }).stderr?.toString().trim() || (error as Error).message;
+    throw new Error(`${proto}: ${problem}`, { cause: error });
   } finally {
     rmSync(folder, { recursive: true });
   }

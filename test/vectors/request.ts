@@ -25,7 +25,7 @@ export async function bodyOf(request: HttpRequest): Promise<Buffer | undefined> 
   return body === undefined ? undefined : Buffer.from(body);
 }
 
-/** A gzip of so many times the same text, made in pieces: it may be a bomb. */
+/** Compresses a text repeated many times, in pieces, because the result can be a decompression bomb. */
 async function gzipped(before: string, text: string, times: number, after: string): Promise<Buffer> {
   const timesPerPiece = Math.max(1, Math.min(times, Math.floor((1 << 24) / text.length)));
   const piece = Buffer.from(text.repeat(timesPerPiece));

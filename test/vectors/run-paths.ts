@@ -4,7 +4,7 @@ import type { FileDescriptorSet } from "@bufbuild/protobuf/wkt";
 import { parsePathTemplate } from "../../src/wire/rest/path-template.ts";
 import { createWire } from "../../src/wire/wire.ts";
 import { asciiOf, send } from "./client.ts";
-import { differs, whatThrows } from "./compare.ts";
+import { differs, unlessThrows } from "./compare.ts";
 import {
   type DecodeVector,
   isObject,
@@ -16,7 +16,7 @@ import { allowProblem } from "./judge.ts";
 import { makeService, messageOf, type RuledMethod } from "./services.ts";
 import { bindStub, type Stub, serveStub } from "./stub.ts";
 
-// Each template is served, as a method whose message has a text for each variable.
+// Each template is served by a method whose message has a string field for each variable.
 
 export async function runTemplate(
   { template, expect }: TemplateVector,
@@ -26,8 +26,8 @@ export async function runTemplate(
   if (!expect.ok) {
     const service = makeService(messages, [methodOf("One", rule, "Input")], [messageOf("Input", [])]);
     return [
-      ...whatThrows(() => parsePathTemplate(template), / at column [0-9]+$/),
-      ...whatThrows(() => createWire({ services: [bindStub(service)] }), / at column [0-9]+$/),
+      ...unlessThrows(() => parsePathTemplate(template), / at column [0-9]+$/),
+      ...unlessThrows(() => createWire({ services: [bindStub(service)] }), / at column [0-9]+$/),
     ];
   }
   const { segments, verb, variables } = parsePathTemplate(template);
@@ -43,7 +43,7 @@ export async function runTemplate(
   ];
 }
 
-/** A literal, so marked that it is no wildcard. */
+/** Marks literals, to tell them from wildcards. */
 function textOf(segment: string): string {
   return segment === "*" || segment === "**" ? segment : `literal ${decodeURIComponent(segment)}`;
 }
@@ -52,7 +52,7 @@ function methodOf(name: string, rule: JsonObject, input: string): RuledMethod {
   return { name, rule, inputType: `.rules.${input}`, outputType: `.rules.${input}` };
 }
 
-/** Requests that are optional in a vector that is not are cases of their own. */
+/** Splits optional requests off vectors that are not optional. */
 export function splitRoute(vector: RouteVector): RouteVector[] {
   if (vector.level === "optional" || !Array.isArray(vector.requests)) return [vector];
   const isOptional = ({ level }: RouteRequest) => level === "optional";
@@ -64,11 +64,11 @@ export function splitRoute(vector: RouteVector): RouteVector[] {
   return [{ ...vector, requests: vector.requests.filter((request) => !isOptional(request)) }, ...optional];
 }
 
-/** Each route is a method of its own, with a message that has a text for each variable. */
+/** Serves each route with a method of its own. */
 export async function runRoute(vector: RouteVector, messages: FileDescriptorSet): Promise<string[]> {
   if (vector.expect_registration_error) {
     const register = () => createWire({ services: [bindStub(serviceOf(vector, messages))] });
-    return whatThrows(register, / have the same path$| at column [0-9]+$/);
+    return unlessThrows(register, / have the same path$| at column [0-9]+$/);
   }
   const service = serviceOf(vector, messages);
   const stub = await serveStub([service]);
@@ -104,7 +104,7 @@ async function problemsOfRoute(
   stub: Stub,
 ): Promise<string[]> {
   stub.answer({});
-  // A query is nothing to routes, and these messages have no fields for it.
+  // Queries don't affect routing, and the messages have no fields for them.
   const received = await send(stub.port, { method, path: asciiOf(path.split("?", 1)[0] ?? "") });
   const [call] = stub.calls;
   const called = call && vector.routes[service.methods.indexOf(call.method)];
@@ -118,17 +118,17 @@ async function problemsOfRoute(
     problems.push(...differs("the variables", Object.fromEntries(vars), Object.fromEntries(expected)));
   }
   if (expect.match === null) {
-    // OPTIONS is answered for every path that is there.
-    const isTold = method === "OPTIONS" && received.status === 204;
+    // Every existing path answers OPTIONS.
+    const isAnswered = method === "OPTIONS" && received.status === 204;
     const isRefused = expect.status ? received.status === expect.status : received.status >= 400;
-    if (!isTold && !isRefused)
-      problems.push(`the status is ${received.status}, not ${expect.status ?? "one of a refusal"}`);
+    if (!isAnswered && !isRefused)
+      problems.push(`the status is ${received.status}, not ${expect.status ?? "an error"}`);
   }
   if (expect.allow) problems.push(...allowProblem(received, expect.allow));
   return problems;
 }
 
-/** `%2f` and `%2F` are the same in what is captured. */
+/** Values may have either `%2f` or `%2F`. */
 function upper(value: string): string {
   return value.replaceAll("%2f", "%2F");
 }
@@ -150,10 +150,10 @@ export async function runDecode(
     const received = await send(stub.port, { method: "GET", path: `/${asciiOf(raw)}` });
     const [call] = stub.calls;
     if (expect.error) {
-      if (call) return ["it is taken"];
+      if (call) return ["it is accepted"];
       return received.status === 400 ? [] : [`the status is ${received.status}, not 400`];
     }
-    if (!call) return [`it is refused with ${received.status}`];
+    if (!call) return [`it is rejected with ${received.status}`];
     const value = valueAt(toJson(call.method.input, call.message), "value") ?? "";
     const expected = [...(expect.value === undefined ? [] : [expect.value]), ...(expect.any_of ?? [])];
     return expected.includes(String(value)) ? [] : differs("the value", value, expected[0]);

@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { http } from "../../gen/google/api/annotations_pb.ts";
 import { asciiOf, type Received, send, sendText } from "./client.ts";
-import { differs, whatThrows } from "./compare.ts";
+import { differs, unlessThrows } from "./compare.ts";
 import { encodeRequest } from "./encode.ts";
 import type { EncodeVector, HttpVector, QueryVector } from "./format.ts";
 import { headerProblem, problemsOfReply } from "./judge.ts";
@@ -27,7 +27,7 @@ export async function runQuery({ query, expect }: QueryVector, world: World): Pr
   return await runExchange(request, { rpc: null, http: 400, body_json_partial }, world);
 }
 
-/** Sends one request, and holds the call and the reply to what is expected. */
+/** Sends a request, and compares the call and the reply with what is expected. */
 export async function runExchange(
   request: HttpVector["request"],
   expect: HttpVector["expect"],
@@ -66,16 +66,16 @@ async function problemsOfLife(port: number): Promise<string[]> {
   const received: Received | undefined = await send(port, { method: "GET", path: "/" }).catch(
     () => undefined,
   );
-  return received ? [] : ["the server does not answer any more"];
+  return received ? [] : ["the server doesn't answer any more"];
 }
 
-/** The request that a client makes of a message, and what a server makes of it: that message again. */
+/** Encodes a message like a client, and checks that the server decodes the same message. */
 export async function runEncode({ rule, message, expect }: EncodeVector, world: World): Promise<string[]> {
   const type = `.${world.scalars.typeName}`;
   const service = makeService(world.messages, [{ name: "One", rule, inputType: type, outputType: type }]);
   const method = service.methods[0] as DescMethod;
   const encode = () => encodeRequest(method, getOption(method, http), fromJson(method.input, message));
-  if (expect.error !== undefined) return whatThrows(encode, /./);
+  if (expect.error !== undefined) return unlessThrows(encode, /./);
   const encoded = encode();
   const problems = [
     ...differs("the path", encoded.path, expect.path),
@@ -93,13 +93,13 @@ export async function runEncode({ rule, message, expect }: EncodeVector, world: 
     });
     const [call] = stub.calls;
     const got = call && toJson(method.input, call.message);
-    return [...problems, ...differs("what is made of it", got, canonical(method.input, message))];
+    return [...problems, ...differs("the decoded message", got, canonical(method.input, message))];
   } finally {
     await stub.close();
   }
 }
 
-/** The order of different names means nothing. */
+/** The order of parameters with different names is irrelevant. */
 function parametersOf(query: string): (readonly [string, string])[] {
   const parameters = new URLSearchParams(query);
   parameters.sort();

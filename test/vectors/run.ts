@@ -9,7 +9,7 @@ export interface Case {
   readonly id: string;
   readonly level: Level;
   readonly name: string;
-  /** Returns what is wrong: nothing if the case passes. */
+  /** Returns the problems, none if the case passes. */
   run(): Promise<readonly string[]>;
 }
 
@@ -19,7 +19,7 @@ export interface Cases extends AsyncDisposable {
 
 const levels: readonly unknown[] = ["must", "should", "optional"];
 
-/** Makes cases of vectors. They run one after the other: what the methods reply is one state for all. */
+/** Creates test cases from vectors. They must run sequentially, because they share the replies of the stub. */
 export function casesOf(suites: Partial<Suites>, messages: FileDescriptorSet): Cases {
   const registry = createFileRegistry(messages);
   const ownFile = messages.file.find(({ name }) => name === "vectors.proto");
@@ -48,9 +48,9 @@ export function casesOf(suites: Partial<Suites>, messages: FileDescriptorSet): C
   ) => {
     for (const vector of suites[suite] ?? []) {
       const unknown = findUnknown(suite, vector);
-      if (!levels.includes(vector.level)) unknown.push(`the level ${vector.level} is not known`);
+      if (!levels.includes(vector.level)) unknown.push(`the level ${vector.level} is unknown`);
       const { id } = vector;
-      // What is not understood is not passed over, whatever its level.
+      // A vector that is not understood always fails, whatever its level.
       if (unknown.length > 0) cases.push({ id, level: "must", name: suite, run: async () => unknown });
       else cases.push({ id, level: vector.level, name: nameOf(vector), run: () => run(vector, world) });
     }
@@ -86,11 +86,11 @@ export function casesOf(suites: Partial<Suites>, messages: FileDescriptorSet): C
   };
 }
 
-/** What the vectors of a file are about. */
+/** What the vectors of a file run against. */
 export interface World {
   readonly messages: FileDescriptorSet;
   readonly services: readonly DescService[];
   readonly scalars: DescMessage;
-  /** The services of vectors.proto, served. */
+  /** Serves the services of vectors.proto. */
   stub(): Promise<Stub>;
 }

@@ -18,17 +18,17 @@ export interface Call {
   readonly message: Message;
 }
 
-/** A wire on a real listener, whose methods do what they are told. */
+/** A wire on a real server, with methods that reply what they are told to. */
 export interface Stub {
   readonly port: number;
-  /** Tells the methods what to do from here on, and forgets their calls. */
+  /** Sets the reply of all methods, and clears `calls`. */
   answer(reply: StubReply): void;
-  /** Since then. */
+  /** The calls since the last `answer`. */
   readonly calls: readonly Call[];
   close(): Promise<void>;
 }
 
-/** @throws Error on a rule that is not valid. */
+/** @throws Error if a rule is invalid */
 export async function serveStub(services: readonly DescService[]): Promise<Stub> {
   const state: { calls: Call[]; reply: StubReply } = { calls: [], reply: {} };
   const bound = services.map((service) => bindStub(service, state));
@@ -77,7 +77,7 @@ function outputOf(method: DescMethod, json: JsonValue): Message {
 
 type ReplyError = NonNullable<StubReply["error"]>;
 
-/** The details may be of google.rpc, or of what the service is made of. */
+/** Details may be messages of google.rpc, or of the files of the service. */
 function errorOf({ code, message, details = [] }: ReplyError, { parent }: DescMethod): ConnectError {
   const error = new ConnectError(message, codeNamed(code));
   const registry = createRegistry(file_google_rpc_error_details, parent.file, ...parent.file.dependencies);
@@ -89,10 +89,10 @@ function errorOf({ code, message, details = [] }: ReplyError, { parent }: DescMe
   return error;
 }
 
-/** By its name in google/rpc/code.proto. */
+/** Finds a code by its name in google/rpc/code.proto. */
 export function codeNamed(name: string): Code {
   const camel = name.toLowerCase().replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
   const code = Code[(camel === "Cancelled" ? "Canceled" : camel) as keyof typeof Code];
-  if (code === undefined) throw new Error(`the code ${name} is not known`);
+  if (code === undefined) throw new Error(`the code ${name} is unknown`);
   return code;
 }

@@ -412,7 +412,7 @@ function framedBody({ protocol, format }: Kind): Arbitrary<Body> {
             fc.integer({ min: 0, max: 2 ** 32 - 1 }),
           ),
         ),
-        behind: often(
+        extra: often(
           12,
           fc.constant(Buffer.alloc(0)),
           fc.oneof(
@@ -423,8 +423,8 @@ function framedBody({ protocol, format }: Kind): Arbitrary<Body> {
         ),
         cut: often(12, fc.constant(0), fc.integer({ min: 0, max: 10 })),
       })
-      .map(({ flags, length, behind, cut }): Body => {
-        const whole = Buffer.concat([frameOf(data, flags, length), behind]);
+      .map(({ flags, length, extra, cut }): Body => {
+        const whole = Buffer.concat([frameOf(data, flags, length), extra]);
         return {
           headers: encoding === undefined ? {} : { "grpc-encoding": encoding },
           body: whole.subarray(0, Math.max(0, whole.length - cut)),

@@ -1,11 +1,14 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { connect as http2Connect } from "node:http2";
 import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { brotliCompressSync, gzipSync } from "node:zlib";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import {
@@ -13,7 +16,7 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import {
   AddOTPEmailRequestSchema,
   AddOTPEmailResponseSchema,
@@ -23,17 +26,19 @@ import { listen } from "../../src/http/server.ts";
 import { bind, createWire, protocolOf } from "../../src/wire/wire.ts";
 import { transport } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
+import { gate } from "../support/gate.ts";
+import { frameOf } from "../support/wire/exchange.ts";
 
 const rpc = "/countersign.user.v3alpha.UserService";
 
 interface Options {
   readonly interceptors?: Interceptor[];
   readonly rpcOnRestPaths?: boolean;
-  /** What AddOTPEmail does, before it replies with the user id as the id of the authenticator. */
+  /** Runs before AddOTPEmail replies with the user id as the id of the authenticator. */
   readonly work?: (context: HandlerContext) => Promise<void> | void;
 }
 
-/** A wire with a service that echoes, on a real port. */
+/** Serves an echo service on a free port. */
 async function serve({
   interceptors = [],
   work,
@@ -63,13 +68,6 @@ async function serve({
 
 const message = create(AddOTPEmailRequestSchema, { userId: "u", email: { address: "a@x.io" } });
 
-function frameOf(data: Uint8Array, flags = 0): Uint8Array {
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt8(flags);
-  prefix.writeUInt32BE(data.length, 1);
-  return Buffer.concat([prefix, data]);
-}
-
 async function post(
   url: string,
   contentType: string,
@@ -85,9 +83,17 @@ async function post(
   return { status: response.status, headers: response.headers, bytes, text: bytes.toString() };
 }
 
-describe("npx buf curl", () => {
+describe("buf curl", () => {
+  const root = fileURLToPath(new URL("../..", import.meta.url));
+  const buf = (...args: string[]) =>
+    promisify(execFile)(join(root, "node_modules/.bin/buf"), args, { cwd: root });
+  // Compiling the proto files takes most of the time of a call.
+  const schema = join(mkdtempSync(join(tmpdir(), "countersign-test-")), "schema.binpb");
+  beforeAll(() => buf("build", "-o", schema));
+  afterAll(() => rmSync(dirname(schema), { recursive: true }));
+
   it.each(["grpc", "grpcweb", "connect"])(
-    "calls over %s, and reads errors",
+    "makes calls over %s, and reads errors",
     { timeout: 60_000 },
     async (protocol) => {
       const { origin } = await serve({
@@ -95,25 +101,9 @@ describe("npx buf curl", () => {
           if (requestHeader.get("x-fail")) throw new ConnectError("as asked for", Code.AlreadyExists);
         },
       });
+      const options = ["--schema", schema, "--protocol", protocol, "--http2-prior-knowledge"];
       const call = (...more: string[]) =>
-        promisify(execFile)(
-          "npx",
-          [
-            "--no-install",
-            "buf",
-            "curl",
-            "--schema",
-            ".",
-            "--protocol",
-            protocol,
-            "--http2-prior-knowledge",
-            ...more,
-            "-d",
-            '{"userId":"u"}',
-            `${origin}${rpc}/AddOTPEmail`,
-          ],
-          { cwd: fileURLToPath(new URL("../..", import.meta.url)) },
-        );
+        buf("curl", ...options, ...more, "-d", '{"userId":"u"}', `${origin}${rpc}/AddOTPEmail`);
       expect(JSON.parse((await call()).stdout)).toEqual({ otpEmailId: "u" });
       const failed = await call("-H", "x-fail: yes").catch((error: { stderr: string }) => error);
       expect(failed.stderr).toContain("as asked for");
@@ -176,7 +166,7 @@ describe("every protocol", () => {
     expect(refusal.headers.get("x-meta")).toBe("data");
   });
 
-  it("gRPC goes over HTTP/1.1 too, with chunked trailers", async () => {
+  it("gRPC also works over HTTP/1.1, with chunked trailers", async () => {
     const { port } = await serve();
     const headers = { "content-type": "application/grpc", te: "trailers" };
     const request = httpRequest({
@@ -193,7 +183,7 @@ describe("every protocol", () => {
     expect(response.trailers).toEqual({ "grpc-status": "0" });
   });
 
-  it("tells interceptors which it is", async () => {
+  it("is known to interceptors", async () => {
     const seen: string[] = [];
     const { origin } = await serve({
       interceptors: [
@@ -210,7 +200,7 @@ describe("every protocol", () => {
   });
 
   it.each(["Connect JSON", "Connect proto", "gRPC", "gRPC-Web", "REST"] as const)(
-    "T49 tells nothing of an error that was not made to be told: %s",
+    "T49 hides unexpected errors: %s",
     async (protocol) => {
       const { origin } = await serve({
         work: () => {
@@ -224,7 +214,7 @@ describe("every protocol", () => {
   );
 
   it.each(["Connect JSON", "gRPC", "gRPC-Web"] as const)(
-    "ends a call at its deadline, also if the method does not notice: %s",
+    "ends a call at its deadline, even if the method ignores it: %s",
     async (protocol) => {
       const { origin } = await serve({ work: () => new Promise(() => {}) });
       const { pathname } = new URL(`${origin}${rpc}/AddOTPEmail`);
@@ -261,7 +251,7 @@ describe("every protocol", () => {
     else expect(reply.text).toContain("grpc-status: 3");
   });
 
-  it("an alias answers as its method over the three RPC protocols", async () => {
+  it("serves an alias over the three RPC protocols", async () => {
     const { origin } = await serve();
     const data = toBinary(AddOTPEmailRequestSchema, message);
     const url = `${origin}/other.Service/Add`;
@@ -293,7 +283,7 @@ describe("compression", () => {
     ).toBe(200);
   });
 
-  it("brotli is read on every path of a method, and the path binds what it says", async () => {
+  it("brotli is read on every path of a method, and path variables are bound", async () => {
     const { origin } = await serve({ rpcOnRestPaths: true });
     const br = { "content-encoding": "br" };
     const grpcBr = { "grpc-encoding": "br" };
@@ -313,7 +303,7 @@ describe("compression", () => {
     expect((await post(rest, "application/proto", other, br)).status).toBe(400);
   });
 
-  it("another is refused, with those that are read", async () => {
+  it("another coding is refused with a list of the supported ones", async () => {
     const { origin } = await serve();
     const reply = await post(`${origin}${rpc}/AddOTPEmail`, "application/json", json, {
       "content-encoding": "zstd",
@@ -322,7 +312,7 @@ describe("compression", () => {
     expect(reply.headers.get("accept-encoding")).toBe("gzip,br");
   });
 
-  it("T33 a bomb is refused when it has inflated to the limit, and damage is the caller's fault", async () => {
+  it("T33 a decompression bomb is rejected at the limit, and corrupt data is the caller's fault", async () => {
     const { origin } = await serve();
     const url = `${origin}${rpc}/AddOTPEmail`;
     const headers = { "content-encoding": "gzip" };
@@ -333,7 +323,9 @@ describe("compression", () => {
     expect((await post(url, "application/json", "no gzip", headers)).status).toBe(400);
     const framed = await post(url, "application/grpc-web", frameOf(bomb, 1), { "grpc-encoding": "gzip" });
     expect(framed.text).toContain("grpc-status: 8");
-    const brotli = brotliCompressSync(Buffer.alloc(50 << 20, "a"));
+    const fast = { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } };
+    const brotli = brotliCompressSync(Buffer.alloc(50 << 20, "a"), fast);
+    expect(brotli.length).toBeLessThan(64 * 1024);
     for (const [target, status] of [
       [url, 429],
       [`${origin}/v3alpha/users/u/otp_email`, 413],
@@ -344,7 +336,7 @@ describe("compression", () => {
     }
   });
 
-  it("of a reply above 1 KiB is used if it is asked for", async () => {
+  it("is used for replies above 1 KiB if the client accepts it", async () => {
     const { origin } = await serve();
     const displayName = "x".repeat(5_000);
     const reply = await post(
@@ -362,18 +354,18 @@ describe("compression", () => {
   });
 });
 
-describe("gRPC frames that are none", () => {
+describe("an invalid gRPC frame", () => {
   const data = toBinary(AddOTPEmailRequestSchema, message);
   it.each([
-    ["nothing", new Uint8Array(), 12],
-    ["half a prefix", new Uint8Array(3), 3],
-    ["a length beyond the end", frameOf(data).subarray(0, -1), 3],
+    ["an empty body", new Uint8Array(), 12],
+    ["a truncated prefix", new Uint8Array(3), 3],
+    ["a truncated message", frameOf(data).subarray(0, -1), 3],
     ["two messages", Buffer.concat([frameOf(data), frameOf(data)]), 12],
     ["T33 a length of 4 GiB", Buffer.from([0, 255, 255, 255, 255, 1]), 8],
-    ["T33 compressed without an encoding", frameOf(data, 1), 3],
-    ["no protobuf", frameOf(Buffer.from([255, 255, 255])), 3],
+    ["T33 a compressed message without an encoding", frameOf(data, 1), 3],
+    ["invalid protobuf", frameOf(Buffer.from([255, 255, 255])), 3],
     ["a string that is not UTF-8", frameOf(Buffer.from([0x0a, 2, 0xc3, 0x28])), 3],
-    ["T34 nested 10,000 deep", frameOf(nested(10_000)), 3],
+    ["T34 a message nested 10,000 deep", frameOf(nested(10_000)), 3],
   ])("%s", async (_name, body, status) => {
     const { origin } = await serve();
     const reply = await post(`${origin}${rpc}/AddOTPEmail`, "application/grpc-web", body);
@@ -382,21 +374,25 @@ describe("gRPC frames that are none", () => {
   });
 
   function nested(depth: number): Buffer {
-    // Start of the unknown group 15, as often as the depth, and its ends.
+    // Start tags of the unknown group 15, and as many end tags.
     return Buffer.concat([Buffer.alloc(depth, 0x7b), Buffer.alloc(depth, 0x7c)]);
   }
 });
 
 describe("JSON", () => {
   it.each([
-    ["half a surrogate pair", '{"userId":"\\ud800"}', "user_id"],
+    ["a lone surrogate", '{"userId":"\\ud800"}', "user_id"],
     ["a number for a string", '{"userId":1}', "user_id"],
     ["a list for a string", '{"userId":["u"]}', "user_id"],
-    ["both spellings", '{"userId":"a","user_id":"b"}', "user_id"],
+    ["both names of a field", '{"userId":"a","user_id":"b"}', "user_id"],
     ["a string for a message", '{"email":"a@x.io"}', "email"],
-    ["a wrong field of a message", '{"email":{"address":{}}}', "email.address"],
-    ["a wrong member of a oneof", '{"email":{"isVerified":1}}', "email.is_verified"],
-    ["a wrong field of a member", '{"email":{"sendCode":{"urlTemplate":7}}}', "email.send_code.url_template"],
+    ["an invalid field of a message", '{"email":{"address":{}}}', "email.address"],
+    ["an invalid member of a oneof", '{"email":{"isVerified":1}}', "email.is_verified"],
+    [
+      "an invalid field of a member",
+      '{"email":{"sendCode":{"urlTemplate":7}}}',
+      "email.send_code.url_template",
+    ],
   ])("with %s names the field", async (_name, body, field) => {
     const { origin } = await serve();
     const reply = await post(
@@ -414,24 +410,24 @@ describe("JSON", () => {
   });
 
   it.each([
-    ["T34 10,000 lists in each other", `{"x":${"[".repeat(10_000)}${"]".repeat(10_000)}}`, 400],
-    ["T34 5,000 objects in each other", `${'{"x":'.repeat(5_000)}{}${"}".repeat(5_000)}`, 400],
-    ["100 objects in each other", `${'{"x":'.repeat(99)}{}${"}".repeat(99)}`, 200],
-    ["a key twice", '{"userId":"a","userId":"b"}', 400],
-    ["a key twice, once escaped", '{"userId":"a","user\\u0049d":"b"}', 400],
-    ["a key twice in an object of no meaning", '{"x":[1,{"y":"\\"","z":2,"y":3}]}', 400],
-    ["keys of different objects", '{"x":{"y":"x"},"y":[{"x":"y"},{"x":","}]}', 200],
+    ["T34 10,000 nested lists", `{"x":${"[".repeat(10_000)}${"]".repeat(10_000)}}`, 400],
+    ["T34 5,000 nested objects", `${'{"x":'.repeat(5_000)}{}${"}".repeat(5_000)}`, 400],
+    ["100 nested objects", `${'{"x":'.repeat(99)}{}${"}".repeat(99)}`, 200],
+    ["a duplicate key", '{"userId":"a","userId":"b"}', 400],
+    ["a duplicate key, once escaped", '{"userId":"a","user\\u0049d":"b"}', 400],
+    ["a duplicate key in an unknown field", '{"x":[1,{"y":"\\"","z":2,"y":3}]}', 400],
+    ["equal keys in different objects", '{"x":{"y":"x"},"y":[{"x":"y"},{"x":","}]}', 200],
     ["a byte order mark", "\ufeff{}", 200],
-    ["U+0000 behind it", "{}\0", 400],
+    ["U+0000 at the end", "{}\0", 400],
     ["two values", "{}{}", 400],
     ["a comment", "{/* */}", 400],
-    ["no object", "[]", 400],
+    ["a list", "[]", 400],
     ["null", "null", 400],
     ["a string", '"userId"', 400],
     ["a number", "1", 400],
-    ["nothing", "", 400],
+    ["an empty body", "", 400],
     ["T34 a key __proto__", '{"__proto__":{"polluted":true}}', 200],
-  ])("%s is answered", async (_name, body, status) => {
+  ])("with %s is answered", async (_name, body, status) => {
     const { origin } = await serve();
     const reply = await post(`${origin}${rpc}/AddOTPEmail`, "application/json", body);
     expect(reply.status).toBe(status);
@@ -439,7 +435,7 @@ describe("JSON", () => {
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
   });
 
-  it("that is not UTF-8 is refused", async () => {
+  it("that is not UTF-8 is rejected", async () => {
     const { origin } = await serve();
     const body = Buffer.from([0x7b, 0x22, 0xc3, 0x28, 0x22, 0x3a, 0x31, 0x7d]);
     expect((await post(`${origin}${rpc}/AddOTPEmail`, "application/json", body)).status).toBe(400);
@@ -484,13 +480,13 @@ describe("paths and methods", () => {
     [`${rpc}/AddOTPEmail`, "POST, OPTIONS"],
     ["/v3alpha/users/u", "DELETE, GET, HEAD, OPTIONS"],
     ["/v3alpha/users", "POST, OPTIONS"],
-  ])("OPTIONS %s says %s", async (path, allow) => {
+  ])("OPTIONS %s returns %s", async (path, allow) => {
     const { origin } = await serve();
     const response = await fetch(origin + path, { method: "OPTIONS" });
     expect([response.status, response.headers.get("allow"), await response.text()]).toEqual([204, allow, ""]);
   });
 
-  it("an unknown method is UNIMPLEMENTED to a gRPC client", async () => {
+  it("an unknown method is UNIMPLEMENTED for a gRPC client", async () => {
     const { origin } = await serve();
     const session = http2Connect(origin);
     onTestFinished(() => session.destroy());
@@ -503,7 +499,7 @@ describe("paths and methods", () => {
     const trailers = once(stream, "trailers");
     stream.resume();
     expect((await trailers)[0]).toMatchObject({ "grpc-status": "12" });
-    // Closed while the reply ends, such a stream made Node 20 ask for its trailers without end.
+    // Closing such a stream too early made Node 20 ask for its trailers forever.
     await once(stream, "close");
     expect(stream.rstCode).toBe(0);
   });
@@ -518,9 +514,9 @@ describe("an RPC body on a REST path", () => {
     );
 
   it.each([
-    ["left out", ""],
-    ["the same", "u"],
-  ])("is called with what the path says, where the message has it %s", async (_name, userId) => {
+    ["without it", ""],
+    ["with the same value", "u"],
+  ])("gets the field of the path, in a message %s", async (_name, userId) => {
     const { origin } = await serve({ rpcOnRestPaths: true });
     const proto = await post(origin + path, "application/proto", bodyOf(userId));
     expect(fromBinary(AddOTPEmailResponseSchema, proto.bytes)).toMatchObject({
@@ -537,7 +533,7 @@ describe("an RPC body on a REST path", () => {
     expect(grpc.bytes.length).toBeGreaterThan(5);
   });
 
-  it("T35 is refused where the message says something else than the path", async () => {
+  it("T35 is rejected if the message contradicts the path", async () => {
     let called = false;
     const { origin } = await serve({
       rpcOnRestPaths: true,
@@ -555,7 +551,7 @@ describe("an RPC body on a REST path", () => {
   });
 
   it.each(["application/proto", "application/grpc", "application/grpc-web+proto"])(
-    "is refused unless the service wants it: %s",
+    "is refused unless the option is set: %s",
     async (contentType) => {
       const { origin } = await serve();
       expect((await post(origin + path, contentType, frameOf(bodyOf("u")))).status).toBe(415);
@@ -563,32 +559,28 @@ describe("an RPC body on a REST path", () => {
   );
 });
 
-describe("clients that go away", () => {
-  async function hangsUp(abandon: (port: number, started: Promise<void>) => Promise<void>): Promise<void> {
-    let start = () => {};
-    const started = new Promise<void>((resolve) => {
-      start = resolve;
-    });
-    let aborted = () => {};
-    const noticed = new Promise<void>((resolve) => {
-      aborted = resolve;
-    });
+describe("clients that disconnect", () => {
+  async function disconnects(
+    abandon: (port: number, started: Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    const started = gate();
+    const aborted = gate();
     const { origin, port } = await serve({
       work: async ({ signal, requestHeader }) => {
         if (!requestHeader.has("x-slow")) return;
-        start();
-        signal.addEventListener("abort", aborted);
-        await noticed;
+        started.open();
+        signal.addEventListener("abort", aborted.open);
+        await aborted.opened;
       },
     });
-    await abandon(port, started);
-    await noticed;
+    await abandon(port, started.opened);
+    await aborted.opened;
     const client = createClient(UserService, transport(origin, "gRPC"));
     expect(await outcomeOf(client.addOTPEmail({ userId: "u" }))).toBe("OK");
   }
 
   it("on HTTP/1.1 are noticed, and others are served", async () => {
-    await hangsUp(async (port, started) => {
+    await disconnects(async (port, started) => {
       const socket: Socket = connect(port, "127.0.0.1");
       socket.on("error", () => {});
       socket.write(
@@ -600,7 +592,7 @@ describe("clients that go away", () => {
   });
 
   it("on HTTP/2 are noticed, and others are served", async () => {
-    await hangsUp(async (port, started) => {
+    await disconnects(async (port, started) => {
       const session = http2Connect(`http://127.0.0.1:${port}`);
       session.on("error", () => {});
       const headers = {
@@ -619,7 +611,7 @@ describe("clients that go away", () => {
     });
   });
 
-  it("T33 while they still send too much are answered and not waited for", async () => {
+  it("T33 are answered at once if their Content-Length is too large", async () => {
     const { port } = await serve();
     const socket = connect(port, "127.0.0.1");
     socket.on("error", () => {});
@@ -635,7 +627,7 @@ describe("clients that go away", () => {
     expect(said).toMatch(/connection: close/i);
   });
 
-  it("T33 with chunks without end are answered when the limit is passed", async () => {
+  it("T33 are answered at the limit if they send endless chunks", async () => {
     const { port } = await serve();
     const socket = connect(port, "127.0.0.1");
     socket.on("error", () => {});

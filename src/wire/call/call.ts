@@ -5,7 +5,8 @@ import {
   createContextKey,
   createContextValues,
 } from "@connectrpc/connect";
-import { headersOf, type NodeRequest, type NodeResponse, peerAddressOf, urlOf } from "./node-http.ts";
+import { LazyHeaders } from "./lazy-headers.ts";
+import { type NodeRequest, type NodeResponse, peerAddressOf, urlOf } from "./node-http.ts";
 import { canceled } from "./wire-error.ts";
 
 /** The protocol of a call, for interceptors: "connect", "grpc", "grpc-web" or "rest". */
@@ -67,7 +68,7 @@ export class Call implements CallEnd {
   constructor(request: NodeRequest, response: NodeResponse, protocol: string) {
     this.#response = response;
     this.protocol = protocol;
-    this.requestHeader = headersOf(request);
+    this.requestHeader = new LazyHeaders(request.rawHeaders);
     this.requestMethod = request.method ?? "POST";
     this.url = urlOf(request);
     this.values = createContextValues()

@@ -70,7 +70,7 @@ const source = Symbol("source of the signal");
 /**
  * An own enumerable property, so that `{ ...request }` has it too. All objects share this getter: with one getter per
  * object, V8 creates a hidden class per object, which keeps everything the getter refers to alive until the next full
- * garbage collection.
+ * garbage collection (docs/performance.md).
  */
 const lazySignal: PropertyDescriptor & ThisType<{ [source]: HasSignal }> = {
   enumerable: true,

@@ -6,17 +6,6 @@ export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 export type NodeHandler = (request: NodeRequest, response: NodeResponse) => void;
 
-/** The headers of a request, without the pseudo-headers of HTTP/2. Repeated headers are joined (RFC 9110 §5.3). */
-export function headersOf(request: NodeRequest): Headers {
-  const headers = new Headers();
-  const { rawHeaders } = request;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] ?? "";
-    if (!name.startsWith(":")) headers.append(name, rawHeaders[i + 1] ?? "");
-  }
-  return headers;
-}
-
 const authority = /^[\w.:[\]-]+$/;
 
 /** The absolute URL of a request. It always parses: an invalid Host is replaced by `localhost`. */

@@ -42,7 +42,7 @@ export function send(request: NodeRequest, response: NodeResponse, reply: Reply)
   response.end(content);
 }
 
-/** Writes to the stream directly, because Http2ServerResponse adds overhead that nothing here needs. */
+/** Writes to the stream directly, without the overhead of Http2ServerResponse (docs/performance.md). */
 function sendHttp2(
   response: Http2ServerResponse,
   status: number,
@@ -106,7 +106,7 @@ export function dropFraming(headers: Headers): void {
 
 /** Converts headers to a new object as Node takes them. @throws TypeError if HTTP can't carry a value */
 export function toFields(headers: Headers | Fields): Fields {
-  if (!(headers instanceof Headers)) return headers;
+  if (!(Symbol.iterator in headers)) return headers;
   const fields: Fields = {};
   for (const [name, value] of headers) {
     if (framing.has(name)) continue;
@@ -119,8 +119,8 @@ export function toFields(headers: Headers | Fields): Fields {
 
 /**
  * Asks the client to stop sending the request body: RST_STREAM with NO_ERROR after a complete reply (RFC 9113 §8.1).
- * Closing a stream before its trailers are sent would lose them, and can hang Node 20, because nghttp2 then asks for
- * trailers forever.
+ * Closing a stream before its trailers are sent would lose them, and can crash Node 20, because nghttp2 then asks for
+ * trailers over and over.
  */
 function stopReading(request: Http2ServerRequest, hasTrailers: boolean): void {
   if (hasTrailers) request.stream.once("wantTrailers", () => setImmediate(leaveUnread, request));

@@ -18,9 +18,9 @@ import {
 } from "@connectrpc/connect-node";
 import { type CallEnd, callEnd, peerAddress, protocolName, timeoutMsMax } from "../call/call.ts";
 import type { EngineOptions } from "../call/engine-options.ts";
+import { LazyHeaders } from "../call/lazy-headers.ts";
 import {
   abortWhenGone,
-  headersOf,
   type NodeRequest,
   type NodeResponse,
   peerAddressOf,
@@ -157,7 +157,7 @@ function sendStatus(
 
 /** The headers, with a normalized content type, and without a deadline beyond the range of timers: it would expire at once. */
 function headerOf(request: NodeRequest): Headers {
-  const header = headersOf(request);
+  const header = new LazyHeaders(request.rawHeaders);
   const contentType = header.get("content-type");
   if (contentType !== null) header.set("content-type", contentTypeOf(contentType));
   for (const [name, parse] of [

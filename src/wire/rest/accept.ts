@@ -8,7 +8,7 @@ import { type RestRoute, replyType } from "./rest.ts";
  * Any Accept header admits a google.api.HttpBody, because its type is known only once the method has run.
  */
 export function admitsReply(accept: string | undefined, route: RestRoute): boolean {
-  // The values that nearly all clients send, without the cost of parsing them.
+  // Nearly all clients send one of these. Parsing is slow (docs/performance.md).
   if (accept === undefined || accept === "*/*" || accept === json) return true;
   // An empty list admits everything.
   if (route.isRawReply || /^[ \t,]*$/.test(accept)) return true;

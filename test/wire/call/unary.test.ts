@@ -13,6 +13,7 @@ import { ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_
 import { bind, createWire, peerAddress, type WireOptions } from "../../../src/wire/wire.ts";
 import { transport } from "../../support/app.ts";
 import { refusalOf } from "../../support/errors.ts";
+import { gate } from "../../support/gate.ts";
 import { bindEcho } from "../../support/wire/echo.ts";
 import {
   exchange,
@@ -32,7 +33,7 @@ interface Options extends Partial<WireOptions> {
   readonly work?: (context: HandlerContext) => unknown;
 }
 
-/** A wire with a service that echoes, on a server with no protection of its own. */
+/** Serves an echo service with a plain Node server, without the checks of src/http. */
 async function serve(version: HttpVersion, { work, ...options }: Options = {}) {
   const handler = createWire({
     services: [
@@ -67,7 +68,7 @@ function open(port: number): Socket & { said(): Promise<string> } {
 }
 
 describe("a deadline", () => {
-  it("counts from when the request came, however slowly its body follows", async () => {
+  it("starts with the headers, however slowly the body follows", async () => {
     const { port } = await serve("1.1");
     const socket = open(port);
     socket.write(
@@ -78,7 +79,7 @@ describe("a deadline", () => {
     expect(said).toContain("DEADLINE_EXCEEDED");
   });
 
-  it("counts from when the request came over HTTP/2", async () => {
+  it("starts with the headers over HTTP/2", async () => {
     const { port } = await serve("2");
     const session = http2Connect(`http://127.0.0.1:${port}`);
     onTestFinished(() => session.destroy());
@@ -95,56 +96,44 @@ describe("a deadline", () => {
     expect((await trailers)[0]).toMatchObject({ "grpc-status": "4" });
   });
 
-  it.each([
-    ["application/json", "connect-timeout-ms", "0"],
-    ["application/grpc", "grpc-timeout", "0m"],
-  ])("that has passed keeps the method from being called: %s", async (contentType, name, value) => {
-    let calls = 0;
-    const { port } = await serve("2", { work: () => calls++ });
+  async function statusWith(contentType: string, name: string, value: string, work: Options["work"]) {
+    const { port } = await serve("2", { work });
     const body = contentType === "application/json" ? "{}" : frameOf(proto);
-    const reply = await exchange(port, "2", {
-      path,
-      body,
-      headers: { "content-type": contentType, [name]: value },
-    });
-    expect(reply.trailers["grpc-status"] ?? reply.status).toEqual(
-      contentType === "application/json" ? 504 : "4",
-    );
+    const headers = { "content-type": contentType, [name]: value };
+    const reply = await exchange(port, "2", { path, body, headers });
+    return reply.trailers["grpc-status"] ?? reply.status;
+  }
+
+  it.each([
+    ["application/json", "connect-timeout-ms", "0", 504],
+    ["application/grpc", "grpc-timeout", "0m", "4"],
+  ])("that has passed prevents the call: %s", async (contentType, name, value, status) => {
+    let calls = 0;
+    expect(await statusWith(contentType, name, value, () => calls++)).toBe(status);
     expect(calls).toBe(0);
   });
 
   it.each([
-    ["application/json", "connect-timeout-ms", "9999999999"],
-    ["application/grpc", "grpc-timeout", "99999999H"],
-  ])("that no timer can count to is none: %s", async (contentType, name, value) => {
-    const { port } = await serve("2", { work: () => new Promise((resolve) => setTimeout(resolve, 20)) });
-    const body = contentType === "application/json" ? "{}" : frameOf(proto);
-    const reply = await exchange(port, "2", {
-      path,
-      body,
-      headers: { "content-type": contentType, [name]: value },
-    });
-    expect(reply.trailers["grpc-status"] ?? reply.status).toEqual(
-      contentType === "application/json" ? 200 : "0",
-    );
+    ["application/json", "connect-timeout-ms", "9999999999", 200],
+    ["application/grpc", "grpc-timeout", "99999999H", "0"],
+  ])("beyond the range of timers is ignored: %s", async (contentType, name, value, status) => {
+    const work = () => new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await statusWith(contentType, name, value, work)).toBe(status);
   });
 });
 
 describe("a shutdown", () => {
   it.each(["Connect JSON", "Connect proto", "gRPC", "gRPC-Web", "REST"] as const)(
-    "ends calls that do not notice it: %s",
+    "ends calls that ignore it: %s",
     async (protocol) => {
       const shutdown = new AbortController();
-      let started = () => {};
-      const running = new Promise<void>((resolve) => {
-        started = resolve;
-      });
+      const running = gate();
       let aborted = false;
       const work = ({ signal }: HandlerContext) => {
         signal.addEventListener("abort", () => {
           aborted = true;
         });
-        started();
+        running.open();
         return new Promise(() => {});
       };
       const version = protocol === "gRPC" || protocol === "Connect proto" ? "2" : "1.1";
@@ -152,7 +141,7 @@ describe("a shutdown", () => {
       const call = refusalOf(
         createClient(UserService, transport(origin, protocol)).addOTPEmail({ userId: "u" }),
       );
-      await running;
+      await running.opened;
       shutdown.abort();
       expect(await call).toMatchObject({ code: "Unavailable", reason: "UNAVAILABLE" });
       expect(aborted).toBe(true);
@@ -160,20 +149,17 @@ describe("a shutdown", () => {
   );
 });
 
-describe("many calls at once", () => {
+describe("concurrent calls", () => {
   it("listen for the shutdown without a warning", async () => {
     const warnings: Error[] = [];
     const warn = (warning: Error) => warnings.push(warning);
     process.on("warning", warn);
     onTestFinished(() => void process.off("warning", warn));
     let calls = 0;
-    let allRun = () => {};
-    const together = new Promise<void>((resolve) => {
-      allRun = resolve;
-    });
+    const together = gate();
     const work = () => {
-      if (++calls === 30) allRun();
-      return together;
+      if (++calls === 30) together.open();
+      return together.opened;
     };
     const { origin } = await serve("2", { work, shutdownSignal: new AbortController().signal });
     const client = createClient(UserService, transport(origin, "gRPC"));
@@ -185,7 +171,7 @@ describe("many calls at once", () => {
 });
 
 describe("a service", () => {
-  it("keeps its own this, and answers UNIMPLEMENTED for what it leaves out", async () => {
+  it("keeps its `this`, and answers UNIMPLEMENTED for missing methods", async () => {
     class Service {
       readonly #id = "own";
       addOTPEmail() {
@@ -202,7 +188,7 @@ describe("a service", () => {
     });
   });
 
-  it("is refused at start if two methods have one path, or an alias has no method", () => {
+  it("is rejected if two methods have the same path, or an alias has no method", () => {
     const services = [bind(UserService, {})];
     expect(() => createWire({ services: [...services, ...services] })).toThrow(/AddOTPEmail is served twice/);
     const aliases = { [path]: UserService.method.verifyOTPEmail };
@@ -213,7 +199,7 @@ describe("a service", () => {
 });
 
 describe.each(httpVersions)("interceptors over HTTP/%s", (version) => {
-  it("see the whole URL and the address of the peer", async () => {
+  it("see the URL and the remote address", async () => {
     const seen: unknown[] = [];
     const see: Interceptor = (next) => (request) => {
       seen.push([
@@ -230,8 +216,8 @@ describe.each(httpVersions)("interceptors over HTTP/%s", (version) => {
   });
 });
 
-describe("T32 a Host that is none", () => {
-  it.each(["[", "a b", "x:99999", "x:y", "a@b", "/", "[::g]", "x?y#z"])("%s does no harm", async (host) => {
+describe("T32 an invalid Host", () => {
+  it.each(["[", "a b", "x:99999", "x:y", "a@b", "/", "[::g]", "x?y#z"])("%s is harmless", async (host) => {
     const urls: URL[] = [];
     const see: Interceptor = (next) => (request) => {
       urls.push(new URL(request.url));
@@ -245,7 +231,7 @@ describe("T32 a Host that is none", () => {
 });
 
 describe.each(httpVersions)("a reply over HTTP/%s", (version) => {
-  it("keeps each cookie", async () => {
+  it("keeps all cookies", async () => {
     const work = ({ responseHeader }: HandlerContext) => {
       responseHeader.append("set-cookie", "a=1; expires=Mon, 23 Nov 2026 09:00:00 GMT");
       responseHeader.append("set-cookie", "b=2");
@@ -256,7 +242,7 @@ describe.each(httpVersions)("a reply over HTTP/%s", (version) => {
   });
 
   it.each(["application/json", "application/grpc", "application/grpc-web"])(
-    "with a header that HTTP cannot carry is an error, and nothing of the reply: %s",
+    "with a header that HTTP can't carry is replaced by an error: %s",
     async (contentType) => {
       const { port } = await serve(version, {
         work: ({ responseHeader }) => {
@@ -273,7 +259,7 @@ describe.each(httpVersions)("a reply over HTTP/%s", (version) => {
   );
 
   it.each(["application/json", "application/grpc", "application/grpc-web"])(
-    "does not carry the headers of another server's reply on: %s",
+    "doesn't forward the headers of another server's reply: %s",
     async (contentType) => {
       const metadata = {
         connection: "keep-alive",
@@ -300,7 +286,7 @@ describe.each(httpVersions)("a reply over HTTP/%s", (version) => {
     },
   );
 
-  it("with an error that cannot be encoded is an internal one", async () => {
+  it("with an error that can't be encoded is an internal error", async () => {
     const { port } = await serve(version, {
       work: () => {
         throw new ConnectError("half \ud800", Code.Aborted);
@@ -311,7 +297,7 @@ describe.each(httpVersions)("a reply over HTTP/%s", (version) => {
     expect(reply.trailers["grpc-status"]).toBe("13");
   });
 
-  it("is sent even if the log fails", async () => {
+  it("is sent even if onRefused throws", async () => {
     const onRefused = () => {
       throw new Error("disk full");
     };
@@ -334,7 +320,7 @@ describe("an error", () => {
   it.each([
     [path, {}],
     ["/v3alpha/users/u/otp_email", {}],
-  ])("says when to try again, and how to authenticate, in headers: %s", async (target, more) => {
+  ])("has headers for when to retry and how to authenticate: %s", async (target, more) => {
     const { port } = await serve("1.1", { work });
     const reply = await exchange(port, "1.1", { path: target, body: "{}", headers: { ...json, ...more } });
     expect(reply.status).toBe(429);
@@ -346,7 +332,7 @@ describe("an error", () => {
     expect(reply.body.toString()).toContain("RESOURCE_EXHAUSTED");
   });
 
-  it("keeps the domain that the method gives it, and has that of the service if it has none", async () => {
+  it("keeps its own domain, and gets that of the service if it has none", async () => {
     const domains = [];
     for (const domain of ["own.example", "", undefined]) {
       const fail = () => {
@@ -363,7 +349,7 @@ describe("an error", () => {
   it.each([
     ["gRPC", (baseUrl: string) => createGrpcTransport({ baseUrl })],
     ["gRPC-Web", (baseUrl: string) => createGrpcWebTransport({ baseUrl, httpVersion: "2" })],
-  ])("says how to authenticate in metadata: %s", async (_name, make) => {
+  ])("has metadata for how to authenticate: %s", async (_name, make) => {
     const { origin } = await serve("2", { work });
     const refusal = await refusalOf(createClient(UserService, make(origin)).addOTPEmail({}));
     expect(refusal).toMatchObject({ code: "ResourceExhausted", reason: "RESOURCE_EXHAUSTED", retryAfter: 2 });
@@ -374,7 +360,7 @@ describe("an error", () => {
     ["application/grpc-web", false],
     ["application/grpc-web+proto", false],
     ["application/grpc-web-text", true],
-  ])("of a method that is not there is UNIMPLEMENTED to %s", async (contentType, isText) => {
+  ])("for an unknown method is UNIMPLEMENTED to %s", async (contentType, isText) => {
     const { port } = await serve("1.1");
     const reply = await exchange(port, "1.1", {
       path: "/no.Such/Method",
@@ -388,7 +374,7 @@ describe("an error", () => {
 
 describe("a target in absolute form", () => {
   it.each([`http://x${path}`, `http://x:99999${path}`, `http://[${path}`])(
-    "is not there: %s",
+    "is not found: %s",
     async (target) => {
       const { port } = await serve("1.1");
       const reply = await exchange(port, "1.1", { path: target, body: "{}", headers: json });
@@ -423,11 +409,11 @@ describe("gRPC-Web text", () => {
   });
 
   it.each([
-    ["of another alphabet", `${frame.toString("base64").slice(0, -4)}-_-_`],
-    ["without its padding", "AAAAAAA"],
+    ["in the URL alphabet", `${frame.toString("base64").slice(0, -4)}-_-_`],
+    ["without padding", "AAAAAAA"],
     ["with padding in the middle", "AA=AAAAA"],
     ["with white space", "AAAA AAAA"],
-  ])("%s is refused", async (_name, body) => {
+  ])("%s is rejected", async (_name, body) => {
     expect(await post(body)).toContain("grpc-status: 3\r\n");
   });
 });
@@ -440,7 +426,7 @@ describe("a message that is too large", () => {
     ["application/grpc", "2", prefix],
     ["application/grpc-web", "1.1", prefix],
     ["application/grpc-web-text", "1.1", prefix.toString("base64").slice(0, 8)],
-  ] as const)("T33 is refused by its prefix, before it comes: %s", async (contentType, version, start) => {
+  ] as const)("T33 is rejected by its prefix, before it arrives: %s", async (contentType, version, start) => {
     const { port } = await serve(version, { messageBytesMax });
     if (version === "2") {
       const session = http2Connect(`http://127.0.0.1:${port}`);
@@ -472,7 +458,7 @@ describe("a message that is too large", () => {
     ["application/proto", (bytes: number) => messageOf(bytes)],
     ["application/grpc-web", (bytes: number) => frameOf(messageOf(bytes))],
     ["application/grpc-web-text", (bytes: number) => frameOf(messageOf(bytes)).toString("base64")],
-  ])("is one byte longer than the longest in %s", async (contentType, bodyOf) => {
+  ])("is one byte above the limit in %s", async (contentType, bodyOf) => {
     const { port } = await serve("1.1", { messageBytesMax });
     const headers = { "content-type": contentType };
     const textOf = async (bytes: number, chunked: boolean) => {
@@ -488,14 +474,17 @@ describe("a message that is too large", () => {
     }
   });
 
-  it.each(httpVersions)("T33 is answered over HTTP/%s while megabytes of it still come", async (version) => {
-    const { port } = await serve(version, { messageBytesMax });
-    const body = Buffer.alloc(4 << 20, "x");
-    for (const chunked of [true, false]) {
-      const reply = await exchange(port, version, { path, body, headers: json, chunked });
-      expect(reply.status).toBe(429);
-    }
-  });
+  it.each(httpVersions)(
+    "T33 is answered over HTTP/%s while megabytes of it are still arriving",
+    async (version) => {
+      const { port } = await serve(version, { messageBytesMax });
+      const body = Buffer.alloc(4 << 20, "x");
+      for (const chunked of [true, false]) {
+        const reply = await exchange(port, version, { path, body, headers: json, chunked });
+        expect(reply.status).toBe(429);
+      }
+    },
+  );
 
   function messageOf(bytes: number): Uint8Array {
     return toBinary(
@@ -506,7 +495,7 @@ describe("a message that is too large", () => {
 });
 
 describe("an HTTP/1.1 connection", () => {
-  it("goes on after a refusal without a body, or with a short one", async () => {
+  it("stays open after refusing a request without a body or with a short one", async () => {
     const { port } = await serve("1.1");
     const socket = open(port);
     socket.write("GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -519,7 +508,7 @@ describe("an HTTP/1.1 connection", () => {
     expect(statuses).toEqual(["404", "404", "405", "200"]);
   });
 
-  it("ends after a refusal with a body that may never end", async () => {
+  it("closes after refusing a request with an endless body", async () => {
     const { port } = await serve("1.1");
     const socket = open(port);
     socket.write("POST /nothing HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n");
@@ -527,8 +516,8 @@ describe("an HTTP/1.1 connection", () => {
   });
 });
 
-describe("HTTP/2 clients that reset their streams at any time", () => {
-  it("do not end the process", async () => {
+describe("HTTP/2 clients that reset streams at any time", () => {
+  it("don't crash the process", async () => {
     const { port, origin } = await serve("2", {
       work: () => new Promise((resolve) => setTimeout(resolve, 2)),
     });

@@ -17,9 +17,9 @@ const echo: EchoImpl = {
   chat: (input: AsyncIterable<Text>) => input,
 };
 
-// A stream of HTTP/2 of which something is unread keeps its connection, and so the end of the server.
+// An HTTP/2 stream with unread data keeps its connection open, and so the server from closing.
 it.each(["Read", "Split", "Join", "Chat"])(
-  "a connection is given back whose request to %s was refused half-way",
+  "a connection can be closed after a partly read request to %s was refused",
   async (method) => {
     const server = await listen({
       host: "127.0.0.1",
@@ -33,7 +33,7 @@ it.each(["Read", "Split", "Join", "Chat"])(
       const reply = await exchange(server.port, "2", { path, headers, body });
       expect(reply.trailers["grpc-status"]).toBe(String(Code.ResourceExhausted));
     }
-    // The test has less time than that.
+    // The grace period is longer than the timeout of the test.
     await server.close(120_000);
   },
 );

@@ -11,6 +11,7 @@ import {
 import { describe, expect, it } from "vitest";
 import { createWire, peerAddress, protocolOf, type RefusedRequest } from "../../../src/wire/wire.ts";
 import { refusalOf } from "../../support/errors.ts";
+import { gate } from "../../support/gate.ts";
 import { bindEcho, type EchoImpl, EchoService, echoClient, type Text } from "../../support/wire/echo.ts";
 import {
   exchange,
@@ -20,7 +21,7 @@ import {
   listenBare,
 } from "../../support/wire/exchange.ts";
 
-// Streams and Connect GET are what connect-node makes of them.
+// Streams over RPC and Connect GET, which connect-node serves.
 
 const rpc = "/test.echo.v1.EchoService";
 
@@ -98,25 +99,25 @@ describe.each(names)("%s", (name) => {
     expect((await client(origin).read({ text: "u" })).text).toBe("u");
   });
 
-  it("gives errors in the middle of a stream their reason, and tells nothing of unforeseen ones", async () => {
+  it("adds a reason to errors in the middle of a stream, and hides unexpected ones", async () => {
     const implementation: EchoImpl = {
       async *split({ text }: Text) {
         yield { text };
-        if (text === "told") throw new ConnectError("as asked for", Code.Aborted);
+        if (text === "public") throw new ConnectError("as asked for", Code.Aborted);
         throw new Error("select * from secrets");
       },
     };
     const { origin } = await serve(version, { implementation });
-    const told = await refusalOf(all(client(origin).split({ text: "told" })));
-    expect(told).toMatchObject({ code: "Aborted", message: "as asked for", reason: "ABORTED" });
-    const untold = await refusalOf(all(client(origin).split({ text: "untold" })));
-    expect(untold).toMatchObject({ code: "Internal", message: "internal error", reason: "INTERNAL" });
+    const known = await refusalOf(all(client(origin).split({ text: "public" })));
+    expect(known).toMatchObject({ code: "Aborted", message: "as asked for", reason: "ABORTED" });
+    const unexpected = await refusalOf(all(client(origin).split({ text: "secret" })));
+    expect(unexpected).toMatchObject({ code: "Internal", message: "internal error", reason: "INTERNAL" });
     const missing = await refusalOf(client(origin).join(texts("a")));
     expect(missing).toMatchObject({ code: "Unimplemented", reason: "UNIMPLEMENTED" });
-    for (const { domain } of [told, untold, missing]) expect(domain).toBe("wire.example");
+    for (const { domain } of [known, unexpected, missing]) expect(domain).toBe("wire.example");
   });
 
-  it("gives an error of a reply that cannot be written its reason", async () => {
+  it("adds a reason to the error of a reply that can't be encoded", async () => {
     const implementation: EchoImpl = {
       async *split() {
         yield {
@@ -133,7 +134,7 @@ describe.each(names)("%s", (name) => {
     expect(refusal).toMatchObject({ code: "Internal", message: "internal error", reason: "INTERNAL" });
   });
 
-  it("refuses a message in a stream that is too large", async () => {
+  it("rejects a message of a stream that is too large", async () => {
     const { origin } = await serve(version);
     const refusal = await refusalOf(client(origin).join(texts("a", "x".repeat(3_000))));
     expect(refusal).toMatchObject({
@@ -157,7 +158,7 @@ describe.each(names)("%s", (name) => {
     expect(refusal.code).toBe("DeadlineExceeded");
   });
 
-  it("tells interceptors the protocol and the address of the peer", async () => {
+  it("tells interceptors the protocol and the remote address", async () => {
     const seen: unknown[] = [];
     const see: Interceptor = (next) => (request) => {
       seen.push([protocolOf(request), request.contextValues.get(peerAddress), request.url]);
@@ -169,7 +170,7 @@ describe.each(names)("%s", (name) => {
     expect(seen).toEqual([[protocol, "127.0.0.1", `${origin}${rpc}/Split`]]);
   });
 
-  it("survives errors with headers that belong to another reply", async () => {
+  it("survives errors with headers of another reply", async () => {
     const metadata = {
       connection: "keep-alive",
       "transfer-encoding": "chunked",
@@ -188,15 +189,12 @@ describe.each(names)("%s", (name) => {
     expect((await refusalOf(all(client(origin).split({})))).code).toBe("Unavailable");
   });
 
-  it("notices when a client goes away in the middle of a stream", async () => {
-    let noticed = () => {};
-    const gone = new Promise<void>((resolve) => {
-      noticed = resolve;
-    });
+  it("notices when a client disconnects in the middle of a stream", async () => {
+    const gone = gate();
     const implementation: EchoImpl = {
       ...echo,
       async *split(_input: Text, { signal }: HandlerContext) {
-        signal.addEventListener("abort", noticed);
+        signal.addEventListener("abort", gone.open);
         while (!signal.aborted) {
           yield { text: "again" };
           await new Promise((resolve) => setImmediate(resolve));
@@ -209,13 +207,13 @@ describe.each(names)("%s", (name) => {
       for await (const _ of client(origin).split({}, { signal: controller.signal })) controller.abort();
     })();
     expect((await refusalOf(reading)).code).toBe("Canceled");
-    await gone;
+    await gone.opened;
     expect((await client(origin).join(texts("a"))).text).toBe("a");
   });
 });
 
 describe("streams", () => {
-  it("answer on an alias", async () => {
+  it("are served on an alias", async () => {
     const { port } = await serve("1.1");
     const headers = { "content-type": "application/connect+json" };
     const body = frameOf(Buffer.from('{"text":"ab"}'));
@@ -226,39 +224,34 @@ describe("streams", () => {
   });
 
   it.each([
+    ["invalid JSON", "application/connect+json", frameOf(Buffer.from('{"text":secret}')), "invalid_argument"],
     [
-      "JSON that is none",
-      "application/connect+json",
-      frameOf(Buffer.from('{"text":secret}')),
-      "invalid_argument",
-    ],
-    [
-      "a wrong field",
+      "an invalid field",
       "application/connect+json",
       frameOf(Buffer.from('{"text":{"a":"secret"}}')),
       "invalid_argument",
     ],
-    ["no protobuf", "application/connect+proto", frameOf(Buffer.from([255])), "invalid_argument"],
+    ["invalid protobuf", "application/connect+proto", frameOf(Buffer.from([255])), "invalid_argument"],
     [
-      "half a frame",
+      "a truncated frame",
       "application/connect+json",
       frameOf(Buffer.from("{}")).subarray(0, 6),
       "invalid_argument",
     ],
     ["no message", "application/connect+json", Buffer.alloc(0), "unimplemented"],
     [
-      "a long frame by its prefix",
+      "a prefix above the limit",
       "application/connect+json",
       frameOf(Buffer.from("{}"), 0, 2 ** 31),
       "resource_exhausted",
     ],
     [
-      "a bomb",
+      "a decompression bomb",
       "application/connect+json",
       frameOf(gzipSync(`{"text":"${"x".repeat(9_000)}"}`), 1),
       "resource_exhausted",
     ],
-  ])("of %s are refused without repeating it", async (_name, contentType, body, code) => {
+  ])("of %s are rejected without quoting it", async (_name, contentType, body, code) => {
     const { port } = await serve("1.1");
     const headers = { "content-type": contentType, "connect-content-encoding": "gzip" };
     const reply = await exchange(port, "1.1", { path: `${rpc}/Split`, headers, body });
@@ -269,12 +262,12 @@ describe("streams", () => {
   });
 
   it.each([
-    ["a key twice", '{"text":"a","text":"b"}'],
-    ["half a character", '{"text":"\\ud800"}'],
-    ["bytes that are not UTF-8", Buffer.from([...Buffer.from('{"text":"'), 0xff, 0x22, 0x7d])],
-    ["depth", `{"x":${"[".repeat(500)}${"]".repeat(500)}}`],
-    ["a field that is none", '{"text":1}'],
-  ])("of JSON with %s are refused as in the lane, and so is a GET", async (_name, json) => {
+    ["a duplicate key", '{"text":"a","text":"b"}'],
+    ["a lone surrogate", '{"text":"\\ud800"}'],
+    ["invalid UTF-8", Buffer.from([...Buffer.from('{"text":"'), 0xff, 0x22, 0x7d])],
+    ["deep nesting", `{"x":${"[".repeat(500)}${"]".repeat(500)}}`],
+    ["an invalid field", '{"text":1}'],
+  ])("of JSON with %s are rejected like in the unary engine, and so is a GET", async (_name, json) => {
     const { port } = await serve("1.1");
     const data = Buffer.from(json);
     const split = await exchange(port, "1.1", {
@@ -286,12 +279,12 @@ describe("streams", () => {
       method: "GET",
       path: `${rpc}/Read?encoding=json&base64=1&message=${data.toString("base64url")}`,
     });
-    const lane = await exchange(port, "1.1", {
+    const unary = await exchange(port, "1.1", {
       path: `${rpc}/Read`,
       headers: { "content-type": "application/json" },
       body: data,
     });
-    const refused = JSON.parse(lane.body.toString());
+    const refused = JSON.parse(unary.body.toString());
     expect(refused.code).toBe("invalid_argument");
     expect(JSON.parse(split.body.subarray(5).toString()).error).toMatchObject(refused);
     expect(JSON.parse(read.body.toString())).toMatchObject(refused);
@@ -302,7 +295,7 @@ describe("streams", () => {
     ["POST", "application/json", 415],
     ["POST", "text/plain", 415],
     ["POST", "", 415],
-  ])("by %s as %s are refused with %i", async (method, contentType, status) => {
+  ])("by %s with content type %s are refused with %i", async (method, contentType, status) => {
     const { port } = await serve("1.1");
     const headers: Record<string, string> = contentType ? { "content-type": contentType } : {};
     const reply = await exchange(port, "1.1", { method, path: `${rpc}/Split`, headers });
@@ -310,7 +303,7 @@ describe("streams", () => {
     expect(JSON.parse(reply.body.toString()).details[0].domain).toBe("wire.example");
   });
 
-  it("both ways over HTTP/1.1 are refused with 505", async () => {
+  it("in both directions are refused with 505 over HTTP/1.1", async () => {
     const { port } = await serve("1.1");
     const headers = { "content-type": "application/connect+json" };
     const reply = await exchange(port, "1.1", { path: `${rpc}/Chat`, headers });
@@ -320,7 +313,7 @@ describe("streams", () => {
     ]);
   });
 
-  it("with a header that HTTP cannot carry are an error", async () => {
+  it("with a header that HTTP can't carry are an error", async () => {
     const implementation: EchoImpl = {
       async *split(_input: Text, { responseHeader }: HandlerContext) {
         responseHeader.set("x-bell", "\u0007");
@@ -337,7 +330,7 @@ describe("streams", () => {
     expect([reply.status, JSON.parse(reply.body.toString()).message]).toEqual([500, "internal error"]);
   });
 
-  it("that end before their request is read do not wait for the rest of it", async () => {
+  it("that end early don't wait for the rest of the request", async () => {
     const { port } = await serve("2");
     const headers = { "content-type": "application/grpc", te: "trailers" };
     const body = frameOf(Buffer.alloc(200_000));
@@ -346,7 +339,7 @@ describe("streams", () => {
   });
 
   it.each(httpVersions)(
-    "end at their deadline over HTTP/%s, also if the method does not notice",
+    "end at their deadline over HTTP/%s, even if the method ignores it",
     async (version) => {
       const implementation: EchoImpl = {
         async *split() {
@@ -365,7 +358,7 @@ describe("streams", () => {
     },
   );
 
-  it("with a deadline that no timer can count to have none", async () => {
+  it("ignore a deadline beyond the range of timers", async () => {
     const { port } = await serve("1.1");
     const headers = { "content-type": "application/connect+json", "connect-timeout-ms": "9999999999" };
     const body = frameOf(Buffer.from('{"text":"ab"}'));
@@ -384,7 +377,7 @@ describe("Connect GET", () => {
     expect((await echoClient(transport).read({ text: "ü" })).text).toBe("ü");
   });
 
-  it("works whatever Host says", async () => {
+  it("works with an invalid Host", async () => {
     const { port } = await serve("1.1");
     const query = `connect=v1&encoding=json&message=${encodeURIComponent('{"text":"u"}')}`;
     for (const host of ["[", "a b", "x:99999", "///"]) {
@@ -394,12 +387,12 @@ describe("Connect GET", () => {
 
   it.each([
     ["no encoding", "message={}", 415],
-    ["an encoding that is not known", "encoding=xml&message={}", 415],
-    ["JSON that is none", "encoding=json&message=secret", 400],
-    ["no protobuf", "encoding=proto&base64=1&message=_w", 400],
+    ["an unknown encoding", "encoding=xml&message={}", 415],
+    ["invalid JSON", "encoding=json&message=secret", 400],
+    ["invalid protobuf", "encoding=proto&base64=1&message=_w", 400],
     ["a message that is too long", `encoding=json&message=%22${"x".repeat(3_000)}%22`, 429],
-    ["a compression that is not known", "encoding=json&compression=zstd&message={}", 501],
-  ])("with %s is refused and told of", async (_name, query, status) => {
+    ["an unknown compression", "encoding=json&compression=zstd&message={}", 501],
+  ])("with %s is refused and reported", async (_name, query, status) => {
     const refused: RefusedRequest[] = [];
     const { port } = await serve("1.1", { onRefused: (request) => refused.push(request) });
     const reply = await get(port, query);
@@ -412,7 +405,7 @@ describe("Connect GET", () => {
     expect(refused.map(({ method, protocol }) => [method?.name, protocol])).toEqual([["Read", "connect"]]);
   });
 
-  it("ends at its deadline, also if the method does not notice", async () => {
+  it("ends at its deadline, even if the method ignores it", async () => {
     const { port } = await serve("1.1", { implementation: { read: () => new Promise(() => {}) } });
     const reply = await get(port, "encoding=json&message={}", { "connect-timeout-ms": "50" });
     expect([reply.status, JSON.parse(reply.body.toString()).code]).toEqual([504, "deadline_exceeded"]);
@@ -427,35 +420,29 @@ describe("Connect GET", () => {
   });
 });
 
-it.each(httpVersions)(
-  "a stream that nobody takes ends when the client leaves, over HTTP/%s",
-  async (version) => {
-    let made = 0;
-    let end = () => {};
-    const ended = new Promise<void>((resolve) => {
-      end = resolve;
-    });
-    const { port } = await serve(version, {
-      implementation: {
-        async *split() {
-          try {
-            for (; ; made++) yield { text: "x".repeat(16_384) };
-          } finally {
-            end();
-          }
-        },
+it.each(httpVersions)("an unread stream ends when the client disconnects, over HTTP/%s", async (version) => {
+  let made = 0;
+  const ended = gate();
+  const { port } = await serve(version, {
+    implementation: {
+      async *split() {
+        try {
+          for (; ; made++) yield { text: "x".repeat(16_384) };
+        } finally {
+          ended.open();
+        }
       },
-    });
-    const leave = await openWithoutReading(port, version);
-    // Until it stands still: the server waits for the client.
-    for (let before = -1; made !== before; await new Promise((resolve) => setTimeout(resolve, 200)))
-      before = made;
-    leave();
-    await ended;
-  },
-);
+    },
+  });
+  const disconnect = await openWithoutReading(port, version);
+  // Wait until the server waits for the client.
+  for (let before = -1; made !== before; await new Promise((resolve) => setTimeout(resolve, 200)))
+    before = made;
+  disconnect();
+  await ended.opened;
+});
 
-/** Calls Split and reads nothing. Returns what ends that. */
+/** Calls Split and reads nothing. Returns a function that disconnects. */
 async function openWithoutReading(port: number, version: HttpVersion): Promise<() => void> {
   const body = frameOf(Buffer.from("{}"));
   const headers = { "content-type": "application/connect+json", "content-length": String(body.length) };

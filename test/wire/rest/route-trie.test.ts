@@ -108,7 +108,7 @@ describe("allowed methods", () => {
   });
 });
 
-describe("two routes of one shape", () => {
+describe("two routes", () => {
   it.each([
     ["GET /a/{x}", "GET /a/{y=*}"],
     ["GET /a/{x}", "GET /a/*"],
@@ -116,11 +116,11 @@ describe("two routes of one shape", () => {
     ["GET /a:go", "GET /a:%67o"],
     ["GET /a%2Db", "GET /a-b"],
     ["GET /{x=**}", "GET /**"],
-  ])("are rejected, and both named: %s, %s", (one, other) => {
+  ])("are rejected if they have the same shape: %s, %s", (one, other) => {
     expect(() => trieOf(one, other)).toThrow(`${other} and ${one} have the same path`);
   });
 
-  it("differ if method, verb or a wildcard differs", () => {
+  it("have different shapes if method, verb or a wildcard differs", () => {
     expect(() =>
       trieOf("GET /a/*", "POST /a/*", "* /a/*", "GET /a/*:go", "GET /a/**", "GET /a/%2A", "GET /*/*"),
     ).not.toThrow();

@@ -1,10 +1,11 @@
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { root } from "../../support/wire/rest.ts";
+import { runFiles } from "../../vectors/cli.ts";
 import type { HttpVector, Suites } from "../../vectors/format.ts";
 import { readVectors } from "../../vectors/format.ts";
 import { messagesFor, ownMessages } from "../../vectors/messages.ts";
@@ -12,7 +13,7 @@ import { casesOf } from "../../vectors/run.ts";
 
 const folder = join(root, "test/vectors");
 
-/** Optional cases where another answer was chosen. */
+/** Optional cases for which the wire deliberately answers differently. */
 const otherwise: Readonly<Record<string, string>> = {
   H026: "a field of the path may not be in the body, not even with the same value",
   H054: "a byte order mark is ignored, as RFC 8259 §8.1 allows",
@@ -32,11 +33,11 @@ describe.each(readdirSync(folder).filter((name) => name.endsWith(".json")))("%s"
   }
 });
 
-it("the descriptors are those of vectors.proto", () => {
+it("vectors.binpb is up to date with vectors.proto", () => {
   expect(messagesFor(join(folder, "vectors.json"), root)).toEqual(ownMessages(root));
 });
 
-/** What the runner says of one vector. */
+/** Runs a single vector. Returns its problems. */
 async function problemsOf<K extends keyof Suites>(suite: K, vector: JsonObject): Promise<readonly string[]> {
   const suites = { [suite]: [{ id: "X", level: "must", ...vector }] } as unknown as Partial<Suites>;
   const { cases, ...all } = casesOf(suites, ownMessages(root));
@@ -54,11 +55,11 @@ describe("the runner finds", () => {
   const routes = [{ id: "A", method: "GET", template: "/a/{b}" }];
 
   it.each<[string, keyof Suites, JsonObject]>([
-    ["a template that is none", "template", { ...template, expect: { ok: false } }],
+    ["an accepted template", "template", { ...template, expect: { ok: false } }],
     ["another segment", "template", { ...template, expect: { ...parsed, segments: ["a", "*", "e"] } }],
     ["another verb", "template", { ...template, expect: { ...parsed, verb: "e" } }],
     ["another variable", "template", { ...template, expect: { ...parsed, vars: [] } }],
-    ["no error at start", "route", { routes, requests: [], expect_registration_error: true }],
+    ["a missing registration error", "route", { routes, requests: [], expect_registration_error: true }],
     [
       "another route",
       "route",
@@ -79,17 +80,17 @@ describe("the runner finds", () => {
         ],
       },
     ],
-    ["another text", "decode", { kind: "single", raw: "a", expect: { value: "b" } }],
-    ["a text that is taken", "decode", { kind: "single", raw: "a", expect: { error: true } }],
-    ["a text that is refused", "decode", { kind: "single", raw: "%zz", expect: { value: "b" } }],
-    ["a query that is taken", "query", { query: "int32_value=1", expect: { error: "INVALID_ARGUMENT" } }],
+    ["another value", "decode", { kind: "single", raw: "a", expect: { value: "b" } }],
+    ["an accepted value", "decode", { kind: "single", raw: "a", expect: { error: true } }],
+    ["a rejected value", "decode", { kind: "single", raw: "%zz", expect: { value: "b" } }],
+    ["an accepted query", "query", { query: "int32_value=1", expect: { error: "INVALID_ARGUMENT" } }],
     [
       "another message of a query",
       "query",
       { query: "int32_value=1", expect: { message: { int32Value: 2 } } },
     ],
     ["another code", "query", { query: "int32_value=x", expect: { error: "NOT_FOUND" } }],
-    ["a call that should not be", "http", { request, expect: { rpc: null } }],
+    ["an unexpected call", "http", { request, expect: { rpc: null } }],
     ["another call", "http", { request, expect: { rpc: { method: "GetBook", message: {} } } }],
     [
       "another message",
@@ -102,8 +103,8 @@ describe("the runner finds", () => {
     ["another body", "http", { request, expect: { body_json: { a: 1 } } }],
     ["another body of several", "http", { request, expect: { body_json_any: [{ a: 1 }, []] } }],
     ["a body without a part", "http", { request, expect: { body_json_partial: { code: 1 } } }],
-    ["another text of a body", "http", { request, expect: { body_text: "{}\n" } }],
-    ["a body where there should be none", "http", { request, expect: { no_body: true } }],
+    ["another body text", "http", { request, expect: { body_text: "{}\n" } }],
+    ["an unexpected body", "http", { request, expect: { no_body: true } }],
     [
       "another body of an error",
       "http",
@@ -131,9 +132,9 @@ describe("the runner finds", () => {
       },
     ],
     ["a message that can be encoded", "encode", { rule: { get: "/a" }, message: {}, expect: { error: "x" } }],
-    ["a key that it does not know", "http", { request, expect: { http: 200, trailers: {} } }],
-    ["a key of a request that it does not know", "http", { request: { ...request, tls: true }, expect: {} }],
-    ["a level that it does not know", "http", { level: "may", request, expect: {} }],
+    ["an unknown key", "http", { request, expect: { http: 200, trailers: {} } }],
+    ["an unknown key of a request", "http", { request: { ...request, tls: true }, expect: {} }],
+    ["an unknown level", "http", { level: "may", request, expect: {} }],
   ])("%s", async (_what, suite, vector) => {
     expect(await problemsOf(suite, vector)).not.toEqual([]);
   });
@@ -154,9 +155,9 @@ describe("the runner finds", () => {
       { ...request, headers: { accept: ["text/html", "application/json"] } },
       { http: 200, headers: { "content-type": ["application/json"], "x-none": [] } },
     ],
-    ["a whole request as a text", { ...request, raw_socket: "GET / HTTP/1.1\r\n\r\n" }, { http: 400 }],
+    ["a raw request", { ...request, raw_socket: "GET / HTTP/1.1\r\n\r\n" }, { http: 400 }],
     [
-      "messages and an error behind them",
+      "messages followed by an error",
       { method: "GET", path: "/v1/shelves/1/books:stream" },
       {
         http: 200,
@@ -188,39 +189,43 @@ describe("npm run vectors", () => {
     format: "transcoding-vectors/1",
     suites: { http: http.map((vector) => ({ name: "n", request: { method: "GET", path: "/" }, ...vector })) },
   });
-  const run = (...paths: string[]) => {
-    const main = join(root, "build/test/vectors/main.js");
-    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...paths], {
-      cwd: root,
-      encoding: "utf8",
-      env: { ...process.env, INIT_CWD: files },
-    });
-    return { status, lines: stdout.trimEnd().split("\n"), stderr };
+  const run = async (...paths: string[]) => {
+    const lines: string[] = [];
+    const errors: string[] = [];
+    const log = (text: string) => lines.push(...text.split("\n"));
+    const error = (text: string) => errors.push(text);
+    const status = await runFiles(paths, { root, cwd: files, log, error });
+    return { status, lines, stderr: errors.join("\n") };
   };
-  beforeAll(() => {
-    spawnSync("npx", ["--no-install", "tsc", "-p", "tsconfig.vectors.json"], { cwd: root, stdio: "inherit" });
-  });
 
-  it("passes what is right, and counts what is optional apart", () => {
+  it("passes correct vectors, and counts optional ones separately", async () => {
     write("right.json", vectorsOf({ id: "A", level: "must", expect: { http: 404 } }));
     const path = write("optional.json", vectorsOf({ id: "B", level: "optional", expect: { http: 200 } }));
-    const { status, lines } = run("right.json", path);
-    expect(lines).toEqual([
+    const expected = [
       "B (optional) n",
       "  the status is 404, not 200",
       "optional: 0 passed, 1 failed",
       "1 passed, 0 failed",
-    ]);
-    expect(status).toBe(0);
+    ];
+    expect(await run("right.json", path)).toEqual({ status: 0, lines: expected, stderr: "" });
+
+    // The same with the command itself.
+    execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", "tsconfig.vectors.json"], { cwd: root });
+    const main = join(root, "build/test/vectors/main.js");
+    const env = { ...process.env, INIT_CWD: files };
+    const { status, stdout } = spawnSync(process.execPath, [main, "right.json", path], { cwd: root, env });
+    expect([status, stdout.toString().trimEnd().split("\n")]).toEqual([0, expected]);
   });
 
-  it.each(["must", "should"] as const)("fails if one that %s pass does not", (level) => {
-    const { status, lines } = run(write("wrong.json", vectorsOf({ id: "A", level, expect: { http: 200 } })));
+  it.each(["must", "should"] as const)("fails if a vector of level %s fails", async (level) => {
+    const { status, lines } = await run(
+      write("wrong.json", vectorsOf({ id: "A", level, expect: { http: 200 } })),
+    );
     expect(lines.at(-1)).toBe("0 passed, 1 failed");
     expect(status).toBe(1);
   });
 
-  it("takes the messages of the vectors.proto beside a file", () => {
+  it("uses the messages of a vectors.proto in the folder of the file", async () => {
     const proto = `syntax = "proto3"; package transcoding.vectors.v1; import "google/api/annotations.proto";
       service Other { rpc One(M) returns (M) { option (google.api.http) = {get: "/other/{a}"}; } }
       message M { string a = 1; }`;
@@ -231,7 +236,7 @@ describe("npm run vectors", () => {
       "other.json",
       vectorsOf({ id: "A", level: "must", request, expect: { rpc, http: 200 } }),
     );
-    const { status, lines, stderr } = run(path);
+    const { status, lines, stderr } = await run(path);
     rmSync(join(files, "vectors.proto"));
     expect(stderr).toBe("");
     expect(lines.at(-1)).toBe("1 passed, 0 failed");
@@ -240,7 +245,7 @@ describe("npm run vectors", () => {
 
   it.each<[string, () => string[], string]>([
     ["no file", () => [], "usage: npm run vectors -- FILE..."],
-    ["a file that is not there", () => ["none.json"], "none.json: the file cannot be read"],
+    ["a missing file", () => ["none.json"], "none.json: the file can't be read"],
     [
       "a file of another format",
       () => [write("x.json", { format: "y" })],
@@ -252,9 +257,9 @@ describe("npm run vectors", () => {
       "there are no suites",
     ],
     [
-      "a suite that it does not know",
+      "an unknown suite",
       () => [write("x.json", { format: "transcoding-vectors/1", suites: { grpc: [] } })],
-      "the suite grpc is not known",
+      "the suite grpc is unknown",
     ],
     [
       "a file that is not JSON",
@@ -264,8 +269,8 @@ describe("npm run vectors", () => {
       },
       "x.json: the file is not JSON",
     ],
-  ])("says what is wrong with %s", (_what, paths, problem) => {
-    const { status, stderr } = run(...paths());
+  ])("reports %s", async (_what, paths, problem) => {
+    const { status, stderr } = await run(...paths());
     expect(stderr).toContain(problem);
     expect(status).toBe(1);
   });
