@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { hasValidHost } from "./host.ts";
-import type { HttpLimits } from "./limits.ts";
 import {
+  type HttpRefusal,
   headersTooLarge,
   hostInvalid,
   methodUnsupported,
-  type Refusal,
   refusalReply,
   targetTooLong,
   unexpected,
-} from "./refusal.ts";
+} from "./http-refusal.ts";
+import type { HttpLimits } from "./limits.ts";
 import { canReply, type NodeHandler, type NodeRequest, type NodeResponse, reply } from "./reply.ts";
 import type { OnError } from "./report-fault.ts";
 
@@ -43,7 +43,7 @@ export function guard(handler: NodeHandler, limits: HttpLimits, onError: OnError
 }
 
 /** Answers instead of the handler. Closes an HTTP/1 connection, because what follows may not be a request at all. */
-export function refuse(request: NodeRequest, response: NodeResponse, refusal: Refusal): void {
+export function refuse(request: NodeRequest, response: NodeResponse, refusal: HttpRefusal): void {
   if (!canReply(response)) return;
   // Drop the headers that the handler has set, except those that let a script read this reply.
   for (const name of response.getHeaderNames()) {
@@ -53,7 +53,7 @@ export function refuse(request: NodeRequest, response: NodeResponse, refusal: Re
   reply(request, response, refusalReply(refusal));
 }
 
-function check(request: NodeRequest, limits: HttpLimits): Refusal | undefined {
+function check(request: NodeRequest, limits: HttpLimits): HttpRefusal | undefined {
   // TRACE would echo headers that a script must not see (ASVS 13.4.4).
   if (request.method === "TRACE") return methodUnsupported;
   if ((request.url ?? "").length > limits.targetBytesMax) return targetTooLong;

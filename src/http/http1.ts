@@ -2,17 +2,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { Duplex } from "node:stream";
 import type { ConnectionHandler } from "./connection-handler.ts";
 import { type Guarded, refuse } from "./guard.ts";
-import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
 import {
   chunksTooLarge,
   expectationUnknown,
+  type HttpRefusal,
   headersTooLarge,
   malformed,
   methodUnsupported,
-  type Refusal,
   refusalBytes,
   tooSlow,
-} from "./refusal.ts";
+} from "./http-refusal.ts";
+import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
 import type { ReportFault } from "./report-fault.ts";
 
 interface Connection {
@@ -98,7 +98,7 @@ export function createHttp1(serve: Guarded, limits: HttpLimits, reportFault: Rep
   }
 
   /** Closes a connection with an error reply, unless the client would take that for the reply to another request. */
-  function endWith(socket: Duplex, refusal: Refusal): void {
+  function endWith(socket: Duplex, refusal: HttpRefusal): void {
     const connection = connections.get(socket);
     if (connection === undefined || !socket.writable || hasPendingReply(connection)) {
       socket.destroy();
@@ -146,7 +146,7 @@ function isAtRest(socket: Duplex, { pending, bytesReadAtRest }: Connection): boo
 }
 
 /** The reply to an error of the parser. Undefined for an error of the socket. */
-function refusalOf(code: string | undefined): Refusal | undefined {
+function refusalOf(code: string | undefined): HttpRefusal | undefined {
   switch (code) {
     case "ERR_HTTP_REQUEST_TIMEOUT":
       return tooSlow;

@@ -9,8 +9,8 @@ import type { Socket } from "node:net";
 import { createExternalMemoryCollector } from "./collect-external-memory.ts";
 import type { ConnectionHandler } from "./connection-handler.ts";
 import { type Guarded, refuse } from "./guard.ts";
+import { expectationUnknown, methodUnsupported, tooSlow } from "./http-refusal.ts";
 import { checkIntervalMs, type HttpLimits, lingerMs } from "./limits.ts";
-import { expectationUnknown, methodUnsupported, tooSlow } from "./refusal.ts";
 import type { ReportFault } from "./report-fault.ts";
 
 interface Session {

@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { type Refusal, tooSlow } from "../http/refusal.ts";
+import { type HttpRefusal, tooSlow } from "../http/http-refusal.ts";
 import type { NodeRequest } from "../http/reply.ts";
 import type { Clock } from "../lib/clock.ts";
 import { readBody } from "./body.ts";
@@ -13,7 +13,7 @@ export interface FormOptions {
 
 export type FormResult =
   | { readonly kind: "form"; readonly fields: URLSearchParams }
-  | { readonly kind: "refused"; readonly refusal: Refusal }
+  | { readonly kind: "refused"; readonly refusal: HttpRefusal }
   /** The client has left: no reply is needed. */
   | { readonly kind: "gone" };
 
@@ -43,20 +43,20 @@ export async function readForm(
   }
 }
 
-const notAForm: Refusal = {
+const notAForm: HttpRefusal = {
   status: 415,
   code: Code.InvalidArgument,
   reason: "REQUEST_MALFORMED",
   message: "send the form of this page as application/x-www-form-urlencoded",
 };
 
-const formTooLarge: Refusal = {
+const formTooLarge: HttpRefusal = {
   status: 413,
   code: Code.ResourceExhausted,
   reason: "REQUEST_TOO_LARGE",
   message: "the form is too large: send only the fields of this page",
 };
 
-function refused(refusal: Refusal): FormResult {
+function refused(refusal: HttpRefusal): FormResult {
   return { kind: "refused", refusal };
 }

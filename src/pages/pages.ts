@@ -1,4 +1,4 @@
-import { readOnly, refusalReply } from "../http/refusal.ts";
+import { readOnly, refusalReply } from "../http/http-refusal.ts";
 import { type NodeHandler, type NodeRequest, type NodeResponse, reply } from "../http/reply.ts";
 
 /** What is served at one path. Each page has a file that makes it; `app/` has the table of all pages. */

@@ -1,6 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import { refuse } from "../http/guard.ts";
-import { type Refusal, refusalReply } from "../http/refusal.ts";
+import { type HttpRefusal, refusalReply } from "../http/http-refusal.ts";
 import { type NodeHandler, type NodeRequest, type NodeResponse, type Reply, reply } from "../http/reply.ts";
 import type { Clock } from "../lib/clock.ts";
 import { chooseLanguage, type Language } from "../texts/languages.ts";
@@ -157,7 +157,7 @@ function redirectTo(ending: Ending): Reply {
   return { status: 303, headers: { ...pageHeaders, location: `/verify?done=${ending}` }, body: "" };
 }
 
-const crossSite: Refusal = {
+const crossSite: HttpRefusal = {
   status: 403,
   code: Code.PermissionDenied,
   reason: "CROSS_SITE",

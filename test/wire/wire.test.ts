@@ -26,7 +26,7 @@ import { listen } from "../../src/http/server.ts";
 import { bind, createWire, protocolOf } from "../../src/wire/wire.ts";
 import { transport } from "../support/app.ts";
 import { outcomeOf, refusalOf } from "../support/errors.ts";
-import { gate } from "../support/gate.ts";
+import { createGate } from "../support/gate.ts";
 import { frameOf } from "../support/wire/exchange.ts";
 
 const rpc = "/countersign.user.v3alpha.UserService";
@@ -563,8 +563,8 @@ describe("clients that disconnect", () => {
   async function disconnects(
     abandon: (port: number, started: Promise<void>) => Promise<void>,
   ): Promise<void> {
-    const started = gate();
-    const aborted = gate();
+    const started = createGate();
+    const aborted = createGate();
     const { origin, port } = await serve({
       work: async ({ signal, requestHeader }) => {
         if (!requestHeader.has("x-slow")) return;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Kysely } from "kysely";
+import { withTimeout } from "../../lib/with-timeout.ts";
 import type { DB } from "../core/schema.ts";
 import {
   attemptsMax,
@@ -71,17 +72,4 @@ const pauseMs = 2;
 /** Rolls back a write that has been reported as timed out, unless its commit is under way. */
 function requireBefore(deadline: number): void {
   if (performance.now() > deadline) throw new DatabaseTimeout("the database took too long");
-}
-
-/** Rejects with the error if the promise takes longer than that. */
-async function withTimeout<T>(promise: Promise<T>, timeoutMs: number, error: () => Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(error()), timeoutMs);
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -13,7 +13,7 @@ import { ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_
 import { bind, createWire, peerAddress, type WireOptions } from "../../../src/wire/wire.ts";
 import { transport } from "../../support/app.ts";
 import { refusalOf } from "../../support/errors.ts";
-import { gate } from "../../support/gate.ts";
+import { createGate } from "../../support/gate.ts";
 import { bindEcho } from "../../support/wire/echo.ts";
 import {
   exchange,
@@ -127,7 +127,7 @@ describe("a shutdown", () => {
     "ends calls that ignore it: %s",
     async (protocol) => {
       const shutdown = new AbortController();
-      const running = gate();
+      const running = createGate();
       let aborted = false;
       const work = ({ signal }: HandlerContext) => {
         signal.addEventListener("abort", () => {
@@ -156,7 +156,7 @@ describe("concurrent calls", () => {
     process.on("warning", warn);
     onTestFinished(() => void process.off("warning", warn));
     let calls = 0;
-    const together = gate();
+    const together = createGate();
     const work = () => {
       if (++calls === 30) together.open();
       return together.opened;

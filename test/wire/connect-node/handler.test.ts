@@ -11,7 +11,7 @@ import {
 import { describe, expect, it } from "vitest";
 import { createWire, peerAddress, protocolOf, type RefusedRequest } from "../../../src/wire/wire.ts";
 import { refusalOf } from "../../support/errors.ts";
-import { gate } from "../../support/gate.ts";
+import { createGate } from "../../support/gate.ts";
 import { bindEcho, type EchoImpl, EchoService, echoClient, type Text } from "../../support/wire/echo.ts";
 import {
   exchange,
@@ -190,7 +190,7 @@ describe.each(names)("%s", (name) => {
   });
 
   it("notices when a client disconnects in the middle of a stream", async () => {
-    const gone = gate();
+    const gone = createGate();
     const implementation: EchoImpl = {
       ...echo,
       async *split(_input: Text, { signal }: HandlerContext) {
@@ -422,7 +422,7 @@ describe("Connect GET", () => {
 
 it.each(httpVersions)("an unread stream ends when the client disconnects, over HTTP/%s", async (version) => {
   let made = 0;
-  const ended = gate();
+  const ended = createGate();
   const { port } = await serve(version, {
     implementation: {
       async *split() {
