@@ -7,10 +7,10 @@ import { type FileDescriptorSet, FileDescriptorSetSchema } from "@bufbuild/proto
 
 /** The messages of the vectors in this folder. buf.yaml says how to build the file. */
 export function ownMessages(root: string): FileDescriptorSet {
-  return fromBinary(FileDescriptorSetSchema, readFileSync(join(root, "test/vectors/vectors.binpb")));
+  return fromBinary(FileDescriptorSetSchema, readFileSync(join(root, "test/vectors/files/vectors.binpb")));
 }
 
-/** The messages of a vector file: from vectors.proto in the same folder, or else from this one. */
+/** The messages of a vector file: from vectors.proto in the same folder, or else from `files`. */
 export function messagesFor(path: string, root: string): FileDescriptorSet {
   const proto = join(dirname(path), "vectors.proto");
   return existsSync(proto) ? compile(proto, root) : ownMessages(root);

@@ -11,7 +11,7 @@ import { readVectors } from "../../vectors/format.ts";
 import { messagesFor, ownMessages } from "../../vectors/messages.ts";
 import { casesOf } from "../../vectors/run.ts";
 
-const folder = join(root, "test/vectors");
+const folder = join(root, "test/vectors/files");
 
 /** Optional cases for which the wire deliberately answers differently. */
 const otherwise: Readonly<Record<string, string>> = {
