@@ -40,13 +40,13 @@ const read = (name: string) => readFileSync(join(built, name), "utf8");
 
 it("the source map points to the sources", () => {
   const chunk = readdirSync(built).find(
-    (name) => /^main.*\.js$/.test(name) && read(name).includes("are not a certificate and its key"),
+    (name) => /^main.*\.js$/.test(name) && read(name).includes("the audience must not be empty"),
   );
   const line = read(chunk!)
     .split("\n")
-    .findIndex((line) => line.includes("are not a certificate and its key"));
+    .findIndex((line) => line.includes("the audience must not be empty"));
   const entry = new SourceMap(JSON.parse(read(`${chunk}.map`))).findEntry(line, 20);
-  if (!("originalSource" in entry)) throw new Error("no source is known");
+  if (!("originalSource" in entry)) throw new Error("the source map has no entry");
   const source = readFileSync(join(built, entry.originalSource), "utf8").split("\n");
   expect(source[entry.originalLine]).toContain("the audience must not be empty");
 });

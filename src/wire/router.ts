@@ -19,8 +19,8 @@ import type { BoundService } from "./service.ts";
 
 /** How to answer a request. */
 export type Plan =
-  | { readonly kind: "call"; readonly spec: UnarySpec; readonly codec: Codec }
-  | { readonly kind: "stream"; readonly call: StreamCall }
+  | { readonly kind: "unary"; readonly spec: UnarySpec; readonly codec: Codec }
+  | { readonly kind: "rest-stream"; readonly call: StreamCall }
   | { readonly kind: "connect-node"; readonly handler: UniversalHandler }
   | { readonly kind: "reply"; readonly reply: Reply }
   | {
@@ -84,8 +84,8 @@ export function createRouter(options: RouterOptions): (request: NodeRequest) => 
     const rpc = takesRpc && isRpcBody(contentType) && unary?.codecs.get(contentType);
     if (!rpc && !admitsReply(accept, route)) return notAcceptable(route);
     const codec = rpc ? bindPath(rpc, found, query) : restCodec(found, query, engineOptions.messageBytesMax);
-    if (unary) return { kind: "call", spec: unary.spec, codec };
-    if (stream) return { kind: "stream", call: { spec: stream, route, codec } };
+    if (unary) return { kind: "unary", spec: unary.spec, codec };
+    if (stream) return { kind: "rest-stream", call: { spec: stream, route, codec } };
     return planUnknown(contentType);
   };
 
@@ -111,7 +111,7 @@ function planRpc(
     const codec = unary.codecs.get(contentType);
     if (!codec) return mediaTypeUnsupported(unaryTypes);
     return isForUnaryEngine(codec, headers)
-      ? { kind: "call", spec: unary.spec, codec }
+      ? { kind: "unary", spec: unary.spec, codec }
       : { kind: "connect-node", handler: connectNode };
   }
   if (unary || connectNode.supportedContentType(contentType))

@@ -80,10 +80,10 @@ export function createWire(options: WireOptions): NodeHandler {
     try {
       const plan = planFor(request);
       switch (plan.kind) {
-        case "call":
+        case "unary":
           serveUnary(request, response, plan.spec, plan.codec, engineOptions).catch(abort);
           break;
-        case "stream":
+        case "rest-stream":
           serveStream(request, response, plan.call, engineOptions).catch(abort);
           break;
         case "connect-node":

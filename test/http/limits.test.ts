@@ -86,7 +86,7 @@ describe.each([
     const server = await start({
       ...options,
       limits: quick,
-      handler: (_request, response) => void setTimeout(() => response.end("hello"), 1_000),
+      handler: (_request, response) => void setTimeout(() => response.end("hello"), 600),
     });
     expect((await send(server, plain, { method: "POST", body: "body" })).body).toBe("hello");
   });
@@ -191,7 +191,7 @@ describe.each([
       limits: quick,
       handler: (request, response) => {
         request.resume();
-        setTimeout(() => response.end("hello"), 1_000);
+        setTimeout(() => response.end("hello"), 600);
       },
     });
     expect((await send(server, transport, { method: "POST", body: "body" })).body).toBe("hello");

@@ -1,5 +1,5 @@
 // `npm run vectors -- FILE...`: runs vector files against the wire on a real server.
-import { runFiles } from "./cli.ts";
+import { runFiles } from "./runner/cli.ts";
 
 process.exitCode = await runFiles(process.argv.slice(2), {
   root: process.cwd(),

@@ -12,8 +12,8 @@ import {
 } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { type BoundService, bind } from "../../../src/wire/wire.ts";
-import { ownMessages } from "../../vectors/messages.ts";
-import { makeService } from "../../vectors/services.ts";
+import { ownMessages } from "../../vectors/runner/messages.ts";
+import { makeService } from "../../vectors/runner/services.ts";
 
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
 

@@ -16,7 +16,7 @@ import { BadRequestSchema, RetryInfoSchema } from "../../../gen/google/rpc/error
 import { messageFromJson } from "../../../src/wire/json/json.ts";
 import { refusalOf } from "../../support/errors.ts";
 
-const vectors = readFileSync(new URL("../../vectors/files/vectors.binpb", import.meta.url));
+const vectors = readFileSync(new URL("../../vectors/vectors.binpb", import.meta.url));
 const Scalars = createFileRegistry(fromBinary(FileDescriptorSetSchema, vectors)).getMessage(
   "transcoding.vectors.v1.Scalars",
 )!;

@@ -6,9 +6,9 @@ import { bindRequest } from "../../../src/wire/rest/rest.ts";
 import { createRestRouter } from "../../../src/wire/rest/rules.ts";
 import { codePoint } from "../../support/wire/code-point.ts";
 import { jsonOf, serviceWithRules } from "../../support/wire/rest.ts";
-import { encodeRequest } from "../../vectors/encode.ts";
+import { encodeRequest } from "../../vectors/runner/encode.ts";
 
-// Encodes with test/vectors/encode.ts, which is checked by the vectors against what other clients send.
+// Encodes with test/vectors/runner/encode.ts, which is checked by the vectors against what other clients send.
 
 /** A binding, and a message that it can carry. */
 interface Sample {

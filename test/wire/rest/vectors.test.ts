@@ -5,13 +5,13 @@ import { join } from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, describe, expect, it } from "vitest";
 import { root } from "../../support/wire/rest.ts";
-import { runFiles } from "../../vectors/cli.ts";
-import type { HttpVector, Suites } from "../../vectors/format.ts";
-import { readVectors } from "../../vectors/format.ts";
-import { messagesFor, ownMessages } from "../../vectors/messages.ts";
-import { casesOf } from "../../vectors/run.ts";
+import { runFiles } from "../../vectors/runner/cli.ts";
+import type { HttpVector, Suites } from "../../vectors/runner/format.ts";
+import { readVectors } from "../../vectors/runner/format.ts";
+import { messagesFor, ownMessages } from "../../vectors/runner/messages.ts";
+import { casesOf } from "../../vectors/runner/run.ts";
 
-const folder = join(root, "test/vectors/files");
+const folder = join(root, "test/vectors");
 
 /** Optional cases for which the wire deliberately answers differently. */
 const otherwise: Readonly<Record<string, string>> = {

@@ -6,7 +6,7 @@ import {
   type JsonValue,
   toJson,
 } from "@bufbuild/protobuf";
-import { http } from "../../gen/google/api/annotations_pb.ts";
+import { http } from "../../../gen/google/api/annotations_pb.ts";
 import { asciiOf, type Received, send, sendText } from "./client.ts";
 import { differs, unlessThrows } from "./compare.ts";
 import { encodeRequest } from "./encode.ts";

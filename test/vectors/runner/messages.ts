@@ -5,12 +5,12 @@ import { dirname, join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type FileDescriptorSet, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
-/** The messages of the vectors in this folder. buf.yaml says how to build the file. */
+/** The messages of the vectors in test/vectors. Its buf.yaml says how to build the file. */
 export function ownMessages(root: string): FileDescriptorSet {
-  return fromBinary(FileDescriptorSetSchema, readFileSync(join(root, "test/vectors/files/vectors.binpb")));
+  return fromBinary(FileDescriptorSetSchema, readFileSync(join(root, "test/vectors/vectors.binpb")));
 }
 
-/** The messages of a vector file: from vectors.proto in the same folder, or else from `files`. */
+/** The messages of a vector file: those of vectors.proto in its folder, or else those of test/vectors. */
 export function messagesFor(path: string, root: string): FileDescriptorSet {
   const proto = join(dirname(path), "vectors.proto");
   return existsSync(proto) ? compile(proto, root) : ownMessages(root);

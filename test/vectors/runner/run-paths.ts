@@ -1,8 +1,8 @@
 import { type DescService, type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { protoCamelCase } from "@bufbuild/protobuf/reflect";
 import type { FileDescriptorSet } from "@bufbuild/protobuf/wkt";
-import { parsePathTemplate } from "../../src/wire/rest/path-template.ts";
-import { createWire } from "../../src/wire/wire.ts";
+import { parsePathTemplate } from "../../../src/wire/rest/path-template.ts";
+import { createWire } from "../../../src/wire/wire.ts";
 import { asciiOf, send } from "./client.ts";
 import { differs, unlessThrows } from "./compare.ts";
 import {

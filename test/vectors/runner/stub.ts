@@ -8,9 +8,9 @@ import {
 } from "@bufbuild/protobuf";
 import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
-import { listen } from "../../src/http/server.ts";
-import { type BoundService, bind, createWire } from "../../src/wire/wire.ts";
+import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
+import { listen } from "../../../src/http/server.ts";
+import { type BoundService, bind, createWire } from "../../../src/wire/wire.ts";
 import type { StubReply } from "./format.ts";
 
 export interface Call {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 
-/** Vectors in the format `transcoding-vectors/1`, which is described in the `schema` of vectors.json. */
+/** Vectors in the format `transcoding-vectors/1`, which is described in the `schema` of ../vectors.json. */
 export type Level = "must" | "should" | "optional";
 
 interface Vector {

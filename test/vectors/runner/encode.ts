@@ -9,9 +9,9 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence, isWrapperDesc } from "@bufbuild/protobuf/wkt";
-import type { HttpRule } from "../../gen/google/api/http_pb.ts";
-import { findField, isWellKnown } from "../../src/wire/rest/params.ts";
-import { literalText, type PathVariable, parsePathTemplate } from "../../src/wire/rest/path-template.ts";
+import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
+import { findField, isWellKnown } from "../../../src/wire/rest/params.ts";
+import { literalText, type PathVariable, parsePathTemplate } from "../../../src/wire/rest/path-template.ts";
 
 export interface EncodedRequest {
   readonly method: string;

@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { protoCamelCase } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema, type FileDescriptorSet } from "@bufbuild/protobuf/wkt";
-import { http } from "../../gen/google/api/annotations_pb.ts";
+import { http } from "../../../gen/google/api/annotations_pb.ts";
 
 export interface RuledMethod {
   readonly name: string;
