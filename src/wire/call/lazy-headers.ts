@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 
 /**
  * Request headers that are looked up in Node's raw headers, and copied into a Headers object only if a call needs more than
- * `get` and `has`. Creating and reading a Headers takes more than 3 us per call (docs/performance.md).
+ * `get` and `has`. A Headers takes 5 us more per call (docs/performance.md).
  */
 export class LazyHeaders implements Headers {
   /** Names and values in turn. */
